@@ -1,0 +1,76 @@
+import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../ipsec/security-association.ts";
+import type { EspSpi } from "../wire/ikev2/message-types.ts";
+
+/**
+ * Where packets are protected. The control plane says which SAs and policies exist; the plane moves the packets. One contract
+ * suite (data-plane.contract.ts) runs against every implementation.
+ */
+
+export interface SaCounters {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly drops: DropCounters;
+  /** Milliseconds since 1970 of the last packet that passed; 0: none yet. */
+  readonly lastUsedAt: number;
+}
+
+export interface DropCounters {
+  readonly replay: number;
+  readonly integrity: number;
+  readonly noSa: number;
+  readonly policy: number;
+  readonly tooBig: number;
+  readonly lifetime: number;
+  readonly malformed: number;
+}
+
+export type DataPlaneEvent =
+  /** An inbound SA has passed its first packet: the peer uses the new keys. */
+  | { readonly kind: "firstInboundPacket"; readonly childSaId: string; readonly spi: EspSpi }
+  | { readonly kind: "expire"; readonly childSaId: string; readonly spi: EspSpi; readonly hard: boolean }
+  /** Authenticated traffic of an encapsulated SA arrived from another address or port (RFC 3947 §5.1). */
+  | { readonly kind: "natMappingChanged"; readonly childSaId: string; readonly spi: EspSpi; readonly remote: UdpEndpoint }
+  /** A packet hit a `discard` policy; at most one a second and policy. */
+  | { readonly kind: "acquire"; readonly policyId: string }
+  /** The plane lost its SAs (a worker died): the control plane negotiates anew. */
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** An IKE message taken from, or for, the NAT-T port; the four zero octets of the non-ESP marker are already off or not yet on. */
+export interface IkeDatagram {
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly bytes: Uint8Array;
+}
+
+export interface DataPlaneCapabilities {
+  readonly name: string;
+  /** Why this plane was chosen, in a sentence. */
+  readonly reason: string;
+  readonly encapsulations: readonly ("udp" | "none")[];
+  readonly modes: readonly ("tunnel" | "transport")[];
+  readonly extendedSequenceNumbers: boolean;
+}
+
+export interface DataPlane {
+  readonly capabilities: DataPlaneCapabilities;
+  onEvent(listener: (event: DataPlaneEvent) => void): void;
+  /** The plane owns the NAT-T port, because ESP and IKE share it. */
+  onIkeDatagram(listener: (datagram: IkeDatagram) => void): void;
+  /** Sends from the NAT-T port; the plane puts the non-ESP marker on. */
+  sendIkeDatagram(datagram: IkeDatagram): void;
+  /** Keepalive of RFC 3948 §2.3: one octet 0xff. */
+  sendNatKeepalive(local: UdpEndpoint, remote: UdpEndpoint): void;
+  /** Resolves when packets under this SA are taken or can be sent; rejects with a sentence when it cannot be installed. */
+  installSa(sa: InboundSa | OutboundSa): Promise<void>;
+  /** Moves an SA to another peer endpoint. */
+  updateSa(direction: "inbound" | "outbound", spi: EspSpi, remote: UdpEndpoint): Promise<void>;
+  querySa(direction: "inbound" | "outbound", spi: EspSpi): SaCounters | null;
+  deleteSa(direction: "inbound" | "outbound", spi: EspSpi): Promise<void>;
+  installPolicy(policy: OutboundPolicy): Promise<void>;
+  deletePolicy(id: string): Promise<void>;
+  /** Datagrams and packets that no SA could be charged with. */
+  globalDrops(): DropCounters;
+  /** Removes every SA and policy; the device stays. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}

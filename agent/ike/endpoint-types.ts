@@ -1,0 +1,179 @@
+import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../ipsec/security-association.ts";
+import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
+import type { EspSpi } from "../wire/ikev2/message-types.ts";
+
+/**
+ * The outside of the IKE engine. It is sans-IO: inputs go in with the time, effects come out in the order in which they must be
+ * carried out, and the next timer says when to call again. Nothing in agent/ike reads a clock, a socket or a random source of
+ * its own.
+ */
+
+/** Milliseconds since 1970 for the caller; the engine only compares and subtracts. */
+export type Instant = number;
+
+export interface RandomSource {
+  /** `length` octets from a cryptographic source (a seeded one in tests). */
+  bytes(length: number): Uint8Array;
+}
+
+export type Identity =
+  | { readonly kind: "ipv4" | "ipv6"; readonly address: string }
+  | { readonly kind: "fqdn" | "email"; readonly name: string }
+  /** RFC 4514 text; compared by its DER form. */
+  | { readonly kind: "dn"; readonly name: string };
+
+export type Credentials =
+  | {
+      readonly method: "psk";
+      readonly keys: readonly { readonly id: string; readonly secret: Uint8Array }[];
+      readonly use: string;
+    }
+  | {
+      readonly method: "certificate";
+      /** DER; `chain[0]` is the end-entity certificate; the private key is PKCS#8 DER. */
+      readonly certificates: readonly { readonly id: string; readonly chain: readonly Uint8Array[]; readonly privateKey: Uint8Array }[];
+      readonly use: string;
+      readonly trustedAuthorities: readonly Uint8Array[];
+    };
+
+export interface ChildConfig {
+  readonly name: string;
+  readonly localSelectors: readonly TrafficSelector[];
+  readonly remoteSelectors: readonly TrafficSelector[];
+}
+
+/** Proposals are keyword strings already accepted by `parseProposal`. Durations are milliseconds. */
+export interface LinkConfig {
+  readonly id: string;
+  readonly initiate: "start" | "respond";
+  readonly localAddress: string | null;
+  readonly localIdentity: Identity;
+  /** Literal addresses, already resolved; empty: any peer address. */
+  readonly remoteAddresses: readonly string[];
+  readonly remotePort: number;
+  readonly remoteIdentity: Identity;
+  readonly credentials: Credentials;
+  readonly ikeProposals: readonly string[];
+  readonly espProposals: readonly string[];
+  readonly ikeRekeyMs: number;
+  /** 0: never. */
+  readonly reauthenticateMs: number;
+  /** 0: never. */
+  readonly livenessMs: number;
+  readonly childRekeyMs: number;
+  readonly childRekeyBytes?: number;
+  readonly childRekeyPackets?: number;
+  readonly replayWindowPackets: number;
+  /** Ask for UDP encapsulation although no NAT is there: for planes that have no plain ESP. */
+  readonly forceEncapsulation: boolean;
+  readonly children: readonly ChildConfig[];
+}
+
+export interface EndpointOptions {
+  readonly ikePort: number;
+  readonly natPort: number;
+  /** Half-open IKE SAs from which on a cookie is asked for (RFC 7296 §2.6), and at which new ones are dropped. */
+  readonly cookieThreshold: number;
+  readonly halfOpenLimit: number;
+  /** First retransmission, growth, and tries: 1 s, 1.8, 5 tries gives up after about 30 s (RFC 7296 §2.4). */
+  readonly retransmitFirstMs: number;
+  readonly retransmitFactor: number;
+  readonly retransmitTries: number;
+  /** Pause before a link that failed is tried again; grows to the maximum, with jitter. */
+  readonly retryFirstMs: number;
+  readonly retryMaxMs: number;
+  /** Lifetimes are shortened by up to this share at random so that links do not rekey in step. */
+  readonly rekeyJitter: number;
+}
+
+export type Input =
+  | { readonly kind: "datagram"; readonly local: UdpEndpoint; readonly remote: UdpEndpoint; readonly bytes: Uint8Array }
+  | { readonly kind: "timer" }
+  | { readonly kind: "setLink"; readonly link: LinkConfig }
+  /** Deletes the link's SAs and forgets it. */
+  | { readonly kind: "removeLink"; readonly linkId: string }
+  | { readonly kind: "up" | "down" | "restart" | "reauthenticate"; readonly linkId: string }
+  | { readonly kind: "rekey"; readonly linkId: string; readonly what: "ike" | "child" | "all" }
+  | { readonly kind: "firstInboundPacket"; readonly childSaId: string; readonly spi: EspSpi }
+  | { readonly kind: "expire"; readonly childSaId: string; readonly spi: EspSpi; readonly hard: boolean }
+  | { readonly kind: "natMappingChanged"; readonly childSaId: string; readonly remote: UdpEndpoint }
+  /** The plane refused an `installSa`: the Child SA is deleted with the peer and the link says why. */
+  | { readonly kind: "installFailed"; readonly childSaId: string; readonly reason: string }
+  /** Delete everything with the peers: one DELETE for each IKE SA, then silence. */
+  | { readonly kind: "shutdown" };
+
+export type Effect =
+  | { readonly kind: "transmit"; readonly local: UdpEndpoint | null; readonly remote: UdpEndpoint; readonly bytes: Uint8Array; readonly encapsulated: boolean }
+  | { readonly kind: "natKeepalive"; readonly local: UdpEndpoint; readonly remote: UdpEndpoint }
+  | { readonly kind: "installSa"; readonly sa: InboundSa | OutboundSa }
+  | { readonly kind: "updateSa"; readonly direction: "inbound" | "outbound"; readonly spi: EspSpi; readonly remote: UdpEndpoint }
+  | { readonly kind: "deleteSa"; readonly direction: "inbound" | "outbound"; readonly spi: EspSpi }
+  | { readonly kind: "installPolicy"; readonly policy: OutboundPolicy }
+  | { readonly kind: "deletePolicy"; readonly id: string }
+  | { readonly kind: "event"; readonly event: IkeEvent }
+  | { readonly kind: "trace"; readonly entry: TraceRecord };
+
+export type IkeEvent =
+  | { readonly kind: "linkUp" | "linkDown"; readonly linkId: string }
+  | { readonly kind: "ikeSaEstablished" | "ikeSaRekeyed" | "ikeSaDeleted"; readonly linkId: string; readonly ikeSaId: string }
+  | { readonly kind: "childSaEstablished" | "childSaRekeyed" | "childSaDeleted"; readonly linkId: string; readonly childSaId: string }
+  | { readonly kind: "failed"; readonly linkId: string | null; readonly code: string; readonly sentence: string };
+
+/** See `traceEntry` in contract/observed-state.ts: `detail` holds only JSON values and never key material. */
+export interface TraceRecord {
+  readonly at: Instant;
+  readonly linkId: string | null;
+  readonly direction: "sent" | "received" | "local";
+  readonly exchange: string;
+  readonly messageId: number | null;
+  readonly summary: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** A picture of the engine for reports; built on demand, it holds no secrets. Instants, not durations. */
+export interface LinkSnapshot {
+  readonly linkId: string;
+  readonly state: "negotiating" | "up" | "degraded" | "down";
+  readonly since: Instant;
+  readonly lastFailure: { readonly at: Instant; readonly code: string; readonly sentence: string } | null;
+  readonly ikeSas: readonly IkeSaSnapshot[];
+}
+
+export interface IkeSaSnapshot {
+  readonly id: string;
+  readonly state: "connecting" | "established" | "rekeying" | "deleting";
+  readonly role: "initiator" | "responder";
+  readonly spiI: bigint;
+  readonly spiR: bigint;
+  readonly suite: string;
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly remoteIdentity: string;
+  readonly credentialId: string | null;
+  readonly nat: "none" | "local" | "remote" | "both";
+  readonly establishedAt: Instant | null;
+  readonly rekeyAt: Instant | null;
+  readonly children: readonly ChildSaSnapshot[];
+}
+
+export interface ChildSaSnapshot {
+  readonly id: string;
+  readonly name: string;
+  readonly state: "installing" | "established" | "rekeying" | "rekeyed" | "deleting";
+  readonly inboundSpi: EspSpi;
+  readonly outboundSpi: EspSpi;
+  readonly suite: string;
+  readonly encapsulation: "udp" | "none";
+  readonly localSelectors: readonly TrafficSelector[];
+  readonly remoteSelectors: readonly TrafficSelector[];
+  readonly installedAt: Instant;
+  readonly rekeyAt: Instant | null;
+  readonly expiresAt: Instant | null;
+}
+
+/** What class `Endpoint` (endpoint.ts) offers: `new Endpoint(options: EndpointOptions, random: RandomSource)`. */
+export interface IkeEndpoint {
+  handle(input: Input, now: Instant): Effect[];
+  nextTimer(): { readonly at: Instant; readonly reason: string } | null;
+  snapshot(now: Instant): LinkSnapshot[];
+}

@@ -1,0 +1,49 @@
+import type { EspSpi } from "../wire/ikev2/message-types.ts";
+import type { SaKeys } from "./child-sa-keys.ts";
+import type { TrafficSelector } from "./traffic-selector.ts";
+
+/** What the control plane tells a data plane to install: entries of the SAD and SPD (RFC 4301 §4.4). */
+
+/** A UDP endpoint; `address` is a literal. */
+export interface UdpEndpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+interface SaCommon {
+  /** Names the Child SA in events: chosen by the caller, the same for both directions. */
+  readonly childSaId: string;
+  readonly spi: EspSpi;
+  readonly keys: SaKeys;
+  readonly extendedSequenceNumbers: boolean;
+  readonly mode: "tunnel";
+  /** UDP encapsulation (RFC 3948) between these two; null is plain ESP between the addresses. */
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly encapsulation: "udp" | "none";
+}
+
+export interface InboundSa extends SaCommon {
+  readonly direction: "inbound";
+  readonly replayWindowPackets: number;
+  /** What may come out of this SA (RFC 4301 §5.2 step 4): source in `remoteSelectors`, destination in `localSelectors`. */
+  readonly localSelectors: readonly TrafficSelector[];
+  readonly remoteSelectors: readonly TrafficSelector[];
+}
+
+export interface OutboundSa extends SaCommon {
+  readonly direction: "outbound";
+  /** An `expire` event is raised once when either is passed; undefined: no limit. */
+  readonly softBytes?: number;
+  readonly softPackets?: number;
+}
+
+/** Which outbound SA takes packets between these selectors. Installing a policy under an existing id replaces it in one step. */
+export interface OutboundPolicy {
+  readonly id: string;
+  readonly localSelectors: readonly TrafficSelector[];
+  readonly remoteSelectors: readonly TrafficSelector[];
+  /** `discard` while the link has no SA: nothing leaves in clear. */
+  readonly action: { readonly kind: "protect"; readonly spi: EspSpi } | { readonly kind: "discard" };
+}
+

@@ -1,0 +1,114 @@
+import { z } from "zod";
+
+/**
+ * What a gateway is told to be: the whole of it, every time, under a revision that only grows. The console compiles it
+ * from Postgres and pushes it; without a console the same schema is read from `site.yaml`. Unknown keys are refused, so
+ * that a misspelt option is an error and not a silent default.
+ */
+
+/** An IPv4 or IPv6 prefix such as `10.1.0.0/24`; host bits must be zero (checked by the reader, which can name the field). */
+const prefix = z.union([z.cidrv4(), z.cidrv6()]);
+const address = z.union([z.ipv4(), z.ipv6()]);
+
+/** A secret given in place, or the file that holds it (a path relative to the configuration file). */
+export const secretSource = z.union([z.string().min(1), z.strictObject({ file: z.string().min(1) })]);
+
+/** One pre-shared key. `secret` is text; `0x…` is hexadecimal and `0s…` base64, as strongSwan writes them. */
+const preSharedKey = z.strictObject({ id: z.string().min(1), secret: secretSource });
+
+/**
+ * How the two ends prove who they are. With several keys every one of them is accepted from the peer and `use` names
+ * the one this end starts with: that is what lets a key be replaced without an interruption.
+ */
+export const authentication = z.discriminatedUnion("method", [
+  z.strictObject({
+    method: z.literal("psk"),
+    keys: z.array(preSharedKey).min(1).max(4),
+    use: z.string().min(1).describe("id of the key this end uses when it is the initiator"),
+  }),
+  z.strictObject({
+    method: z.literal("certificate"),
+    /** Our own certificates, newest first; `use` names the one presented. PEM; the chain follows the end-entity certificate. */
+    certificates: z
+      .array(z.strictObject({ id: z.string().min(1), chain: secretSource, privateKey: secretSource }))
+      .min(1)
+      .max(4),
+    use: z.string().min(1),
+    /** PEM of the authorities a peer's certificate must chain to. */
+    trustedAuthorities: z.array(secretSource).min(1),
+  }),
+]);
+
+/** One Child SA: the traffic that shares keys. */
+const childSa = z.strictObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
+  localNetworks: z.array(prefix).min(1).max(64),
+  remoteNetworks: z.array(prefix).min(1).max(64),
+});
+
+const seconds = z.number().int().min(1).max(31_536_000);
+
+export const link = z.strictObject({
+  id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/),
+  name: z.string().min(1).max(80),
+  enabled: z.boolean().default(true),
+  /** `start`: bring it up now and keep it up. `respond`: wait for the peer. */
+  initiate: z.enum(["start", "respond"]).default("start"),
+  local: z.strictObject({
+    /** The outside address to speak from; absent: whatever the route to the peer uses. */
+    address: address.optional(),
+    /** IKE identity: an address, a domain name, an e-mail address, or a distinguished name such as `CN=amsterdam`. */
+    identity: z.string().min(1).max(255),
+  }),
+  remote: z.strictObject({
+    /** Address or host name of the peer; absent: any (it must then be the one that starts). */
+    address: z.string().min(1).max(253).optional(),
+    port: z.number().int().min(1).max(65_535).default(500),
+    identity: z.string().min(1).max(255),
+  }),
+  authentication,
+  ike: z.strictObject({
+    /** Proposal keywords as strongSwan writes them, first is preferred: `aes256gcm16-prfsha384-x25519`. */
+    proposals: z.array(z.string().min(1)).min(1).max(16),
+    rekeySeconds: seconds.default(14_400),
+    /** 0: never. Otherwise the peer is authenticated anew this often, make before break. */
+    reauthenticateSeconds: z.union([z.literal(0), seconds]).default(0),
+    /** Idle time after which the peer is asked for a sign of life. 0: never. */
+    livenessSeconds: z.union([z.literal(0), seconds]).default(10),
+  }),
+  esp: z.strictObject({
+    proposals: z.array(z.string().min(1)).min(1).max(16),
+    rekeySeconds: seconds.default(3_600),
+    rekeyBytes: z.number().int().min(1_048_576).optional(),
+    rekeyPackets: z.number().int().min(1_000).optional(),
+    replayWindowPackets: z.number().int().min(64).max(4_096).default(1_024),
+  }),
+  children: z.array(childSa).min(1).max(64),
+  /** Two inside addresses to measure round trips between; absent: the link is not probed. */
+  probe: z.strictObject({ source: address, target: address }).optional(),
+  /** Seconds between probes. */
+  probeSeconds: z.number().min(0.2).max(3_600).default(2),
+});
+
+export const desiredState = z.strictObject({
+  schema: z.literal(1),
+  revision: z.number().int().min(0),
+  gateway: z.strictObject({
+    name: z.string().min(1).max(80),
+    ikePort: z.number().int().min(1).max(65_535).default(500),
+    natPort: z.number().int().min(1).max(65_535).default(4_500),
+    /** Name and MTU of the TUN device; 0: computed from the path (1,500 less the largest encapsulation in use). */
+    tunName: z.string().regex(/^[a-z][a-z0-9]{0,14}$/).default("culvert0"),
+    tunMtu: z.union([z.literal(0), z.number().int().min(1_280).max(9_000)]).default(0),
+  }),
+  links: z.array(link).max(10_000),
+});
+
+export type DesiredState = z.infer<typeof desiredState>;
+/** What an author may write: defaults left out. */
+export type DesiredStateInput = z.input<typeof desiredState>;
+export type DesiredLink = z.infer<typeof link>;
+export type Authentication = z.infer<typeof authentication>;
+
+/** The same state once every `{ file }` has been read: secrets are in place and nothing is left to resolve. */
+export type SecretSource = z.infer<typeof secretSource>;

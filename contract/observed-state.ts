@@ -1,0 +1,113 @@
+import { z } from "zod";
+
+/** What a gateway says of itself. Counters are totals since the SA was installed; a 64-bit total is a JSON number below 2^53. */
+
+const count = z.number().int().min(0);
+/** Milliseconds since 1970, the gateway's clock. */
+const instant = z.number().int().min(0);
+const spi = z.string().regex(/^[0-9a-f]{8}$/);
+
+export const dropCounters = z.strictObject({
+  replay: count,
+  integrity: count,
+  noSa: count,
+  policy: count,
+  tooBig: count,
+  lifetime: count,
+  malformed: count,
+});
+
+export const observedChildSa = z.strictObject({
+  name: z.string(),
+  state: z.enum(["installing", "established", "rekeying", "rekeyed", "deleting"]),
+  inboundSpi: spi,
+  outboundSpi: spi,
+  /** The suite in proposal keywords, e.g. `aes256gcm16-x25519`. */
+  suite: z.string(),
+  encapsulation: z.enum(["udp", "none"]),
+  localNetworks: z.array(z.string()),
+  remoteNetworks: z.array(z.string()),
+  installedAt: instant,
+  rekeyAt: instant.nullable(),
+  expiresAt: instant.nullable(),
+  bytesIn: count,
+  bytesOut: count,
+  packetsIn: count,
+  packetsOut: count,
+  drops: dropCounters,
+});
+
+export const observedIkeSa = z.strictObject({
+  state: z.enum(["connecting", "established", "rekeying", "deleting"]),
+  role: z.enum(["initiator", "responder"]),
+  /** 16 hexadecimal digits each. */
+  spiI: z.string().regex(/^[0-9a-f]{16}$/),
+  spiR: z.string().regex(/^[0-9a-f]{16}$/),
+  suite: z.string(),
+  localEndpoint: z.string(),
+  remoteEndpoint: z.string(),
+  remoteIdentity: z.string(),
+  /** Id of the pre-shared key or certificate that authenticated it. */
+  credentialId: z.string().nullable(),
+  nat: z.enum(["none", "local", "remote", "both"]),
+  establishedAt: instant.nullable(),
+  rekeyAt: instant.nullable(),
+  childSas: z.array(observedChildSa),
+});
+
+/** Why something failed, in one plain sentence, with the protocol's own name for those who want to look it up. */
+export const failure = z.strictObject({
+  at: instant,
+  code: z.string(),
+  sentence: z.string(),
+});
+
+export const tunnelState = z.enum(["disabled", "negotiating", "up", "degraded", "down"]);
+
+export const observedLink = z.strictObject({
+  id: z.string(),
+  state: tunnelState,
+  since: instant,
+  ikeSas: z.array(observedIkeSa),
+  lastFailure: failure.nullable(),
+  /** The last probe's round trip in milliseconds; null: none answered or none sent. */
+  roundTripMs: z.number().min(0).nullable(),
+  probesSent: count,
+  probesAnswered: count,
+});
+
+export const observedState = z.strictObject({
+  at: instant,
+  revision: count,
+  agentVersion: z.string(),
+  startedAt: instant,
+  plane: z.string(),
+  planeReason: z.string(),
+  links: z.array(observedLink),
+  /** Datagrams that no SA could be charged with. */
+  drops: dropCounters,
+  memoryBytes: count,
+});
+
+/** One step of a negotiation: a message decoded, or a choice made and why. Values are redacted before they get here. */
+export const traceEntry = z.strictObject({
+  at: instant,
+  linkId: z.string().nullable(),
+  sequence: count,
+  direction: z.enum(["sent", "received", "local"]),
+  exchange: z.string(),
+  messageId: z.number().int().nullable(),
+  /** One line for people. */
+  summary: z.string(),
+  /** The decoded payloads or the inputs of the choice. */
+  detail: z.record(z.string(), z.unknown()),
+});
+
+export type DropCounters = z.infer<typeof dropCounters>;
+export type ObservedChildSa = z.infer<typeof observedChildSa>;
+export type ObservedIkeSa = z.infer<typeof observedIkeSa>;
+export type ObservedLink = z.infer<typeof observedLink>;
+export type ObservedState = z.infer<typeof observedState>;
+export type Failure = z.infer<typeof failure>;
+export type TunnelState = z.infer<typeof tunnelState>;
+export type TraceEntry = z.infer<typeof traceEntry>;

@@ -23,11 +23,20 @@ export interface Header {
   readonly messageId: number;
 }
 
+/** `value` of a short attribute (AF bit set) has 2 octets. */
+export interface TransformAttribute {
+  readonly type: number;
+  readonly isShort: boolean;
+  readonly value: Uint8Array;
+}
+
 export interface Transform {
   readonly type: number;
   readonly id: number;
   /** Key length attribute in bits, for ciphers of several sizes. */
   readonly keyLengthBits?: number;
+  /** Attributes that we do not understand: a transform with any must not be chosen (RFC 7296 §3.3.6). */
+  readonly unknownAttributes?: readonly TransformAttribute[];
 }
 
 export interface Proposal {
@@ -39,7 +48,10 @@ export interface Proposal {
   readonly transforms: readonly Transform[];
 }
 
-/** Addresses are 4 or 16 octets; ranges are inclusive. */
+/**
+ * Addresses are 4 or 16 octets; ranges are inclusive. Of a type that we do not know, `startAddress` holds everything behind the
+ * length field, `endAddress` is empty and the ports are 0.
+ */
 export interface WireTrafficSelector {
   readonly type: number;
   /** 0: any. */

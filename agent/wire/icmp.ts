@@ -1,0 +1,109 @@
+import { finishChecksum, internetChecksum, sumWords } from "./checksum.ts";
+import { IpProtocol } from "./ip.ts";
+import { readU16, writeU16, writeU32 } from "./octets.ts";
+
+/*
+ * ICMP messages that a gateway makes itself, as whole IP packets (RFC 792, RFC 1191 §4, RFC 4443 §3.2 and §4).
+ * Addresses are 4 or 16 octets; both of a packet have the same length.
+ */
+const IPV4_HEADER = 20;
+const IPV6_HEADER = 40;
+const ICMP_HEADER = 8;
+const HOP_LIMIT = 64;
+/** RFC 1812 §4.3.2.3: an ICMPv4 error has at most 576 octets. RFC 4443 §2.4(c): an ICMPv6 error at most 1280. */
+const ICMPV4_ERROR_MAXIMUM = 576;
+const ICMPV6_ERROR_MAXIMUM = 1280;
+
+/**
+ * Tells the sender of the packet `original[start, end)` that it must not exceed `mtu` octets: "fragmentation needed" or
+ * "packet too big", from the address `from` of the same family. Null when no error may be sent about that packet: it is itself
+ * an ICMP error, a later fragment, or has no unicast source (RFC 1122 §3.2.2, RFC 4443 §2.4(e)).
+ */
+export function buildPacketTooBig(original: Uint8Array, start: number, end: number, from: Uint8Array, mtu: number): Uint8Array | null {
+  if (end <= start) return null;
+  const family = original[start]! >> 4;
+  if (family === 4 && from.length === 4) return tooBigV4(original, start, end, from, mtu);
+  if (family === 6 && from.length === 16) return tooBigV6(original, start, end, from, mtu);
+  return null;
+}
+
+/** An echo request or reply with these 16-bit numbers; the family follows from the addresses. */
+export function buildEcho(
+  kind: "request" | "reply",
+  source: Uint8Array,
+  destination: Uint8Array,
+  echo: { readonly identifier: number; readonly sequence: number; readonly data: Uint8Array },
+): Uint8Array {
+  const type = source.length === 4 ? (kind === "request" ? 8 : 0) : kind === "request" ? 128 : 129;
+  const rest = new Uint8Array(4);
+  writeU16(rest, 0, echo.identifier);
+  writeU16(rest, 2, echo.sequence);
+  return source.length === 4 ? packetV4(source, destination, type, 0, rest, echo.data) : packetV6(source, destination, type, 0, rest, echo.data);
+}
+
+function tooBigV4(original: Uint8Array, start: number, end: number, from: Uint8Array, mtu: number): Uint8Array | null {
+  if (end - start < IPV4_HEADER) return null;
+  const source = original.subarray(start + 12, start + 16);
+  const headerLength = (original[start]! & 0x0f) * 4;
+  const isLaterFragment = (readU16(original, start + 6) & 0x1fff) !== 0;
+  const isMulticastOrUnspecified = source[0]! >= 224 || source.every((octet) => octet === 0);
+  if (isLaterFragment || isMulticastOrUnspecified) return null;
+  if (original[start + 9] === IpProtocol.ICMP && isIcmpV4Error(original[start + headerLength])) return null;
+  const quoted = original.subarray(start, Math.min(end, start + ICMPV4_ERROR_MAXIMUM - IPV4_HEADER - ICMP_HEADER));
+  const rest = new Uint8Array(4);
+  writeU16(rest, 2, mtu);
+  return packetV4(from, source, 3, 4, rest, quoted);
+}
+
+function isIcmpV4Error(type: number | undefined): boolean {
+  return type === undefined || type === 3 || type === 4 || type === 5 || type === 11 || type === 12;
+}
+
+function tooBigV6(original: Uint8Array, start: number, end: number, from: Uint8Array, mtu: number): Uint8Array | null {
+  if (end - start < IPV6_HEADER) return null;
+  const source = original.subarray(start + 8, start + 24);
+  if (source[0] === 0xff || source.every((octet) => octet === 0)) return null;
+  const firstOctet = original[start + IPV6_HEADER];
+  // RFC 4443 §2.1: types below 128 are errors.
+  if (original[start + 6] === IpProtocol.ICMPV6 && (firstOctet === undefined || firstOctet < 128)) return null;
+  const quoted = original.subarray(start, Math.min(end, start + ICMPV6_ERROR_MAXIMUM - IPV6_HEADER - ICMP_HEADER));
+  const rest = new Uint8Array(4);
+  writeU32(rest, 0, mtu);
+  return packetV6(from, source, 2, 0, rest, quoted);
+}
+
+function packetV4(source: Uint8Array, destination: Uint8Array, type: number, code: number, rest: Uint8Array, data: Uint8Array): Uint8Array {
+  const packet = new Uint8Array(IPV4_HEADER + ICMP_HEADER + data.length);
+  packet[0] = 0x45;
+  writeU16(packet, 2, packet.length);
+  packet[8] = HOP_LIMIT;
+  packet[9] = IpProtocol.ICMP;
+  packet.set(source, 12);
+  packet.set(destination, 16);
+  writeU16(packet, 10, internetChecksum(packet, 0, IPV4_HEADER));
+  writeIcmp(packet, IPV4_HEADER, type, code, rest, data);
+  writeU16(packet, IPV4_HEADER + 2, internetChecksum(packet, IPV4_HEADER, packet.length));
+  return packet;
+}
+
+function packetV6(source: Uint8Array, destination: Uint8Array, type: number, code: number, rest: Uint8Array, data: Uint8Array): Uint8Array {
+  const packet = new Uint8Array(IPV6_HEADER + ICMP_HEADER + data.length);
+  packet[0] = 0x60;
+  writeU16(packet, 4, ICMP_HEADER + data.length);
+  packet[6] = IpProtocol.ICMPV6;
+  packet[7] = HOP_LIMIT;
+  packet.set(source, 8);
+  packet.set(destination, 24);
+  writeIcmp(packet, IPV6_HEADER, type, code, rest, data);
+  // RFC 8200 §8.1: the pseudo-header is both addresses, the length and the next header.
+  const pseudo = sumWords(packet, 8, IPV6_HEADER, ICMP_HEADER + data.length + IpProtocol.ICMPV6);
+  writeU16(packet, IPV6_HEADER + 2, finishChecksum(sumWords(packet, IPV6_HEADER, packet.length, pseudo)));
+  return packet;
+}
+
+function writeIcmp(packet: Uint8Array, at: number, type: number, code: number, rest: Uint8Array, data: Uint8Array): void {
+  packet[at] = type;
+  packet[at + 1] = code;
+  packet.set(rest, at + 4);
+  packet.set(data, at + ICMP_HEADER);
+}

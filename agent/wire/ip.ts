@@ -18,8 +18,8 @@ export interface IpPacketView {
   /** Offset of the transport header; of the payload of a later fragment. */
   transportOffset: number;
   /**
-   * -1: there are none, because the protocol has no ports or this is not the first fragment. For ICMP the source port is
-   * type·256 + code (RFC 7296 §3.13.1) and the destination port 0.
+   * -1: there are none, because the protocol has no ports or this is not the first fragment. For ICMP both are the one
+   * selector type·256 + code (RFC 4301 §4.4.1.1, RFC 7296 §3.13.1).
    */
   sourcePort: number;
   destinationPort: number;
@@ -130,6 +130,6 @@ function readPorts(bytes: Uint8Array, packetEnd: number, view: IpPacketView, isF
     view.destinationPort = readU16(bytes, at + 2);
   } else if (protocol === IpProtocol.ICMP || protocol === IpProtocol.ICMPV6) {
     view.sourcePort = readU16(bytes, at);
-    view.destinationPort = 0;
+    view.destinationPort = view.sourcePort;
   }
 }

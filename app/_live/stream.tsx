@@ -1,0 +1,65 @@
+"use client";
+
+import { useQueryClient } from "@tanstack/react-query";
+import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import { useNow } from "../_ui/clock.tsx";
+import { ageWords } from "../_ui/words.ts";
+import { staleAfter } from "./backoff.ts";
+import { followStream, type StreamState } from "./follow-stream.ts";
+
+const Stream = createContext<StreamState>({ kind: "connecting", lastHeardAt: null });
+
+/** Keeps one event stream open for the whole console and invalidates exactly the queries that watch what changed. */
+export function StreamProvider({ children }: { children: ReactNode }) {
+  const client = useQueryClient();
+  const [state, setState] = useState<StreamState>({ kind: "connecting", lastHeardAt: null });
+  useEffect(
+    () =>
+      followStream({
+        onState: setState,
+        onChanged: ({ resource, id }) => {
+          void client.invalidateQueries({
+            predicate: (query) => {
+              const watch = query.meta?.watch;
+              return Array.isArray(watch) && (watch.includes(resource) || watch.includes(`${resource}:${id}`));
+            },
+          });
+        },
+        // What changed while nobody listened is unknown: everything live is read again.
+        onResumed: () => void client.invalidateQueries({ predicate: (query) => Array.isArray(query.meta?.watch) }),
+      }),
+    [client],
+  );
+  return <Stream value={state}>{children}</Stream>;
+}
+
+/** "Live · 2 s ago" in the top bar. */
+export function LiveMark() {
+  const stream = useContext(Stream);
+  const now = useNow();
+  const age = stream.lastHeardAt === null ? null : now - stream.lastHeardAt;
+  const live = stream.kind === "open" && age !== null && age < staleAfter;
+  return (
+    <span className="inline-flex items-center gap-2 text-[12.5px] whitespace-nowrap text-text-2">
+      <span aria-hidden className={`size-2 rounded-full ${live ? "bg-up" : "bg-off"}`} />
+      {live ? "Live" : stream.kind === "paused" ? "Paused" : "Not live"}
+      {age === null ? null : <span className="hidden text-text-3 sm:inline">· {ageWords(age)} ago</span>}
+    </span>
+  );
+}
+
+/** Across the top of the page while the stream is down: what is shown may be old. */
+export function StreamBanner() {
+  const stream = useContext(Stream);
+  if (stream.kind !== "down") return null;
+  return (
+    <div role="status" className="border-b border-line bg-deg-bg px-4 py-2 text-[13px] text-deg">
+      Live updates are interrupted{stream.reason === "signed-out" ? ": you are signed out. " : ". Reconnecting; what you see may be out of date. "}
+      {stream.reason === "signed-out" ? (
+        <a className="underline" href="/sign-in">
+          Sign in again
+        </a>
+      ) : null}
+    </div>
+  );
+}

@@ -1,0 +1,65 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runCommand } from "./run-command.ts";
+
+/** A certificate and its private key (PKCS #8), both PEM. */
+export interface KeyPair {
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+}
+
+export interface TestAuthority {
+  readonly certificatePem: string;
+  /** A certificate for the domain name, in both the subject's CN and the subject alternative name. */
+  issue(domainName: string): Promise<KeyPair>;
+}
+
+export type KeyKind = "ecdsa-p256" | "rsa-2048";
+
+/**
+ * An authority for one test, with keys of one kind throughout. It is made with the `openssl` program on purpose: an
+ * implementation that shares nothing with ours or with the peer's.
+ */
+export async function makeAuthority(kind: KeyKind, name = "Culvert test authority"): Promise<TestAuthority> {
+  const authority = await inScratch(async (directory) => {
+    const paths = { key: join(directory, "ca.key"), certificate: join(directory, "ca.pem") };
+    await runCommand(["openssl", ...newKey(kind, paths.key)]);
+    const extensions = ["basicConstraints=critical,CA:TRUE,pathlen:1", "keyUsage=critical,keyCertSign,cRLSign"];
+    const request = ["req", "-x509", "-new", "-key", paths.key, "-subj", `/CN=${name}`, "-days", "2", "-sha256"];
+    await runCommand(["openssl", ...request, ...extensions.flatMap((text) => ["-addext", text]), "-out", paths.certificate]);
+    return { certificatePem: readFileSync(paths.certificate, "utf8"), privateKeyPem: readFileSync(paths.key, "utf8") };
+  });
+  return { certificatePem: authority.certificatePem, issue: (domainName) => issue(kind, authority, domainName) };
+}
+
+function issue(kind: KeyKind, authority: KeyPair, domainName: string): Promise<KeyPair> {
+  return inScratch(async (directory) => {
+    const path = (name: string) => join(directory, name);
+    writeFileSync(path("ca.pem"), authority.certificatePem);
+    writeFileSync(path("ca.key"), authority.privateKeyPem, { mode: 0o600 });
+    writeFileSync(
+      path("extensions"),
+      `basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nsubjectAltName=DNS:${domainName}\nauthorityKeyIdentifier=keyid\n`,
+    );
+    await runCommand(["openssl", ...newKey(kind, path("own.key"))]);
+    await runCommand(["openssl", "req", "-new", "-key", path("own.key"), "-subj", `/CN=${domainName}`, "-out", path("own.csr")]);
+    const sign = ["x509", "-req", "-in", path("own.csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"), "-days", "1", "-sha256"];
+    await runCommand(["openssl", ...sign, "-extfile", path("extensions"), "-out", path("own.pem")]);
+    return { certificatePem: readFileSync(path("own.pem"), "utf8"), privateKeyPem: readFileSync(path("own.key"), "utf8") };
+  });
+}
+
+function newKey(kind: KeyKind, file: string): string[] {
+  const parameters = kind === "rsa-2048" ? ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"] : ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+  return ["genpkey", "-algorithm", ...parameters, "-out", file];
+}
+
+async function inScratch<T>(work: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), "cvi-pki-"));
+  try {
+    return await work(directory);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}

@@ -54,7 +54,8 @@ export function StreamBanner() {
   if (stream.kind !== "down") return null;
   return (
     <div role="status" className="border-b border-line bg-deg-bg px-4 py-2 text-[13px] text-deg">
-      Live updates are interrupted{stream.reason === "signed-out" ? ": you are signed out. " : ". Reconnecting; what you see may be out of date. "}
+      Live updates are interrupted
+      {stream.reason === "signed-out" ? ": you are signed out. " : ". Reconnecting; what you see may be out of date. "}
       {stream.reason === "signed-out" ? (
         <a className="underline" href="/sign-in">
           Sign in again

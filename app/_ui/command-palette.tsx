@@ -33,15 +33,32 @@ export function CommandPalette({ open, onOpenChange }: { open: boolean; onOpenCh
   const router = useRouter();
   const objects = useQuery({
     queryKey: ["palette"],
-    queryFn: ({ signal }) => readJson<{ sites: { id: string; name: string }[]; links: { id: string; name: string }[] }>("/api/search", signal),
+    queryFn: ({ signal }) =>
+      readJson<{ sites: { id: string; name: string }[]; links: { id: string; name: string }[] }>("/api/search", signal),
     enabled: open,
   });
   const groups = useMemo<Group[]>(
     () => [
       { value: "Pages", items: places.map((place) => ({ value: place.href, ...place })) },
       { value: "Actions", items: actions },
-      { value: "Sites", items: (objects.data?.sites ?? []).map((site) => ({ value: `site-${site.id}`, label: site.name, href: `/sites/${site.id}`, icon: MapPin })) },
-      { value: "Links", items: (objects.data?.links ?? []).map((link) => ({ value: `link-${link.id}`, label: link.name, href: `/links/${link.id}`, icon: Cable })) },
+      {
+        value: "Sites",
+        items: (objects.data?.sites ?? []).map((site) => ({
+          value: `site-${site.id}`,
+          label: site.name,
+          href: `/sites/${site.id}`,
+          icon: MapPin,
+        })),
+      },
+      {
+        value: "Links",
+        items: (objects.data?.links ?? []).map((link) => ({
+          value: `link-${link.id}`,
+          label: link.name,
+          href: `/links/${link.id}`,
+          icon: Cable,
+        })),
+      },
     ],
     [objects.data],
   );
@@ -55,16 +72,34 @@ export function CommandPalette({ open, onOpenChange }: { open: boolean; onOpenCh
         <Dialog.Backdrop className="backdrop" />
         <Dialog.Popup className="popup fixed top-[12vh] left-1/2 z-50 w-[calc(100vw-32px)] max-w-xl -translate-x-1/2 overflow-hidden">
           <Dialog.Title className="sr-only">Search and commands</Dialog.Title>
-          <Autocomplete.Root items={groups} open inline autoHighlight="always" keepHighlight itemToStringValue={(item: Command) => item.label}>
-            <Autocomplete.Input aria-label="Search pages, sites and links" placeholder="Search pages, sites and links…" className="h-12 w-full border-b border-line bg-surface px-4 text-[15px] outline-none" />
-            <Autocomplete.Empty className="px-4 py-0 text-[13px] text-text-2 not-empty:py-6">Nothing by that name.</Autocomplete.Empty>
+          <Autocomplete.Root
+            items={groups}
+            open
+            inline
+            autoHighlight="always"
+            keepHighlight
+            itemToStringValue={(item: Command) => item.label}
+          >
+            <Autocomplete.Input
+              aria-label="Search pages, sites and links"
+              placeholder="Search pages, sites and links…"
+              className="h-12 w-full border-b border-line bg-surface px-4 text-[15px] outline-none"
+            />
+            <Autocomplete.Empty className="px-4 py-0 text-[13px] text-text-2 not-empty:py-6">
+              Nothing by that name.
+            </Autocomplete.Empty>
             <Autocomplete.List className="max-h-[50vh] overflow-y-auto p-1.5 empty:p-0">
               {(group: Group) => (
                 <Autocomplete.Group key={group.value} items={group.items} className="pb-1">
                   <Autocomplete.GroupLabel className="px-2.5 py-1 text-[12px] text-text-3">{group.value}</Autocomplete.GroupLabel>
                   <Autocomplete.Collection>
                     {(command: Command) => (
-                      <Autocomplete.Item key={command.value} value={command} onClick={() => go(command)} className="flex h-9 items-center gap-2.5 rounded-md px-2.5 text-[13.5px] data-[highlighted]:bg-raised">
+                      <Autocomplete.Item
+                        key={command.value}
+                        value={command}
+                        onClick={() => go(command)}
+                        className="flex h-9 items-center gap-2.5 rounded-md px-2.5 text-[13.5px] data-[highlighted]:bg-raised"
+                      >
                         <command.icon aria-hidden className="size-4 text-text-3" />
                         {command.label}
                       </Autocomplete.Item>

@@ -6,16 +6,27 @@ import { X } from "lucide-react";
 import { type ReactNode, useId, useState } from "react";
 
 /** A dialog with a title, for forms and details. `open` is the caller's. */
-export function Modal(props: { open: boolean; onOpenChange: (open: boolean) => void; title: string; description?: ReactNode; wide?: boolean; children: ReactNode }) {
+export function Modal(props: {
+  open: boolean;
+  onOpenChange: (open: boolean) => void;
+  title: string;
+  description?: ReactNode;
+  wide?: boolean;
+  children: ReactNode;
+}) {
   return (
     <Dialog.Root open={props.open} onOpenChange={props.onOpenChange}>
       <Dialog.Portal>
         <Dialog.Backdrop className="backdrop" />
-        <Dialog.Popup className={`popup fixed top-1/2 left-1/2 z-50 max-h-[calc(100dvh-32px)] w-[calc(100vw-32px)] -translate-x-1/2 -translate-y-1/2 overflow-y-auto p-5 ${props.wide ? "max-w-3xl" : "max-w-lg"}`}>
+        <Dialog.Popup
+          className={`popup fixed top-1/2 left-1/2 z-50 max-h-[calc(100dvh-32px)] w-[calc(100vw-32px)] -translate-x-1/2 -translate-y-1/2 overflow-y-auto p-5 ${props.wide ? "max-w-3xl" : "max-w-lg"}`}
+        >
           <div className="mb-4 flex items-start justify-between gap-4">
             <div>
               <Dialog.Title className="text-base font-semibold">{props.title}</Dialog.Title>
-              {props.description ? <Dialog.Description className="mt-1 text-[13px] text-text-2">{props.description}</Dialog.Description> : null}
+              {props.description ? (
+                <Dialog.Description className="mt-1 text-[13px] text-text-2">{props.description}</Dialog.Description>
+              ) : null}
             </div>
             <Dialog.Close className="btn btn-quiet btn-icon -mt-1 -mr-1" aria-label="Close">
               <X aria-hidden className="size-4" />
@@ -79,7 +90,13 @@ export function Confirm(props: {
                 <label className="field-label" htmlFor={fieldId}>
                   Type <code>{props.typeToConfirm}</code> to confirm
                 </label>
-                <input id={fieldId} className="input" autoComplete="off" value={typed} onChange={(event) => setTyped(event.target.value)} />
+                <input
+                  id={fieldId}
+                  className="input"
+                  autoComplete="off"
+                  value={typed}
+                  onChange={(event) => setTyped(event.target.value)}
+                />
               </div>
             )}
             {error ? (

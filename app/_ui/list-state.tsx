@@ -48,7 +48,15 @@ export function SearchBox({ label, name = "search" }: { label: string; name?: st
 }
 
 /** Filter chips for one parameter with several values (`?state=down,degraded`). */
-export function FilterChips({ name, label, choices }: { name: string; label: string; choices: readonly { value: string; label: string; count?: number }[] }) {
+export function FilterChips({
+  name,
+  label,
+  choices,
+}: {
+  name: string;
+  label: string;
+  choices: readonly { value: string; label: string; count?: number }[];
+}) {
   const { params, set } = useListState();
   const chosen = new Set((params.get(name) ?? "").split(",").filter(Boolean));
   function toggle(value: string) {
@@ -58,7 +66,13 @@ export function FilterChips({ name, label, choices }: { name: string; label: str
   return (
     <div role="group" aria-label={label} className="flex flex-wrap gap-2">
       {choices.map((choice) => (
-        <button key={choice.value} type="button" className="chip" aria-pressed={chosen.has(choice.value)} onClick={() => toggle(choice.value)}>
+        <button
+          key={choice.value}
+          type="button"
+          className="chip"
+          aria-pressed={chosen.has(choice.value)}
+          onClick={() => toggle(choice.value)}
+        >
           {choice.label}
           {choice.count === undefined ? null : <span className="text-text-3">{choice.count}</span>}
         </button>
@@ -68,14 +82,34 @@ export function FilterChips({ name, label, choices }: { name: string; label: str
 }
 
 /** A column head that sorts: a button inside the header cell, with `aria-sort` on the cell. */
-export function SortHead({ column, children, numeric, initial }: { column: string; children: ReactNode; numeric?: boolean; initial?: "ascending" | "descending" }) {
+export function SortHead({
+  column,
+  children,
+  numeric,
+  initial,
+}: {
+  column: string;
+  children: ReactNode;
+  numeric?: boolean;
+  initial?: "ascending" | "descending";
+}) {
   const { params, set } = useListState();
   const sorted = params.get("sort") === column || (params.get("sort") === null && initial !== undefined);
-  const direction = sorted ? (params.get("direction") === "descending" ? "descending" : params.get("direction") === "ascending" ? "ascending" : (initial ?? "ascending")) : "none";
+  const direction = sorted
+    ? params.get("direction") === "descending"
+      ? "descending"
+      : params.get("direction") === "ascending"
+        ? "ascending"
+        : (initial ?? "ascending")
+    : "none";
   const Arrow = direction === "descending" ? ArrowDown : ArrowUp;
   return (
     <th aria-sort={direction} className={numeric ? "num" : ""}>
-      <button type="button" className="inline-flex items-center gap-1 rounded" onClick={() => set({ sort: column, direction: direction === "ascending" ? "descending" : "ascending" })}>
+      <button
+        type="button"
+        className="inline-flex items-center gap-1 rounded"
+        onClick={() => set({ sort: column, direction: direction === "ascending" ? "descending" : "ascending" })}
+      >
         {children}
         <Arrow aria-hidden className={`size-3.5 ${sorted ? "" : "opacity-0"}`} />
       </button>
@@ -87,15 +121,30 @@ export function Pager({ page, pageSize, total, noun }: { page: number; pageSize:
   const { set } = useListState();
   const pages = Math.max(1, Math.ceil(total / pageSize));
   return (
-    <nav aria-label="Pages" className="flex items-center justify-between gap-3 border-t border-line px-4 py-2 text-[13px] text-text-2">
+    <nav
+      aria-label="Pages"
+      className="flex items-center justify-between gap-3 border-t border-line px-4 py-2 text-[13px] text-text-2"
+    >
       <span aria-live="polite">{counted(total, noun)}</span>
       {pages > 1 ? (
         <span className="flex items-center gap-2">
-          <button type="button" className="btn btn-icon" aria-label="Previous page" disabled={page <= 1} onClick={() => set({ page: String(page - 1) })}>
+          <button
+            type="button"
+            className="btn btn-icon"
+            aria-label="Previous page"
+            disabled={page <= 1}
+            onClick={() => set({ page: String(page - 1) })}
+          >
             <ChevronLeft aria-hidden className="size-4" />
           </button>
           Page {page} of {pages}
-          <button type="button" className="btn btn-icon" aria-label="Next page" disabled={page >= pages} onClick={() => set({ page: String(page + 1) })}>
+          <button
+            type="button"
+            className="btn btn-icon"
+            aria-label="Next page"
+            disabled={page >= pages}
+            onClick={() => set({ page: String(page + 1) })}
+          >
             <ChevronRight aria-hidden className="size-4" />
           </button>
         </span>

@@ -3,7 +3,13 @@ import type { LucideIcon } from "lucide-react";
 import type { ReactNode } from "react";
 
 /** The head of every page: its one h1, a line below, and the actions at the right. */
-export function PageHead(props: { title: string; lead?: ReactNode; back?: { href: string; label: string }; actions?: ReactNode; beside?: ReactNode }) {
+export function PageHead(props: {
+  title: string;
+  lead?: ReactNode;
+  back?: { href: string; label: string };
+  actions?: ReactNode;
+  beside?: ReactNode;
+}) {
   return (
     <header className="mb-5">
       {props.back ? (
@@ -24,7 +30,13 @@ export function PageHead(props: { title: string; lead?: ReactNode; back?: { href
 }
 
 /** A bordered section with a heading of its own. */
-export function Panel(props: { title?: ReactNode; actions?: ReactNode; children: ReactNode; flush?: boolean; className?: string }) {
+export function Panel(props: {
+  title?: ReactNode;
+  actions?: ReactNode;
+  children: ReactNode;
+  flush?: boolean;
+  className?: string;
+}) {
   return (
     <section className={`panel min-w-0 ${props.className ?? ""}`}>
       {props.title ? (

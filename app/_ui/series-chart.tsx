@@ -17,7 +17,19 @@ export interface ChartLine {
  * A live time series. `times` are milliseconds. Lines differ by dash as well as by colour; a table of the same numbers follows for
  * screen readers and is reached by keyboard.
  */
-export function SeriesChart({ title, times, lines, write, height = 180 }: { title: string; times: readonly number[]; lines: readonly ChartLine[]; write: (value: number) => string; height?: number }) {
+export function SeriesChart({
+  title,
+  times,
+  lines,
+  write,
+  height = 180,
+}: {
+  title: string;
+  times: readonly number[];
+  lines: readonly ChartLine[];
+  write: (value: number) => string;
+  height?: number;
+}) {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const { resolvedTheme } = useTheme();
@@ -29,7 +41,11 @@ export function SeriesChart({ title, times, lines, write, height = 180 }: { titl
   useEffect(() => {
     const element = host.current;
     if (!element) return;
-    const chart = new uPlot(plotOptions(latest.current.lines, element.clientWidth, height, (value) => latest.current.write(value)), plotData(latest.current.times, latest.current.lines), element);
+    const chart = new uPlot(
+      plotOptions(latest.current.lines, element.clientWidth, height, (value) => latest.current.write(value)),
+      plotData(latest.current.times, latest.current.lines),
+      element,
+    );
     plot.current = chart;
     const observer = new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height }));
     observer.observe(element);
@@ -52,7 +68,15 @@ export function SeriesChart({ title, times, lines, write, height = 180 }: { titl
         {lines.map((line) => (
           <span key={line.label} className="inline-flex items-center gap-1.5 text-text-2">
             <svg aria-hidden="true" width="18" height="4" className="shrink-0">
-              <line x1="0" y1="2" x2="18" y2="2" stroke={`var(${line.colour})`} strokeWidth="2" strokeDasharray={line.dashed ? "4 3" : undefined} />
+              <line
+                x1="0"
+                y1="2"
+                x2="18"
+                y2="2"
+                stroke={`var(${line.colour})`}
+                strokeWidth="2"
+                strokeDasharray={line.dashed ? "4 3" : undefined}
+              />
             </svg>
             {line.label}
             <span className="font-medium text-text">{writeValue(line.values[last], write)}</span>
@@ -68,7 +92,12 @@ export function SeriesChart({ title, times, lines, write, height = 180 }: { titl
       <details className="mt-1 text-[12.5px] text-text-2">
         <summary className="w-fit rounded">Show {title.toLowerCase()} as a table</summary>
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
-        <div className="mt-1 max-h-48 overflow-auto rounded-md border border-line" tabIndex={0} role="region" aria-label={`${title}, table`}>
+        <div
+          className="mt-1 max-h-48 overflow-auto rounded-md border border-line"
+          tabIndex={0}
+          role="region"
+          aria-label={`${title}, table`}
+        >
           <table className="table">
             <thead>
               <tr>
@@ -105,17 +134,30 @@ function writeValue(value: number | null | undefined, write: (value: number) => 
 
 /** The newest 60 points, newest first. */
 function tableRows(times: readonly number[]): number[] {
-  return times.map((_, index) => index).slice(-60).reverse();
+  return times
+    .map((_, index) => index)
+    .slice(-60)
+    .reverse();
 }
 
 function plotData(times: readonly number[], lines: readonly ChartLine[]): uPlot.AlignedData {
   return [times.map((time) => time / 1_000), ...lines.map((line) => [...line.values])];
 }
 
-function plotOptions(lines: readonly ChartLine[], width: number, height: number, write: (value: number) => string): uPlot.Options {
+function plotOptions(
+  lines: readonly ChartLine[],
+  width: number,
+  height: number,
+  write: (value: number) => string,
+): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string) => style.getPropertyValue(name).trim();
-  const axis = { stroke: colour("--text-3"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+  const axis = {
+    stroke: colour("--text-3"),
+    grid: { stroke: colour("--line"), width: 1 },
+    ticks: { show: false },
+    font: "11px system-ui, sans-serif",
+  };
   return {
     width,
     height,
@@ -124,12 +166,32 @@ function plotOptions(lines: readonly ChartLine[], width: number, height: number,
     padding: [8, 8, 0, 0],
     scales: { x: { time: true }, y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
     axes: [
-      { ...axis, size: 26, space: 70, values: (_plot, splits) => splits.map((seconds) => new Date(seconds * 1_000).toLocaleTimeString("en-GB", splits.length > 1 && (splits[1] ?? 0) - (splits[0] ?? 0) < 60 ? {} : { hour: "2-digit", minute: "2-digit" })) },
+      {
+        ...axis,
+        size: 26,
+        space: 70,
+        values: (_plot, splits) =>
+          splits.map((seconds) =>
+            new Date(seconds * 1_000).toLocaleTimeString(
+              "en-GB",
+              splits.length > 1 && (splits[1] ?? 0) - (splits[0] ?? 0) < 60 ? {} : { hour: "2-digit", minute: "2-digit" },
+            ),
+          ),
+      },
       { ...axis, size: 76, space: 36, values: (_plot, splits) => splits.map(write) },
     ],
     series: [
       {},
-      ...lines.map((line): uPlot.Series => ({ label: line.label, stroke: colour(line.colour), width: 1.6, spanGaps: false, points: { show: false }, ...(line.dashed ? { dash: [5, 4] } : {}) })),
+      ...lines.map(
+        (line): uPlot.Series => ({
+          label: line.label,
+          stroke: colour(line.colour),
+          width: 1.6,
+          spanGaps: false,
+          points: { show: false },
+          ...(line.dashed ? { dash: [5, 4] } : {}),
+        }),
+      ),
     ],
   };
 }

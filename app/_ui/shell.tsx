@@ -36,9 +36,13 @@ export function Shell({ children, user }: { children: ReactNode; user: { name: s
       <div className="flex min-w-0 flex-col">
         <header className="sticky top-0 z-30 flex h-13 items-center gap-2 border-b border-line bg-surface px-3 md:px-6">
           <Drawer />
-          <button type="button" className="btn w-9 justify-center px-0 text-text-2 sm:w-60 sm:justify-start sm:px-3" onClick={() => setPaletteOpen(true)} aria-label="Search and commands">
+          <button
+            type="button"
+            className="btn w-9 justify-center px-0 text-text-2 sm:w-60 sm:justify-start sm:px-3"
+            onClick={() => setPaletteOpen(true)}
+          >
             <Search aria-hidden className="size-4 shrink-0" />
-            <span className="hidden flex-1 text-left sm:inline">Search or jump to…</span>
+            <span className="sr-only flex-1 text-left sm:not-sr-only">Search or jump to… </span>
             <kbd className="hidden rounded border border-line px-1 font-sans text-[11px] text-text-3 sm:inline">Ctrl K</kbd>
           </button>
           <span className="flex-1" />
@@ -61,7 +65,13 @@ export function Brand() {
     <span className="flex h-13 items-center gap-2.5 px-4 text-[15px] font-semibold">
       <svg aria-hidden="true" viewBox="0 0 32 32" className="size-6">
         <rect width="32" height="32" rx="7" fill="#1d5bd8" />
-        <path d="M6 22v-4a10 10 0 0 1 20 0v4M11 22v-4a5 5 0 0 1 10 0v4" fill="none" stroke="#fff" strokeWidth="2.6" strokeLinecap="round" />
+        <path
+          d="M6 22v-4a10 10 0 0 1 20 0v4M11 22v-4a5 5 0 0 1 10 0v4"
+          fill="none"
+          stroke="#fff"
+          strokeWidth="2.6"
+          strokeLinecap="round"
+        />
       </svg>
       Culvert
     </span>
@@ -134,10 +144,16 @@ function UserMenu({ user }: { user: { name: string; email: string; role: string 
               <p className="text-text-2">{user.email}</p>
               <p className="text-text-3 first-letter:uppercase">{user.role}</p>
             </div>
-            <Menu.Item className="mt-1 flex h-9 items-center gap-2 rounded-md px-2 text-[13px] outline-none data-[highlighted]:bg-raised" onClick={() => router.push("/settings/account")}>
+            <Menu.Item
+              className="mt-1 flex h-9 items-center gap-2 rounded-md px-2 text-[13px] outline-none data-[highlighted]:bg-raised"
+              onClick={() => router.push("/settings/account")}
+            >
               <UserRound aria-hidden className="size-4 text-text-3" /> Account
             </Menu.Item>
-            <Menu.Item className="flex h-9 items-center gap-2 rounded-md px-2 text-[13px] outline-none data-[highlighted]:bg-raised" onClick={() => void signOut()}>
+            <Menu.Item
+              className="flex h-9 items-center gap-2 rounded-md px-2 text-[13px] outline-none data-[highlighted]:bg-raised"
+              onClick={() => void signOut()}
+            >
               <LogOut aria-hidden className="size-4 text-text-3" /> Sign out
             </Menu.Item>
           </Menu.Popup>

@@ -1,4 +1,16 @@
-import { Ban, CircleAlert, CircleCheck, CircleHelp, CircleMinus, CirclePause, CircleX, LoaderCircle, type LucideIcon, PlugZap, Unplug } from "lucide-react";
+import {
+  Ban,
+  CircleAlert,
+  CircleCheck,
+  CircleHelp,
+  CircleMinus,
+  CirclePause,
+  CircleX,
+  LoaderCircle,
+  type LucideIcon,
+  PlugZap,
+  Unplug,
+} from "lucide-react";
 
 type Tone = "up" | "neg" | "deg" | "down" | "off";
 

@@ -23,7 +23,11 @@ export function ThemeSwitch() {
           <Menu.Popup className="popup min-w-36 p-1">
             <Menu.RadioGroup value={theme ?? "system"} onValueChange={(value) => setTheme(String(value))}>
               {themes.map(({ id, label, icon: Icon }) => (
-                <Menu.RadioItem key={id} value={id} className="flex h-9 items-center gap-2 rounded-md px-2 text-[13px] outline-none data-[highlighted]:bg-raised">
+                <Menu.RadioItem
+                  key={id}
+                  value={id}
+                  className="flex h-9 items-center gap-2 rounded-md px-2 text-[13px] outline-none data-[highlighted]:bg-raised"
+                >
                   <Icon aria-hidden className="size-4 text-text-3" />
                   <span className="flex-1">{label}</span>
                   <Menu.RadioItemIndicator>

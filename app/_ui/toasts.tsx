@@ -10,7 +10,10 @@ export function Toasts({ children }: { children: ReactNode }) {
     <Toast.Provider timeout={6_000}>
       {children}
       <Toast.Portal>
-        <Toast.Viewport className="fixed right-4 bottom-4 z-50 flex w-[min(380px,calc(100vw-32px))] flex-col gap-2" aria-label="Notifications">
+        <Toast.Viewport
+          className="fixed right-4 bottom-4 z-50 flex w-[min(380px,calc(100vw-32px))] flex-col gap-2"
+          aria-label="Notifications"
+        >
           <ToastList />
         </Toast.Viewport>
       </Toast.Portal>
@@ -24,7 +27,11 @@ function ToastList() {
   const { toasts } = Toast.useToastManager();
   return toasts.map((toast) => (
     <Toast.Root key={toast.id} toast={toast} className="popup flex items-start gap-3 p-3 data-[limited]:hidden">
-      {toast.type === "error" ? <CircleAlert aria-hidden className="mt-0.5 size-4 shrink-0 text-down" /> : <CircleCheck aria-hidden className="mt-0.5 size-4 shrink-0 text-up" />}
+      {toast.type === "error" ? (
+        <CircleAlert aria-hidden className="mt-0.5 size-4 shrink-0 text-down" />
+      ) : (
+        <CircleCheck aria-hidden className="mt-0.5 size-4 shrink-0 text-up" />
+      )}
       <div className="min-w-0 flex-1">
         <Toast.Title className="text-[13px] font-medium" />
         <Toast.Description className="text-[13px] break-words text-text-2" />

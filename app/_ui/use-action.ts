@@ -11,7 +11,11 @@ export function useAction() {
   const router = useRouter();
   const [busy, setBusy] = useState<string | null>(null);
 
-  async function run<T>(name: string, action: () => Promise<ActionResult<T>>, done?: string | ((value: T) => string)): Promise<T | null> {
+  async function run<T>(
+    name: string,
+    action: () => Promise<ActionResult<T>>,
+    done?: string | ((value: T) => string),
+  ): Promise<T | null> {
     setBusy(name);
     const result = await settled(action);
     setBusy(null);
@@ -38,7 +42,10 @@ export async function settled<T>(action: () => Promise<ActionResult<T>>): Promis
   try {
     return await action();
   } catch (error) {
-    const message = error instanceof Error && error.message.includes("fetch") ? "The console could not be reached. Check that it is running, then try again." : "The console did not answer as expected. Reload the page and try again.";
+    const message =
+      error instanceof Error && error.message.includes("fetch")
+        ? "The console could not be reached. Check that it is running, then try again."
+        : "The console did not answer as expected. Reload the page and try again.";
     return { ok: false, message, fields: {}, requestId: null };
   }
 }

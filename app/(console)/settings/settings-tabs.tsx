@@ -13,7 +13,12 @@ export function SettingsTabs() {
   return (
     <nav aria-label="Settings" className="mb-5 flex gap-1 border-b border-line">
       {pages.map((page) => (
-        <Link key={page.href} href={page.href} aria-current={path === page.href ? "page" : undefined} className={`-mb-px border-b-2 px-3 py-2 text-[13px] ${path === page.href ? "border-accent font-medium text-text" : "border-transparent text-text-2"}`}>
+        <Link
+          key={page.href}
+          href={page.href}
+          aria-current={path === page.href ? "page" : undefined}
+          className={`-mb-px border-b-2 px-3 py-2 text-[13px] ${path === page.href ? "border-accent font-medium text-text" : "border-transparent text-text-2"}`}
+        >
           {page.label}
         </Link>
       ))}

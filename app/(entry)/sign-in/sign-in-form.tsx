@@ -36,9 +36,25 @@ export function SignInForm({ next }: { next: string }) {
           <TextField label="Password" name="password" type="password" autoComplete="current-password" required />
         </>
       ) : step === "totp" ? (
-        <TextField label="Authentication code" name="code" inputMode="numeric" pattern="[0-9 ]{6,7}" autoComplete="one-time-code" required autoFocus hint="The six digits your authenticator app shows now." />
+        <TextField
+          label="Authentication code"
+          name="code"
+          inputMode="numeric"
+          pattern="[0-9 ]{6,7}"
+          autoComplete="one-time-code"
+          required
+          autoFocus
+          hint="The six digits your authenticator app shows now."
+        />
       ) : (
-        <TextField label="Backup code" name="code" autoComplete="off" required autoFocus hint="One of the codes you saved when you enabled two-factor sign-in. It works once." />
+        <TextField
+          label="Backup code"
+          name="code"
+          autoComplete="off"
+          required
+          autoFocus
+          hint="One of the codes you saved when you enabled two-factor sign-in. It works once."
+        />
       )}
       {error ? (
         <p role="alert" className="error">

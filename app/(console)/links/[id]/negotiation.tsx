@@ -18,7 +18,11 @@ const faces = {
 /** The decoded exchange of both ends on one time line; each entry opens to its payloads, or to the inputs of the choice. */
 export function Negotiation({ linkId }: { linkId: string }) {
   const [site, setSite] = useState<string | null>(null);
-  const trace = useLive<SitedTraceEntry[]>({ path: `/api/links/${linkId}/trace`, watch: [`link:${linkId}`, `trace:${linkId}`], everyMilliseconds: 5_000 });
+  const trace = useLive<SitedTraceEntry[]>({
+    path: `/api/links/${linkId}/trace`,
+    watch: [`link:${linkId}`, `trace:${linkId}`],
+    everyMilliseconds: 5_000,
+  });
   if (trace.error) return <FailureNote title="The negotiation could not be read" message={trace.error.message} />;
   if (!trace.data) return <div className="skeleton h-64" aria-hidden />;
   if (trace.data.length === 0)
@@ -30,7 +34,9 @@ export function Negotiation({ linkId }: { linkId: string }) {
       </div>
     );
   const sites = [...new Set(trace.data.map((entry) => entry.siteName))].sort();
-  const entries = trace.data.filter((entry) => site === null || entry.siteName === site).toSorted((a, b) => b.at - a.at || b.sequence - a.sequence);
+  const entries = trace.data
+    .filter((entry) => site === null || entry.siteName === site)
+    .toSorted((a, b) => b.at - a.at || b.sequence - a.sequence);
   return (
     <section aria-label="Negotiation">
       <div className="mb-3 flex flex-wrap gap-2" role="group" aria-label="Gateway">
@@ -57,7 +63,7 @@ function TimelineEntry({ entry }: { entry: SitedTraceEntry }) {
   const Icon = face.icon;
   return (
     <li>
-      <details>
+      <details className="opener">
         <summary className="grid grid-cols-[auto_1fr] items-baseline gap-x-3 px-4 py-2 text-[13px] hover:bg-raised md:grid-cols-[92px_110px_150px_1fr]">
           <time className="mono text-text-3" dateTime={new Date(entry.at).toISOString()} suppressHydrationWarning>
             {clock(entry.at)}
@@ -81,7 +87,8 @@ function TimelineEntry({ entry }: { entry: SitedTraceEntry }) {
 function Detail({ value }: { value: unknown }) {
   if (value === null || typeof value !== "object") return <span className="mono break-all">{String(value)}</span>;
   if (Array.isArray(value)) {
-    if (value.every((item) => typeof item !== "object" || item === null)) return <span className="mono break-words">{value.join(", ") || "none"}</span>;
+    if (value.every((item) => typeof item !== "object" || item === null))
+      return <span className="mono break-words">{value.join(", ") || "none"}</span>;
     return (
       <ol className="space-y-2">
         {value.map((item, index) => (

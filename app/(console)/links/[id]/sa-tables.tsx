@@ -33,7 +33,13 @@ export function SaTables({ ends }: { ends: readonly EndSas[] }) {
 }
 
 const ikeStates = { connecting: "negotiating", established: "up", rekeying: "negotiating", deleting: "waiting" } as const;
-const childStates = { installing: "negotiating", established: "up", rekeying: "negotiating", rekeyed: "waiting", deleting: "waiting" } as const;
+const childStates = {
+  installing: "negotiating",
+  established: "up",
+  rekeying: "negotiating",
+  rekeyed: "waiting",
+  deleting: "waiting",
+} as const;
 const natWords = { none: "none", local: "this end", remote: "the other end", both: "both ends" } as const;
 
 function IkeSaPanel({ sa }: { sa: ObservedIkeSa }) {
@@ -72,7 +78,9 @@ function IkeSaPanel({ sa }: { sa: ObservedIkeSa }) {
         <dt>Authenticated by key</dt>
         <dd className="mono">{sa.credentialId ?? "—"}</dd>
       </dl>
-      {sa.childSas.length === 0 ? <p className="border-t border-line p-4 text-[13px] text-text-2">No Child SA: no traffic can pass.</p> : null}
+      {sa.childSas.length === 0 ? (
+        <p className="border-t border-line p-4 text-[13px] text-text-2">No Child SA: no traffic can pass.</p>
+      ) : null}
       {sa.childSas.map((child) => (
         <ChildSaBlock key={child.inboundSpi} child={child} />
       ))}
@@ -82,7 +90,7 @@ function IkeSaPanel({ sa }: { sa: ObservedIkeSa }) {
 
 function ChildSaBlock({ child }: { child: ObservedChildSa }) {
   return (
-    <section className="border-t border-line p-4" aria-label={`Child SA ${child.name}`}>
+    <section className="border-t border-line p-4" aria-label={`Child SA ${child.name}, inbound SPI ${child.inboundSpi}`}>
       <div className="mb-3 flex flex-wrap items-center gap-3">
         <h4 className="text-[13px] font-semibold">Child SA {child.name}</h4>
         <Status name={childStates[child.state]} word={capitalised(child.state)} />
@@ -105,7 +113,12 @@ function ChildSaBlock({ child }: { child: ObservedChildSa }) {
         </dd>
       </dl>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
-      <div className="overflow-x-auto" tabIndex={0} role="region" aria-label={`Counters of Child SA ${child.name}`}>
+      <div
+        className="overflow-x-auto"
+        tabIndex={0}
+        role="region"
+        aria-label={`Counters of Child SA ${child.name}, inbound SPI ${child.inboundSpi}`}
+      >
         <table className="table">
           <thead>
             <tr>

@@ -20,7 +20,11 @@ export function PasswordForm() {
     if (text("fresh").length < 12) return setError({ field: "fresh", sentence: "Use at least 12 characters." });
     if (text("fresh") !== text("again")) return setError({ field: "again", sentence: "The two do not match." });
     setBusy(true);
-    const answer = await authCall("/change-password", { currentPassword: text("current"), newPassword: text("fresh"), revokeOtherSessions: true });
+    const answer = await authCall("/change-password", {
+      currentPassword: text("current"),
+      newPassword: text("fresh"),
+      revokeOtherSessions: true,
+    });
     setBusy(false);
     if (!answer.ok) return setError({ field: "current", sentence: answer.message });
     setError(null);
@@ -32,9 +36,31 @@ export function PasswordForm() {
   return (
     <Panel title="Password">
       <form method="post" onSubmit={(event) => void submit(event)} className="max-w-xs space-y-4">
-        <TextField label="Current password" name="current" type="password" autoComplete="current-password" required error={at("current")} />
-        <TextField label="New password" name="fresh" type="password" autoComplete="new-password" required error={at("fresh")} hint="At least 12 characters." />
-        <TextField label="New password again" name="again" type="password" autoComplete="new-password" required error={at("again")} />
+        <TextField
+          label="Current password"
+          name="current"
+          type="password"
+          autoComplete="current-password"
+          required
+          error={at("current")}
+        />
+        <TextField
+          label="New password"
+          name="fresh"
+          type="password"
+          autoComplete="new-password"
+          required
+          error={at("fresh")}
+          hint="At least 12 characters."
+        />
+        <TextField
+          label="New password again"
+          name="again"
+          type="password"
+          autoComplete="new-password"
+          required
+          error={at("again")}
+        />
         <button type="submit" className="btn btn-primary" disabled={busy}>
           {busy ? "Changing…" : "Change password"}
         </button>

@@ -63,7 +63,14 @@ export function TwoFactor({ enabled }: { enabled: boolean }) {
             </div>
           </div>
           <div className="max-w-xs">
-            <TextField label="Authentication code" name="code" inputMode="numeric" autoComplete="one-time-code" required error={error ?? undefined} />
+            <TextField
+              label="Authentication code"
+              name="code"
+              inputMode="numeric"
+              autoComplete="one-time-code"
+              required
+              error={error ?? undefined}
+            />
           </div>
           <button type="submit" className="btn btn-primary">
             Verify and turn on
@@ -71,8 +78,19 @@ export function TwoFactor({ enabled }: { enabled: boolean }) {
         </form>
       ) : (
         <form method="post" onSubmit={(event) => void begin(event)} className="max-w-xs space-y-4">
-          <p className="text-[13px] text-text-2">{enabled ? "Signing in asks for a code from your authenticator app." : "A stolen password alone will no longer sign anyone in."}</p>
-          <TextField label="Confirm with your password" name="password" type="password" autoComplete="current-password" required error={error ?? undefined} />
+          <p className="text-[13px] text-text-2">
+            {enabled
+              ? "Signing in asks for a code from your authenticator app."
+              : "A stolen password alone will no longer sign anyone in."}
+          </p>
+          <TextField
+            label="Confirm with your password"
+            name="password"
+            type="password"
+            autoComplete="current-password"
+            required
+            error={error ?? undefined}
+          />
           <button type="submit" className={`btn ${enabled ? "btn-danger" : "btn-primary"}`}>
             {enabled ? "Turn off" : "Set up"}
           </button>
@@ -87,7 +105,13 @@ function QrCode({ text }: { text: string }) {
   const { data, size } = encode(text, { ecc: "M", border: 2 });
   const path = data.flatMap((row, y) => row.flatMap((dark, x) => (dark ? [`M${x} ${y}h1v1h-1z`] : []))).join("");
   return (
-    <svg role="img" aria-label="QR code of the authenticator secret" viewBox={`0 0 ${size} ${size}`} className="size-44 rounded-md bg-white" shapeRendering="crispEdges">
+    <svg
+      role="img"
+      aria-label="QR code of the authenticator secret"
+      viewBox={`0 0 ${size} ${size}`}
+      className="size-44 rounded-md bg-white"
+      shapeRendering="crispEdges"
+    >
       <path d={path} fill="#000" />
     </svg>
   );

@@ -1,0 +1,86 @@
+"use client";
+
+import { Activity, ChevronRight, Download } from "lucide-react";
+import { useSearchParams } from "next/navigation";
+import { useLive } from "../../_live/use-live.ts";
+import type { EventPage, EventView } from "../../_views.ts";
+import { Ago } from "../../_ui/clock.tsx";
+import { DiffView } from "../../_ui/diff-view.tsx";
+import { FilterChips, Pager, SearchBox } from "../../_ui/list-state.tsx";
+import { Empty, FailureNote } from "../../_ui/page.tsx";
+
+/** Operations and audit in one stream; each entry opens to what was before and after. */
+export function EventsList({
+  initial,
+  initialQuery,
+  kinds,
+}: {
+  initial: EventPage;
+  initialQuery: string;
+  kinds: readonly { value: string; label: string }[];
+}) {
+  const query = useSearchParams().toString();
+  const list = useLive<EventPage>({
+    path: `/api/events?${query}`,
+    ...(query === initialQuery ? { initial } : {}),
+    watch: ["event"],
+    everyMilliseconds: 15_000,
+  });
+  const page = list.data ?? initial;
+  return (
+    <>
+      <div className="mb-3 flex flex-wrap items-center gap-3">
+        <SearchBox label="Search events" />
+        <FilterChips name="kind" label="Kind" choices={kinds} />
+        <span className="flex-1" />
+        <a className="btn" href={`/api/events/export?format=csv&${query}`} download>
+          <Download aria-hidden className="size-4" /> CSV
+        </a>
+        <a className="btn" href={`/api/events/export?format=json&${query}`} download>
+          <Download aria-hidden className="size-4" /> JSON
+        </a>
+      </div>
+      {list.error ? <FailureNote title="The events could not be read" message={list.error.message} /> : null}
+      <div className="panel overflow-hidden">
+        {page.rows.length === 0 ? (
+          <Empty icon={Activity} title={query ? "No event matches" : "Nothing has happened yet"}>
+            Every change and every operation is listed here with who did it.
+          </Empty>
+        ) : (
+          <ol className="divide-y divide-line">
+            {page.rows.map((event) => (
+              <EventEntry key={event.id} event={event} />
+            ))}
+          </ol>
+        )}
+        <Pager page={page.page} pageSize={page.pageSize} total={page.total} noun="event" />
+      </div>
+    </>
+  );
+}
+
+/** One event: a line, and the diff behind it where there is one. */
+export function EventEntry({ event }: { event: EventView }) {
+  const line = (
+    <>
+      <span className="text-text-3 md:w-24">
+        <Ago at={event.at} />
+      </span>
+      <span className="min-w-0 flex-1 break-words">{event.summary}</span>
+      <span className="tag">{event.kind}</span>
+      <span className="text-text-2 md:w-40 md:truncate md:text-right">{event.actor}</span>
+    </>
+  );
+  if (event.before === null && event.after === null)
+    return <li className="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2.5 text-[13px]">{line}</li>;
+  return (
+    <li>
+      <details className="opener">
+        <summary className="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2.5 text-[13px] hover:bg-raised"><ChevronRight aria-hidden className="opener-mark -mr-2 size-3.5 text-text-3" />{line}</summary>
+        <div className="border-t border-line bg-raised p-4">
+          <DiffView before={event.before} after={event.after} />
+        </div>
+      </details>
+    </li>
+  );
+}

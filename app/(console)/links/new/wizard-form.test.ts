@@ -1,0 +1,40 @@
+import { describe, expect, it } from "vitest";
+import { networksProblem, splitList, wizardForm } from "./wizard-form.ts";
+
+const filled = {
+  name: "Amsterdam – Berlin",
+  siteAId: "a",
+  peerKind: "site",
+  siteBId: "b",
+  peerName: "",
+  peerAddress: "",
+  peerIdentity: "",
+  networksA: "10.1.0.0/24",
+  networksB: "10.2.0.0/24 10.3.0.0/24",
+  preset: "modern",
+  method: "psk",
+  secret: "",
+  ikeProposals: "aes256gcm16-prfsha384-x25519",
+  espProposals: "aes256gcm16-x25519",
+  ikeRekeySeconds: 14_400,
+  espRekeySeconds: 3_600,
+  livenessSeconds: 10,
+};
+
+function fieldsRefused(change: Record<string, unknown>): string[] {
+  const parsed = wizardForm.safeParse({ ...filled, ...change });
+  return parsed.success ? [] : parsed.error.issues.map((issue) => issue.path.join("."));
+}
+
+describe("wizardForm", () => {
+  it("takes a filled form", () => expect(fieldsRefused({})).toEqual([]));
+  it("refuses a malformed network at its own field and quotes it", () => {
+    expect(fieldsRefused({ networksA: "10.1.0.0/33" })).toEqual(["networksA"]);
+    expect(networksProblem("10.1.0.0/24, banana")).toContain("“banana”");
+  });
+  it("refuses a link from a site to itself", () => expect(fieldsRefused({ siteBId: "a" })).toEqual(["siteBId"]));
+  it("asks a third-party peer for name, address and identity", () => {
+    expect(fieldsRefused({ peerKind: "third-party", siteBId: "" })).toEqual(["peerName", "peerAddress", "peerIdentity"]);
+  });
+  it("splits lists at commas, spaces and lines", () => expect(splitList(" a,b\n c ,, ")).toEqual(["a", "b", "c"]));
+});

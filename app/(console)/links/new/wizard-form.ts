@@ -1,0 +1,67 @@
+import { z } from "zod";
+
+/**
+ * What the wizard holds while it is filled in. Networks are one text each, as typed; the server's schema parses and refuses them
+ * for good, this one only says at the field what cannot be right.
+ */
+export const wizardForm = z
+  .object({
+    name: z.string().trim().min(1, "Give the link a name.").max(80, "At most 80 characters."),
+    siteAId: z.string().min(1, "Choose a site."),
+    peerKind: z.enum(["site", "third-party"]),
+    siteBId: z.string(),
+    peerName: z.string().trim().max(80),
+    peerAddress: z.string().trim().max(253),
+    peerIdentity: z.string().trim().max(255),
+    networksA: z.string(),
+    networksB: z.string(),
+    preset: z.string().min(1),
+    method: z.enum(["psk", "certificate"]),
+    /** Only for a third-party peer that already has a key; empty: one is generated. */
+    secret: z.string().max(512),
+    ikeProposals: z.string(),
+    espProposals: z.string(),
+    ikeRekeySeconds: z.number({ error: "A number of seconds." }).int().min(60, "At least 60 s.").max(31_536_000),
+    espRekeySeconds: z.number({ error: "A number of seconds." }).int().min(60, "At least 60 s.").max(31_536_000),
+    livenessSeconds: z.number({ error: "A number of seconds." }).int().min(0).max(3_600),
+  })
+  .check((context) => {
+    const form = context.value;
+    const refuse = (path: string, message: string) => context.issues.push({ code: "custom", input: form, path: [path], message });
+    if (form.peerKind === "site") {
+      if (form.siteBId === "") refuse("siteBId", "Choose a site.");
+      else if (form.siteBId === form.siteAId) refuse("siteBId", "A link needs two different sites.");
+    } else {
+      if (form.peerName === "") refuse("peerName", "Give the peer a name.");
+      if (form.peerAddress === "") refuse("peerAddress", "An address or a host name, so that the gateway can start.");
+      if (form.peerIdentity === "") refuse("peerIdentity", "The identity that the peer sends, often its address.");
+    }
+    for (const [path, text] of [
+      ["networksA", form.networksA],
+      ["networksB", form.networksB],
+    ] as const) {
+      const problem = networksProblem(text);
+      if (problem) refuse(path, problem);
+    }
+    if (splitList(form.ikeProposals).length === 0) refuse("ikeProposals", "At least one proposal.");
+    if (splitList(form.espProposals).length === 0) refuse("espProposals", "At least one proposal.");
+  });
+
+export type WizardForm = z.infer<typeof wizardForm>;
+
+/** Items separated by commas, spaces or lines. */
+export function splitList(text: string): string[] {
+  return text.split(/[\s,]+/).filter((part) => part !== "");
+}
+
+const cidr = z.union([z.cidrv4(), z.cidrv6()]);
+
+/** The first thing wrong with a list of networks, as a sentence; null when each can be parsed. */
+export function networksProblem(text: string): string | null {
+  const parts = splitList(text);
+  if (parts.length === 0) return "At least one network, such as 10.1.0.0/24.";
+  const malformed = parts.find((part) => !cidr.safeParse(part).success);
+  if (malformed !== undefined)
+    return `“${malformed}” is not a network. Write an address and a prefix length, such as 10.1.0.0/24.`;
+  return null;
+}

@@ -1,0 +1,35 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { Integ } from "../wire/iana.ts";
+import { CryptoError } from "./crypto-error.ts";
+
+/** HMAC integrity (RFC 4868): the output is cut to half its length. Lengths are octets. */
+export interface IntegSpec {
+  readonly integ: Integ;
+  readonly keyOctets: number;
+  readonly icvOctets: number;
+  readonly hash: "sha256" | "sha384" | "sha512";
+  readonly keyword: string;
+}
+
+export const integSpecs: readonly IntegSpec[] = [
+  { integ: Integ.HMAC_SHA2_256_128, keyOctets: 32, icvOctets: 16, hash: "sha256", keyword: "sha256" },
+  { integ: Integ.HMAC_SHA2_384_192, keyOctets: 48, icvOctets: 24, hash: "sha384", keyword: "sha384" },
+  { integ: Integ.HMAC_SHA2_512_256, keyOctets: 64, icvOctets: 32, hash: "sha512", keyword: "sha512" },
+];
+
+export function findInteg(integ: number): IntegSpec | undefined {
+  return integSpecs.find((spec) => spec.integ === integ);
+}
+
+/** The ICV over the concatenation of `parts`. */
+export function computeIcv(spec: IntegSpec, key: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
+  const hmac = createHmac(spec.hash, key);
+  for (const part of parts) hmac.update(part);
+  return hmac.digest().subarray(0, spec.icvOctets);
+}
+
+/** @throws CryptoError `integrity`; the comparison takes the same time wherever the difference is. */
+export function verifyIcv(spec: IntegSpec, key: Uint8Array, parts: readonly Uint8Array[], icv: Uint8Array): void {
+  if (icv.length !== spec.icvOctets || !timingSafeEqual(computeIcv(spec, key, parts), icv))
+    throw new CryptoError("integrity", "the integrity check value does not match");
+}

@@ -28,6 +28,8 @@ export interface Agent {
   /** What the command line prints: `culvert-agent <args> --socket …`. Throws when it fails. */
   commandLine(args: readonly string[]): Promise<string>;
   trace(linkId: string): Promise<TraceEntry[]>;
+  /** Replaces the configuration file and has the agent read it again; throws with the agent's lines when it refuses. */
+  configure(config: DesiredStateInput): Promise<void>;
   /** Polls until `accept` returns something for the link, and returns that. Throws after the deadline with the link as it then was. */
   waitForLink<T>(linkId: string, what: string, accept: (link: ObservedLink) => T | undefined, timeoutMilliseconds?: number): Promise<T>;
   /** Waits until the link is up with a Child SA, and returns both SAs. */
@@ -49,7 +51,7 @@ export async function startAgent(site: Site, directory: string, config: DesiredS
   mkdirSync(paths.state, { recursive: true, mode: 0o700 });
   writeFileSync(paths.config, stringify(config), { mode: 0o600 });
   const argv = [process.execPath, program, "run", "--config", paths.config, "--state-dir", paths.state, "--socket", paths.socket];
-  const agent = new RunningAgent(site.start(argv), site.name, paths.socket);
+  const agent = new RunningAgent(site.start(argv), site.name, paths);
   await agent.ready();
   return agent;
 }
@@ -59,13 +61,15 @@ const answer = z.object({ ok: z.boolean(), message: z.string(), value: z.unknown
 class RunningAgent implements Agent {
   private readonly process: ChildProcess;
   private readonly socket: string;
+  private readonly configFile: string;
   private readonly forget: () => void;
   private readonly ended: Promise<void>;
   private output = "";
 
-  constructor(process: ChildProcess, where: string, socket: string) {
+  constructor(process: ChildProcess, where: string, paths: { readonly socket: string; readonly config: string }) {
     this.process = process;
-    this.socket = socket;
+    this.socket = paths.socket;
+    this.configFile = paths.config;
     this.forget = removeAtExit(`agent in ${where}`, () => process.kill("SIGKILL"));
     this.ended = new Promise((resolve) => process.once("close", () => resolve()));
     for (const stream of [process.stdout, process.stderr]) {
@@ -128,6 +132,11 @@ class RunningAgent implements Agent {
   async trace(linkId: string): Promise<TraceEntry[]> {
     const value = await this.ask({ kind: "command", command: { name: "trace", linkId, limit: 1_000 } });
     return z.object({ trace: z.array(traceEntry) }).parse(value).trace;
+  }
+
+  async configure(config: DesiredStateInput): Promise<void> {
+    writeFileSync(this.configFile, stringify(config), { mode: 0o600 });
+    await this.request({ kind: "reload" });
   }
 
   waitForLink<T>(linkId: string, what: string, accept: (link: ObservedLink) => T | undefined, timeoutMilliseconds = 10_000): Promise<T> {

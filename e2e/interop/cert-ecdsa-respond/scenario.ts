@@ -1,0 +1,3 @@
+import { certificateScenario } from "../certificate.ts";
+
+export const scenario = certificateScenario("ecdsa-p256", "cert-ecdsa-respond", "peer");

@@ -1,0 +1,3 @@
+import { certificateScenario } from "../certificate.ts";
+
+export const scenario = certificateScenario("rsa-2048", "cert-rsa-initiate", "us");

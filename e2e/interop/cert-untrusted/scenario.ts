@@ -1,0 +1,16 @@
+import { equal } from "node:assert/strict";
+import { expectFailure, expectNoTraffic, type Scenario } from "../scenario.ts";
+
+export const scenario: Scenario = {
+  name: "cert-untrusted",
+  description: "The peer's certificate comes from another authority: refused, and our sentence says so",
+  async run(context) {
+    const ours = await context.certificates("ecdsa-p256");
+    const foreign = await context.certificates("ecdsa-p256");
+    const peer = await context.startPeer({ ...foreign.peers, authorities: [...(foreign.peers.authorities ?? []), ...(ours.peers.authorities ?? [])] });
+    const us = await context.startUs({ ...ours.ours, initiate: "respond" });
+    equal((await peer.tryInitiate("net")).ok, false);
+    context.note(await expectFailure(us, "AUTHENTICATION_FAILED", /trust|authorit|chain|issue/i));
+    await expectNoTraffic(context);
+  },
+};

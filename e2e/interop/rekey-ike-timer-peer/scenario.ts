@@ -1,0 +1,3 @@
+import { timedRekey } from "../rekey.ts";
+
+export const scenario = timedRekey("rekey-ike-timer-peer", "ike", "peer");

@@ -1,0 +1,85 @@
+import { notEqual, ok } from "node:assert/strict";
+import { pollUntil } from "../lib/poll.ts";
+import type { Agent } from "../lib/agent.ts";
+import type { Charon } from "../lib/charon.ts";
+import { expectUp, linkId, withoutLoss, type Context, type LinkInput, type PeerOptions, type Scenario } from "./scenario.ts";
+
+/** Which SA is replaced, at whose wish. */
+type What = "child" | "ike";
+type Who = "us" | "peer";
+
+/** A scenario in which an SA is rekeyed three times on command, under an echo every 10 ms. */
+export function commandedRekey(name: string, what: What, who: Who, initiator: Who = "us", esp = "aes256gcm16-x25519"): Scenario {
+  return {
+    name,
+    description: `${title(what)} rekeyed three times on ${who === "us" ? "our" : "the peer's"} command, ${initiator === "us" ? "we" : "the peer"} initiated${esp.includes("-") ? "" : ", without PFS"}: 0 lost`,
+    async run(context) {
+      const peer = await context.startPeer({ child: { esp_proposals: esp } });
+      const us = await context.startUs({ initiate: initiator === "us" ? "start" : "respond", esp: { proposals: [esp] } });
+      if (initiator === "peer") await peer.initiate("net");
+      await expectUp(context, us, peer);
+      await withoutLoss(context, async () => {
+        for (let round = 0; round < 3; round++) await rekeyOnce(context, us, peer, what, who);
+      });
+    },
+  };
+}
+
+async function rekeyOnce(context: Context, us: Agent, peer: Charon, what: What, who: Who): Promise<void> {
+  const before = await expectUp(context, us, peer);
+  if (who === "us") await us.rekey(linkId, what);
+  else await peer.rekey(what === "ike" ? { ike: "site" } : { child: "net" });
+  await us.waitForLink(linkId, `a new ${title(what)}`, ({ ikeSas }) => {
+    const old = ikeSas.some((ike) => (what === "ike" ? ike.spiI === before.ike.spiI : ike.childSas.some((child) => child.inboundSpi === before.child.inboundSpi)));
+    return old || ikeSas.length === 0 ? undefined : true;
+  });
+  const after = await expectUp(context, us, peer);
+  if (what === "ike") {
+    // RFC 7296 §2.8: the new IKE SA inherits the Child SAs as they are.
+    ok(after.child.inboundSpi === before.child.inboundSpi, "the Child SA was replaced with the IKE SA");
+    notEqual(after.ike.spiR, before.ike.spiR);
+  } else {
+    ok(after.ike.spiI === before.ike.spiI, "the IKE SA was replaced with the Child SA");
+    notEqual(after.peerChild.spiIn, before.peerChild.spiIn);
+  }
+}
+
+/** A scenario in which one end rekeys by itself every few seconds; `least` new SAs must be seen. */
+export function timedRekey(name: string, what: What, who: Who, least = 2): Scenario {
+  const sides = timers(what, who);
+  return {
+    name,
+    description: `${title(what)} rekeyed by ${who === "us" ? "our" : "the peer's"} timer of 3 s, at least ${least} times: 0 lost`,
+    async run(context) {
+      const peer = await context.startPeer(sides.peers);
+      const us = await context.startUs(sides.ours);
+      await expectUp(context, us, peer);
+      const seen = new Set<string>();
+      await withoutLoss(context, () =>
+        pollUntil(
+          `${least} rekeys`,
+          20_000,
+          async () => {
+            const { ikeSas } = await us.link(linkId);
+            for (const ike of ikeSas) for (const id of what === "ike" ? [ike.spiI] : ike.childSas.map((child) => child.inboundSpi)) seen.add(id);
+            return seen.size > least ? true : undefined;
+          },
+          () => `Seen: ${[...seen].join(", ")}`,
+        ),
+      );
+    },
+  };
+}
+
+function timers(what: What, who: Who): { ours: Partial<LinkInput>; peers: PeerOptions } {
+  if (who === "us") {
+    if (what === "child") return { ours: { esp: { proposals: ["aes256gcm16-x25519"], rekeySeconds: 3 } }, peers: {} };
+    return { ours: { ike: { proposals: ["aes256gcm16-prfsha384-x25519"], rekeySeconds: 3 } }, peers: {} };
+  }
+  if (what === "child") return { ours: {}, peers: { child: { rekey_time: "3s", life_time: "8s", rand_time: "0s" } } };
+  return { ours: {}, peers: { connection: { rekey_time: "3s", over_time: "8s", rand_time: "0s" } } };
+}
+
+function title(what: What): string {
+  return what === "ike" ? "IKE SA" : "Child SA";
+}

@@ -1,0 +1,245 @@
+import { deepStrictEqual, ok } from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { DesiredStateInput } from "../../contract/desired-state.ts";
+import type { ObservedChildSa, ObservedIkeSa } from "../../contract/observed-state.ts";
+import { startAgent, type Agent } from "../lib/agent.ts";
+import { startCharon, type Charon, type CharonChildSa, type CharonConfig, type CharonIkeSa } from "../lib/charon.ts";
+import type { ThreeNamespaces } from "../lib/namespaces.ts";
+import { makeAuthority, type KeyKind } from "../lib/pki.ts";
+import { pollUntil } from "../lib/poll.ts";
+import type { Section } from "../lib/swanctl-format.ts";
+import { ping, startPing, type PingResult } from "../lib/traffic.ts";
+
+/**
+ * One thing that our gateway and strongSwan must manage together. Our gateway is the left site, strongSwan's charon the right one; their
+ * IKE identities are left.example and right.example, the link is called `link` here and `site` there, its child `net` on both sides.
+ */
+export interface Scenario {
+  /** The folder's name. */
+  readonly name: string;
+  /** What holds when it passes, for the matrix in the README. */
+  readonly description: string;
+  run(context: Context): Promise<void>;
+}
+
+export type LinkInput = DesiredStateInput["links"][number];
+
+/** What differs from the usual peer: settings of the connection, of its child, and of the daemon. */
+export interface PeerOptions {
+  readonly connection?: Section;
+  readonly child?: Section;
+  /** Replaces the one child `net`. */
+  readonly children?: Section;
+  readonly secret?: string;
+  readonly certificates?: CharonConfig["certificates"];
+  readonly authorities?: CharonConfig["authorities"];
+  readonly daemon?: Section;
+}
+
+export const linkId = "link";
+export const preSharedKey = "correct horse battery staple";
+
+/** A scenario's place: its namespaces, its directory, and the programs it started, which are ended with it. */
+export class Context {
+  readonly net: ThreeNamespaces;
+  /** Figures worth keeping, such as a throughput; they go into the results. */
+  readonly notes: string[] = [];
+  private readonly directory: string;
+  private readonly agents: Agent[] = [];
+  private readonly charons: Charon[] = [];
+
+  constructor(net: ThreeNamespaces, directory: string) {
+    this.net = net;
+    this.directory = directory;
+  }
+
+  /** Starts our gateway with one link; what is not given is as usual: PSK, AES-256-GCM, X25519, and we initiate. */
+  async startUs(link: Partial<LinkInput> = {}): Promise<Agent> {
+    const agent = await startAgent(this.net.left, this.folder("us"), this.configuration(link));
+    this.agents.push(agent);
+    return agent;
+  }
+
+  configuration(link: Partial<LinkInput> = {}): DesiredStateInput {
+    return { schema: 1, revision: 1, gateway: { name: "left" }, links: [{ ...usualLink, ...link }] };
+  }
+
+  /** Starts charon; what is not given mirrors `startUs`. */
+  async startPeer(options: PeerOptions = {}): Promise<Charon> {
+    const charon = await startCharon(this.net.right, this.folder("peer"), peerConfiguration(options));
+    this.charons.push(charon);
+    return charon;
+  }
+
+  /** Certificates for both ends from one authority, ready to be given to `startUs` and `startPeer`. */
+  async certificates(kind: KeyKind): Promise<{ ours: Pick<LinkInput, "authentication">; peers: PeerOptions }> {
+    const authority = await makeAuthority(kind);
+    const [left, right] = await Promise.all([authority.issue("left.example"), authority.issue("right.example")]);
+    return {
+      ours: {
+        authentication: {
+          method: "certificate",
+          certificates: [{ id: "own", chain: left.certificatePem, privateKey: left.privateKeyPem }],
+          use: "own",
+          trustedAuthorities: [authority.certificatePem],
+        },
+      },
+      peers: {
+        connection: {
+          local: { auth: "pubkey", id: "right.example", certs: "own0.pem" },
+          remote: { auth: "pubkey", id: "left.example" },
+        },
+        certificates: [right],
+        authorities: [authority.certificatePem],
+      },
+    };
+  }
+
+  note(text: string): void {
+    this.notes.push(text);
+  }
+
+  /** The ends of both logs, for a failure's report. */
+  logs(): { us: string; peer: string } {
+    return { us: this.agents.map((agent) => agent.log()).join("\n"), peer: this.charons.map((charon) => charon.log()).at(-1) ?? "" };
+  }
+
+  /** Ends what was started. */
+  async close(): Promise<void> {
+    await Promise.all([...this.agents.map((agent) => agent.kill()), ...this.charons.map((charon) => charon.kill())]);
+  }
+
+  private folder(name: string): string {
+    const path = join(this.directory, name);
+    mkdirSync(path, { recursive: true });
+    return path;
+  }
+}
+
+const usualLink: LinkInput = {
+  id: linkId,
+  name: "Left to right",
+  initiate: "start",
+  local: { address: "192.0.2.1", identity: "left.example" },
+  remote: { address: "198.51.100.1", identity: "right.example" },
+  authentication: { method: "psk", keys: [{ id: "first", secret: preSharedKey }], use: "first" },
+  ike: { proposals: ["aes256gcm16-prfsha384-x25519"] },
+  esp: { proposals: ["aes256gcm16-x25519"] },
+  children: [{ name: "net", localNetworks: ["10.1.0.0/24"], remoteNetworks: ["10.2.0.0/24"] }],
+};
+
+export function peerConfiguration(options: PeerOptions): CharonConfig {
+  const net = { local_ts: "10.2.0.0/24", remote_ts: "10.1.0.0/24", esp_proposals: "aes256gcm16-x25519", ...options.child };
+  const site = {
+    version: 2,
+    local_addrs: "198.51.100.1",
+    remote_addrs: "192.0.2.1",
+    proposals: "aes256gcm16-prfsha384-x25519",
+    local: { auth: "psk", id: "right.example" },
+    remote: { auth: "psk", id: "left.example" },
+    ...options.connection,
+    children: options.children ?? { net },
+  };
+  return {
+    connections: { site },
+    secrets: { ike1: { id1: "left.example", id2: "right.example", secret: options.secret ?? preSharedKey } },
+    certificates: options.certificates ?? [],
+    authorities: options.authorities ?? [],
+    daemon: options.daemon ?? {},
+  };
+}
+
+export interface Established {
+  readonly ike: ObservedIkeSa;
+  readonly child: ObservedChildSa;
+  readonly peerIke: CharonIkeSa;
+  readonly peerChild: CharonChildSa;
+}
+
+/**
+ * Waits until both ends hold exactly one IKE SA with one Child SA, agree on every SPI, and pass traffic both ways.
+ * @returns what each end says of it.
+ * @throws with both ends' accounts after the deadline.
+ */
+export async function expectUp(context: Context, us: Agent, peer: Charon, timeoutMilliseconds = 10_000): Promise<Established> {
+  let ours: unknown;
+  let theirs: unknown;
+  const established = await pollUntil(
+    "both ends to hold the same SAs",
+    timeoutMilliseconds,
+    async () => {
+      const link = await us.link(linkId);
+      ours = link;
+      if (link.state !== "up") return undefined;
+      const sas = await peer.listSas();
+      theirs = sas;
+      return agreed(link.ikeSas, sas);
+    },
+    () => `We say ${JSON.stringify(ours)}; the peer says ${JSON.stringify(theirs)}`,
+  );
+  await expectTraffic(context);
+  return established;
+}
+
+function agreed(ours: readonly ObservedIkeSa[], theirs: readonly CharonIkeSa[]): Established | undefined {
+  const [ike, ...moreOurs] = ours;
+  const [peerIke, ...moreTheirs] = theirs;
+  if (ike === undefined || peerIke === undefined || moreOurs.length + moreTheirs.length > 0) return undefined;
+  const child = ike.childSas[0];
+  const peerChild = peerIke.children[0];
+  if (child === undefined || peerChild === undefined || ike.childSas.length + peerIke.children.length > 2) return undefined;
+  const settled = ike.state === "established" && peerIke.state === "ESTABLISHED" && child.state === "established" && peerChild.state === "INSTALLED";
+  const same =
+    ike.spiI === peerIke.spiI &&
+    ike.spiR === peerIke.spiR &&
+    ike.role !== peerIke.role &&
+    child.inboundSpi === peerChild.spiOut &&
+    child.outboundSpi === peerChild.spiIn;
+  return settled && same ? { ike, child, peerIke, peerChild } : undefined;
+}
+
+/** Ten echoes each way, none lost. */
+export async function expectTraffic(context: Context): Promise<void> {
+  const { left, right } = context.net;
+  const [out, back] = await Promise.all([
+    ping(left, right, { count: 10, intervalSeconds: 0.01 }),
+    ping(right, left, { count: 10, intervalSeconds: 0.01 }),
+  ]);
+  deepStrictEqual({ out, back }, { out: { sent: 10, received: 10, lost: 0 }, back: { sent: 10, received: 10, lost: 0 } });
+}
+
+/** No echo is answered: what the tunnel no longer carries must not travel in the clear either. */
+export async function expectNoTraffic(context: Context): Promise<void> {
+  const { received } = await ping(context.net.left, context.net.right, { count: 3, intervalSeconds: 0.05 });
+  deepStrictEqual(received, 0, "an echo was answered although no tunnel is up");
+}
+
+/**
+ * Runs `work` while an echo goes out every 10 ms, and fails when a single one is lost.
+ * @param least how many must have been sent for the result to mean anything.
+ */
+export async function withoutLoss<T>(context: Context, work: () => Promise<T>, least = 50): Promise<T> {
+  const running = await startPing(context.net.left, context.net.right, 0.01);
+  let result: T;
+  let totals: PingResult;
+  try {
+    result = await work();
+    // Enough echoes after the last step to show that the new SAs carry them.
+    await pollUntil("enough echoes", 10_000, async () => (Date.now() - running.startedAt > least * 10 + 100 ? true : undefined));
+  } finally {
+    totals = await running.stop();
+  }
+  context.note(`${totals.sent} echoes, ${totals.lost} lost`);
+  ok(totals.sent >= least * 0.7, `only ${totals.sent} echoes were sent`);
+  deepStrictEqual(totals.lost, 0, `${totals.lost} of ${totals.sent} echoes were lost`);
+  return result;
+}
+
+/** Waits until the link's last failure is about `pattern`, and returns its sentence. */
+export function expectFailure(us: Agent, code: string, pattern: RegExp): Promise<string> {
+  return us.waitForLink(linkId, `to fail with ${code}, ${pattern}`, (link) => {
+    const failure = link.lastFailure;
+    return failure !== null && failure.code === code && pattern.test(failure.sentence) ? failure.sentence : undefined;
+  });
+}

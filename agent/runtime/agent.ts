@@ -1,0 +1,251 @@
+import { lookup } from "node:dns/promises";
+import type { DesiredLink, DesiredState } from "../../contract/desired-state.ts";
+import type { Command, LinkVerdict, ProbeResult } from "../../contract/hub-protocol.ts";
+import type { ObservedState, TraceEntry } from "../../contract/observed-state.ts";
+import type { LinkSnapshot, RandomSource, TraceRecord } from "../ike/endpoint-types.ts";
+import { closeEngine, type Engine, type EngineFactories, isSameEngine, openEngine } from "./engine.ts";
+import { LinkProbes } from "./link-probes.ts";
+import { linkMtu } from "./mtu.ts";
+import { Prober } from "./probe.ts";
+import { Reconciler } from "./reconcile.ts";
+import { buildReport, type LinkToReport } from "./reporter.ts";
+import type { LinkRoutes } from "./routes.ts";
+import type { Clock } from "./system-clock.ts";
+import { TraceLog } from "./trace-log.ts";
+
+export interface AgentOptions {
+  readonly factories: EngineFactories;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly agentVersion: string;
+  /** One line for the operator; never holds a secret. */
+  readonly log: (line: string) => void;
+}
+
+export interface CommandResult {
+  readonly ok: boolean;
+  readonly message: string;
+  readonly probe?: ProbeResult;
+  readonly trace?: TraceEntry[];
+}
+
+const ADDRESS_REFRESH_MS = 5_000;
+const emptyState: readonly DesiredLink[] = [];
+
+/** The gateway: what is wanted goes in through `apply`, what is goes out through `report` and the two listeners. */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #startedAt: number;
+  readonly #traces = new TraceLog();
+  readonly #prober: Prober;
+  readonly #probes: LinkProbes;
+  readonly #idleSince = new Map<string, number>();
+  readonly #changeListeners = new Set<() => void>();
+  readonly #traceListeners = new Set<(entry: TraceEntry) => void>();
+  #state: DesiredState | null = null;
+  #engine: Engine | null = null;
+  #reconciler: Reconciler | null = null;
+  #routeFaults = new Map<string, string>();
+  #work: Promise<unknown> = Promise.resolve();
+  #refreshTimer: NodeJS.Timeout | null = null;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#startedAt = options.clock.now();
+    const identifier = options.random.bytes(2);
+    this.#prober = new Prober((identifier[0]! << 8) | identifier[1]!);
+    this.#probes = new LinkProbes(this.#prober, (linkId) => this.#snapshots().get(linkId)?.state === "up");
+  }
+
+  /** The state in force; null: none yet. */
+  get state(): DesiredState | null {
+    return this.#state;
+  }
+
+  /** The state to start from after a restart: for a link whose latest version was refused, the version that runs. */
+  get lastGoodState(): DesiredState | null {
+    if (this.#state === null) return null;
+    const { held, running } = this.#reconciler ?? { held: new Map<string, unknown>(), running: new Map<string, { desired: DesiredLink }>() };
+    return { ...this.#state, links: this.#state.links.map((link) => (held.has(link.id) ? (running.get(link.id)?.desired ?? link) : link)) };
+  }
+
+  /** Called on every event of the engine that a report would show. */
+  onChange(listener: () => void): void {
+    this.#changeListeners.add(listener);
+  }
+
+  onTrace(listener: (entry: TraceEntry) => void): void {
+    this.#traceListeners.add(listener);
+  }
+
+  /**
+   * Makes `state` the one in force. Rejects, with the former state still in force, when the device or the ports cannot be had;
+   * what is wrong with single links is in their verdicts.
+   */
+  apply(state: DesiredState): Promise<LinkVerdict[]> {
+    return this.#exclusively(async () => {
+      const reconciler = await this.#reconcilerFor(state);
+      const verdicts = await reconciler.apply(state);
+      this.#state = state;
+      await this.#applyRoutes();
+      this.#probes.apply([...reconciler.running.values()].map((link) => link.desired));
+      this.#noteIdleLinks(state);
+      for (const verdict of verdicts) if (verdict.outcome === "refused") this.#options.log(`link ${verdict.linkId} refused: ${verdict.reason}`);
+      this.#changed();
+      return verdicts;
+    });
+  }
+
+  async perform(command: Command): Promise<CommandResult> {
+    const link = this.#state?.links.find((candidate) => candidate.id === command.linkId);
+    if (link === undefined) return { ok: false, message: `There is no link "${command.linkId}".` };
+    if (command.name === "trace") return { ok: true, message: "The latest steps, oldest first.", trace: this.#traces.of(command.linkId, command.limit) };
+    if (!link.enabled) return { ok: false, message: `Link "${link.id}" is disabled in the configuration.` };
+    const held = this.#reconciler?.held.get(link.id);
+    if (held !== undefined && !this.#reconciler?.running.has(link.id)) return { ok: false, message: `Link "${link.id}" cannot run: ${held.reason}` };
+    if (command.name === "probe") return this.#performProbe(link, command);
+    const driver = this.#engine?.driver;
+    if (driver === undefined) return { ok: false, message: "The gateway is not running." };
+    await driver.submit(command.name === "rekey" ? { kind: "rekey", linkId: link.id, what: command.what } : { kind: command.name, linkId: link.id });
+    this.#changed();
+    return { ok: true, message: `${sentences[command.name]} "${link.id}".` };
+  }
+
+  report(): ObservedState {
+    return buildReport({
+      at: this.#options.clock.now(),
+      revision: this.#state?.revision ?? 0,
+      agentVersion: this.#options.agentVersion,
+      startedAt: this.#startedAt,
+      plane: this.#engine?.plane ?? null,
+      links: (this.#state?.links ?? emptyState).map((link) => this.#linkToReport(link)),
+      snapshots: this.#snapshots(),
+      idleSince: this.#idleSince,
+    });
+  }
+
+  /** Deletes every SA with its peer and gives device, routes and ports back. */
+  shutdown(): Promise<void> {
+    return this.#exclusively(async () => {
+      if (this.#refreshTimer !== null) clearInterval(this.#refreshTimer);
+      this.#probes.close();
+      this.#prober.close();
+      if (this.#engine !== null) await closeEngine(this.#engine);
+      this.#engine = null;
+    });
+  }
+
+  async #reconcilerFor(state: DesiredState): Promise<Reconciler> {
+    if (this.#engine !== null && this.#reconciler !== null && isSameEngine(this.#engine.settings, state.gateway)) return this.#reconciler;
+    if (this.#engine !== null) {
+      this.#options.log("gateway settings changed: device and ports are opened anew");
+      await closeEngine(this.#engine);
+      this.#engine = null;
+    }
+    const { factories, clock, random, log } = this.#options;
+    const engine = await openEngine(state.gateway, {
+      factories,
+      clock,
+      random,
+      onEvent: (event) => {
+        if (event.kind === "failed") log(`${event.linkId === null ? "" : `link ${event.linkId}: `}${event.code}: ${event.sentence}`);
+        else if (event.kind === "linkUp" || event.kind === "linkDown") log(`link ${event.linkId} is ${event.kind === "linkUp" ? "up" : "down"}`);
+        this.#changed();
+      },
+      onTrace: (record) => this.#recordTrace(record),
+      onFault: log,
+    });
+    this.#engine = engine;
+    this.#reconciler = new Reconciler({ submit: (input) => engine.driver.submit(input), resolveHost, forceEncapsulation: !engine.plane.capabilities.encapsulations.includes("none") });
+    this.#refreshTimer ??= setInterval(() => void this.#refreshAddresses(), ADDRESS_REFRESH_MS);
+    return this.#reconciler;
+  }
+
+  #refreshAddresses(): Promise<void> {
+    return this.#exclusively(async () => {
+      const snapshots = this.#snapshots();
+      const changed = await this.#reconciler?.refreshAddresses((linkId) => snapshots.get(linkId)?.state === "down" || snapshots.get(linkId)?.state === "negotiating");
+      if (changed === undefined || changed.length === 0) return;
+      this.#options.log(`addresses of ${changed.join(", ")} resolved anew`);
+      await this.#applyRoutes();
+      this.#changed();
+    });
+  }
+
+  async #applyRoutes(): Promise<void> {
+    if (this.#engine === null || this.#reconciler === null) return;
+    const links = [...this.#reconciler.running.values()].map(({ desired, config }): LinkRoutes => {
+      const outerFamily = config.remoteAddresses.some((address) => address.includes(":")) || config.localAddress?.includes(":") ? 6 : 4;
+      return {
+        linkId: desired.id,
+        localNetworks: desired.children.flatMap((child) => child.localNetworks),
+        remoteNetworks: desired.children.flatMap((child) => child.remoteNetworks),
+        peers: config.remoteAddresses,
+        mtu: linkMtu(desired.esp.proposals, outerFamily),
+      };
+    });
+    this.#routeFaults = await this.#engine.routes.apply(links);
+    for (const [linkId, fault] of this.#routeFaults) this.#options.log(`link ${linkId}: ${fault}`);
+  }
+
+  async #performProbe(link: DesiredLink, command: Extract<Command, { name: "probe" }>): Promise<CommandResult> {
+    if (link.probe === undefined) return { ok: false, message: `Link "${link.id}" has no probe addresses.` };
+    try {
+      const probe = await this.#prober.series(link.probe.source, link.probe.target, command);
+      return { ok: probe.received > 0, message: `${probe.received} of ${probe.sent} echoes answered.`, probe };
+    } catch (error) {
+      return { ok: false, message: `The probe could not be sent: ${error instanceof Error ? error.message : String(error)}.` };
+    }
+  }
+
+  #linkToReport(link: DesiredLink): LinkToReport {
+    return {
+      id: link.id,
+      enabled: link.enabled,
+      heldReason: this.#reconciler?.held.get(link.id)?.reason ?? null,
+      routeFault: this.#routeFaults.get(link.id) ?? null,
+      children: link.children,
+      probe: this.#probes.stateOf(link.id),
+    };
+  }
+
+  #snapshots(): Map<string, LinkSnapshot> {
+    const snapshots = this.#engine?.endpoint.snapshot(this.#options.clock.now()) ?? [];
+    return new Map(snapshots.map((snapshot) => [snapshot.linkId, snapshot]));
+  }
+
+  #noteIdleLinks(state: DesiredState): void {
+    const idle = new Set(state.links.filter((link) => !link.enabled || this.#reconciler?.held.has(link.id)).map((link) => link.id));
+    for (const id of this.#idleSince.keys()) if (!idle.has(id)) this.#idleSince.delete(id);
+    for (const id of idle) if (!this.#idleSince.has(id)) this.#idleSince.set(id, this.#options.clock.now());
+  }
+
+  #recordTrace(record: TraceRecord): void {
+    const entry = this.#traces.add(record);
+    for (const listener of this.#traceListeners) listener(entry);
+  }
+
+  #changed(): void {
+    for (const listener of this.#changeListeners) listener();
+  }
+
+  /** One change of configuration at a time, in the order asked for. */
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#work.then(work, work);
+    this.#work = result.catch(() => undefined);
+    return result;
+  }
+}
+
+const sentences = {
+  up: "Bringing up link",
+  down: "Taking down link",
+  restart: "Restarting link",
+  rekey: "Rekeying link",
+  reauthenticate: "Authenticating anew on link",
+} as const;
+
+async function resolveHost(name: string): Promise<readonly string[]> {
+  const answers = await lookup(name, { all: true });
+  return answers.map((answer) => answer.address);
+}

@@ -1,0 +1,113 @@
+import { readFileSync, statSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
+import { isMap, isNode, isPair, LineCounter, parseDocument, type Document } from "yaml";
+import { desiredState, type DesiredState } from "../../contract/desired-state.ts";
+import { type ConfigPath, type ConfigProblem, errorAt, formatPath, fromZodError, warningAt } from "./config-problem.ts";
+import { checkState } from "./state-checks.ts";
+
+export type ConfigResult =
+  | { readonly ok: true; readonly state: DesiredState; readonly warnings: readonly string[] }
+  | { readonly ok: false; readonly lines: readonly string[] };
+
+/**
+ * Reads `site.yaml` into a desired state with every secret in place. Never throws: on any error the result holds one line for
+ * each problem, `site.yaml:12: links[0].name: <reason> — <what to do>`, in the order of the file.
+ */
+export function readConfigFile(path: string): ConfigResult {
+  const name = basename(path);
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    return { ok: false, lines: [`${name}: cannot be read: ${messageOf(error)} — check the path and its permissions`] };
+  }
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter });
+  if (document.errors.length > 0) {
+    // The library's message goes on to quote the line, which may hold a secret.
+    return { ok: false, lines: document.errors.map((error) => `${name}:${lineCounter.linePos(error.pos[0]).line}: not valid YAML: ${error.message.split(/ at line |\n/)[0]} — correct the syntax`) };
+  }
+  const locate = (at: ConfigPath): number => lineOf(document, lineCounter, at);
+  const format = (problem: ConfigProblem): string =>
+    `${name}:${locate(problem.path)}: ${formatPath(problem.path)}: ${problem.severity === "warning" ? "warning: " : ""}${problem.reason} — ${problem.advice}`;
+  const sort = (problems: readonly ConfigProblem[]): ConfigProblem[] => problems.toSorted((a, b) => locate(a.path) - locate(b.path));
+
+  const parsed = desiredState.safeParse(document.toJS(), { reportInput: true });
+  if (!parsed.success) return { ok: false, lines: sort(fromZodError(parsed.error)).map(format) };
+  const secrets = new SecretFiles(dirname(resolve(path)));
+  const state = secrets.inline(parsed.data);
+  const problems = sort([...secrets.problems, ...checkState(state, secrets.unreadable)]);
+  if (problems.some((problem) => problem.severity === "error")) return { ok: false, lines: problems.map(format) };
+  return { ok: true, state, warnings: problems.map(format) };
+}
+
+/** Replaces every `{ file }` by the file's text, and remembers what was wrong with the files. */
+class SecretFiles {
+  readonly problems: ConfigProblem[] = [];
+  /** Stands for a secret that could not be read, so that it is not reported a second time as malformed. */
+  readonly unreadable = "\0unreadable";
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  inline(state: DesiredState): DesiredState {
+    return { ...state, links: state.links.map((link, index) => ({ ...link, authentication: this.#authentication(link.authentication, ["links", index, "authentication"]) })) };
+  }
+
+  #authentication(auth: DesiredState["links"][number]["authentication"], at: ConfigPath): DesiredState["links"][number]["authentication"] {
+    if (auth.method === "psk") {
+      return { ...auth, keys: auth.keys.map((key, index) => ({ ...key, secret: this.#read(key.secret, [...at, "keys", index, "secret"], true) })) };
+    }
+    return {
+      ...auth,
+      certificates: auth.certificates.map((entry, index) => ({
+        ...entry,
+        chain: this.#read(entry.chain, [...at, "certificates", index, "chain"], false),
+        privateKey: this.#read(entry.privateKey, [...at, "certificates", index, "privateKey"], true),
+      })),
+      trustedAuthorities: auth.trustedAuthorities.map((entry, index) => this.#read(entry, [...at, "trustedAuthorities", index], false)),
+    };
+  }
+
+  #read(source: string | { readonly file: string }, at: ConfigPath, isSecret: boolean): string {
+    if (typeof source === "string") return source;
+    const path = resolve(this.#directory, source.file);
+    try {
+      if (isSecret && (statSync(path).mode & 0o077) !== 0) {
+        this.problems.push(warningAt([...at, "file"], `${source.file} can be read by other users`, `chmod 600 ${source.file}`));
+      }
+      const text = readFileSync(path, "utf8").replace(/\r?\n$/, "");
+      if (text !== "") return text;
+      this.problems.push(errorAt([...at, "file"], `${source.file} is empty`, "write the secret into it"));
+    } catch (error) {
+      this.problems.push(errorAt([...at, "file"], `${source.file} cannot be read: ${messageOf(error)}`, "check the path (relative to the configuration file) and its permissions"));
+    }
+    return this.unreadable;
+  }
+}
+
+/** The line of the deepest part of `path` that is in the file. A key's line is that of the key, not of its value. */
+function lineOf(document: Document, lines: LineCounter, path: ConfigPath): number {
+  for (let length = path.length; length > 0; length--) {
+    const parent = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
+    const last = path[length - 1];
+    if (isMap(parent)) {
+      const pair = parent.items.find((item) => isPair(item) && isNode(item.key) && String(item.key) === String(last));
+      if (pair !== undefined && isNode(pair.key) && pair.key.range) return lines.linePos(pair.key.range[0]).line;
+    }
+    const node = document.getIn(path.slice(0, length), true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return 1;
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof Error && "code" in error) {
+    if (error.code === "ENOENT") return "there is no such file";
+    if (error.code === "EACCES") return "permission denied";
+    if (error.code === "EISDIR") return "it is a directory";
+  }
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,85 @@
+import { expect, test } from "vitest";
+import type { Effect } from "../ike/endpoint-types.ts";
+import type { InboundSa } from "../ipsec/security-association.ts";
+import { Driver, type IkeTransport } from "./driver.ts";
+import { RecordingPlane, ScriptedEndpoint } from "./test-doubles.ts";
+
+const remote = { address: "198.51.100.1", port: 500 };
+const sa = { direction: "inbound", childSaId: "c1", spi: 0x1000 } as InboundSa;
+
+function setUp() {
+  const plane = new RecordingPlane();
+  const endpoint = new ScriptedEndpoint();
+  const faults: string[] = [];
+  const transport: IkeTransport = {
+    send: async (_local, _remote, bytes) => void plane.calls.push(`send ${bytes.length}`),
+    localAddressFor: async () => "192.0.2.1",
+  };
+  const now = { value: 1_000 };
+  const driver = new Driver({ endpoint, plane, transport, natPort: 4_500, clock: { now: () => now.value }, onEvent: (event) => plane.calls.push(event.kind), onTrace: () => undefined, onFault: (sentence) => faults.push(sentence) });
+  return { plane, endpoint, driver, faults, now };
+}
+
+const transmit = (length: number, encapsulated = false): Effect => ({ kind: "transmit", local: null, remote, bytes: new Uint8Array(length), encapsulated });
+
+test("an SA is installed before the message after it leaves, and before the next input is handled", async () => {
+  const { plane, endpoint, driver } = setUp();
+  plane.delayMs = 10;
+  endpoint.respond = (input) => (input.kind === "up" ? [{ kind: "installSa", sa }, transmit(1)] : [transmit(2)]);
+  await Promise.all([driver.submit({ kind: "up", linkId: "l" }), driver.submit({ kind: "down", linkId: "l" })]);
+  expect(plane.calls).toEqual(["install inbound begin", "install inbound end", "send 1", "send 2"]);
+});
+
+test("a refused SA is told to the engine before any other waiting input, and the other effects still run", async () => {
+  const { plane, endpoint, driver, faults } = setUp();
+  plane.refusal = "no room";
+  endpoint.respond = (input) => (input.kind === "up" ? [{ kind: "installSa", sa }, transmit(1)] : []);
+  await Promise.all([driver.submit({ kind: "up", linkId: "l" }), driver.submit({ kind: "down", linkId: "l" })]);
+  expect(endpoint.inputs).toEqual([{ kind: "up", linkId: "l" }, { kind: "installFailed", childSaId: "c1", reason: "no room" }, { kind: "down", linkId: "l" }]);
+  expect(plane.calls).toContain("send 1");
+  expect(faults).toEqual(["installSa failed: no room"]);
+});
+
+test("an encapsulated message goes out of the plane's port, from the address that the route uses", async () => {
+  const { plane, endpoint, driver } = setUp();
+  endpoint.respond = () => [transmit(9, true)];
+  await driver.submit({ kind: "timer" });
+  expect(plane.calls).toEqual(["sendIke 192.0.2.1:4500 9"]);
+});
+
+test("a bug that one datagram brings out is reported and the next input is handled", async () => {
+  const { plane, endpoint, driver, faults } = setUp();
+  endpoint.respond = (input) => {
+    if (input.kind === "datagram") throw new TypeError("index out of range");
+    return [transmit(3)];
+  };
+  await driver.submit({ kind: "datagram", local: remote, remote, bytes: new Uint8Array(28) });
+  await driver.submit({ kind: "timer" });
+  expect(faults[0]).toContain("a datagram of 28 octets from 198.51.100.1: TypeError: index out of range");
+  expect(plane.calls).toEqual(["send 3"]);
+});
+
+test("the engine's timer is handed in when it is due, and none after shutdown", async () => {
+  const { endpoint, driver, now } = setUp();
+  endpoint.timer = { at: 1_020, reason: "retransmit" };
+  endpoint.respond = (input) => {
+    if (input.kind === "timer") endpoint.timer = null;
+    return [];
+  };
+  await driver.submit({ kind: "up", linkId: "l" });
+  now.value = 1_020;
+  await expect.poll(() => endpoint.inputs.filter((input) => input.kind === "timer").length).toBe(1);
+  endpoint.timer = { at: 1_020, reason: "retransmit" };
+  await driver.shutdown();
+  await driver.submit({ kind: "up", linkId: "l" });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(endpoint.inputs.map((input) => input.kind)).toEqual(["up", "timer", "shutdown"]);
+});
+
+test("events of the plane reach the engine", async () => {
+  const { plane, endpoint } = setUp();
+  plane.emit({ kind: "expire", childSaId: "c1", spi: sa.spi, hard: true });
+  plane.emit({ kind: "natMappingChanged", childSaId: "c1", spi: sa.spi, remote });
+  plane.deliver({ local: remote, remote, bytes: new Uint8Array(1) });
+  await expect.poll(() => endpoint.inputs.map((input) => input.kind)).toEqual(["expire", "natMappingChanged", "datagram"]);
+});

@@ -1,0 +1,166 @@
+import type { DataPlane } from "../dataplane/data-plane.ts";
+import type { Effect, IkeEndpoint, IkeEvent, Input, TraceRecord } from "../ike/endpoint-types.ts";
+import type { UdpEndpoint } from "../ipsec/security-association.ts";
+import type { Clock } from "./system-clock.ts";
+
+/** Sends IKE from the IKE port (500). */
+export interface IkeTransport {
+  /** `local` null: from whatever address the route to the peer uses. */
+  send(local: UdpEndpoint | null, remote: UdpEndpoint, bytes: Uint8Array): Promise<void>;
+  /** The address the route to `remote` starts from; null when there is no route. */
+  localAddressFor(remote: string): Promise<string | null>;
+}
+
+export interface DriverParts {
+  readonly endpoint: IkeEndpoint;
+  readonly plane: DataPlane;
+  readonly transport: IkeTransport;
+  readonly natPort: number;
+  readonly clock: Clock;
+  readonly onEvent: (event: IkeEvent) => void;
+  readonly onTrace: (entry: TraceRecord) => void;
+  /** Something that went wrong outside the protocol: a send that failed, a bug in the engine. One sentence, no secrets. */
+  readonly onFault: (sentence: string) => void;
+}
+
+interface Waiting {
+  readonly input: Input;
+  readonly settle: () => void;
+}
+
+const LONGEST_TIMEOUT_MS = 2_147_483_647;
+
+/**
+ * Turns the sans-IO endpoint into a running one. Inputs pass through one queue; the effects of one input are carried out in
+ * order and awaited before the next input is looked at, so a Child SA is installed before the message that invites traffic
+ * leaves.
+ */
+export class Driver {
+  readonly #parts: DriverParts;
+  readonly #queue: Waiting[] = [];
+  #isRunning = false;
+  #timer: NodeJS.Timeout | null = null;
+  #isStopped = false;
+
+  constructor(parts: DriverParts) {
+    this.#parts = parts;
+    parts.plane.onIkeDatagram((datagram) => void this.submit({ kind: "datagram", ...datagram }));
+    parts.plane.onEvent((event) => {
+      switch (event.kind) {
+        case "firstInboundPacket":
+        case "expire":
+          void this.submit(event);
+          return;
+        case "natMappingChanged":
+          void this.submit({ kind: "natMappingChanged", childSaId: event.childSaId, remote: event.remote });
+          return;
+        case "acquire":
+          return; // Every enabled link is negotiated at once; there is no on-demand link to wake.
+        case "failed":
+          parts.onFault(`The data plane failed: ${event.reason}`);
+          return;
+        default:
+          assertNever(event);
+      }
+    });
+  }
+
+  /** Resolves once the effects of this input have been carried out. Never rejects: faults go to `onFault`. */
+  submit(input: Input): Promise<void> {
+    if (this.#isStopped) return Promise.resolve();
+    return new Promise((settle) => {
+      this.#queue.push({ input, settle });
+      if (!this.#isRunning) void this.#drain();
+    });
+  }
+
+  /** Sends the DELETEs, then takes no further input. */
+  async shutdown(): Promise<void> {
+    await this.submit({ kind: "shutdown" });
+    this.#isStopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    for (const waiting of this.#queue.splice(0)) waiting.settle();
+  }
+
+  async #drain(): Promise<void> {
+    this.#isRunning = true;
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      for (const effect of this.#handle(next.input)) await this.#perform(effect);
+      next.settle();
+    }
+    this.#isRunning = false;
+    this.#armTimer();
+  }
+
+  #handle(input: Input): Effect[] {
+    try {
+      return this.#parts.endpoint.handle(input, this.#parts.clock.now());
+    } catch (error) {
+      // A bug in the engine must be seen, and must not let one peer's message take every other tunnel down.
+      this.#parts.onFault(`The IKE engine failed on ${describeInput(input)}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      return [];
+    }
+  }
+
+  async #perform(effect: Effect): Promise<void> {
+    const { plane, onEvent, onTrace, onFault } = this.#parts;
+    try {
+      switch (effect.kind) {
+        case "transmit":
+          return await this.#transmit(effect);
+        case "natKeepalive":
+          return plane.sendNatKeepalive(effect.local, effect.remote);
+        case "installSa":
+          return await plane.installSa(effect.sa);
+        case "updateSa":
+          return await plane.updateSa(effect.direction, effect.spi, effect.remote);
+        case "deleteSa":
+          return await plane.deleteSa(effect.direction, effect.spi);
+        case "installPolicy":
+          return await plane.installPolicy(effect.policy);
+        case "deletePolicy":
+          return await plane.deletePolicy(effect.id);
+        case "event":
+          return onEvent(effect.event);
+        case "trace":
+          return onTrace(effect.entry);
+        default:
+          assertNever(effect);
+      }
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      onFault(`${effect.kind} failed: ${reason}`);
+      // The rest of this input's effects still runs; the engine then takes the Child SA down with the peer.
+      if (effect.kind === "installSa") this.#queue.unshift({ input: { kind: "installFailed", childSaId: effect.sa.childSaId, reason }, settle: () => undefined });
+    }
+  }
+
+  async #transmit(effect: Extract<Effect, { kind: "transmit" }>): Promise<void> {
+    const { plane, transport, natPort } = this.#parts;
+    if (!effect.encapsulated) return transport.send(effect.local, effect.remote, effect.bytes);
+    const address = effect.local?.address ?? (await transport.localAddressFor(effect.remote.address));
+    if (address === null) throw new Error(`no route to ${effect.remote.address}`);
+    plane.sendIkeDatagram({ local: { address, port: effect.local?.port ?? natPort }, remote: effect.remote, bytes: effect.bytes });
+  }
+
+  #armTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const next = this.#isStopped ? null : this.#parts.endpoint.nextTimer();
+    if (next === null) return;
+    const delay = Math.min(Math.max(next.at - this.#parts.clock.now(), 0), LONGEST_TIMEOUT_MS);
+    this.#timer = setTimeout(() => void this.submit({ kind: "timer" }), delay);
+  }
+}
+
+/** Names an input for a fault; a datagram is only measured, since it may hold anything. */
+function describeInput(input: Input): string {
+  if (input.kind === "datagram") return `a datagram of ${input.bytes.length} octets from ${input.remote.address}`;
+  if (input.kind === "setLink") return `setLink ${input.link.id}`;
+  return "linkId" in input ? `${input.kind} ${input.linkId}` : input.kind;
+}
+
+function assertNever(value: never): never {
+  throw new Error(`Unexpected ${JSON.stringify(value)}`);
+}

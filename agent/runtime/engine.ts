@@ -1,0 +1,90 @@
+import type { DesiredState } from "../../contract/desired-state.ts";
+import type { DataPlane } from "../dataplane/data-plane.ts";
+import type { EndpointOptions, IkeEndpoint, IkeEvent, RandomSource, TraceRecord } from "../ike/endpoint-types.ts";
+import { Driver, type IkeTransport } from "./driver.ts";
+import { Routes, type RunIp } from "./routes.ts";
+import type { Clock } from "./system-clock.ts";
+import { defaultTunMtu } from "./mtu.ts";
+
+export type GatewaySettings = DesiredState["gateway"];
+
+/** A transport that the engine opened and must close. */
+export interface OwnedTransport extends IkeTransport {
+  close(): void;
+}
+
+/** Makes the parts that touch the machine; the agent's tests give others. */
+export interface EngineFactories {
+  openPlane(settings: { readonly tunName: string; readonly tunMtu: number; readonly natPort: number }): Promise<DataPlane>;
+  openTransport(settings: { readonly port: number; readonly onDatagram: (datagram: ReceivedIke) => void; readonly onFault: (sentence: string) => void }): Promise<OwnedTransport>;
+  createEndpoint(options: EndpointOptions, random: RandomSource): IkeEndpoint;
+  readonly runIp?: RunIp;
+}
+
+export interface ReceivedIke {
+  readonly local: { readonly address: string; readonly port: number };
+  readonly remote: { readonly address: string; readonly port: number };
+  readonly bytes: Uint8Array;
+}
+
+export interface EngineOptions {
+  readonly factories: EngineFactories;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly onEvent: (event: IkeEvent) => void;
+  readonly onTrace: (entry: TraceRecord) => void;
+  readonly onFault: (sentence: string) => void;
+}
+
+/** One running set of device, sockets and IKE endpoint, made from a gateway's settings; other settings need another engine. */
+export interface Engine {
+  readonly settings: GatewaySettings;
+  readonly plane: DataPlane;
+  readonly endpoint: IkeEndpoint;
+  readonly driver: Driver;
+  readonly transport: OwnedTransport;
+  readonly routes: Routes;
+}
+
+const endpointDefaults = {
+  cookieThreshold: 64,
+  halfOpenLimit: 1_024,
+  retransmitFirstMs: 1_000,
+  retransmitFactor: 1.8,
+  retransmitTries: 5,
+  retryFirstMs: 1_000,
+  retryMaxMs: 30_000,
+  rekeyJitter: 0.1,
+} as const;
+
+/** Rejects with a sentence when the device or the ports cannot be had; nothing is left open then. */
+export async function openEngine(settings: GatewaySettings, options: EngineOptions): Promise<Engine> {
+  const { factories, clock, random, onEvent, onTrace, onFault } = options;
+  const plane = await factories.openPlane({ tunName: settings.tunName, tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu, natPort: settings.natPort });
+  try {
+    const endpoint = factories.createEndpoint({ ...endpointDefaults, ikePort: settings.ikePort, natPort: settings.natPort }, random);
+    let driver: Driver | null = null;
+    const transport = await factories.openTransport({ port: settings.ikePort, onDatagram: (datagram) => void driver?.submit({ kind: "datagram", ...datagram }), onFault });
+    driver = new Driver({ endpoint, plane, transport, natPort: settings.natPort, clock, onEvent, onTrace, onFault });
+    const routes = new Routes(settings.tunName, factories.runIp);
+    await routes.removeLeftovers();
+    return { settings, plane, endpoint, driver, transport, routes };
+  } catch (error) {
+    await plane.close();
+    throw error;
+  }
+}
+
+/** Tells the peers, then removes routes, SAs, device and sockets. */
+export async function closeEngine(engine: Engine): Promise<void> {
+  await engine.driver.shutdown();
+  await engine.routes.removeAll();
+  await engine.plane.flush();
+  await engine.plane.close();
+  engine.transport.close();
+}
+
+/** Whether an engine made for `a` can serve `b`. */
+export function isSameEngine(a: GatewaySettings, b: GatewaySettings): boolean {
+  return a.ikePort === b.ikePort && a.natPort === b.natPort && a.tunName === b.tunName && a.tunMtu === b.tunMtu;
+}

@@ -1,0 +1,73 @@
+import type { DesiredLink } from "../../contract/desired-state.ts";
+import type { Credentials, LinkConfig } from "../ike/endpoint-types.ts";
+import { parseIdentity } from "./identity-text.ts";
+import { parsePrefix, toSelector } from "./prefix.ts";
+import { decodePem, decodeSecret } from "./secret-source.ts";
+
+/**
+ * What the engine gets for a link that passed `checkState`. `remoteAddresses` are the resolved literals of the peer (empty: any
+ * peer). Throws an Error without secrets if the link had not passed.
+ */
+export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string[], forceEncapsulation: boolean): LinkConfig {
+  const { ike, esp } = link;
+  return {
+    id: link.id,
+    initiate: link.initiate,
+    localAddress: link.local.address ?? null,
+    localIdentity: parseIdentity(link.local.identity),
+    remoteAddresses,
+    remotePort: link.remote.port,
+    remoteIdentity: parseIdentity(link.remote.identity),
+    credentials: toCredentials(link.authentication),
+    ikeProposals: ike.proposals,
+    espProposals: esp.proposals,
+    ikeRekeyMs: ike.rekeySeconds * 1_000,
+    reauthenticateMs: ike.reauthenticateSeconds * 1_000,
+    livenessMs: ike.livenessSeconds * 1_000,
+    childRekeyMs: esp.rekeySeconds * 1_000,
+    ...(esp.rekeyBytes === undefined ? {} : { childRekeyBytes: esp.rekeyBytes }),
+    ...(esp.rekeyPackets === undefined ? {} : { childRekeyPackets: esp.rekeyPackets }),
+    replayWindowPackets: esp.replayWindowPackets,
+    forceEncapsulation,
+    children: link.children.map((child) => ({
+      name: child.name,
+      localSelectors: child.localNetworks.map(selectorOf),
+      remoteSelectors: child.remoteNetworks.map(selectorOf),
+    })),
+  };
+}
+
+/** Equal texts mean that nothing the engine looks at has changed. Holds secrets: compare it, never show it. */
+export function comparableForm(config: LinkConfig): string {
+  return JSON.stringify(config, (_key, value: unknown) => {
+    if (typeof value === "bigint") return value.toString();
+    return value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value;
+  });
+}
+
+function selectorOf(text: string) {
+  const prefix = parsePrefix(text);
+  if (prefix === null) throw new Error(`"${text}" is not a network`);
+  return toSelector(prefix);
+}
+
+function toCredentials(auth: DesiredLink["authentication"]): Credentials {
+  if (auth.method === "psk") {
+    return { method: "psk", keys: auth.keys.map((key) => ({ id: key.id, secret: decodeSecret(inPlace(key.secret)) })), use: auth.use };
+  }
+  return {
+    method: "certificate",
+    certificates: auth.certificates.map((entry) => ({
+      id: entry.id,
+      chain: decodePem(inPlace(entry.chain), "CERTIFICATE"),
+      privateKey: decodePem(inPlace(entry.privateKey), "PRIVATE KEY")[0]!,
+    })),
+    use: auth.use,
+    trustedAuthorities: auth.trustedAuthorities.flatMap((entry) => decodePem(inPlace(entry), "CERTIFICATE")),
+  };
+}
+
+function inPlace(source: string | { readonly file: string }): string {
+  if (typeof source === "string") return source;
+  throw new Error("a secret is still in a file");
+}

@@ -1,0 +1,88 @@
+import { expect, test } from "vitest";
+import type { DesiredState } from "../../contract/desired-state.ts";
+import type { Input } from "../ike/endpoint-types.ts";
+import { Reconciler } from "./reconcile.ts";
+import { stateOfLinks } from "./test-doubles.ts";
+
+function setUp(hosts: Record<string, readonly string[]> = {}) {
+  const inputs: Input[] = [];
+  const reconciler = new Reconciler({
+    submit: async (input) => void inputs.push(input),
+    resolveHost: async (name) => hosts[name] ?? Promise.reject(new Error("ENOTFOUND")),
+    forceEncapsulation: true,
+  });
+  const take = () => inputs.splice(0).map((input) => (input.kind === "setLink" ? `set ${input.link.id}` : input.kind === "removeLink" ? `remove ${input.linkId}` : input.kind));
+  return { inputs, reconciler, take, hosts };
+}
+
+const change = (state: DesiredState, index: number, changes: Partial<DesiredState["links"][number]>): DesiredState => ({
+  ...state,
+  revision: state.revision + 1,
+  links: state.links.map((link, at) => (at === index ? { ...link, ...changes } : link)),
+});
+
+test("only the link that changed is touched", async () => {
+  const { reconciler, take } = setUp();
+  const state = stateOfLinks(5);
+  await reconciler.apply(state);
+  expect(take()).toEqual(["set l1", "set l2", "set l3", "set l4", "set l5"]);
+  await reconciler.apply({ ...state, revision: 8 });
+  expect(take()).toEqual([]);
+  await reconciler.apply(change(state, 2, { esp: { ...state.links[2]!.esp, rekeySeconds: 60 } }));
+  expect(take()).toEqual(["set l3"]);
+});
+
+test("a new name or probe costs the tunnel nothing", async () => {
+  const { reconciler, take } = setUp();
+  const state = stateOfLinks(2);
+  await reconciler.apply(state);
+  take();
+  await reconciler.apply(change(state, 0, { name: "other", probe: { source: "10.1.0.1", target: "10.2.0.1" }, probeSeconds: 9 }));
+  expect(take()).toEqual([]);
+});
+
+test("a link that is disabled or gone is removed, and only that", async () => {
+  const { reconciler, take } = setUp();
+  const state = stateOfLinks(3);
+  await reconciler.apply(state);
+  take();
+  await reconciler.apply({ ...change(state, 0, { enabled: false }), links: change(state, 0, { enabled: false }).links.slice(0, 2) });
+  expect(take().toSorted()).toEqual(["remove l1", "remove l3"]);
+});
+
+test("a bad link is refused with the reason, the others are applied, and its former version runs on", async () => {
+  const { reconciler, take } = setUp();
+  const state = stateOfLinks(3);
+  await reconciler.apply(state);
+  take();
+  const verdicts = await reconciler.apply(change(state, 1, { ike: { ...state.links[1]!.ike, proposals: ["rot13"] } }));
+  expect(verdicts.map((verdict) => verdict.outcome)).toEqual(["applied", "refused", "applied"]);
+  expect(verdicts[1]!.reason).toMatch(/^ike\.proposals\[0\]: .*rot13/);
+  expect(take()).toEqual([]);
+  expect(reconciler.running.has("l2")).toBe(true);
+});
+
+test("a host name that does not resolve is refused, and set once it does", async () => {
+  const { reconciler, take, inputs, hosts } = setUp();
+  const state = change(stateOfLinks(1), 0, { remote: { address: "peer.example", port: 500, identity: "b" } });
+  expect((await reconciler.apply(state))[0]).toMatchObject({ outcome: "refused", reason: expect.stringContaining("peer.example does not resolve") });
+  expect(take()).toEqual([]);
+  hosts["peer.example"] = ["198.51.100.9"];
+  expect(await reconciler.refreshAddresses(() => true)).toEqual(["l1"]);
+  expect(inputs[0]).toMatchObject({ kind: "setLink", link: { remoteAddresses: ["198.51.100.9"] } });
+  expect(reconciler.held.size).toBe(0);
+});
+
+test("a tunnel that is up does not follow a changed name; one that is down does; no answer changes nothing", async () => {
+  const { reconciler, take, hosts } = setUp({ "peer.example": ["198.51.100.9"] });
+  await reconciler.apply(change(stateOfLinks(1), 0, { remote: { address: "peer.example", port: 500, identity: "b" } }));
+  take();
+  hosts["peer.example"] = ["198.51.100.10"];
+  expect(await reconciler.refreshAddresses(() => false)).toEqual([]);
+  expect(take()).toEqual([]);
+  expect(await reconciler.refreshAddresses(() => true)).toEqual(["l1"]);
+  expect(take()).toEqual(["set l1"]);
+  delete hosts["peer.example"];
+  expect(await reconciler.refreshAddresses(() => true)).toEqual([]);
+  expect(take()).toEqual([]);
+});

@@ -1,0 +1,133 @@
+import type { DesiredLink, DesiredState } from "../../contract/desired-state.ts";
+import type { LinkVerdict } from "../../contract/hub-protocol.ts";
+import type { Input, LinkConfig } from "../ike/endpoint-types.ts";
+import { parseAddress } from "../wire/address.ts";
+import { formatPath } from "./config-problem.ts";
+import { comparableForm, toLinkConfig } from "./link-config.ts";
+import { checkState } from "./state-checks.ts";
+
+export interface ReconcilerParts {
+  /** Gives an input to the engine; resolves once its effects are carried out. */
+  readonly submit: (input: Input) => Promise<void>;
+  /** Literal addresses of a host name; rejects when it does not resolve. */
+  readonly resolveHost: (name: string) => Promise<readonly string[]>;
+  readonly forceEncapsulation: boolean;
+}
+
+interface RunningLink {
+  readonly desired: DesiredLink;
+  readonly config: LinkConfig;
+  readonly comparable: string;
+}
+
+/** A link that is wanted and cannot run: why, in a sentence. */
+export interface HeldLink {
+  readonly desired: DesiredLink;
+  readonly reason: string;
+}
+
+/**
+ * Brings the engine from what it runs to what is wanted. Only links whose engine configuration differs are touched: a new name,
+ * another probe or an unchanged link costs no packet. A link that is refused keeps running as it was before.
+ */
+export class Reconciler {
+  readonly #parts: ReconcilerParts;
+  readonly #running = new Map<string, RunningLink>();
+  #held = new Map<string, HeldLink>();
+  #disabled = new Map<string, DesiredLink>();
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts;
+  }
+
+  get running(): ReadonlyMap<string, RunningLink> {
+    return this.#running;
+  }
+
+  get held(): ReadonlyMap<string, HeldLink> {
+    return this.#held;
+  }
+
+  get disabled(): ReadonlyMap<string, DesiredLink> {
+    return this.#disabled;
+  }
+
+  /** One verdict a link, in the order of the state. Never rejects for a fault of the state. */
+  async apply(state: DesiredState): Promise<LinkVerdict[]> {
+    const refusals = refusalsByLink(state);
+    const wanted = new Set(state.links.filter((link) => link.enabled).map((link) => link.id));
+    for (const id of [...this.#running.keys()]) if (!wanted.has(id)) await this.#remove(id);
+    this.#held = new Map();
+    this.#disabled = new Map(state.links.filter((link) => !link.enabled).map((link) => [link.id, link]));
+    const verdicts: LinkVerdict[] = [];
+    for (const [index, link] of state.links.entries()) {
+      const reason = refusals.get(index) ?? (link.enabled ? await this.#set(link) : null);
+      if (reason !== null && link.enabled) this.#held.set(link.id, { desired: link, reason });
+      verdicts.push({ linkId: link.id, outcome: reason === null ? "applied" : "refused", reason });
+    }
+    return verdicts;
+  }
+
+  /**
+   * Resolves host names anew: those of held links always, those of running links only where `isIdle` says that nothing is up,
+   * since a tunnel that works must not follow a name. Returns the links that changed.
+   */
+  async refreshAddresses(isIdle: (linkId: string) => boolean): Promise<string[]> {
+    const candidates = [...this.#held.values()].map((held) => held.desired).concat([...this.#running.values()].filter((link) => isIdle(link.desired.id)).map((link) => link.desired));
+    const changed: string[] = [];
+    for (const link of candidates.filter((candidate) => isHostName(candidate.remote.address))) {
+      const before = this.#running.get(link.id)?.comparable;
+      const reason = await this.#set(link);
+      if (reason === null) this.#held.delete(link.id);
+      if (reason === null && this.#running.get(link.id)?.comparable !== before) changed.push(link.id);
+    }
+    return changed;
+  }
+
+  /** Null when applied, else the reason it could not be. */
+  async #set(link: DesiredLink): Promise<string | null> {
+    const before = this.#running.get(link.id);
+    let addresses: readonly string[];
+    try {
+      addresses = await this.#addressesOf(link);
+    } catch (error) {
+      // A name server that is away takes no working tunnel down: the addresses known stay in use.
+      if (before === undefined || before.desired.remote.address !== link.remote.address) {
+        return `${link.remote.address} does not resolve (${error instanceof Error ? error.message : String(error)}); it is tried again every few seconds`;
+      }
+      addresses = before.config.remoteAddresses;
+    }
+    const config = toLinkConfig(link, addresses, this.#parts.forceEncapsulation);
+    const comparable = comparableForm(config);
+    this.#running.set(link.id, { desired: link, config, comparable });
+    if (before?.comparable !== comparable) await this.#parts.submit({ kind: "setLink", link: config });
+    return null;
+  }
+
+  async #remove(linkId: string): Promise<void> {
+    this.#running.delete(linkId);
+    await this.#parts.submit({ kind: "removeLink", linkId });
+  }
+
+  async #addressesOf(link: DesiredLink): Promise<readonly string[]> {
+    const { address } = link.remote;
+    if (address === undefined) return [];
+    if (!isHostName(address)) return [address];
+    return (await this.#parts.resolveHost(address)).toSorted();
+  }
+}
+
+function isHostName(address: string | undefined): address is string {
+  return address !== undefined && parseAddress(address) === null;
+}
+
+/** The first error of each link, by its index. */
+function refusalsByLink(state: DesiredState): Map<number, string> {
+  const refusals = new Map<number, string>();
+  for (const problem of checkState(state)) {
+    const index = problem.path[0] === "links" ? problem.path[1] : undefined;
+    if (problem.severity !== "error" || typeof index !== "number" || refusals.has(index)) continue;
+    refusals.set(index, `${formatPath(problem.path.slice(2))}: ${problem.reason}; ${problem.advice}`);
+  }
+  return refusals;
+}

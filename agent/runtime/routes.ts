@@ -1,0 +1,155 @@
+import { execFile } from "node:child_process";
+import { networkInterfaces } from "node:os";
+import { contains, formatPrefix, hostPrefix, parsePrefix, type Prefix } from "./prefix.ts";
+
+/** Marks our routes in the kernel's tables; not one of the numbers of /etc/iproute2/rt_protos. */
+export const routeProtocol = 186;
+
+/** One link's share of the routing table. */
+export interface LinkRoutes {
+  readonly linkId: string;
+  readonly localNetworks: readonly string[];
+  readonly remoteNetworks: readonly string[];
+  /** Literal outside addresses of the peer: they must stay outside of the tunnel. */
+  readonly peers: readonly string[];
+  /** Largest packet that the link takes. */
+  readonly mtu: number;
+}
+
+interface Route {
+  readonly destination: string;
+  readonly family: 4 | 6;
+  /** What follows the destination in `ip route add`. */
+  readonly options: readonly string[];
+}
+
+/** Runs `ip` with these arguments; rejects with its error text. Replaced in tests. */
+export type RunIp = (args: readonly string[]) => Promise<string>;
+
+/**
+ * The routes that lead remote networks into the TUN device. Each is marked with our protocol number; a route that someone else
+ * made is neither replaced nor removed. Routes into the device vanish with it, so a killed agent leaves none; the host routes
+ * that keep a peer outside its own tunnel do not: by their mark they are taken over at the next start.
+ */
+export class Routes {
+  readonly #device: string;
+  readonly #ip: RunIp;
+  readonly #installed = new Map<string, Route>();
+
+  constructor(device: string, ip: RunIp = runIp) {
+    this.#device = device;
+    this.#ip = ip;
+  }
+
+  /** Removes what a killed agent with this device left behind. */
+  async removeLeftovers(): Promise<void> {
+    for (const family of ["-4", "-6"]) await this.#ip([family, "route", "flush", "dev", this.#device, "proto", String(routeProtocol)]).catch(() => undefined);
+  }
+
+  /** Adds what is missing, removes what no link needs any more. Returns a sentence for each route that could not be set, by link. */
+  async apply(links: readonly LinkRoutes[]): Promise<Map<string, string>> {
+    const faults = new Map<string, string>();
+    const wanted = new Map<string, { readonly route: Route; readonly linkId: string }>();
+    for (const link of links) for (const route of await this.#routesOf(link)) if (!wanted.has(keyOf(route))) wanted.set(keyOf(route), { route, linkId: link.linkId });
+    for (const [key, route] of this.#installed) {
+      if (wanted.has(key)) continue;
+      this.#installed.delete(key);
+      await this.#delete(route);
+    }
+    for (const [key, { route, linkId }] of wanted) {
+      if (this.#installed.has(key)) continue;
+      const fault = await this.#add(route);
+      if (fault === null) this.#installed.set(key, route);
+      else faults.set(linkId, fault);
+    }
+    return faults;
+  }
+
+  async removeAll(): Promise<void> {
+    await this.apply([]);
+  }
+
+  async #routesOf(link: LinkRoutes): Promise<Route[]> {
+    const routes: Route[] = [];
+    const source = insideAddress(link.localNetworks);
+    for (const text of link.remoteNetworks) {
+      const prefix = parsePrefix(text);
+      if (prefix === null) continue;
+      const from = source.get(prefix.family);
+      const options = ["dev", this.#device, "mtu", String(link.mtu), ...(from === undefined ? [] : ["src", from])];
+      for (const half of splitDefault(prefix)) routes.push({ destination: formatPrefix(half), family: half.family, options });
+      for (const peer of link.peers) {
+        const host = hostPrefix(peer);
+        if (host !== null && contains(prefix, host)) routes.push(...(await this.#outsideRoute(peer, host)));
+      }
+    }
+    return routes;
+  }
+
+  /** A host route to the peer along the way it is reached now, so that the tunnel does not swallow its own packets. */
+  async #outsideRoute(peer: string, host: Prefix): Promise<Route[]> {
+    const destination = formatPrefix(host);
+    const known = [...this.#installed.values()].find((route) => route.destination === destination);
+    if (known !== undefined) return [known];
+    const answer = await this.#ip(["-o", "route", "get", peer]).catch(() => "");
+    const device = / dev (\S+)/.exec(answer)?.[1];
+    const gateway = / via (\S+)/.exec(answer)?.[1];
+    if (device === undefined || device === this.#device || gateway === undefined) return [];
+    return [{ destination, family: host.family, options: ["via", gateway, "dev", device] }];
+  }
+
+  async #add(route: Route): Promise<string | null> {
+    const family = route.family === 4 ? "-4" : "-6";
+    const args = [route.destination, ...route.options, "proto", String(routeProtocol)];
+    try {
+      await this.#ip([family, "route", "add", ...args]);
+      return null;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!reason.includes("File exists")) return `the route to ${route.destination} could not be set: ${reason}`;
+      const existing = await this.#ip([family, "-o", "route", "show", "exact", route.destination]).catch(() => "");
+      if (!existing.includes(`proto ${routeProtocol}`)) return `another route to ${route.destination} exists (${existing.trim()}); remove it to let the link use that network`;
+      await this.#ip([family, "route", "replace", ...args]);
+      return null;
+    }
+  }
+
+  async #delete(route: Route): Promise<void> {
+    // Already gone, for example with its device: that is what was wanted.
+    await this.#ip([route.family === 4 ? "-4" : "-6", "route", "del", route.destination, ...route.options.slice(0, 2), "proto", String(routeProtocol)]).catch(() => undefined);
+  }
+}
+
+function keyOf(route: Route): string {
+  return `${route.destination} ${route.options.join(" ")}`;
+}
+
+/** The default route is laid as two halves: they are preferred to the machine's own default route without replacing it. */
+function splitDefault(prefix: Prefix): Prefix[] {
+  if (prefix.length !== 0) return [prefix];
+  const middle = (prefix.end + 1n) / 2n;
+  return [
+    { ...prefix, length: 1, end: middle - 1n },
+    { ...prefix, length: 1, start: middle },
+  ];
+}
+
+/** This machine's own address in the local networks, so that the gateway's own packets are covered by the selectors. */
+function insideAddress(localNetworks: readonly string[]): Map<4 | 6, string> {
+  const networks = localNetworks.flatMap((text) => parsePrefix(text) ?? []);
+  const found = new Map<4 | 6, string>();
+  for (const entry of Object.values(networkInterfaces()).flatMap((list) => list ?? [])) {
+    const host = entry.internal || entry.address.startsWith("fe80:") ? null : hostPrefix(entry.address);
+    if (host !== null && !found.has(host.family) && networks.some((network) => contains(network, host))) found.set(host.family, entry.address);
+  }
+  return found;
+}
+
+function runIp(args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile("ip", args, { timeout: 5_000 }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new Error(stderr.trim() === "" ? error.message : stderr.trim().replace(/^RTNETLINK answers: /, "")));
+    });
+  });
+}

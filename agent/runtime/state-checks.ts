@@ -1,0 +1,187 @@
+import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
+import type { DesiredLink, DesiredState } from "../../contract/desired-state.ts";
+import { type ConfigPath, type ConfigProblem, errorAt } from "./config-problem.ts";
+import { contains, formatPrefix, overlaps, parsePrefix, type Prefix } from "./prefix.ts";
+import { proposalProblem } from "./proposal-check.ts";
+import { decodePem, decodeSecret } from "./secret-source.ts";
+
+/**
+ * What the schema cannot say: ids that repeat, networks that overlap, keys that are not there. Secrets must be in place; one
+ * equal to `unreadable` is skipped. The problems' paths begin with `links`, so a caller can tell which link each is about.
+ */
+export function checkState(state: DesiredState, unreadable: string | null = null): ConfigProblem[] {
+  const problems = state.links.flatMap((link, index) => checkLink(link, ["links", index], unreadable));
+  return [...problems, ...checkPorts(state), ...checkIds(state.links), ...checkOverlaps(state.links)];
+}
+
+function checkPorts(state: DesiredState): ConfigProblem[] {
+  if (state.gateway.ikePort !== state.gateway.natPort) return [];
+  return [errorAt(["gateway", "natPort"], "natPort equals ikePort", "use two ports: IKE moves to natPort once a NAT is seen (500 and 4500 by default)")];
+}
+
+function checkIds(links: readonly DesiredLink[]): ConfigProblem[] {
+  const seen = new Set<string>();
+  return links.flatMap((link, index) => {
+    if (!seen.has(link.id)) {
+      seen.add(link.id);
+      return [];
+    }
+    return [errorAt(["links", index, "id"], `the id "${link.id}" is used by an earlier link`, "give every link an id of its own")];
+  });
+}
+
+function checkLink(link: DesiredLink, at: ConfigPath, unreadable: string | null): ConfigProblem[] {
+  return [
+    ...checkPeer(link, at),
+    ...checkAuthentication(link, at, unreadable),
+    ...checkProposals(link.ike.proposals, "ike", [...at, "ike", "proposals"]),
+    ...checkProposals(link.esp.proposals, "esp", [...at, "esp", "proposals"]),
+    ...checkChildren(link, at),
+  ];
+}
+
+function checkPeer(link: DesiredLink, at: ConfigPath): ConfigProblem[] {
+  if (link.initiate !== "start" || link.remote.address !== undefined) return [];
+  return [errorAt([...at, "remote", "address"], "the link is to be started but the peer's address is missing", "add remote.address, or set initiate: respond")];
+}
+
+function checkAuthentication(link: DesiredLink, at: ConfigPath, unreadable: string | null): ConfigProblem[] {
+  const auth = link.authentication;
+  const base = [...at, "authentication"];
+  const entries: readonly { readonly id: string }[] = auth.method === "psk" ? auth.keys : auth.certificates;
+  const list = auth.method === "psk" ? "keys" : "certificates";
+  const problems: ConfigProblem[] = [];
+  if (!entries.some((entry) => entry.id === auth.use)) {
+    problems.push(errorAt([...base, "use"], `"${auth.use}" names none of the ${list}`, `use one of: ${entries.map((entry) => entry.id).join(", ")}`));
+  }
+  for (const [index, entry] of entries.entries()) {
+    if (entries.findIndex((other) => other.id === entry.id) < index) problems.push(errorAt([...base, list, index, "id"], `the id "${entry.id}" is used twice`, "give every key an id of its own"));
+  }
+  if (auth.method === "psk") {
+    for (const [index, key] of auth.keys.entries()) problems.push(...checkSecret(key.secret, unreadable, [...base, "keys", index, "secret"], decodeSecret));
+    return problems;
+  }
+  for (const [index, entry] of auth.certificates.entries()) {
+    problems.push(...checkSecret(entry.chain, unreadable, [...base, "certificates", index, "chain"], readCertificates));
+    const keyPath = [...base, "certificates", index, "privateKey"];
+    problems.push(...checkSecret(entry.privateKey, unreadable, keyPath, (text) => checkKeyPair(text, entry.chain, unreadable)));
+  }
+  for (const [index, authority] of auth.trustedAuthorities.entries()) problems.push(...checkSecret(authority, unreadable, [...base, "trustedAuthorities", index], readCertificates));
+  return problems;
+}
+
+/** Runs `read` on the secret and turns what it throws into a problem. The thrown message must not quote the secret. */
+function checkSecret(source: DesiredSecret, unreadable: string | null, at: ConfigPath, read: (text: string) => unknown): ConfigProblem[] {
+  if (source === unreadable) return [];
+  if (typeof source !== "string") return [errorAt(at, "the secret is still in a file", "the console must send secrets in place")];
+  try {
+    read(source);
+    return [];
+  } catch (error) {
+    return [errorAt(at, error instanceof Error ? error.message : String(error), "correct the secret")];
+  }
+}
+
+type DesiredSecret = string | { readonly file: string };
+
+function readCertificates(text: string): X509Certificate[] {
+  return decodePem(text, "CERTIFICATE").map((der) => {
+    try {
+      return new X509Certificate(der);
+    } catch {
+      throw new Error("the PEM block is not a certificate");
+    }
+  });
+}
+
+function checkKeyPair(keyText: string, chain: DesiredSecret, unreadable: string | null): void {
+  decodePem(keyText, "PRIVATE KEY");
+  let publicKey: string;
+  try {
+    publicKey = createPublicKey(createPrivateKey(keyText)).export({ type: "spki", format: "der" }).toString("base64");
+  } catch {
+    throw new Error("the private key cannot be read (it must be unencrypted PKCS#8)");
+  }
+  if (typeof chain !== "string" || chain === unreadable) return;
+  const certificate = readCertificates(chain)[0]!;
+  if (certificate.publicKey.export({ type: "spki", format: "der" }).toString("base64") !== publicKey) {
+    throw new Error("the private key does not belong to the first certificate of the chain");
+  }
+}
+
+function checkProposals(proposals: readonly string[], protocol: "ike" | "esp", at: ConfigPath): ConfigProblem[] {
+  return proposals.flatMap((text, index) => {
+    const problem = proposalProblem(text, protocol);
+    return problem === null ? [] : [errorAt([...at, index], problem, "write proposal keywords such as aes256gcm16-prfsha384-x25519 (IKE) or aes256gcm16 (ESP)")];
+  });
+}
+
+function checkChildren(link: DesiredLink, at: ConfigPath): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  for (const [index, child] of link.children.entries()) {
+    const base = [...at, "children", index];
+    if (link.children.findIndex((other) => other.name === child.name) < index) problems.push(errorAt([...base, "name"], `the name "${child.name}" is used twice`, "give every child a name of its own"));
+    for (const side of ["localNetworks", "remoteNetworks"] as const) {
+      for (const [at, text] of child[side].entries()) {
+        const prefix = parsePrefix(text);
+        if (prefix === null) problems.push(errorAt([...base, side, at], "this is not a network", "write a prefix such as 10.1.0.0/24"));
+        else if (!prefix.isCanonical) problems.push(errorAt([...base, side, at], `${text} has host bits set`, `write ${formatPrefix(prefix)}`));
+      }
+    }
+    problems.push(...checkOwnNetworks(child.localNetworks, child.remoteNetworks, base));
+  }
+  return problems;
+}
+
+/** A remote network inside a local one would take local traffic into the tunnel. 0.0.0.0/0 over a local network is fine. */
+function checkOwnNetworks(local: readonly string[], remote: readonly string[], at: ConfigPath): ConfigProblem[] {
+  return remote.flatMap((text, index) => {
+    const inner = parsePrefix(text);
+    const outer = local.find((candidate) => {
+      const prefix = parsePrefix(candidate);
+      // Both 0/0 is the route-based case: routes, not selectors, say what goes through.
+      return prefix !== null && inner !== null && prefix.length > 0 && contains(prefix, inner);
+    });
+    return outer === undefined ? [] : [errorAt([...at, "remoteNetworks", index], `${text} lies in the local network ${outer}`, "the two sites need different networks")];
+  });
+}
+
+interface LinkNetworks {
+  readonly id: string;
+  readonly local: readonly Prefix[];
+  readonly remote: readonly { readonly prefix: Prefix; readonly text: string; readonly path: ConfigPath }[];
+}
+
+/** Two enabled links that claim the same traffic: no rule says which one gets it, so the later is at fault. */
+function checkOverlaps(links: readonly DesiredLink[]): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const earlier: LinkNetworks[] = [];
+  for (const [index, link] of links.entries()) {
+    if (!link.enabled) continue;
+    const networks = networksOf(link, ["links", index]);
+    for (const remote of networks.remote) {
+      for (const other of earlier) {
+        const clash = other.remote.find((candidate) => overlaps(candidate.prefix, remote.prefix));
+        const isSameSource = other.local.some((a) => networks.local.some((b) => overlaps(a, b)));
+        if (clash === undefined || !isSameSource) continue;
+        problems.push(errorAt(remote.path, `${remote.text} overlaps ${clash.text} of link "${other.id}"`, "give each link networks of its own"));
+        break;
+      }
+    }
+    earlier.push(networks);
+  }
+  return problems;
+}
+
+function networksOf(link: DesiredLink, at: ConfigPath): LinkNetworks {
+  return {
+    id: link.id,
+    local: link.children.flatMap((child) => child.localNetworks.flatMap((text) => parsePrefix(text) ?? [])),
+    remote: link.children.flatMap((child, childIndex) =>
+      child.remoteNetworks.flatMap((text, index) => {
+        const prefix = parsePrefix(text);
+        return prefix === null ? [] : [{ prefix, text, path: [...at, "children", childIndex, "remoteNetworks", index] }];
+      }),
+    ),
+  };
+}

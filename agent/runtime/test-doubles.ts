@@ -1,0 +1,134 @@
+import { parse } from "yaml";
+import { type DesiredState, desiredState } from "../../contract/desired-state.ts";
+import type { DataPlane, DataPlaneCapabilities, DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../dataplane/data-plane.ts";
+import type { Effect, IkeEndpoint, Input, LinkSnapshot } from "../ike/endpoint-types.ts";
+import type { InboundSa, OutboundPolicy, OutboundSa } from "../ipsec/security-association.ts";
+
+/** Stand-ins of this folder's tests. They record what is asked of them. */
+
+const noDrops: DropCounters = { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 };
+
+export class RecordingPlane implements DataPlane {
+  readonly capabilities: DataPlaneCapabilities = { name: "recording", reason: "a test", encapsulations: ["udp"], modes: ["tunnel"], extendedSequenceNumbers: true };
+  readonly calls: string[] = [];
+  /** Installing fails with this when set. */
+  refusal: string | null = null;
+  /** Installing takes this long. */
+  delayMs = 0;
+  emit: (event: DataPlaneEvent) => void = () => undefined;
+  deliver: (datagram: IkeDatagram) => void = () => undefined;
+
+  onEvent(listener: (event: DataPlaneEvent) => void): void {
+    this.emit = listener;
+  }
+
+  onIkeDatagram(listener: (datagram: IkeDatagram) => void): void {
+    this.deliver = listener;
+  }
+
+  sendIkeDatagram(datagram: IkeDatagram): void {
+    this.calls.push(`sendIke ${datagram.local.address}:${datagram.local.port} ${datagram.bytes.length}`);
+  }
+
+  sendNatKeepalive(): void {
+    this.calls.push("keepalive");
+  }
+
+  async installSa(sa: InboundSa | OutboundSa): Promise<void> {
+    this.calls.push(`install ${sa.direction} begin`);
+    if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
+    if (this.refusal !== null) throw new Error(this.refusal);
+    this.calls.push(`install ${sa.direction} end`);
+  }
+
+  async updateSa(): Promise<void> {
+    this.calls.push("update");
+  }
+
+  querySa(): SaCounters | null {
+    return { packets: 3, bytes: 300, drops: { ...noDrops, replay: 1 }, lastUsedAt: 0 };
+  }
+
+  async deleteSa(): Promise<void> {
+    this.calls.push("delete");
+  }
+
+  async installPolicy(policy: OutboundPolicy): Promise<void> {
+    this.calls.push(`policy ${policy.action.kind}`);
+  }
+
+  async deletePolicy(): Promise<void> {
+    this.calls.push("deletePolicy");
+  }
+
+  globalDrops(): DropCounters {
+    return noDrops;
+  }
+
+  async flush(): Promise<void> {
+    this.calls.push("flush");
+  }
+
+  async close(): Promise<void> {
+    this.calls.push("close");
+  }
+}
+
+/** Answers each input with what the test says. */
+export class ScriptedEndpoint implements IkeEndpoint {
+  readonly inputs: Input[] = [];
+  respond: (input: Input) => Effect[] = () => [];
+  timer: { at: number; reason: string } | null = null;
+  snapshots: LinkSnapshot[] = [];
+
+  handle(input: Input): Effect[] {
+    this.inputs.push(input);
+    return this.respond(input);
+  }
+
+  nextTimer(): { at: number; reason: string } | null {
+    return this.timer;
+  }
+
+  snapshot(): LinkSnapshot[] {
+    return this.snapshots;
+  }
+}
+
+/** A good configuration of one link, as an author writes it. */
+export const exampleYaml = `schema: 1
+revision: 7
+gateway:
+  name: amsterdam
+links:
+  - id: berlin
+    name: Amsterdam to Berlin
+    local: { identity: a.example }
+    remote: { address: 198.51.100.1, identity: b.example }
+    authentication:
+      method: psk
+      keys:
+        - { id: k1, secret: correct-horse-battery }
+      use: k1
+    ike: { proposals: [aes256gcm16-prfsha384-x25519] }
+    esp: { proposals: [aes256gcm16] }
+    children:
+      - name: lan
+        localNetworks: [10.1.0.0/24]
+        remoteNetworks: [10.2.0.0/24]
+`;
+
+export function exampleState(): DesiredState {
+  return desiredState.parse(parse(exampleYaml));
+}
+
+/** A state of links `l1` … `lN` with networks of their own. */
+export function stateOfLinks(count: number): DesiredState {
+  const base = exampleState();
+  const links = Array.from({ length: count }, (_, index) => ({
+    ...base.links[0]!,
+    id: `l${index + 1}`,
+    children: [{ name: "lan", localNetworks: ["10.1.0.0/24"], remoteNetworks: [`10.2.${index}.0/24`] }],
+  }));
+  return { ...base, links };
+}

@@ -1,0 +1,143 @@
+import { createSocket, type Socket } from "node:dgram";
+import { networkInterfaces } from "node:os";
+import type { UdpEndpoint } from "../ipsec/security-association.ts";
+import type { IkeTransport } from "./driver.ts";
+
+/** A datagram of the IKE port with the very local address it was sent to. */
+export interface ReceivedDatagram {
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly bytes: Uint8Array;
+}
+
+export interface UdpTransportOptions {
+  readonly port: number;
+  readonly onDatagram: (datagram: ReceivedDatagram) => void;
+  readonly onFault: (sentence: string) => void;
+}
+
+const RESCAN_MS = 2_000;
+const ROUTE_CACHE_MS = 2_000;
+
+/**
+ * IKE on UDP port 500. An answer must leave from the address that the request was sent to, and node:dgram does not tell that
+ * address for a wildcard socket. So there is one socket for each local address, and the list of addresses is read again every
+ * two seconds. Rejected: a wildcard socket with a route lookup for the reply, which is wrong on a host with several addresses.
+ */
+export class UdpTransport implements IkeTransport {
+  readonly #options: UdpTransportOptions;
+  readonly #sockets = new Map<string, Socket>();
+  readonly #routes = new Map<string, { readonly address: string | null; readonly until: number }>();
+  readonly #faults = new Set<string>();
+  #rescan: NodeJS.Timeout | null = null;
+  #scanning: Promise<string[]> | null = null;
+
+  private constructor(options: UdpTransportOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects when not one address could be bound. */
+  static async open(options: UdpTransportOptions): Promise<UdpTransport> {
+    const transport = new UdpTransport(options);
+    const failures = await transport.#scan();
+    if (transport.#sockets.size === 0 && failures.length > 0) throw new Error(failures[0]);
+    transport.#rescan = setInterval(() => void transport.#scan(), RESCAN_MS);
+    return transport;
+  }
+
+  async send(local: UdpEndpoint | null, remote: UdpEndpoint, bytes: Uint8Array): Promise<void> {
+    const address = local?.address ?? (await this.localAddressFor(remote.address));
+    if (address === null) throw new Error(`no route to ${remote.address}`);
+    if (!this.#sockets.has(address)) await this.#scan();
+    const socket = this.#sockets.get(address);
+    if (socket === undefined) throw new Error(`${address} is no address of this machine`);
+    await new Promise<void>((resolve, reject) => {
+      socket.send(bytes, remote.port, remote.address, (error) => (error === null ? resolve() : reject(error)));
+    });
+  }
+
+  async localAddressFor(remote: string): Promise<string | null> {
+    const now = performance.now();
+    const known = this.#routes.get(remote);
+    if (known !== undefined && known.until > now) return known.address;
+    if (this.#routes.size > 10_000) this.#routes.clear();
+    const address = await routedSource(remote);
+    this.#routes.set(remote, { address, until: now + ROUTE_CACHE_MS });
+    return address;
+  }
+
+  close(): void {
+    if (this.#rescan !== null) clearInterval(this.#rescan);
+    for (const socket of this.#sockets.values()) socket.close();
+    this.#sockets.clear();
+  }
+
+  /** One scan at a time: two would bind the same address twice. */
+  #scan(): Promise<string[]> {
+    this.#scanning ??= this.#bindNewAddresses().finally(() => {
+      this.#scanning = null;
+    });
+    return this.#scanning;
+  }
+
+  async #bindNewAddresses(): Promise<string[]> {
+    const present = localAddresses();
+    for (const [address, socket] of this.#sockets) {
+      if (present.has(address)) continue;
+      this.#sockets.delete(address);
+      socket.close();
+    }
+    const failures: string[] = [];
+    for (const address of present) {
+      if (this.#sockets.has(address)) continue;
+      const failure = await this.#bind(address);
+      if (failure === null) this.#faults.delete(address);
+      else {
+        failures.push(failure);
+        if (!this.#faults.has(address)) this.#options.onFault(failure);
+        this.#faults.add(address);
+      }
+    }
+    return failures;
+  }
+
+  /** Null when bound, else why not in a sentence. */
+  #bind(address: string): Promise<string | null> {
+    const { port, onDatagram, onFault } = this.#options;
+    const socket = createSocket({ type: address.includes(":") ? "udp6" : "udp4", ipv6Only: address.includes(":") });
+    const local: UdpEndpoint = { address, port };
+    socket.on("message", (bytes, from) => onDatagram({ local, remote: { address: from.address, port: from.port }, bytes: new Uint8Array(bytes) }));
+    return new Promise((resolve) => {
+      socket.once("error", (error) => {
+        socket.close();
+        const isDenied = "code" in error && error.code === "EACCES";
+        resolve(`UDP ${address} port ${port} could not be opened: ${error.message}${isDenied ? "; ports below 1024 need root or CAP_NET_BIND_SERVICE" : ""}`);
+      });
+      socket.bind({ address, port, exclusive: true }, () => {
+        socket.removeAllListeners("error");
+        socket.on("error", (error) => onFault(`UDP ${address} port ${port}: ${error.message}`));
+        this.#sockets.set(address, socket);
+        resolve(null);
+      });
+    });
+  }
+}
+
+/** Link-local IPv6 addresses need a scope and are left out. */
+function localAddresses(): Set<string> {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return new Set(addresses.filter((entry) => !entry.address.startsWith("fe80:")).map((entry) => entry.address));
+}
+
+/** Connecting a UDP socket sends nothing and makes the kernel choose the source address by its routes. */
+function routedSource(remote: string): Promise<string | null> {
+  const socket = createSocket(remote.includes(":") ? "udp6" : "udp4");
+  return new Promise((resolve) => {
+    const finish = (address: string | null) => {
+      socket.close();
+      resolve(address);
+    };
+    socket.once("error", () => finish(null));
+    socket.connect(500, remote, () => finish(socket.address().address));
+  });
+}

@@ -1,4 +1,4 @@
-import { expectUp, withoutLoss, type Scenario } from "./scenario.ts";
+import { expectNewChild, expectUp, linkId, withoutLoss, type Scenario } from "./scenario.ts";
 
 /**
  * A scenario for one suite: both ends allow nothing else, for IKE and for ESP. After the first traffic each end rekeys the Child SA once, with
@@ -13,10 +13,11 @@ export function algorithmScenario(name: string, what: string, ike: string, esp: 
       const us = await context.startUs({ ike: { proposals: [ike] }, esp: { proposals: [esp] } });
       const first = await expectUp(context, us, peer);
       await withoutLoss(context, async () => {
-        await us.rekey("link", "child");
-        await us.waitForLink("link", "new SPIs", ({ ikeSas }) => ikeSas[0]?.childSas.every((child) => child.inboundSpi !== first.child.inboundSpi) || undefined);
-        await expectUp(context, us, peer);
+        await us.rekey(linkId, "child");
+        await expectNewChild(us, first.child.inboundSpi);
+        const second = await expectUp(context, us, peer);
         await peer.rekey({ child: "net" });
+        await expectNewChild(us, second.child.inboundSpi);
       });
       await expectUp(context, us, peer);
     },

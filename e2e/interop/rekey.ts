@@ -2,7 +2,7 @@ import { notEqual, ok } from "node:assert/strict";
 import { pollUntil } from "../lib/poll.ts";
 import type { Agent } from "../lib/agent.ts";
 import type { Charon } from "../lib/charon.ts";
-import { expectUp, linkId, withoutLoss, type Context, type LinkInput, type PeerOptions, type Scenario } from "./scenario.ts";
+import { expectNewChild, expectUp, linkId, withoutLoss, type Context, type LinkInput, type PeerOptions, type Scenario } from "./scenario.ts";
 
 /** Which SA is replaced, at whose wish. */
 type What = "child" | "ike";
@@ -21,6 +21,7 @@ export function commandedRekey(name: string, what: What, who: Who, initiator: Wh
       await withoutLoss(context, async () => {
         for (let round = 0; round < 3; round++) await rekeyOnce(context, us, peer, what, who);
       });
+      await us.waitForLink(linkId, "the replaced SAs to be gone", ({ ikeSas }) => (ikeSas.length === 1 && ikeSas[0]?.childSas.length === 1 ? true : undefined), 15_000);
     },
   };
 }
@@ -30,7 +31,7 @@ async function rekeyOnce(context: Context, us: Agent, peer: Charon, what: What, 
   if (who === "us") await us.rekey(linkId, what);
   else await peer.rekey(what === "ike" ? { ike: "site" } : { child: "net" });
   await us.waitForLink(linkId, `a new ${title(what)}`, ({ ikeSas }) => {
-    const old = ikeSas.some((ike) => (what === "ike" ? ike.spiI === before.ike.spiI : ike.childSas.some((child) => child.inboundSpi === before.child.inboundSpi)));
+    const old = ikeSas.some((ike) => (what === "ike" ? ike.spiI === before.ike.spiI : ike.childSas.some((child) => child.state === "established" && child.inboundSpi === before.child.inboundSpi)));
     return old || ikeSas.length === 0 ? undefined : true;
   });
   const after = await expectUp(context, us, peer);
@@ -67,6 +68,28 @@ export function timedRekey(name: string, what: What, who: Who, least = 2): Scena
           () => `Seen: ${[...seen].join(", ")}`,
         ),
       );
+    },
+  };
+}
+
+/** A scenario in which both ends are told to rekey the same SA at the same time, five times over (RFC 7296 §2.8.1, §2.8.2). */
+export function collidingRekey(name: string, what: What): Scenario {
+  return {
+    name,
+    description: `${title(what)} rekeyed by both ends at once, five times: they agree on one again, 0 lost`,
+    async run(context) {
+      const peer = await context.startPeer();
+      const us = await context.startUs();
+      await expectUp(context, us, peer);
+      await withoutLoss(context, async () => {
+        for (let round = 0; round < 5; round++) {
+          const before = await expectUp(context, us, peer, 15_000);
+          await Promise.all([us.rekey(linkId, what), peer.rekey(what === "ike" ? { ike: "site" } : { child: "net" })]);
+          if (what === "child") await expectNewChild(us, before.child.inboundSpi);
+          else await us.waitForLink(linkId, "a new IKE SA", ({ ikeSas }) => (ikeSas.some((ike) => ike.state === "established" && ike.spiI !== before.ike.spiI) ? true : undefined));
+        }
+      });
+      await expectUp(context, us, peer, 15_000);
     },
   };
 }

@@ -186,9 +186,10 @@ function agreed(ours: readonly ObservedIkeSa[], theirs: readonly CharonIkeSa[]):
   const [ike, ...moreOurs] = ours;
   const [peerIke, ...moreTheirs] = theirs;
   if (ike === undefined || peerIke === undefined || moreOurs.length + moreTheirs.length > 0) return undefined;
-  const child = ike.childSas[0];
-  const peerChild = peerIke.children[0];
-  if (child === undefined || peerChild === undefined || ike.childSas.length + peerIke.children.length > 2) return undefined;
+  // What a rekey replaced may stay in the lists for a while: to open packets that are still on their way.
+  const [child, ...moreChildren] = ike.childSas.filter(({ state }) => state !== "rekeyed" && state !== "deleting");
+  const [peerChild, ...morePeerChildren] = peerIke.children.filter(({ state }) => state !== "REKEYED" && state !== "DELETED");
+  if (child === undefined || peerChild === undefined || moreChildren.length + morePeerChildren.length > 0) return undefined;
   const settled = ike.state === "established" && peerIke.state === "ESTABLISHED" && child.state === "established" && peerChild.state === "INSTALLED";
   const same =
     ike.spiI === peerIke.spiI &&
@@ -197,6 +198,13 @@ function agreed(ours: readonly ObservedIkeSa[], theirs: readonly CharonIkeSa[]):
     child.inboundSpi === peerChild.spiOut &&
     child.outboundSpi === peerChild.spiIn;
   return settled && same ? { ike, child, peerIke, peerChild } : undefined;
+}
+
+/** Waits until our end holds an established Child SA other than the one with this inbound SPI. */
+export function expectNewChild(us: Agent, oldInboundSpi: string): Promise<ObservedChildSa> {
+  return us.waitForLink(linkId, `a Child SA other than ${oldInboundSpi}`, ({ ikeSas }) =>
+    ikeSas.flatMap((ike) => ike.childSas).find((child) => child.state === "established" && child.inboundSpi !== oldInboundSpi),
+  );
 }
 
 /** Ten echoes each way, none lost. */

@@ -1,5 +1,5 @@
 import { match } from "node:assert/strict";
-import { expectUp, withoutLoss, type Scenario } from "../scenario.ts";
+import { expectNewChild, expectUp, linkId, withoutLoss, type Scenario } from "../scenario.ts";
 
 export const scenario: Scenario = {
   name: "invalid-ke-rekey",
@@ -9,13 +9,12 @@ export const scenario: Scenario = {
     const us = await context.startUs({ esp: { proposals: ["aes256gcm16-x25519", "aes256gcm16-ecp256"] } });
     const first = await expectUp(context, us, peer);
     await withoutLoss(context, async () => {
-      await us.rekey("link", "child");
-      const isNew = (old: string) => us.waitForLink("link", "new SPIs", ({ ikeSas }) => ikeSas[0]?.childSas.every((child) => child.inboundSpi !== old) || undefined);
-      await isNew(first.child.inboundSpi);
+      await us.rekey(linkId, "child");
+      await expectNewChild(us, first.child.inboundSpi);
       const second = await expectUp(context, us, peer);
       match(second.child.suite, /ecp256/);
       await peer.rekey({ child: "net" });
-      await isNew(second.child.inboundSpi);
+      await expectNewChild(us, second.child.inboundSpi);
     });
     const { child } = await expectUp(context, us, peer);
     match(child.suite, /ecp256/);

@@ -39,7 +39,7 @@ function fromIssue(issue: z.core.$ZodIssue, path: ConfigPath): ConfigProblem[] {
       return [
         issue.input === undefined
           ? errorAt(path, `"${path.at(-1) ?? "configuration"}" is missing`, `add it (${article(issue.expected)})`)
-          : errorAt(path, `expected ${article(issue.expected)}, found ${article(kindOf(issue.input))}`, "correct the value"),
+          : errorAt(path, `expected ${article(issue.expected)}, found ${article(kindOf(issue.input))}`, adviceFor(issue.expected, issue.input)),
       ];
     case "invalid_value":
       return [errorAt(path, "the value is none of those allowed", `use one of: ${issue.values.map(String).join(", ")}`)];
@@ -56,10 +56,15 @@ function fromIssue(issue: z.core.$ZodIssue, path: ConfigPath): ConfigProblem[] {
   }
 }
 
+/** YAML reads an unquoted 0xabcd or 2026 as a number. */
+function adviceFor(expected: string, input: unknown): string {
+  return expected === "string" && (typeof input === "number" || typeof input === "boolean") ? "put the value in quotes" : "correct the value";
+}
+
 /** A union fails on every branch; what they had in common is what the author needs. */
 function fromUnion(issue: z.core.$ZodIssueInvalidUnion, path: ConfigPath): ConfigProblem {
   if (issue.discriminator !== undefined) {
-    return errorAt([...path, issue.discriminator], `"${issue.discriminator}" is missing or none of those allowed`, 'use "psk" or "certificate"');
+    return errorAt(path.at(-1) === issue.discriminator ? path : [...path, issue.discriminator], `"${issue.discriminator}" is missing or none of those allowed`, 'use "psk" or "certificate"');
   }
   const formats = issue.errors.flat().flatMap((branch) => (branch.code === "invalid_format" ? [branch.format] : []));
   if (formats.some((format) => format.startsWith("cidr"))) {

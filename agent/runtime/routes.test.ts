@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { type LinkRoutes, Routes } from "./routes.ts";
+
+/** A routing table that understands the few forms of `ip route` that are used. */
+function fakeTable(foreign: readonly string[] = []) {
+  const table = new Map<string, string>(foreign.map((line) => [line.split(" ")[0]!, line]));
+  const log: string[] = [];
+  const ip = async (args: readonly string[]): Promise<string> => {
+    const words = args.filter((word) => !word.startsWith("-"));
+    const [, verb = "", destination = ""] = words;
+    if (verb !== "show" && verb !== "get") log.push(words.slice(1).join(" "));
+    if (verb === "get") return `${destination} via 192.0.2.254 dev eth0 src 192.0.2.1`;
+    if (verb === "show") return table.get(words[3]!) ?? "";
+    if (verb === "add" && table.has(destination)) throw new Error("File exists");
+    if (verb === "add" || verb === "replace") table.set(destination, words.slice(2).join(" "));
+    if (verb === "del") table.delete(destination);
+    return "";
+  };
+  return { table, log, ip };
+}
+
+const link = (linkId: string, remote: string, peers: readonly string[] = []): LinkRoutes => ({ linkId, localNetworks: [], remoteNetworks: [remote], peers, mtu: 1_400 });
+
+test("a link's routes come and go with it, and those of other links are not touched", async () => {
+  const { table, log, ip } = fakeTable();
+  const routes = new Routes("tun7", ip);
+  expect(await routes.apply([link("a", "10.2.0.0/24"), link("b", "10.3.0.0/24")])).toEqual(new Map());
+  expect(table.get("10.2.0.0/24")).toBe("10.2.0.0/24 dev tun7 mtu 1400 proto 186");
+  log.length = 0;
+  await routes.apply([link("b", "10.3.0.0/24")]);
+  expect(log).toEqual(["del 10.2.0.0/24 dev tun7 proto 186"]);
+  await routes.removeAll();
+  expect([...table.keys()]).toEqual([]);
+});
+
+test("somebody else's route is neither replaced nor removed, and the link says so; our own leftover is taken over", async () => {
+  const { table, ip } = fakeTable(["10.2.0.0/24 via 10.0.0.1 dev eth1 proto static", "10.3.0.0/24 dev tun7 proto 186"]);
+  const routes = new Routes("tun7", ip);
+  const faults = await routes.apply([link("a", "10.2.0.0/24"), link("b", "10.3.0.0/24")]);
+  expect([...faults]).toEqual([["a", expect.stringContaining("another route to 10.2.0.0/24 exists")]]);
+  await routes.removeAll();
+  expect([...table.keys()]).toEqual(["10.2.0.0/24"]);
+});
+
+test("everything through the tunnel leaves the default route alone and the peer outside", async () => {
+  const { table, ip } = fakeTable(["default via 192.0.2.254 dev eth0"]);
+  const routes = new Routes("tun7", ip);
+  await routes.apply([link("a", "0.0.0.0/0", ["198.51.100.1"])]);
+  expect([...table.keys()].toSorted()).toEqual(["0.0.0.0/1", "128.0.0.0/1", "198.51.100.1/32", "default"]);
+  expect(table.get("198.51.100.1/32")).toBe("198.51.100.1/32 via 192.0.2.254 dev eth0 proto 186");
+  await routes.apply([link("a", "0.0.0.0/0", ["198.51.100.1"])]);
+  await routes.removeAll();
+  expect([...table.keys()]).toEqual(["default"]);
+});

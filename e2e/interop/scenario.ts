@@ -45,7 +45,7 @@ export class Context {
   readonly net: ThreeNamespaces;
   /** Figures worth keeping, such as a throughput; they go into the results. */
   readonly notes: string[] = [];
-  private readonly directory: string;
+  readonly directory: string;
   private readonly agents: Agent[] = [];
   private readonly charons: Charon[] = [];
 

@@ -61,6 +61,22 @@ export class Context {
     return agent;
   }
 
+  /** Starts our gateway at the right site in charon's place: the same link seen from there, which waits for the left one. */
+  async startUsAtRight(link: Partial<LinkInput> = {}): Promise<Agent> {
+    const mirrored: LinkInput = {
+      ...usualLink,
+      name: "Right to left",
+      initiate: "respond",
+      local: { address: "198.51.100.1", identity: "right.example" },
+      remote: { address: "192.0.2.1", identity: "left.example" },
+      children: [{ name: "net", localNetworks: ["10.2.0.0/24"], remoteNetworks: ["10.1.0.0/24"] }],
+      ...link,
+    };
+    const agent = await startAgent(this.net.right, this.folder("right"), { schema: 1, revision: 1, gateway: { name: "right" }, links: [mirrored] });
+    this.agents.push(agent);
+    return agent;
+  }
+
   configuration(link: Partial<LinkInput> = {}): DesiredStateInput {
     return { schema: 1, revision: 1, gateway: { name: "left" }, links: [{ ...usualLink, ...link }] };
   }

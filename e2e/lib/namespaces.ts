@@ -9,7 +9,7 @@ import { runCommand, tryCommand, type CommandResult } from "./run-command.ts";
  *   10.1.0.1/24 (inside)  left  192.0.2.1 ── 192.0.2.254  middle  198.51.100.254 ── 198.51.100.1  right  10.2.0.1/24 (inside)
  *
  * The middle routes the outside networks and knows nothing of the inside ones: traffic between the sites passes only
- * through a tunnel, and whatever leaks is visible, and dropped, in the middle. ARP is static and IPv6 configures nothing by itself,
+ * through a tunnel, and whatever leaks is visible, and dropped, in the middle. ARP is static and the cables have no IPv6,
  * so a capture in the middle shows only what the gateways sent.
  */
 export interface ThreeNamespaces {
@@ -69,6 +69,8 @@ export async function makeThreeNamespaces(prefix = "cvi"): Promise<ThreeNamespac
     ]);
     await ipBatch(names.left, siteCommands("192.0.2.1/24", "192.0.2.254", "02:00:00:00:01:fe", "10.1.0.1/24"));
     await ipBatch(names.right, siteCommands("198.51.100.1/24", "198.51.100.254", "02:00:00:00:02:fe", "10.2.0.1/24"));
+    // Devices made later, such as a tunnel's, may carry IPv6.
+    for (const name of Object.values(names)) await runCommand(["ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=0"]);
   } catch (error) {
     remove();
     throw error;
@@ -103,11 +105,8 @@ const quietSettings = [
   "net.ipv4.conf.all.send_redirects=0",
   "net.ipv4.conf.default.send_redirects=0",
   "net.ipv4.ping_group_range=0 2147483647",
-  "net.ipv6.conf.all.forwarding=1",
-  "net.ipv6.conf.default.accept_dad=0",
-  "net.ipv6.conf.default.accept_ra=0",
-  "net.ipv6.conf.default.autoconf=0",
-  "net.ipv6.conf.default.addr_gen_mode=1",
+  // The cables carry IPv4 only: with IPv6 on, a device that comes up reports its multicast groups.
+  "net.ipv6.conf.default.disable_ipv6=1",
 ];
 
 function cable(middleDevice: string, middleMac: string, siteName: string, siteMac: string): string[] {

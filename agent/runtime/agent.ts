@@ -29,6 +29,8 @@ export interface CommandResult {
   readonly trace?: TraceEntry[];
 }
 
+const FAULT_QUIET_MS = 60_000;
+const REBUILD_RETRY_MS = 2_000;
 const ADDRESS_REFRESH_MS = 5_000;
 const emptyState: readonly DesiredLink[] = [];
 
@@ -48,6 +50,8 @@ export class Agent {
   #routeFaults = new Map<string, string>();
   #work: Promise<unknown> = Promise.resolve();
   #refreshTimer: NodeJS.Timeout | null = null;
+  readonly #quietUntil = new Map<string, number>();
+  #isClosed = false;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -126,6 +130,7 @@ export class Agent {
 
   /** Deletes every SA with its peer and gives device, routes and ports back. */
   shutdown(): Promise<void> {
+    this.#isClosed = true;
     return this.#exclusively(async () => {
       if (this.#refreshTimer !== null) clearInterval(this.#refreshTimer);
       this.#probes.close();
@@ -153,12 +158,44 @@ export class Agent {
         this.#changed();
       },
       onTrace: (record) => this.#recordTrace(record),
-      onFault: log,
+      onPlaneFailed: (reason) => {
+        log(`the data plane failed: ${reason}; every link is set up anew`);
+        void this.#rebuild(engine);
+      },
+      onFault: (sentence) => this.#logFault(sentence),
     });
     this.#engine = engine;
     this.#reconciler = new Reconciler({ submit: (input) => engine.driver.submit(input), resolveHost, forceEncapsulation: !engine.plane.capabilities.encapsulations.includes("none") });
     this.#refreshTimer ??= setInterval(() => void this.#refreshAddresses(), ADDRESS_REFRESH_MS);
     return this.#reconciler;
+  }
+
+  /** Opens device, ports and engine again and gives them the state in force; tries until it works. */
+  async #rebuild(failed: Engine): Promise<void> {
+    const retry = await this.#exclusively(async () => {
+      // Another failure of the same engine, or a change of settings, has been here before.
+      if (this.#engine !== failed || this.#state === null) return false;
+      await closeEngine(failed);
+      this.#engine = null;
+      return true;
+    });
+    while (retry && this.#state !== null && this.#engine === null && !this.#isClosed) {
+      try {
+        await this.apply(this.#state);
+      } catch (error) {
+        this.#logFault(error instanceof Error ? error.message : String(error));
+        await new Promise((resolve) => setTimeout(resolve, REBUILD_RETRY_MS));
+      }
+    }
+  }
+
+  /** The same fault, such as a peer without a route, comes with every retransmission: it is told once a minute. */
+  #logFault(sentence: string): void {
+    const now = this.#options.clock.now();
+    for (const [known, until] of this.#quietUntil) if (until <= now) this.#quietUntil.delete(known);
+    if (this.#quietUntil.has(sentence)) return;
+    this.#quietUntil.set(sentence, now + FAULT_QUIET_MS);
+    this.#options.log(sentence);
   }
 
   #refreshAddresses(): Promise<void> {

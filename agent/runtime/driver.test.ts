@@ -16,7 +16,7 @@ function setUp() {
     localAddressFor: async () => "192.0.2.1",
   };
   const now = { value: 1_000 };
-  const driver = new Driver({ endpoint, plane, transport, natPort: 4_500, clock: { now: () => now.value }, onEvent: (event) => plane.calls.push(event.kind), onTrace: () => undefined, onFault: (sentence) => faults.push(sentence) });
+  const driver = new Driver({ endpoint, plane, transport, natPort: 4_500, clock: { now: () => now.value }, onEvent: (event) => plane.calls.push(event.kind), onTrace: () => undefined, onPlaneFailed: (reason) => faults.push(`plane: ${reason}`), onFault: (sentence) => faults.push(sentence) });
   return { plane, endpoint, driver, faults, now };
 }
 

@@ -19,6 +19,8 @@ export interface DriverParts {
   readonly clock: Clock;
   readonly onEvent: (event: IkeEvent) => void;
   readonly onTrace: (entry: TraceRecord) => void;
+  /** The plane has lost its SAs: everything must be set up anew. */
+  readonly onPlaneFailed: (reason: string) => void;
   /** Something that went wrong outside the protocol: a send that failed, a bug in the engine. One sentence, no secrets. */
   readonly onFault: (sentence: string) => void;
 }
@@ -57,7 +59,7 @@ export class Driver {
         case "acquire":
           return; // Every enabled link is negotiated at once; there is no on-demand link to wake.
         case "failed":
-          parts.onFault(`The data plane failed: ${event.reason}`);
+          parts.onPlaneFailed(event.reason);
           return;
         default:
           assertNever(event);

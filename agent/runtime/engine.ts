@@ -33,6 +33,7 @@ export interface EngineOptions {
   readonly random: RandomSource;
   readonly onEvent: (event: IkeEvent) => void;
   readonly onTrace: (entry: TraceRecord) => void;
+  readonly onPlaneFailed: (reason: string) => void;
   readonly onFault: (sentence: string) => void;
 }
 
@@ -59,13 +60,13 @@ const endpointDefaults = {
 
 /** Rejects with a sentence when the device or the ports cannot be had; nothing is left open then. */
 export async function openEngine(settings: GatewaySettings, options: EngineOptions): Promise<Engine> {
-  const { factories, clock, random, onEvent, onTrace, onFault } = options;
+  const { factories, clock, random, onEvent, onTrace, onPlaneFailed, onFault } = options;
   const plane = await factories.openPlane({ tunName: settings.tunName, tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu, natPort: settings.natPort });
   try {
     const endpoint = factories.createEndpoint({ ...endpointDefaults, ikePort: settings.ikePort, natPort: settings.natPort }, random);
     let driver: Driver | null = null;
     const transport = await factories.openTransport({ port: settings.ikePort, onDatagram: (datagram) => void driver?.submit({ kind: "datagram", ...datagram }), onFault });
-    driver = new Driver({ endpoint, plane, transport, natPort: settings.natPort, clock, onEvent, onTrace, onFault });
+    driver = new Driver({ endpoint, plane, transport, natPort: settings.natPort, clock, onEvent, onTrace, onPlaneFailed, onFault });
     const routes = new Routes(settings.tunName, factories.runIp);
     await routes.removeLeftovers();
     return { settings, plane, endpoint, driver, transport, routes };

@@ -139,7 +139,8 @@ function insideAddress(localNetworks: readonly string[]): Map<4 | 6, string> {
   const networks = localNetworks.flatMap((text) => parsePrefix(text) ?? []);
   const found = new Map<4 | 6, string>();
   for (const entry of Object.values(networkInterfaces()).flatMap((list) => list ?? [])) {
-    const host = entry.internal || entry.address.startsWith("fe80:") ? null : hostPrefix(entry.address);
+    const isUnusable = entry.address.startsWith("127.") || entry.address === "::1" || entry.address.startsWith("fe80:");
+    const host = isUnusable ? null : hostPrefix(entry.address);
     if (host !== null && !found.has(host.family) && networks.some((network) => contains(network, host))) found.set(host.family, entry.address);
   }
   return found;

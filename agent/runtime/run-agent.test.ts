@@ -129,3 +129,15 @@ test("a damaged state on disk does not keep the gateway from starting", async ()
   expect(machine.logs[0]).toMatch(/stored state cannot be used/);
   expect((await askAgent(machine.options.socket, { kind: "status" })).ok).toBe(true);
 });
+
+test("when the data plane fails, device, ports and links are set up anew", async () => {
+  const machine = fakeMachine();
+  running = await runAgent({ ...machine.options, config: writeConfig(exampleYaml) });
+  machine.inputs();
+  machine.planes[0]!.emit({ kind: "failed", reason: "a worker died" });
+  machine.planes[0]!.emit({ kind: "failed", reason: "another worker died" });
+  const seen: string[] = [];
+  await expect.poll(() => seen.push(...machine.inputs()) && seen).toEqual(["shutdown", "set berlin"]);
+  expect(machine.planes[0]!.calls.at(-1)).toBe("close");
+  expect(machine.planes.length).toBe(2);
+});

@@ -52,7 +52,7 @@ export class UdpTransport implements IkeTransport {
     const socket = this.#sockets.get(address);
     if (socket === undefined) throw new Error(`${address} is no address of this machine`);
     await new Promise<void>((resolve, reject) => {
-      socket.send(bytes, remote.port, remote.address, (error) => (error === null ? resolve() : reject(error)));
+      socket.send(bytes, remote.port, remote.address, (error) => (error ? reject(error) : resolve()));
     });
   }
 

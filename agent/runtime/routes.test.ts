@@ -25,16 +25,16 @@ test("a link's routes come and go with it, and those of other links are not touc
   const { table, log, ip } = fakeTable();
   const routes = new Routes("tun7", ip);
   expect(await routes.apply([link("a", "10.2.0.0/24"), link("b", "10.3.0.0/24")])).toEqual(new Map());
-  expect(table.get("10.2.0.0/24")).toBe("10.2.0.0/24 dev tun7 mtu 1400 proto 186");
+  expect(table.get("10.2.0.0/24")).toBe("10.2.0.0/24 dev tun7 mtu 1400 proto 213");
   log.length = 0;
   await routes.apply([link("b", "10.3.0.0/24")]);
-  expect(log).toEqual(["del 10.2.0.0/24 dev tun7 proto 186"]);
+  expect(log).toEqual(["del 10.2.0.0/24 dev tun7 proto 213"]);
   await routes.removeAll();
   expect([...table.keys()]).toEqual([]);
 });
 
 test("somebody else's route is neither replaced nor removed, and the link says so; our own leftover is taken over", async () => {
-  const { table, ip } = fakeTable(["10.2.0.0/24 via 10.0.0.1 dev eth1 proto static", "10.3.0.0/24 dev tun7 proto 186"]);
+  const { table, ip } = fakeTable(["10.2.0.0/24 via 10.0.0.1 dev eth1 proto static", "10.3.0.0/24 dev tun7 proto 213"]);
   const routes = new Routes("tun7", ip);
   const faults = await routes.apply([link("a", "10.2.0.0/24"), link("b", "10.3.0.0/24")]);
   expect([...faults]).toEqual([["a", expect.stringContaining("another route to 10.2.0.0/24 exists")]]);
@@ -47,7 +47,7 @@ test("everything through the tunnel leaves the default route alone and the peer 
   const routes = new Routes("tun7", ip);
   await routes.apply([link("a", "0.0.0.0/0", ["198.51.100.1"])]);
   expect([...table.keys()].toSorted()).toEqual(["0.0.0.0/1", "128.0.0.0/1", "198.51.100.1/32", "default"]);
-  expect(table.get("198.51.100.1/32")).toBe("198.51.100.1/32 via 192.0.2.254 dev eth0 proto 186");
+  expect(table.get("198.51.100.1/32")).toBe("198.51.100.1/32 via 192.0.2.254 dev eth0 proto 213");
   await routes.apply([link("a", "0.0.0.0/0", ["198.51.100.1"])]);
   await routes.removeAll();
   expect([...table.keys()]).toEqual(["default"]);

@@ -2,8 +2,8 @@ import { execFile } from "node:child_process";
 import { networkInterfaces } from "node:os";
 import { contains, formatPrefix, hostPrefix, parsePrefix, type Prefix } from "./prefix.ts";
 
-/** Marks our routes in the kernel's tables; not one of the numbers of /etc/iproute2/rt_protos. */
-export const routeProtocol = 186;
+/** Marks our routes in the kernel's tables. Not a number of rtnetlink(7) or of a routing daemon (186 is BGP). */
+export const routeProtocol = 213;
 
 /** One link's share of the routing table. */
 export interface LinkRoutes {
@@ -107,7 +107,7 @@ export class Routes {
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (!reason.includes("File exists")) return `the route to ${route.destination} could not be set: ${reason}`;
-      const existing = await this.#ip([family, "-o", "route", "show", "exact", route.destination]).catch(() => "");
+      const existing = await this.#ip([family, "-N", "-o", "route", "show", "exact", route.destination]).catch(() => "");
       if (!existing.includes(`proto ${routeProtocol}`)) return `another route to ${route.destination} exists (${existing.trim()}); remove it to let the link use that network`;
       await this.#ip([family, "route", "replace", ...args]);
       return null;

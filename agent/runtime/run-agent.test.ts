@@ -58,13 +58,13 @@ test("from a file: links are set, routes laid, status answered; stopping tells t
   const machine = fakeMachine();
   running = await runAgent({ ...machine.options, config: writeConfig(exampleYaml) });
   expect(machine.inputs()).toEqual(["set berlin"]);
-  expect(machine.ipCalls).toContain("-4 route add 10.2.0.0/24 dev culvert0 mtu 1438 proto 186");
+  expect(machine.ipCalls).toContain("-4 route add 10.2.0.0/24 dev culvert0 mtu 1438 proto 213");
   const status = observedState.parse((await askAgent(machine.options.socket, { kind: "status" })).value);
   expect(status).toMatchObject({ revision: 7, plane: "recording", links: [{ id: "berlin", state: "down" }] });
   await running.stop();
   running = null;
   expect(machine.inputs()).toEqual(["shutdown"]);
-  expect(machine.ipCalls.slice(-2)).toEqual(["-4 route del 10.2.0.0/24 dev culvert0 proto 186", "transport closed"]);
+  expect(machine.ipCalls.slice(-2)).toEqual(["-4 route del 10.2.0.0/24 dev culvert0 proto 213", "transport closed"]);
   expect(machine.planes[0]!.calls.slice(-2)).toEqual(["flush", "close"]);
   expect(existsSync(machine.options.socket)).toBe(false);
 });
@@ -82,7 +82,7 @@ test("a bad file at start touches nothing; at reload the running state stays; a 
   writeConfig(exampleYaml.replace("10.2.0.0/24", "10.9.0.0/24"));
   expect((await running.reload()).ok).toBe(true);
   expect(machine.inputs()).toEqual(["set berlin"]);
-  expect(machine.ipCalls).toContain("-4 route del 10.2.0.0/24 dev culvert0 proto 186");
+  expect(machine.ipCalls).toContain("-4 route del 10.2.0.0/24 dev culvert0 proto 213");
 });
 
 test("commands reach the engine; for an unknown or disabled link they say why not", async () => {

@@ -204,7 +204,7 @@ describe("two gateways", () => {
       await expect.poll(() => started.process.exitCode, { timeout: 5_000, message: started.output() }).toBe(0);
       const { namespace } = sides[side];
       expect(ip("-n", namespace, "link")).not.toContain("culvert0");
-      expect(ip("-n", namespace, "route", "show", "proto", "186")).toBe("");
+      expect(ip("-n", namespace, "route", "show", "proto", "213")).toBe("");
       expect(existsSync(socketOf(sides[side]))).toBe(false);
       if (side === "a") await expect.poll(async () => (await link(sides.b))?.ikeSas.length, { timeout: 5_000 }).toBe(0);
     }

@@ -1,0 +1,58 @@
+import { checksumInstance } from "./checksum-wasm.ts";
+import { addressOfFixed } from "./native.ts";
+
+const PAGE = 65_536;
+
+/**
+ * Memory whose address never changes: one WebAssembly.Memory with equal initial and maximum size. Packets, iovecs, message headers
+ * and keys live in it at offsets handed out once; native calls get `address + offset`. Held for as long as its worker lives.
+ */
+export class Arena {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Of offset 0. */
+  readonly address: number;
+  /** Ones' complement sum (not complemented, folded to 16 bits, in the order of the octets) of `length` octets at `offset`. */
+  readonly sum: (offset: number, length: number) => number;
+  #used = 64;
+  readonly #freed = new Map<number, number[]>();
+
+  constructor(octets: number) {
+    const pages = Math.ceil(octets / PAGE);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.bytes = new Uint8Array(memory.buffer);
+    this.view = new DataView(memory.buffer);
+    this.address = addressOfFixed(this.bytes);
+    this.sum = checksumInstance(memory);
+  }
+
+  /** An offset, aligned to 64 octets, for `octets` of zeroed memory. @throws RangeError when the arena is full. */
+  allocate(octets: number): number {
+    const size = Math.ceil(octets / 64) * 64;
+    const reused = this.#freed.get(size)?.pop();
+    if (reused !== undefined) return reused;
+    const offset = this.#used;
+    if (offset + size > this.bytes.length) throw new RangeError(`the arena of ${this.bytes.length} octets is full`);
+    this.#used += size;
+    return offset;
+  }
+
+  /** Zeroes what `allocate(octets)` gave and keeps it for the next allocation of that size. */
+  free(offset: number, octets: number): void {
+    const size = Math.ceil(octets / 64) * 64;
+    this.bytes.fill(0, offset, offset + size);
+    const list = this.#freed.get(size);
+    if (list === undefined) this.#freed.set(size, [offset]);
+    else list.push(offset);
+  }
+
+  /** Pointers in structures are 64-bit little-endian. */
+  writePointer(at: number, offset: number): void {
+    this.view.setBigUint64(at, BigInt(this.address + offset), true);
+  }
+
+  writeSize(at: number, value: number): void {
+    this.view.setUint32(at, value, true);
+    this.view.setUint32(at + 4, 0, true);
+  }
+}

@@ -1,0 +1,224 @@
+import { cipherForKey } from "../../crypto/encr.ts";
+import { findInteg } from "../../crypto/integ.ts";
+import type { SaKeys } from "../../ipsec/child-sa-keys.ts";
+import { Integ } from "../../wire/iana.ts";
+import type { Arena } from "./arena.ts";
+import { crypto } from "./native.ts";
+
+const GET_TAG = 0x10;
+const SET_TAG = 0x11;
+const SET_IV_LENGTH = 0x09;
+const SCRATCH_OCTETS = 256;
+
+/**
+ * ESP's cryptography (RFC 4303 §3.3.2, §3.4.4) of one direction of one SA, over packets in an arena, through OpenSSL's EVP. The key
+ * schedule is made once; a packet costs five native calls with an AEAD cipher. Belongs to one worker: an EVP context is not
+ * shared. `close` frees it and zeroes the keys.
+ */
+export class EspTransform {
+  readonly ivOctets: number;
+  readonly icvOctets: number;
+  /** What payload, padding and trailer must be a multiple of. */
+  readonly alignment: number;
+  readonly #arena: Arena;
+  readonly #direction: 0 | 1;
+  readonly #context: number;
+  readonly #mac: number;
+  readonly #kind: "aead" | "cbc" | "ctr";
+  readonly #extended: boolean;
+  /** 0: nonce or counter block (16), 16: AAD (12), 32: high sequence bits (4), 48: output length (8), 64: computed ICV (64), 128: keys. */
+  readonly #scratch: number;
+  readonly #saltOctets: number;
+
+  /** @throws Error with a sentence when OpenSSL has no such algorithm. */
+  constructor(arena: Arena, keys: SaKeys, direction: "seal" | "open", extendedSequenceNumbers: boolean) {
+    const cipher = cipherForKey(keys.encr, keys.encryptionKey.length);
+    if (cipher === undefined || cipher.kind === "ccm") throw new Error(`the TUN plane has no ESP cipher with the number ${keys.encr}`);
+    this.#arena = arena;
+    this.#direction = direction === "seal" ? 1 : 0;
+    this.#kind = cipher.icvOctets > 0 ? "aead" : cipher.kind === "cbc" ? "cbc" : "ctr";
+    this.#extended = extendedSequenceNumbers;
+    this.ivOctets = cipher.ivOctets;
+    this.alignment = Math.max(4, cipher.blockOctets);
+    const integ = keys.integ === Integ.NONE ? undefined : findInteg(keys.integ);
+    if (this.#kind !== "aead" && integ === undefined) throw new Error(`${cipher.keyword} needs an integrity algorithm that the TUN plane has`);
+    this.icvOctets = this.#kind === "aead" ? cipher.icvOctets : (integ?.icvOctets ?? 0);
+    this.#scratch = arena.allocate(SCRATCH_OCTETS);
+    this.#saltOctets = keys.salt.length;
+    arena.bytes.set(keys.salt, this.#scratch);
+    if (this.#kind === "ctr") arena.view.setUint32(this.#scratch + 12, 1);
+    this.#context = this.#cipherContext(cipher.opensslName, keys.encryptionKey);
+    this.#mac = this.#kind === "aead" || integ === undefined ? 0 : this.#macContext(integ.hash, keys.integrityKey);
+    arena.bytes.fill(0, this.#scratch + 128, this.#scratch + SCRATCH_OCTETS);
+  }
+
+  /**
+   * Seals in place. The caller has put the inner packet at `start + 8 + ivOctets` and padding and trailer up to `contentEnd`; SPI and
+   * sequence number are written by the caller too. Returns the end of the ICV.
+   */
+  seal(start: number, contentEnd: number, sequence: number, sequenceHigh: number): number {
+    this.#writeIv(start + 8, sequence, sequenceHigh);
+    return this.protect(start, contentEnd, sequenceHigh);
+  }
+
+  /** As `seal`, with an IV that is already in place: the caller answers for its never repeating. */
+  protect(start: number, contentEnd: number, sequenceHigh: number): number {
+    const ivAt = start + 8;
+    if (this.#kind === "aead") {
+      this.#aead(start, ivAt, contentEnd, sequenceHigh);
+      this.#control(GET_TAG, contentEnd);
+      return contentEnd + this.icvOctets;
+    }
+    this.#crypt(ivAt, contentEnd);
+    this.#hash(start, contentEnd, sequenceHigh, contentEnd);
+    return contentEnd + this.icvOctets;
+  }
+
+  /** Verifies and opens `start` to `end` (behind the ICV) in place. False: the ICV is wrong or the length impossible, and nothing in it may be used. */
+  open(start: number, end: number, sequenceHigh: number): boolean {
+    const ivAt = start + 8;
+    const contentEnd = end - this.icvOctets;
+    const contentOctets = contentEnd - ivAt - this.ivOctets;
+    if (contentOctets < 2 || contentOctets % (this.#kind === "cbc" ? 16 : 1) !== 0) return false;
+    if (this.#kind === "aead") return this.#openAead(start, ivAt, contentEnd, sequenceHigh);
+    const { address } = this.#arena;
+    this.#hash(start, contentEnd, sequenceHigh, this.#scratch + 64);
+    if (crypto.compare(address + this.#scratch + 64, address + contentEnd, this.icvOctets) !== 0) return false;
+    this.#crypt(ivAt, contentEnd);
+    return true;
+  }
+
+  close(): void {
+    crypto.cipherContextFree(this.#context);
+    if (this.#mac !== 0) crypto.macContextFree(this.#mac);
+    this.#arena.free(this.#scratch, SCRATCH_OCTETS);
+  }
+
+  /** Counter modes take the sequence number, which never repeats under a key; CBC's must be unpredictable (RFC 3602 §3). */
+  #writeIv(ivAt: number, sequence: number, sequenceHigh: number): void {
+    const { view, address } = this.#arena;
+    if (this.#kind === "cbc") {
+      if (crypto.randomBytes(address + ivAt, 16) !== 1) throw new Error("OpenSSL's random generator failed");
+      return;
+    }
+    view.setUint32(ivAt, sequenceHigh);
+    view.setUint32(ivAt + 4, sequence);
+  }
+
+  #aead(start: number, ivAt: number, contentEnd: number, sequenceHigh: number): void {
+    const { address } = this.#arena;
+    const contentAt = ivAt + this.ivOctets;
+    this.#startAead(start, ivAt, sequenceHigh);
+    const length = address + this.#scratch + 48;
+    const done = crypto.cipherUpdate(this.#context, address + contentAt, length, address + contentAt, contentEnd - contentAt);
+    if (done !== 1 || crypto.cipherFinal(this.#context, address + contentEnd, length) !== 1) throw new Error("OpenSSL could not encrypt a packet");
+  }
+
+  #openAead(start: number, ivAt: number, contentEnd: number, sequenceHigh: number): boolean {
+    const { address } = this.#arena;
+    const contentAt = ivAt + this.ivOctets;
+    this.#startAead(start, ivAt, sequenceHigh);
+    this.#control(SET_TAG, contentEnd);
+    const length = address + this.#scratch + 48;
+    return (
+      crypto.cipherUpdate(this.#context, address + contentAt, length, address + contentAt, contentEnd - contentAt) === 1 &&
+      crypto.cipherFinal(this.#context, address + this.#scratch + 64, length) === 1
+    );
+  }
+
+  /** Nonce (salt, IV) and associated data: SPI and sequence number, the high bits between them with ESN (RFC 4106 §5). */
+  #startAead(start: number, ivAt: number, sequenceHigh: number): void {
+    const { view, address } = this.#arena;
+    const scratch = this.#scratch;
+    view.setUint32(scratch + 4, view.getUint32(ivAt));
+    view.setUint32(scratch + 8, view.getUint32(ivAt + 4));
+    if (crypto.cipherInit(this.#context, 0, 0, 0, address + scratch, this.#direction) !== 1) throw new Error("OpenSSL refused a nonce");
+    let aad = start;
+    if (this.#extended) {
+      aad = scratch + 16;
+      view.setUint32(aad, view.getUint32(start));
+      view.setUint32(aad + 4, sequenceHigh);
+      view.setUint32(aad + 8, view.getUint32(start + 4));
+    }
+    crypto.cipherUpdate(this.#context, 0, address + scratch + 48, address + aad, this.#extended ? 12 : 8);
+  }
+
+  #control(type: number, at: number): void {
+    if (crypto.cipherControl(this.#context, type, this.icvOctets, this.#arena.address + at) !== 1) throw new Error("OpenSSL refused an ICV");
+  }
+
+  /** CBC or CTR over the content, in place. */
+  #crypt(ivAt: number, contentEnd: number): void {
+    const { view, address } = this.#arena;
+    const contentAt = ivAt + this.ivOctets;
+    let iv = ivAt;
+    if (this.#kind === "ctr") {
+      iv = this.#scratch;
+      view.setUint32(iv + 4, view.getUint32(ivAt));
+      view.setUint32(iv + 8, view.getUint32(ivAt + 4));
+    }
+    if (crypto.cipherInit(this.#context, 0, 0, 0, address + iv, this.#direction) !== 1) throw new Error("OpenSSL refused an IV");
+    const length = address + this.#scratch + 48;
+    if (crypto.cipherUpdate(this.#context, address + contentAt, length, address + contentAt, contentEnd - contentAt) !== 1)
+      throw new Error("OpenSSL could not process a packet");
+  }
+
+  /** HMAC over the packet up to the ICV, and the high sequence bits with ESN (RFC 4303 §2.2.1), to `out`. */
+  #hash(start: number, contentEnd: number, sequenceHigh: number, out: number): void {
+    const { view, address } = this.#arena;
+    const scratch = this.#scratch;
+    crypto.macInit(this.#mac, 0, 0, 0);
+    crypto.macUpdate(this.#mac, address + start, contentEnd - start);
+    if (this.#extended) {
+      view.setUint32(scratch + 32, sequenceHigh);
+      crypto.macUpdate(this.#mac, address + scratch + 32, 4);
+    }
+    // The full HMAC goes to scratch first: the packet has room for the truncated one only.
+    if (crypto.macFinal(this.#mac, address + scratch + 64, address + scratch + 48, 64) !== 1) throw new Error("OpenSSL could not compute an ICV");
+    if (out !== scratch + 64) this.#arena.bytes.copyWithin(out, scratch + 64, scratch + 64 + this.icvOctets);
+  }
+
+  #cipherContext(name: string, key: Uint8Array): number {
+    const { bytes, address } = this.#arena;
+    const cipher = crypto.cipherByName(name);
+    const context = crypto.cipherContextNew();
+    if (cipher === 0 || context === 0) throw new Error(`OpenSSL has no ${name}`);
+    const keyAt = this.#scratch + 128;
+    bytes.set(key, keyAt);
+    crypto.cipherInit(context, cipher, 0, 0, 0, this.#direction);
+    if (this.#kind === "aead") crypto.cipherControl(context, SET_IV_LENGTH, this.#saltOctets + this.ivOctets, 0);
+    if (crypto.cipherInit(context, 0, 0, address + keyAt, 0, this.#direction) !== 1) throw new Error(`OpenSSL refused a key for ${name}`);
+    if (this.#kind === "cbc") crypto.cipherSetPadding(context, 0);
+    return context;
+  }
+
+  #macContext(hash: string, key: Uint8Array): number {
+    const { bytes, address } = this.#arena;
+    const mac = crypto.macFetch(0, "HMAC", 0);
+    const context = crypto.macContextNew(mac);
+    crypto.macFree(mac);
+    const keyAt = this.#scratch + 128;
+    bytes.fill(0, keyAt, keyAt + 64);
+    bytes.set(key, keyAt);
+    const parameters = this.#arena.allocate(192);
+    this.#digestParameter(parameters, hash);
+    const done = crypto.macInit(context, address + keyAt, key.length, address + parameters);
+    this.#arena.free(parameters, 192);
+    if (context === 0 || done !== 1) throw new Error(`OpenSSL refused a key for HMAC with ${hash}`);
+    return context;
+  }
+
+  /** OSSL_PARAM[2]: {key, type, data, size, return size} of 40 octets each; the second is the end. Type 4 is a UTF-8 string. */
+  #digestParameter(at: number, hash: string): void {
+    const { bytes, view } = this.#arena;
+    const nameAt = at + 96;
+    const valueAt = at + 128;
+    bytes.set(new TextEncoder().encode("digest"), nameAt);
+    bytes.set(new TextEncoder().encode(hash), valueAt);
+    this.#arena.writePointer(at, nameAt);
+    view.setUint32(at + 8, 4, true);
+    this.#arena.writePointer(at + 16, valueAt);
+    this.#arena.writeSize(at + 24, hash.length);
+    view.setBigUint64(at + 32, 0xffffffffffffffffn, true);
+  }
+}

@@ -1,0 +1,61 @@
+import koffi from "koffi";
+
+/*
+ * Every libc and libcrypto function that the data plane calls, found in the process itself: Node exports the OpenSSL that it is
+ * linked with, so there is no second one. Pointers are declared as integers and passed as addresses into an Arena: that is the
+ * cheapest call koffi makes (40–125 ns), and nothing the collector could move or free is involved.
+ */
+const self = koffi.load(null);
+
+/** The errno of the last call; read it at once. */
+export function errno(): number {
+  return koffi.errno();
+}
+
+export const Errno = { EINTR: 4, EIO: 5, EAGAIN: 11, EACCES: 13, EINVAL: 22, EMSGSIZE: 90, EADDRINUSE: 98, ENOBUFS: 105, EPERM: 1, EBUSY: 16 } as const;
+
+export const libc = {
+  open: self.func("int open(const char *path, int flags)"),
+  close: self.func("int close(int fd)"),
+  read: self.func("intptr_t read(int fd, uintptr_t buffer, size_t length)"),
+  write: self.func("intptr_t write(int fd, uintptr_t buffer, size_t length)"),
+  writev: self.func("intptr_t writev(int fd, uintptr_t iov, int count)"),
+  // ioctl is variadic; its one argument is always a pointer here and goes where a fixed one would.
+  ioctl: self.func("int ioctl(int fd, unsigned long request, uintptr_t argument)"),
+  poll: self.func("int poll(uintptr_t descriptors, unsigned long count, int timeout)"),
+  socket: self.func("int socket(int domain, int type, int protocol)"),
+  bind: self.func("int bind(int fd, uintptr_t address, uint32_t length)"),
+  setsockopt: self.func("int setsockopt(int fd, int level, int name, uintptr_t value, uint32_t length)"),
+  sendmsg: self.func("intptr_t sendmsg(int fd, uintptr_t message, int flags)"),
+  sendmmsg: self.func("int sendmmsg(int fd, uintptr_t messages, uint32_t count, int flags)"),
+  recvmmsg: self.func("int recvmmsg(int fd, uintptr_t messages, uint32_t count, int flags, uintptr_t timeout)"),
+  eventfd: self.func("int eventfd(uint32_t initial, int flags)"),
+};
+
+export const crypto = {
+  cipherContextNew: self.func("uintptr_t EVP_CIPHER_CTX_new()"),
+  cipherContextFree: self.func("void EVP_CIPHER_CTX_free(uintptr_t context)"),
+  cipherByName: self.func("uintptr_t EVP_get_cipherbyname(const char *name)"),
+  cipherInit: self.func("int EVP_CipherInit_ex(uintptr_t context, uintptr_t cipher, uintptr_t engine, uintptr_t key, uintptr_t iv, int encrypt)"),
+  cipherUpdate: self.func("int EVP_CipherUpdate(uintptr_t context, uintptr_t out, uintptr_t outLength, uintptr_t in, int length)"),
+  cipherFinal: self.func("int EVP_CipherFinal_ex(uintptr_t context, uintptr_t out, uintptr_t outLength)"),
+  cipherControl: self.func("int EVP_CIPHER_CTX_ctrl(uintptr_t context, int type, int argument, uintptr_t pointer)"),
+  cipherSetPadding: self.func("int EVP_CIPHER_CTX_set_padding(uintptr_t context, int padding)"),
+  macFetch: self.func("uintptr_t EVP_MAC_fetch(uintptr_t library, const char *name, uintptr_t properties)"),
+  macFree: self.func("void EVP_MAC_free(uintptr_t mac)"),
+  macContextNew: self.func("uintptr_t EVP_MAC_CTX_new(uintptr_t mac)"),
+  macContextFree: self.func("void EVP_MAC_CTX_free(uintptr_t context)"),
+  macInit: self.func("int EVP_MAC_init(uintptr_t context, uintptr_t key, size_t keyLength, uintptr_t parameters)"),
+  macUpdate: self.func("int EVP_MAC_update(uintptr_t context, uintptr_t data, size_t length)"),
+  macFinal: self.func("int EVP_MAC_final(uintptr_t context, uintptr_t out, uintptr_t outLength, size_t outSize)"),
+  compare: self.func("int CRYPTO_memcmp(uintptr_t a, uintptr_t b, size_t length)"),
+  randomBytes: self.func("int RAND_bytes(uintptr_t buffer, int length)"),
+};
+
+/** libc's memset over no octets returns the address of the array it was given: how an address is learned from JavaScript. */
+const addressOf = self.func("uintptr_t memset(uint8_t *buffer, int value, size_t length)");
+
+/** The address of memory that cannot move: the caller guarantees that (see Arena). */
+export function addressOfFixed(bytes: Uint8Array): number {
+  return addressOf(bytes, 0, 0);
+}

@@ -1,0 +1,57 @@
+import { betterAuth } from "better-auth";
+import { prismaAdapter } from "better-auth/adapters/prisma";
+import { APIError } from "better-auth/api";
+import { twoFactor } from "better-auth/plugins";
+import { database } from "../db/client.ts";
+import { consoleUrl, requiredSetting } from "../db/settings.ts";
+
+type Auth = ReturnType<typeof makeAuth>;
+
+let kept: Auth | null = null;
+
+/** Sign-in, sessions and TOTP; made at first use, because building the console needs neither database nor secret. */
+export function auth(): Auth {
+  kept ??= makeAuth();
+  return kept;
+}
+
+function makeAuth() {
+  const url = consoleUrl();
+  const secure = url.startsWith("https:");
+  return betterAuth({
+    appName: "Culvert",
+    baseURL: url,
+    basePath: "/api/auth",
+    secret: requiredSetting("CULVERT_SESSION_SECRET", "sessions are signed with it."),
+    trustedOrigins: [new URL(url).origin],
+    telemetry: { enabled: false },
+    database: prismaAdapter(database(), { provider: "postgresql" }),
+    // Accounts are made by an owner or by setup, in server/auth/create-user.ts: nobody signs up.
+    emailAndPassword: { enabled: true, disableSignUp: true, minPasswordLength: 12, maxPasswordLength: 256 },
+    user: {
+      additionalFields: {
+        role: { type: "string", input: false, required: true, defaultValue: "viewer" },
+        disabled: { type: "boolean", input: false, required: true, defaultValue: false },
+      },
+    },
+    session: { expiresIn: 12 * 3_600, updateAge: 900 },
+    plugins: [twoFactor({ issuer: "Culvert" })],
+    disabledPaths: ["/sign-up/email", "/update-user", "/change-email", "/delete-user", "/request-password-reset", "/reset-password"],
+    rateLimit: { enabled: true, storage: "database", window: 60, max: 120 },
+    advanced: {
+      useSecureCookies: secure,
+      cookiePrefix: "culvert",
+      defaultCookieAttributes: { httpOnly: true, sameSite: "lax", secure },
+    },
+    databaseHooks: {
+      session: {
+        create: {
+          before: async (session) => {
+            const user = await database().user.findUnique({ where: { id: session.userId }, select: { disabled: true } });
+            if (user === null || user.disabled) throw new APIError("FORBIDDEN", { message: "This account is disabled. An owner can enable it." });
+          },
+        },
+      },
+    },
+  });
+}

@@ -1,0 +1,63 @@
+import type { z } from "zod";
+import type { Authentication, link } from "../../contract/desired-state.ts";
+import type { LinkConfig } from "../links/link-config.ts";
+import { firstHost, parsePrefix } from "../links/prefix.ts";
+
+export type DesiredLinkInput = z.input<typeof link>;
+
+export interface DesiredLinkSource {
+  readonly linkId: string;
+  readonly config: LinkConfig;
+  /** Which end's gateway it is for. "B" only when the peer is a site. */
+  readonly end: "A" | "B";
+  /** Where each end is reached; null: unknown, so that end must start. A third-party peer's is in the config. */
+  readonly addressA: string | null;
+  readonly addressB: string | null;
+  readonly authentication: Authentication;
+}
+
+/** What one gateway is told of one link. Pure: the same source gives the same value, so that an unchanged link compares equal. */
+export function desiredLink(source: DesiredLinkSource): DesiredLinkInput {
+  const { config, end } = source;
+  const addressB = config.peer.kind === "third-party" ? config.peer.address : source.addressB;
+  const ours =
+    end === "A"
+      ? { identity: config.identityA, networks: config.networksA, address: source.addressA }
+      : { identity: config.peer.identity, networks: config.networksB, address: addressB };
+  const theirs =
+    end === "A"
+      ? { identity: config.peer.identity, networks: config.networksB, address: addressB }
+      : { identity: config.identityA, networks: config.networksA, address: source.addressA };
+  const probe = probeBetween(ours.networks, theirs.networks);
+  return {
+    id: source.linkId,
+    name: config.name,
+    enabled: config.enabled,
+    initiate: initiatorOf(source.addressA, addressB) === end ? "start" : "respond",
+    local: { identity: ours.identity },
+    remote: { identity: theirs.identity, ...(theirs.address === null ? {} : { address: theirs.address }) },
+    authentication: source.authentication,
+    ike: config.ike,
+    esp: config.esp,
+    children: [{ name: "lan", localNetworks: ours.networks, remoteNetworks: theirs.networks }],
+    ...(probe === null ? {} : { probe }),
+  };
+}
+
+/** One end starts, the other waits, so that the two do not negotiate at once: A, unless only A can be reached. */
+function initiatorOf(addressA: string | null, addressB: string | null): "A" | "B" {
+  return addressB === null && addressA !== null ? "B" : "A";
+}
+
+/** Round trips are measured between the first hosts of the first networks of one family: where a gateway has its inside address. */
+function probeBetween(ours: readonly string[], theirs: readonly string[]): { source: string; target: string } | null {
+  for (const own of ours) {
+    const local = parsePrefix(own);
+    if ("error" in local) continue;
+    for (const other of theirs) {
+      const remote = parsePrefix(other);
+      if (!("error" in remote) && remote.family === local.family) return { source: firstHost(local), target: firstHost(remote) };
+    }
+  }
+  return null;
+}

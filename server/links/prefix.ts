@@ -58,15 +58,13 @@ function parseIpv6(text: string): { family: 6; value: bigint } | null {
 function writeAddress(family: 4 | 6, value: bigint): string {
   if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 255n)).join(".");
   const groups = Array.from({ length: 8 }, (_, index) => ((value >> BigInt(112 - 16 * index)) & 0xffffn).toString(16));
-  // The longest run of zero groups is "::" (RFC 5952 §4.2).
-  const runs = groups.join(":").match(/\b(?:0(?::|$)){2,}/g) ?? [];
-  const longest = runs.toSorted((a, b) => b.length - a.length)[0];
-  if (longest === undefined) return groups.join(":");
-  const [before = "", after = ""] = splitOnce(groups.join(":"), longest);
-  return `${before.replace(/:$/, "")}::${after}`;
-}
-
-function splitOnce(text: string, at: string): [string, string] {
-  const index = text.indexOf(at);
-  return [text.slice(0, index), text.slice(index + at.length)];
+  // The longest run of two zero groups or more is "::", the first of equals (RFC 5952 §4.2).
+  let best = { start: 0, length: 1 };
+  for (let start = 0; start < 8; start += 1) {
+    let length = 0;
+    while (start + length < 8 && groups[start + length] === "0") length += 1;
+    if (length > best.length) best = { start, length };
+  }
+  if (best.length === 1) return groups.join(":");
+  return `${groups.slice(0, best.start).join(":")}::${groups.slice(best.start + best.length).join(":")}`;
 }

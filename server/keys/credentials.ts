@@ -1,0 +1,72 @@
+import { randomBytes } from "node:crypto";
+import type { Credential } from "../../generated/prisma/client.ts";
+import type { CredentialState } from "../../generated/prisma/enums.ts";
+import type { Transaction } from "../db/client.ts";
+import type { LinkConfig } from "../links/link-config.ts";
+import { storeSecret } from "../secrets/store.ts";
+import { ensureAuthority, issueCertificate, newKeyPair } from "./authority.ts";
+import { certificateFingerprint, pskFingerprint } from "./fingerprint.ts";
+
+const certificateDays = 90;
+
+/**
+ * Makes what a link's ends prove themselves with: one pre-shared key for both (`given`, or 256 fresh random bits), or a
+ * certificate for each end with a gateway of ours. Returns the rows; a generated key's text is only in its Secret.
+ */
+export async function createCredentials(
+  tx: Transaction,
+  link: { id: string; config: LinkConfig },
+  state: CredentialState,
+  given: string | null = null,
+): Promise<Credential[]> {
+  const activatedAt = state === "active" ? new Date() : null;
+  if (link.config.method === "psk") {
+    const secret = given ?? newPreSharedKey();
+    const secretId = await storeSecret(tx, secret);
+    const data = { linkId: link.id, kind: "psk" as const, state, fingerprint: pskFingerprint(secret), secretId, activatedAt };
+    return [await tx.credential.create({ data })];
+  }
+  const rows = [await certificateFor(tx, link.id, "A", link.config.identityA, state, activatedAt)];
+  if (link.config.peer.kind === "site") rows.push(await certificateFor(tx, link.id, "B", link.config.peer.identity, state, activatedAt));
+  return rows;
+}
+
+async function certificateFor(tx: Transaction, linkId: string, end: "A" | "B", identity: string, state: CredentialState, activatedAt: Date | null) {
+  const authority = await ensureAuthority(tx, "ipsec");
+  const keys = await newKeyPair();
+  const issued = await issueCertificate(tx, authority, {
+    publicKey: keys.publicKey,
+    commonName: identity,
+    // The IKE identity must be in the certificate for the peer to bind the two (RFC 4945 §3.1).
+    dnsNames: [identity],
+    usage: "ipsec",
+    days: certificateDays,
+  });
+  return tx.credential.create({
+    data: {
+      linkId,
+      kind: "certificate",
+      end,
+      state,
+      fingerprint: certificateFingerprint(issued.certificatePem),
+      certificatePem: issued.certificatePem,
+      notAfter: issued.notAfter,
+      secretId: await storeSecret(tx, keys.privateKeyPem),
+      activatedAt,
+    },
+  });
+}
+
+/** 256 random bits as text that no peer reads as anything but text: a leading `0x` or `0s` would mean hexadecimal or base64. */
+export function newPreSharedKey(): string {
+  for (;;) {
+    const text = randomBytes(32).toString("base64url");
+    if (!/^0[xs]/i.test(text)) return text;
+  }
+}
+
+/** Retires a credential: its secret is destroyed, its fingerprint stays for the record. */
+export async function retireCredential(tx: Transaction, credential: { id: string; secretId: string | null }): Promise<void> {
+  await tx.credential.update({ where: { id: credential.id }, data: { state: "retired", retiredAt: new Date(), secretId: null } });
+  if (credential.secretId !== null) await tx.secret.delete({ where: { id: credential.secretId } });
+}

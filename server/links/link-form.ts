@@ -1,0 +1,137 @@
+import { z } from "zod";
+import type { Transaction } from "../db/client.ts";
+import { Invalid } from "../errors.ts";
+import { parseInput } from "../parse-input.ts";
+import { siteIdentity } from "../sites/identity.ts";
+import { type LinkConfig, linkConfig } from "./link-config.ts";
+import { overlap, type Prefix, parsePrefix } from "./prefix.ts";
+import { presets } from "./presets.ts";
+
+/** A link as the wizard gives it: the two ends by id, the rest as in LinkConfig. */
+export const linkForm = z.object({
+  name: z.string(),
+  siteAId: z.string(),
+  peer: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("site"), siteId: z.string() }),
+    z.object({ kind: z.literal("third-party"), name: z.string(), address: z.string(), identity: z.string() }),
+  ]),
+  networksA: z.array(z.string()),
+  networksB: z.array(z.string()),
+  preset: z.string(),
+  method: z.enum(["psk", "certificate"]),
+  /** A key that a third-party peer already has; null: one is made. */
+  secret: z.string().max(512, "At most 512 characters.").nullable(),
+  ikeProposals: z.array(z.string()),
+  espProposals: z.array(z.string()),
+  ikeRekeySeconds: z.number(),
+  espRekeySeconds: z.number(),
+  livenessSeconds: z.number(),
+});
+
+export interface CheckedLink {
+  readonly config: LinkConfig;
+  readonly siteA: { readonly id: string; readonly name: string; readonly address: string | null };
+  readonly siteB: { readonly id: string; readonly name: string; readonly address: string | null } | null;
+  readonly secret: string | null;
+}
+
+/**
+ * Parses a form and checks it against everything else: existing names, sites, overlapping networks. Throws Invalid with the
+ * reason at each field, named as the wizard names it.
+ */
+export async function checkLinkForm(tx: Transaction, input: unknown): Promise<CheckedLink> {
+  const form = parseInput(linkForm, input);
+  const siteA = await tx.site.findUnique({ where: { id: form.siteAId } });
+  if (siteA === null) throw new Invalid({ siteAId: "This site is no longer there." });
+  const siteB = form.peer.kind === "site" ? await tx.site.findUnique({ where: { id: form.peer.siteId } }) : null;
+  if (form.peer.kind === "site" && siteB === null) throw new Invalid({ siteBId: "This site is no longer there." });
+  if (siteB !== null && siteB.id === siteA.id) throw new Invalid({ siteBId: "A link needs two different sites." });
+  const config = parseConfig({
+    name: form.name,
+    enabled: true,
+    siteAId: siteA.id,
+    identityA: siteIdentity(siteA),
+    peer: siteB === null ? form.peer : { kind: "site", siteId: siteB.id, identity: siteIdentity(siteB) },
+    networksA: form.networksA,
+    networksB: form.networksB,
+    preset: presets.some((preset) => preset.id === form.preset) ? form.preset : "custom",
+    method: form.method,
+    ike: { proposals: form.ikeProposals, rekeySeconds: form.ikeRekeySeconds, reauthenticateSeconds: 0, livenessSeconds: form.livenessSeconds },
+    esp: { proposals: form.espProposals, rekeySeconds: form.espRekeySeconds, replayWindowPackets: 1_024 },
+  });
+  if (siteB === null && config.method === "certificate") throw new Invalid({ method: "A third-party peer needs a pre-shared key: its certificates are not known here." });
+  if (siteB !== null && siteA.address === null && siteB.address === null) {
+    throw new Invalid({ siteBId: `Neither ${siteA.name} nor ${siteB.name} has a public address. Give one of them its address under Sites.` });
+  }
+  await checkLinkConfig(tx, config, null);
+  return { config, siteA, siteB, secret: form.secret === "" ? null : form.secret };
+}
+
+/** What holds for a new link and for one that is changed: an unused name, and networks that leave no doubt where a packet goes. */
+export async function checkLinkConfig(tx: Transaction, config: LinkConfig, ownId: string | null): Promise<void> {
+  const sameName = await tx.link.findUnique({ where: { name: config.name } });
+  if (sameName !== null && sameName.id !== ownId) throw new Invalid({ name: "There is a link of this name already." });
+  const own = config.networksA.map(known);
+  const other = config.networksB.map(known);
+  for (const a of own) for (const b of other) if (overlap(a, b)) throw new Invalid({ networksB: `${b.text} overlaps ${a.text} at the first site. A tunnel can only join networks that are apart.` });
+  checkApart(own, "networksA");
+  checkApart(other, "networksB");
+  await checkOtherLinks(tx, config, ownId, own, other);
+}
+
+function checkApart(networks: readonly Prefix[], field: string): void {
+  networks.forEach((network, index) => {
+    const twin = networks.slice(0, index).find((earlier) => overlap(earlier, network));
+    if (twin !== undefined) throw new Invalid({ [field]: `${network.text} overlaps ${twin.text} in the same list.` });
+  });
+}
+
+/** At one gateway two links must not lead to overlapping far networks: it could not tell which tunnel a packet belongs to. */
+async function checkOtherLinks(tx: Transaction, config: LinkConfig, ownId: string | null, own: readonly Prefix[], other: readonly Prefix[]): Promise<void> {
+  const siteIds = [config.siteAId, ...(config.peer.kind === "site" ? [config.peer.siteId] : [])];
+  const links = await tx.link.findMany({ where: { OR: [{ siteAId: { in: siteIds } }, { siteBId: { in: siteIds } }], ...(ownId === null ? {} : { id: { not: ownId } }) } });
+  for (const row of links) {
+    const theirs = linkConfig.parse(row.config);
+    for (const siteId of siteIds) {
+      const ourFar = siteId === config.siteAId ? other : own;
+      const theirFar = row.siteAId === siteId ? theirs.networksB : row.siteBId === siteId ? theirs.networksA : [];
+      for (const near of ourFar) {
+        const clash = theirFar.map(known).find((far) => overlap(near, far));
+        if (clash !== undefined) {
+          throw new Invalid({ [siteId === config.siteAId ? "networksB" : "networksA"]: `${near.text} overlaps ${clash.text}, which the link “${row.name}” already leads to from the same gateway.` });
+        }
+      }
+    }
+  }
+}
+
+/** Parsed before: a stored or checked config has only canonical prefixes. */
+function known(text: string): Prefix {
+  const parsed = parsePrefix(text);
+  if ("error" in parsed) throw new Invalid({ networksA: parsed.error });
+  return parsed;
+}
+
+const formNames: Readonly<Record<string, string>> = {
+  "ike.proposals": "ikeProposals",
+  "esp.proposals": "espProposals",
+  "ike.rekeySeconds": "ikeRekeySeconds",
+  "esp.rekeySeconds": "espRekeySeconds",
+  "ike.livenessSeconds": "livenessSeconds",
+  "peer.name": "peerName",
+  "peer.address": "peerAddress",
+  "peer.identity": "peerIdentity",
+  "peer.siteId": "siteBId",
+};
+
+/** Errors come out under the wizard's field names, not under the config's paths. */
+function parseConfig(input: unknown): LinkConfig {
+  const parsed = linkConfig.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const fields: Record<string, string> = {};
+  for (const issue of parsed.error.issues) {
+    const path = issue.path.filter((part) => typeof part === "string").join(".");
+    fields[formNames[path] ?? path] ??= issue.message;
+  }
+  throw new Invalid(fields);
+}

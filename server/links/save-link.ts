@@ -1,0 +1,88 @@
+import { recordEvent } from "../audit/record-event.ts";
+import { type Actor, authorize } from "../auth/actor.ts";
+import { announce } from "../db/changes.ts";
+import { database, type Transaction } from "../db/client.ts";
+import { Conflict, NotFound } from "../errors.ts";
+import { createCredentials } from "../keys/credentials.ts";
+import { gatewaysOfLink, touchGateways } from "../publishing/touch.ts";
+import { openSecret } from "../secrets/store.ts";
+import { type LinkConfig, linkConfig } from "./link-config.ts";
+import { checkLinkConfig, checkLinkForm } from "./link-form.ts";
+
+/**
+ * Creates a link: ONE transaction holds the row, its first version, its keys, the event and the gateways' new revision. `secret`
+ * is the generated key, once, when a third-party peer must be given it; else null.
+ */
+export async function createLink(actor: Actor, input: unknown): Promise<{ id: string; secret: string | null }> {
+  authorize(actor, "edit");
+  return database().$transaction(async (tx) => {
+    const checked = await checkLinkForm(tx, input);
+    const { config } = checked;
+    const link = await tx.link.create({ data: { name: config.name, siteAId: config.siteAId, siteBId: checked.siteB?.id ?? null, config } });
+    await tx.linkVersion.create({ data: { linkId: link.id, version: 1, config, summary: "Created", actorName: actor.name } });
+    const [credential] = await createCredentials(tx, { id: link.id, config }, "active", checked.secret);
+    await recordEvent(tx, { ...eventOf(actor, link, "created", `Link ${config.name} was created`), after: config });
+    await touchGateways(tx, await gatewaysOfLink(tx, link), [link.id]);
+    await announce(tx, { resource: "key", id: link.id });
+    const mustTell = config.peer.kind === "third-party" && checked.secret === null && credential?.secretId;
+    return { id: link.id, secret: mustTell ? await openSecret(tx, mustTell) : null };
+  });
+}
+
+/** Enables or disables: disabled, its tunnel drops at both ends and its configuration stays. */
+export async function setLinkEnabled(actor: Actor, linkId: string, enabled: boolean): Promise<void> {
+  authorize(actor, "edit");
+  const verb = enabled ? "enabled" : "disabled";
+  await changeLink(actor, linkId, verb, enabled ? "Enabled" : "Disabled", (config) => ({ ...config, enabled }));
+}
+
+/** Saves an older version's settings as a new version. Whether the link is enabled stays as it is. */
+export async function rollbackLink(actor: Actor, linkId: string, version: number): Promise<void> {
+  authorize(actor, "edit");
+  await changeLink(actor, linkId, "changed", `Rolled back to version ${version}`, async (config, tx) => {
+    const old = await tx.linkVersion.findUnique({ where: { linkId_version: { linkId, version } } });
+    if (old === null) throw new NotFound(`There is no version ${version}.`);
+    const target = linkConfig.parse(old.config);
+    if (target.method !== config.method) throw new Conflict("That version authenticated another way; its keys no longer exist.");
+    return { ...target, enabled: config.enabled };
+  });
+}
+
+/** Deletes a link with its keys and history. The gateways drop it with their next revision. */
+export async function deleteLink(actor: Actor, linkId: string): Promise<void> {
+  authorize(actor, "edit");
+  await database().$transaction(async (tx) => {
+    const link = await tx.link.findUnique({ where: { id: linkId }, include: { credentials: true } });
+    if (link === null) throw new NotFound("There is no such link.");
+    const gateways = await gatewaysOfLink(tx, link);
+    await tx.link.delete({ where: { id: linkId } });
+    await tx.secret.deleteMany({ where: { id: { in: link.credentials.map((each) => each.secretId).filter((id) => id !== null) } } });
+    await recordEvent(tx, { ...eventOf(actor, link, "deleted", `Link ${link.name} was deleted`), before: linkConfig.parse(link.config) });
+    await touchGateways(tx, gateways, []);
+    await announce(tx, { resource: "link", id: linkId }, { resource: "key", id: linkId });
+  });
+}
+
+type Change = (config: LinkConfig, tx: Transaction) => LinkConfig | Promise<LinkConfig>;
+
+/** Reads the newest version under a row lock, changes it, saves it as the next, tells the gateways. Nothing happens when nothing differs. */
+async function changeLink(actor: Actor, linkId: string, verb: string, summary: string, change: Change): Promise<void> {
+  await database().$transaction(async (tx) => {
+    await tx.$queryRaw`SELECT id FROM "Link" WHERE id = ${linkId} FOR UPDATE`;
+    const link = await tx.link.findUnique({ where: { id: linkId } });
+    if (link === null) throw new NotFound("There is no such link.");
+    const before = linkConfig.parse(link.config);
+    const after = await change(before, tx);
+    if (JSON.stringify(before) === JSON.stringify(after)) return;
+    await checkLinkConfig(tx, after, linkId);
+    const version = link.version + 1;
+    await tx.link.update({ where: { id: linkId }, data: { config: after, version, name: after.name, enabled: after.enabled } });
+    await tx.linkVersion.create({ data: { linkId, version, config: after, summary, actorName: actor.name } });
+    await recordEvent(tx, { ...eventOf(actor, { id: linkId, name: after.name }, verb, `Link ${after.name}: ${summary.toLowerCase()}`), before, after });
+    await touchGateways(tx, await gatewaysOfLink(tx, link), [linkId]);
+  });
+}
+
+function eventOf(actor: Actor, link: { id: string; name: string }, verb: string, summary: string) {
+  return { resource: "link", resourceId: link.id, resourceName: link.name, verb, actorId: actor.userId, actorName: actor.name, summary } as const;
+}

@@ -1,0 +1,215 @@
+import type { InboundSa, OutboundSa } from "../ipsec/security-association.ts";
+import type { SaKeys } from "../ipsec/child-sa-keys.ts";
+import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
+import { Esn } from "../wire/iana.ts";
+import type { EspSpi } from "../wire/ikev2/message-types.ts";
+import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
+import { childrenOf, establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { formatEspSuite, type EspSuite } from "./negotiation/choose-proposal.ts";
+import { hex32, traceChoice } from "./trace.ts";
+import { emitEvent, ikeSasOf, newId, randomShare, type Turn } from "./turn.ts";
+
+/** How long an inbound SA outlives its exchange, for packets still under way. */
+const IN_FLIGHT_MS = 2_000;
+/** Beyond the soft lifetime: a tenth of it, and one round of retransmissions. */
+const HARD_LIFETIME_SHARE = 1.1;
+const HARD_LIFETIME_MARGIN_MS = 30_000;
+
+/**
+ * A pair of ESP SAs. Inbound and outbound live apart: while a rekey is in flight the responder's new outbound SA is registered
+ * and not used, and an inbound SA outlives its outbound twin by the time packets may be under way.
+ */
+export interface ChildSa {
+  readonly id: string;
+  readonly name: string;
+  readonly suite: EspSuite;
+  readonly inbound: InboundSa;
+  readonly outboundSpi: EspSpi;
+  /** Null: never installed (redundant) or already taken out of the plane. */
+  outbound: OutboundSa | null;
+  readonly installedAt: Instant;
+  rekeyAt: Instant | null;
+  /** Infinity: no limit in time. */
+  readonly expiresAt: Instant;
+  state: ChildState;
+}
+
+export type ChildState =
+  | { readonly kind: "established" }
+  /** A successor is in use, or waits for the peer's first packet; the DELETE is the peer's part until `abandonAt`. */
+  | { readonly kind: "rekeyed"; readonly successorId: string; readonly abandonAt: Instant | null }
+  /** Lost a collision (RFC 7296 §2.8.1): never used to send; its inbound SA stays for a peer that already sends on it. */
+  | { readonly kind: "redundant" }
+  /** Our DELETE is queued or under way. */
+  | { readonly kind: "deleting" };
+
+export interface NewChild {
+  readonly name: string;
+  readonly suite: EspSuite;
+  readonly inboundSpi: EspSpi;
+  readonly outboundSpi: EspSpi;
+  readonly inboundKeys: SaKeys;
+  readonly outboundKeys: SaKeys;
+  readonly localSelectors: readonly TrafficSelector[];
+  readonly remoteSelectors: readonly TrafficSelector[];
+  /**
+   * `now`: we are the exchange's initiator and the peer is ready. `whenPeerDoes`: we are its responder and the peer installs its
+   * inbound SA only when our answer arrives; if nothing else carries the traffic, at once. `never`: a lost collision.
+   */
+  readonly use: "now" | "whenPeerDoes" | "never";
+}
+
+/** Installs both directions, inbound first, and moves the policy as `use` says. */
+export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): ChildSa {
+  const phase = establishedPhase(sa);
+  if (phase === null || sa.local === null) throw new TypeError("A Child SA needs an established IKE SA.");
+  const encapsulation = phase.session.encapsulated ? ("udp" as const) : ("none" as const);
+  const id = newId(turn, "child");
+  const common = {
+    childSaId: id,
+    extendedSequenceNumbers: facts.suite.esn === Esn.ESN,
+    mode: "tunnel" as const,
+    local: sa.local,
+    remote: sa.remote,
+    encapsulation,
+  };
+  const { localSelectors, remoteSelectors } = facts;
+  const inbound: InboundSa = {
+    ...common,
+    direction: "inbound",
+    spi: facts.inboundSpi,
+    keys: facts.inboundKeys,
+    replayWindowPackets: link.config.replayWindowPackets,
+    localSelectors,
+    remoteSelectors,
+  };
+  const outbound: OutboundSa = { ...common, direction: "outbound", spi: facts.outboundSpi, keys: facts.outboundKeys, ...softLimits(turn, link.config) };
+  const child: ChildSa = {
+    id,
+    name: facts.name,
+    suite: facts.suite,
+    inbound,
+    outboundSpi: facts.outboundSpi,
+    outbound: facts.use === "never" ? null : outbound,
+    installedAt: turn.now,
+    rekeyAt: facts.use === "never" ? null : softDeadline(turn, link.config.childRekeyMs),
+    expiresAt: hardDeadline(turn, link.config.childRekeyMs),
+    state: facts.use === "never" ? { kind: "redundant" } : { kind: "established" },
+  };
+  phase.children.set(id, child);
+  turn.effects.push({ kind: "installSa", sa: inbound });
+  if (child.outbound !== null) turn.effects.push({ kind: "installSa", sa: outbound });
+  traceChoice(turn, link.config.id, "CHILD_SA", `Child SA ${facts.name} installed: in ${hex32(inbound.spi)}, out ${hex32(outbound.spi)}, ${formatEspSuite(facts.suite)}`, {
+    childSaId: id,
+    encapsulation,
+    use: facts.use,
+  });
+  if (facts.use === "now" || (facts.use === "whenPeerDoes" && currentChild(turn, link, facts.name) === null)) sendOver(turn, link, child);
+  return child;
+}
+
+/** Points the child's policy at this outbound SA. */
+export function sendOver(turn: Turn, link: Link, child: ChildSa): void {
+  const policy = link.policies.get(child.name);
+  if (policy === undefined || child.outbound === null || policy.childSaId === child.id) return;
+  link.policies.set(child.name, { child: policy.child, childSaId: child.id });
+  turn.effects.push({
+    kind: "installPolicy",
+    policy: {
+      id: policyId(link, child.name),
+      localSelectors: child.inbound.localSelectors,
+      remoteSelectors: child.inbound.remoteSelectors,
+      action: { kind: "protect", spi: child.outboundSpi },
+    },
+  });
+}
+
+/** A policy that drops what it matches: nothing leaves in clear while there is no SA. */
+export function discardTraffic(turn: Turn, link: Link, child: ChildConfig): void {
+  link.policies.set(child.name, { child, childSaId: null });
+  turn.effects.push({
+    kind: "installPolicy",
+    policy: { id: policyId(link, child.name), localSelectors: child.localSelectors, remoteSelectors: child.remoteSelectors, action: { kind: "discard" } },
+  });
+}
+
+export function deleteTrafficPolicy(turn: Turn, link: Link, childName: string): void {
+  if (link.policies.delete(childName)) turn.effects.push({ kind: "deletePolicy", id: policyId(link, childName) });
+}
+
+/** Stops sending on a child: the policy goes to the newest other one of its name, or to discard. */
+export function retireOutbound(turn: Turn, link: Link | null, child: ChildSa): void {
+  if (link !== null && link.policies.get(child.name)?.childSaId === child.id) {
+    const other = fallbackFor(turn, link, child);
+    if (other !== null) sendOver(turn, link, other);
+    else discardTraffic(turn, link, link.policies.get(child.name)!.child);
+  }
+  if (child.outbound === null) return;
+  child.outbound = null;
+  turn.effects.push({ kind: "deleteSa", direction: "outbound", spi: child.outboundSpi });
+}
+
+/** Forgets a child whose exchange is over. Its inbound SA stays for packets in flight unless it is `atOnce`. */
+export function dropChild(turn: Turn, sa: IkeSa, link: Link | null, child: ChildSa, atOnce = false): void {
+  retireOutbound(turn, link, child);
+  (childrenOf(sa) as Map<string, ChildSa>).delete(child.id);
+  if (atOnce) turn.effects.push({ kind: "deleteSa", direction: "inbound", spi: child.inbound.spi });
+  else turn.engine.graves.push({ spi: child.inbound.spi, at: turn.now + IN_FLIGHT_MS });
+  if (sa.linkId !== null) emitEvent(turn, { kind: "childSaDeleted", linkId: sa.linkId, childSaId: child.id });
+}
+
+/** Children of a link by name, on any IKE SA that is not being deleted; those out of use are left out. */
+export function liveChildren(turn: Turn, linkId: string, name: string): { readonly sa: IkeSa; readonly child: ChildSa }[] {
+  const live: { sa: IkeSa; child: ChildSa }[] = [];
+  for (const sa of ikeSasOf(turn, linkId)) {
+    const phase = establishedPhase(sa);
+    if (phase === null) continue;
+    for (const child of phase.children.values()) if (child.name === name && child.state.kind === "established") live.push({ sa, child });
+  }
+  return live;
+}
+
+/** The child that the policy points at. */
+export function currentChild(turn: Turn, link: Link, name: string): ChildSa | null {
+  const id = link.policies.get(name)?.childSaId ?? null;
+  if (id === null) return null;
+  for (const sa of ikeSasOf(turn, link.config.id)) {
+    const child = childrenOf(sa).get(id);
+    if (child !== undefined) return child;
+  }
+  return null;
+}
+
+export function policyId(link: Link, childName: string): string {
+  return `${link.config.id}/${childName}`;
+}
+
+/** A soft deadline shortened by the jitter of the options; null for a lifetime of 0, which is no limit. */
+export function softDeadline(turn: Turn, lifetimeMs: number): Instant | null {
+  return lifetimeMs === 0 ? null : Math.floor(turn.now + lifetimeMs * (1 - turn.engine.options.rekeyJitter * randomShare(turn)));
+}
+
+export function hardDeadline(turn: Turn, lifetimeMs: number): Instant {
+  return lifetimeMs === 0 ? Number.POSITIVE_INFINITY : Math.floor(turn.now + lifetimeMs * HARD_LIFETIME_SHARE + HARD_LIFETIME_MARGIN_MS);
+}
+
+function softLimits(turn: Turn, config: LinkConfig): Pick<OutboundSa, "softBytes" | "softPackets"> {
+  const shorten = (limit: number): number => Math.max(1, Math.floor(limit * (1 - turn.engine.options.rekeyJitter * randomShare(turn))));
+  return {
+    ...(config.childRekeyBytes === undefined ? {} : { softBytes: shorten(config.childRekeyBytes) }),
+    ...(config.childRekeyPackets === undefined ? {} : { softPackets: shorten(config.childRekeyPackets) }),
+  };
+}
+
+/** A rekeyed child names its successor; otherwise the newest one in good state. */
+function fallbackFor(turn: Turn, link: Link, gone: ChildSa): ChildSa | null {
+  let best: ChildSa | null = null;
+  for (const sa of ikeSasOf(turn, link.config.id)) {
+    for (const child of establishedPhase(sa)?.children.values() ?? []) {
+      if (child.id === gone.id || child.name !== gone.name || child.outbound === null || child.state.kind === "deleting") continue;
+      if (gone.state.kind === "rekeyed" && child.id === gone.state.successorId) return child;
+      if (best === null || child.installedAt >= best.installedAt) best = child;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,139 @@
+import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
+import { sendOver } from "./child-sa.ts";
+import { recordFailure } from "./diagnosis/failure.ts";
+import type { Effect, EndpointOptions, IkeEndpoint, Input, Instant, LinkSnapshot, RandomSource } from "./endpoint-types.ts";
+import type { Link } from "./ike-sa.ts";
+import { commandLink, rekeyLink, removeLink, setLink } from "./link.ts";
+import { upkeepLink } from "./link-upkeep.ts";
+import { CookieJar } from "./negotiation/cookie.ts";
+import { moveRemote, receiveDatagram } from "./receive.ts";
+import { startNextRequest } from "./requests.ts";
+import { snapshotLinks } from "./snapshot.ts";
+import { earliestTimer, runTimers, type Timer } from "./timers.ts";
+import { traceChoice } from "./trace.ts";
+import { type EngineState, findChild, type Turn } from "./turn.ts";
+import { deleteIkeUnheard } from "./v2/informational.ts";
+
+/**
+ * The IKEv2 engine (RFC 7296) without I/O: every input comes in through `handle` with the time, and leaves as effects in the
+ * order in which they must be carried out. Holds all links and SAs of one gateway.
+ */
+export class Endpoint implements IkeEndpoint {
+  readonly #engine: EngineState;
+
+  constructor(options: EndpointOptions, random: RandomSource) {
+    this.#engine = {
+      options,
+      random,
+      links: new Map(),
+      ikeSas: new Map(),
+      halfOpen: new Map(),
+      cookies: new CookieJar(random),
+      graves: [],
+      nextId: 0,
+    };
+  }
+
+  /**
+   * Throws only for a bug, or for a `setLink` whose proposals `parseProposal` refuses (nothing has changed then). A peer's
+   * mistakes end here.
+   */
+  handle(input: Input, now: Instant): Effect[] {
+    const turn: Turn = { engine: this.#engine, now, effects: [] };
+    try {
+      take(turn, input);
+    } catch (error) {
+      // Unauthenticated rubbish: dropped without an answer (RFC 7296 §2.21). It leaves no trace either, or anyone could fill it.
+      if (!(error instanceof IkeProtocolError)) throw error;
+    }
+    if (input.kind !== "shutdown") settle(turn);
+    return turn.effects;
+  }
+
+  nextTimer(): Timer | null {
+    return earliestTimer(this.#engine);
+  }
+
+  snapshot(_now: Instant): LinkSnapshot[] {
+    return snapshotLinks(this.#engine);
+  }
+}
+
+/** Links first, for they queue requests; then the requests whose turn it is. */
+function settle(turn: Turn): void {
+  for (const link of turn.engine.links.values()) upkeepLink(turn, link);
+  for (const sa of [...turn.engine.ikeSas.values()]) startNextRequest(turn, sa);
+}
+
+function take(turn: Turn, input: Input): void {
+  switch (input.kind) {
+    case "datagram":
+      return receiveDatagram(turn, input.bytes, input.local, input.remote);
+    case "timer":
+      return runTimers(turn);
+    case "setLink":
+      return setLink(turn, input.link);
+    case "removeLink":
+      return removeLink(turn, input.linkId);
+    case "up":
+    case "down":
+    case "restart":
+    case "reauthenticate":
+      return withLink(turn, input.linkId, (link) => commandLink(turn, link, input.kind));
+    case "rekey":
+      return withLink(turn, input.linkId, (link) => rekeyLink(turn, link, input.what));
+    case "firstInboundPacket":
+      return onFirstInboundPacket(turn, input.childSaId);
+    case "expire":
+      return onExpire(turn, input.childSaId, input.hard);
+    case "natMappingChanged": {
+      const found = findChild(turn, input.childSaId);
+      return found === null ? undefined : moveRemote(turn, found.sa, input.remote);
+    }
+    case "installFailed":
+      return onInstallFailed(turn, input.childSaId, input.reason);
+    case "shutdown":
+      return shutdown(turn);
+    default:
+      return assertNever(input);
+  }
+}
+
+function withLink(turn: Turn, linkId: string, command: (link: Link) => void): void {
+  const link = turn.engine.links.get(linkId);
+  if (link === undefined) traceChoice(turn, linkId, "COMMAND", "There is no such link.");
+  else command(link);
+}
+
+/** The peer sends on the new SA, so it has the whole of it: from now on so do we. */
+function onFirstInboundPacket(turn: Turn, childSaId: string): void {
+  const found = findChild(turn, childSaId);
+  const link = found === null || found.sa.linkId === null ? undefined : turn.engine.links.get(found.sa.linkId);
+  if (found === null || link === undefined || found.child.state.kind !== "established") return;
+  sendOver(turn, link, found.child);
+}
+
+/** Bytes or packets are used up: the soft limit rekeys, the hard one ends the SA. */
+function onExpire(turn: Turn, childSaId: string, hard: boolean): void {
+  const found = findChild(turn, childSaId);
+  if (found === null || found.child.state.kind !== "established") return;
+  found.child.rekeyAt = null;
+  found.sa.window.queue.push({ kind: hard ? "deleteChild" : "rekeyChild", childSaId });
+}
+
+function onInstallFailed(turn: Turn, childSaId: string, reason: string): void {
+  const found = findChild(turn, childSaId);
+  if (found === null) return;
+  recordFailure(turn, found.sa.linkId, "DATA_PLANE", { code: "INSTALL_FAILED", sentence: `The data plane refused the Child SA "${found.child.name}": ${reason}` });
+  found.child.state = { kind: "deleting" };
+  found.sa.window.queue.push({ kind: "deleteChild", childSaId });
+}
+
+function shutdown(turn: Turn): void {
+  for (const link of turn.engine.links.values()) link.wanted = "down";
+  for (const sa of [...turn.engine.ikeSas.values()]) if (sa.phase.kind !== "closed") deleteIkeUnheard(turn, sa);
+}
+
+function assertNever(value: never): never {
+  throw new TypeError(`Unreachable: ${JSON.stringify(value)}`);
+}

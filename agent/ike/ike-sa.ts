@@ -1,0 +1,159 @@
+import type { UdpEndpoint } from "../ipsec/security-association.ts";
+import type { IkeSpi, Payload } from "../wire/ikev2/message-types.ts";
+import type { KeyExchange } from "../crypto/key-exchange.ts";
+import type { ChildSa } from "./child-sa.ts";
+import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
+import type { Reassembly } from "./fragmentation.ts";
+import type { ProposalSpec } from "./negotiation/proposal-keywords.ts";
+import type { Session } from "./session.ts";
+import type { ActiveTask, Task } from "./task.ts";
+
+export type Role = "initiator" | "responder";
+export type NatSide = "none" | "local" | "remote" | "both";
+
+/** An IKE SA, from its first message to the end of its DELETE exchange. What is only valid in one state lives in its `phase`. */
+export interface IkeSa {
+  readonly id: string;
+  /** Who sent the first IKE_SA_INIT, or the CREATE_CHILD_SA that rekeyed into it: it sets the I bit (RFC 7296 §2.2). */
+  readonly role: Role;
+  readonly spiI: IkeSpi;
+  /** 0 until the responder's first answer. */
+  spiR: IkeSpi;
+  /** Null as responder until IKE_AUTH has said who the peer is. */
+  linkId: string | null;
+  /** The IKE SA that goes once this one and its children are up: reauthentication, make before break. */
+  replaces: string | null;
+  local: UdpEndpoint | null;
+  remote: UdpEndpoint;
+  readonly createdAt: Instant;
+  lastReceivedAt: Instant;
+  lastSentAt: Instant;
+  readonly window: MessageWindow;
+  readonly reassembly: Reassembly;
+  phase: Phase;
+}
+
+/** RFC 7296 §2.2, §2.3 with a window of one: one request outstanding, the next waits behind it. */
+export interface MessageWindow {
+  nextSend: number;
+  nextReceive: number;
+  outstanding: Outstanding | null;
+  readonly queue: Task[];
+  /** Kept so that a retransmitted request gets the same octets again. */
+  lastResponse: { readonly messageId: number; readonly datagrams: readonly Uint8Array[] } | null;
+}
+
+export interface Outstanding {
+  readonly messageId: number;
+  readonly exchangeType: number;
+  readonly task: ActiveTask;
+  /** One datagram, or its fragments; every retransmission sends exactly these (RFC 7296 §2.1). */
+  readonly datagrams: readonly Uint8Array[];
+  readonly firstSentAt: Instant;
+  sends: number;
+  nextAt: Instant;
+  /** An unauthenticated error notify that came instead of the answer: believed only when nothing better comes (RFC 7296 §2.21). */
+  hint: { readonly code: string; readonly sentence: string } | null;
+}
+
+/** Both IKE_SA_INIT messages as sent, and the nonces: what AUTH signs (RFC 7296 §2.15). */
+export interface InitTranscript {
+  readonly request: Uint8Array;
+  readonly response: Uint8Array;
+  readonly nonceI: Uint8Array;
+  readonly nonceR: Uint8Array;
+}
+
+export type Phase =
+  | { readonly kind: "initSent"; readonly offer: InitOffer }
+  | { readonly kind: "authSent"; readonly session: Session; readonly transcript: InitTranscript }
+  /** Responder: half-open until IKE_AUTH comes. */
+  | { readonly kind: "initAnswered"; readonly session: Session; readonly transcript: InitTranscript; readonly cacheKey: string }
+  | EstablishedPhase
+  /** DELETE sent, or about to be; the children are out of use and their inbound SAs stay until the peer has answered. */
+  | { readonly kind: "deleting"; readonly session: Session; readonly established: EstablishedPhase }
+  /** Gone for both sides; it only repeats its last answer until then. */
+  | { readonly kind: "closed"; readonly session: Session; readonly forgetAt: Instant };
+
+/** What the initiator keeps to repeat IKE_SA_INIT with a cookie or another group. */
+export interface InitOffer {
+  readonly specs: readonly ProposalSpec[];
+  readonly kex: KeyExchange;
+  readonly nonce: Uint8Array;
+  readonly cookie: Uint8Array | null;
+  /** Groups tried and rounds made: an attacker must not keep us asking (RFC 7296 §2.6). */
+  readonly rounds: number;
+  readonly request: Uint8Array;
+}
+
+export interface EstablishedPhase {
+  readonly kind: "established";
+  readonly session: Session;
+  readonly origin: "authenticated" | "rekeyed";
+  readonly establishedAt: Instant;
+  /** Null: this side does not begin it (any more). */
+  rekeyAt: Instant | null;
+  readonly expiresAt: Instant;
+  reauthenticateAt: Instant | null;
+  readonly remoteIdentity: string;
+  readonly credentialId: string | null;
+  readonly children: Map<string, ChildSa>;
+  /** The lower nonce of the exchange that made it: decides collisions and duplicates (RFC 7296 §2.8.2). */
+  readonly lowestNonce: Uint8Array;
+  /** Made by a rekey of this SA: by our request, by the peer's. The children move to the one that stays. */
+  successor: IkeSa | null;
+  /** When to delete a duplicate or a rekeyed SA ourselves should the peer, whose part it is, not do it. */
+  abandonAt: Instant | null;
+}
+
+export interface Link {
+  config: LinkConfig;
+  ike: readonly ProposalSpec[];
+  esp: readonly ProposalSpec[];
+  /** `down` after the command: nothing is begun by us; `up` begins even a link that only responds. */
+  wanted: "up" | "down" | "respond";
+  /** When to look for missing SAs again; null: nothing to be done. */
+  retryAt: Instant | null;
+  retryDelayMs: number;
+  attempts: number;
+  /** A changed configuration or a command wants the IKE SA authenticated anew. */
+  replaceWanted: boolean;
+  state: "negotiating" | "up" | "degraded" | "down";
+  since: Instant;
+  lastFailure: { readonly at: Instant; readonly code: string; readonly sentence: string } | null;
+  /** The outbound SA that each child's policy points at; null: discard. */
+  readonly policies: Map<string, LinkPolicy>;
+}
+
+export interface LinkPolicy {
+  readonly child: ChildConfig;
+  readonly childSaId: string | null;
+}
+
+export type Notify = Extract<Payload, { kind: "notify" }>;
+
+/** Our own SPI: what the peer's messages are found by. */
+export function ownSpi(sa: IkeSa): IkeSpi {
+  return sa.role === "initiator" ? sa.spiI : sa.spiR;
+}
+
+/** Keys exist and the peer is authenticated. */
+export function establishedPhase(sa: IkeSa): EstablishedPhase | null {
+  return sa.phase.kind === "established" ? sa.phase : null;
+}
+
+/** Children that still hold data plane SAs, also while the IKE SA is being deleted. */
+export function childrenOf(sa: IkeSa): ReadonlyMap<string, ChildSa> {
+  if (sa.phase.kind === "established") return sa.phase.children;
+  return sa.phase.kind === "deleting" ? sa.phase.established.children : NO_CHILDREN;
+}
+
+export function sessionOf(sa: IkeSa): Session | null {
+  return sa.phase.kind === "initSent" ? null : sa.phase.session;
+}
+
+export function newWindow(nextSend: number, nextReceive: number): MessageWindow {
+  return { nextSend, nextReceive, outstanding: null, queue: [], lastResponse: null };
+}
+
+const NO_CHILDREN: ReadonlyMap<string, ChildSa> = new Map();

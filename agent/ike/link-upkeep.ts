@@ -1,0 +1,156 @@
+import { liveChildren } from "./child-sa.ts";
+import { type EstablishedPhase, establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { traceChoice } from "./trace.ts";
+import { emitEvent, ikeSaById, ikeSasOf, randomShare, type Turn } from "./turn.ts";
+import { compareNonces } from "./v2/child-negotiation.ts";
+import { beginIkeSa } from "./v2/ike-sa-init.ts";
+
+/*
+ * After every input each link is compared with what it should be, and what is missing is begun: the one place where SAs are
+ * started, whatever made them necessary.
+ */
+
+/** How long the peer has to close a duplicate that is its to close. */
+const DUPLICATE_MS = 10_000;
+
+export function upkeepLink(turn: Turn, link: Link): void {
+  resolveDuplicates(turn, link);
+  finishReplacements(turn, link);
+  begin(turn, link);
+  updateState(turn, link);
+}
+
+type Established = IkeSa & { phase: EstablishedPhase };
+
+/** IKE SAs in use, the newest last; rekeyed ones and duplicates that wait for their end are left out. */
+function inUse(turn: Turn, link: Link): Established[] {
+  return ikeSasOf(turn, link.config.id).filter((sa): sa is Established => {
+    const phase = establishedPhase(sa);
+    return phase !== null && phase.successor === null && phase.abandonAt === null && !sa.window.queue.some((task) => task.kind === "deleteIke");
+  });
+}
+
+function begin(turn: Turn, link: Link): void {
+  if (link.wanted === "down" || (link.retryAt !== null && turn.now < link.retryAt)) return;
+  const sas = ikeSasOf(turn, link.config.id);
+  if (sas.some((sa) => sa.phase.kind === "initSent" || sa.phase.kind === "authSent")) return;
+  const current = inUse(turn, link);
+  const main = current.at(-1);
+  if (main === undefined) {
+    // A rekeyed SA whose successor is there is in inUse; one that is being taken over has no children to lose.
+    if (link.wanted === "up" && !sas.some((sa) => establishedPhase(sa)?.abandonAt === null && establishedPhase(sa)?.successor === null)) connect(turn, link, null);
+    return;
+  }
+  if (link.replaceWanted && main.replaces === null) return connect(turn, link, main);
+  createMissingChildren(turn, link, main);
+}
+
+function connect(turn: Turn, link: Link, replaces: IkeSa | null): void {
+  const { remoteAddresses } = link.config;
+  const address = remoteAddresses.length > 0 ? remoteAddresses[link.attempts % remoteAddresses.length]! : replaces?.remote.address;
+  if (address === undefined) {
+    link.replaceWanted = false;
+    return;
+  }
+  link.attempts += 1;
+  postpone(turn, link);
+  beginIkeSa(turn, link, address, replaces?.id ?? null);
+}
+
+/** The next attempt is not before this; a link that comes up sets it back. */
+function postpone(turn: Turn, link: Link): void {
+  link.retryAt = turn.now + link.retryDelayMs * (1 + 0.25 * randomShare(turn));
+  link.retryDelayMs = Math.min(link.retryDelayMs * 2, turn.engine.options.retryMaxMs);
+}
+
+/** The IKE SA's initiator makes them, so that both ends do not make the same child twice. */
+function createMissingChildren(turn: Turn, link: Link, sa: Established): void {
+  if (sa.role !== "initiator" || hasChildTask(sa)) return;
+  const missing = missingChildren(turn, link, sa);
+  if (missing.length === 0) return;
+  for (const childName of missing) sa.window.queue.push({ kind: "createChild", childName });
+  postpone(turn, link);
+}
+
+/** Of a replacement every child counts that is not on itself; of any other SA those that are nowhere. */
+function missingChildren(turn: Turn, link: Link, sa: Established): string[] {
+  const isReplacement = sa.replaces !== null;
+  return link.config.children.filter((child) => !liveChildren(turn, link.config.id, child.name).some((live) => !isReplacement || live.sa === sa)).map((child) => child.name);
+}
+
+function hasChildTask(sa: IkeSa): boolean {
+  const task = sa.window.outstanding?.task;
+  const isChildTask = (kind: string): boolean => kind === "createChild" || kind === "rekeyChild" || kind === "deleteChild" || kind === "rekeyIke";
+  return (task !== undefined && isChildTask(task.kind)) || sa.window.queue.some((one) => isChildTask(one.kind));
+}
+
+/** Make before break: the old IKE SA goes when the new one carries all that the old one carried. */
+function finishReplacements(turn: Turn, link: Link): void {
+  for (const sa of inUse(turn, link)) {
+    if (sa.replaces === null) continue;
+    const old = ikeSaById(turn, sa.replaces);
+    const oldPhase = old === null ? null : establishedPhase(old);
+    if (old !== null && oldPhase !== null) {
+      // The one being replaced may have been rekeyed meanwhile.
+      if (oldPhase.successor !== null) sa.replaces = oldPhase.successor.id;
+      const carried = new Set([...oldPhase.children.values()].filter((child) => child.state.kind === "established").map((child) => child.name));
+      const own = new Set([...sa.phase.children.values()].filter((child) => child.state.kind === "established").map((child) => child.name));
+      const lacking = [...carried].filter((name) => !own.has(name) && link.policies.has(name));
+      if (lacking.length > 0) continue;
+      traceChoice(turn, link.config.id, "REPLACE", "The new IKE SA carries all the traffic; the old one is deleted.");
+      old.window.queue.push({ kind: "deleteIke" });
+    }
+    sa.replaces = null;
+    link.replaceWanted = false;
+  }
+}
+
+/**
+ * Both ends began at once and two IKE SAs came up. As for a rekey (RFC 7296 §2.8.2) the one with the lowest nonce is closed by
+ * whoever began it, after the peer has shown on the other one that it has it; its traffic moves over first.
+ */
+function resolveDuplicates(turn: Turn, link: Link): void {
+  const own = inUse(turn, link).filter((sa) => sa.phase.origin === "authenticated");
+  for (const ours of own) {
+    for (const theirs of own) {
+      if (ours.role !== "initiator" || theirs.role !== "responder" || !overlapped(ours, theirs)) continue;
+      const oursLoses = compareNonces(ours.phase.lowestNonce, theirs.phase.lowestNonce) < 0;
+      const [loser, winner] = oursLoses ? [ours, theirs] : [theirs, ours];
+      if (loser.phase.abandonAt !== null || winner.phase.abandonAt !== null) continue;
+      traceChoice(turn, link.config.id, "IKE_AUTH", `Both ends began at once; of the two IKE SAs the one that ${oursLoses ? "this side" : "the peer"} began has the lowest nonce and is closed.`);
+      loser.phase.abandonAt = turn.now + DUPLICATE_MS;
+      if (oursLoses) winner.window.queue.push({ kind: "liveness", thenDelete: loser.id });
+    }
+  }
+}
+
+/** Each was under negotiation when the other was: neither is a reauthentication of the other. */
+function overlapped(a: Established, b: Established): boolean {
+  return a.createdAt <= b.phase.establishedAt && b.createdAt <= a.phase.establishedAt;
+}
+
+function updateState(turn: Turn, link: Link): void {
+  const state = stateOf(turn, link);
+  if (state === "up" && link.retryAt !== null && !link.replaceWanted) {
+    link.retryAt = null;
+    link.retryDelayMs = turn.engine.options.retryFirstMs;
+    link.attempts = 0;
+  }
+  if (state === link.state) return;
+  const wasUp = link.state === "up" || link.state === "degraded";
+  const isUp = state === "up" || state === "degraded";
+  link.state = state;
+  link.since = turn.now;
+  if (isUp && !wasUp) emitEvent(turn, { kind: "linkUp", linkId: link.config.id });
+  if (wasUp && !isUp) emitEvent(turn, { kind: "linkDown", linkId: link.config.id });
+}
+
+function stateOf(turn: Turn, link: Link): Link["state"] {
+  const sas = ikeSasOf(turn, link.config.id);
+  if (sas.some((sa) => establishedPhase(sa) !== null)) {
+    const live = link.config.children.filter((child) => liveChildren(turn, link.config.id, child.name).length > 0).length;
+    if (live === link.config.children.length) return "up";
+    return live > 0 ? "degraded" : "negotiating";
+  }
+  return sas.some((sa) => sa.phase.kind === "initSent" || sa.phase.kind === "authSent" || sa.phase.kind === "initAnswered") ? "negotiating" : "down";
+}

@@ -1,0 +1,139 @@
+import { deleteTrafficPolicy, discardTraffic, liveChildren } from "./child-sa.ts";
+import type { LinkConfig } from "./endpoint-types.ts";
+import { establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { parseProposal } from "./negotiation/proposal-keywords.ts";
+import { removeIkeSa } from "./sa-removal.ts";
+import { traceChoice } from "./trace.ts";
+import { ikeSasOf, type Turn } from "./turn.ts";
+import { deleteIkeUnheard } from "./v2/informational.ts";
+
+/* What the caller says about links: configuration and commands. What follows from it is link-upkeep.ts. */
+
+/**
+ * A new link, or the difference to the one that is there: the same configuration changes nothing; lifetimes and the list of
+ * credentials take effect with the next exchange; children come and go by themselves; what the IKE SA was authenticated for
+ * (identities, addresses, proposals) makes it be negotiated anew beside the old one.
+ */
+export function setLink(turn: Turn, config: LinkConfig): void {
+  const ike = config.ikeProposals.map((text) => parseProposal(text, "ike"));
+  const esp = config.espProposals.map((text) => parseProposal(text, "esp"));
+  const link = turn.engine.links.get(config.id);
+  if (link === undefined) return addLink(turn, config, ike, esp);
+  const before = link.config;
+  if (comparable(before) === comparable(config)) return;
+  link.config = config;
+  link.ike = ike;
+  link.esp = esp;
+  if (before.initiate !== config.initiate) link.wanted = config.initiate === "start" ? "up" : "respond";
+  const mustRenegotiate = comparable(identityPart(before)) !== comparable(identityPart(config));
+  if (mustRenegotiate && ikeSasOf(turn, config.id).some((sa) => establishedPhase(sa) !== null)) {
+    traceChoice(turn, config.id, "CONFIGURATION", "Identities, addresses or proposals changed: the IKE SA is negotiated anew beside the old one.");
+    link.replaceWanted = true;
+  }
+  // An attempt under the old configuration would only fail.
+  for (const sa of ikeSasOf(turn, config.id)) if (sa.phase.kind === "initSent" || sa.phase.kind === "authSent") removeIkeSa(turn, sa);
+  link.retryAt = null;
+  updateChildren(turn, link, before);
+}
+
+/** Deletes the SAs with the peer and forgets the link. */
+export function removeLink(turn: Turn, linkId: string): void {
+  const link = turn.engine.links.get(linkId);
+  if (link === undefined) return;
+  for (const name of [...link.policies.keys()]) deleteTrafficPolicy(turn, link, name);
+  for (const sa of ikeSasOf(turn, linkId)) closeWithPeer(turn, sa);
+  turn.engine.links.delete(linkId);
+}
+
+/** `up` begins even a link that only responds; `down` ends it until `up`; `restart` is both; `reauthenticate` makes before it breaks. */
+export function commandLink(turn: Turn, link: Link, command: "up" | "down" | "restart" | "reauthenticate"): void {
+  traceChoice(turn, link.config.id, "COMMAND", `Command: ${command}.`);
+  link.retryAt = null;
+  link.retryDelayMs = turn.engine.options.retryFirstMs;
+  switch (command) {
+    case "up":
+      link.wanted = "up";
+      return;
+    case "down":
+      link.wanted = "down";
+      for (const sa of ikeSasOf(turn, link.config.id)) closeWithPeer(turn, sa);
+      return;
+    case "restart":
+      link.wanted = "up";
+      for (const sa of ikeSasOf(turn, link.config.id)) closeWithPeer(turn, sa);
+      return;
+    case "reauthenticate":
+      link.replaceWanted = true;
+      if (link.wanted === "respond") link.wanted = "up";
+      return;
+    default:
+      assertNever(command);
+  }
+}
+
+export function rekeyLink(turn: Turn, link: Link, what: "ike" | "child" | "all"): void {
+  for (const sa of ikeSasOf(turn, link.config.id)) {
+    const phase = establishedPhase(sa);
+    if (phase === null || phase.successor !== null) continue;
+    if (what !== "ike") {
+      for (const child of phase.children.values()) if (child.state.kind === "established") sa.window.queue.push({ kind: "rekeyChild", childSaId: child.id });
+    }
+    if (what !== "child") sa.window.queue.push({ kind: "rekeyIke" });
+  }
+}
+
+/** With a DELETE that is repeated until answered when the window is free, else with one that nothing waits for. */
+export function closeWithPeer(turn: Turn, sa: IkeSa): void {
+  if (sa.phase.kind === "closed" || sa.phase.kind === "deleting") return;
+  if (establishedPhase(sa) === null) return removeIkeSa(turn, sa);
+  sa.window.queue.length = 0;
+  if (sa.window.outstanding === null) sa.window.queue.push({ kind: "deleteIke" });
+  else deleteIkeUnheard(turn, sa);
+}
+
+function addLink(turn: Turn, config: LinkConfig, ike: Link["ike"], esp: Link["esp"]): void {
+  const link: Link = {
+    config,
+    ike,
+    esp,
+    wanted: config.initiate === "start" ? "up" : "respond",
+    retryAt: null,
+    retryDelayMs: turn.engine.options.retryFirstMs,
+    attempts: 0,
+    replaceWanted: false,
+    state: "down",
+    since: turn.now,
+    lastFailure: null,
+    policies: new Map(),
+  };
+  turn.engine.links.set(config.id, link);
+  for (const child of config.children) discardTraffic(turn, link, child);
+}
+
+/** A child whose networks changed is closed and made anew; the others keep their SAs. */
+function updateChildren(turn: Turn, link: Link, before: LinkConfig): void {
+  for (const old of before.children) {
+    const now = link.config.children.find((child) => child.name === old.name);
+    if (now !== undefined && comparable(now) === comparable(old)) continue;
+    for (const { sa, child } of liveChildren(turn, link.config.id, old.name)) sa.window.queue.push({ kind: "deleteChild", childSaId: child.id });
+    if (now === undefined) deleteTrafficPolicy(turn, link, old.name);
+    else discardTraffic(turn, link, now);
+  }
+  for (const child of link.config.children) if (!link.policies.has(child.name)) discardTraffic(turn, link, child);
+}
+
+function identityPart(config: LinkConfig): unknown {
+  const { localAddress, localIdentity, remoteAddresses, remotePort, remoteIdentity, ikeProposals, espProposals, forceEncapsulation } = config;
+  return { localAddress, localIdentity, remoteAddresses, remotePort, remoteIdentity, ikeProposals, espProposals, forceEncapsulation, method: config.credentials.method };
+}
+
+function comparable(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) => {
+    if (typeof part === "bigint") return `${part}n`;
+    return part instanceof Uint8Array ? Array.from(part) : part;
+  });
+}
+
+function assertNever(value: never): never {
+  throw new TypeError(`Unreachable: ${String(value)}`);
+}

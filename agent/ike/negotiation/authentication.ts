@@ -1,0 +1,131 @@
+import { CryptoError } from "../../crypto/crypto-error.ts";
+import { computePrf } from "../../crypto/prf.ts";
+import { signAuth, verifyAuth } from "../../crypto/signature.ts";
+import { verifyPeerCertificate } from "../../crypto/x509.ts";
+import { AuthMethod, CertEncoding, nameOf } from "../../wire/iana.ts";
+import { serializeIdentification } from "../../wire/ikev2/identification.ts";
+import type { Payload, PayloadOf } from "../../wire/ikev2/message-types.ts";
+import { concatOctets } from "../../wire/octets.ts";
+import type { Failure } from "../diagnosis/failure.ts";
+import type { Credentials, Instant } from "../endpoint-types.ts";
+import type { InitTranscript, Role } from "../ike-sa.ts";
+import type { Session } from "../session.ts";
+import { describeIdentity, type WireIdentity } from "./identity.ts";
+
+/* Authentication of the IKE SA (RFC 7296 §2.15, RFC 7427). */
+
+const KEY_PAD = new TextEncoder().encode("Key Pad for IKEv2");
+/** What a peer may send as certificates: chains are short, and each one is parsed. */
+const MOST_CERTIFICATES = 8;
+
+/** What we put into IKE_AUTH to prove who we are: CERT payloads in front, then AUTH. */
+export interface OwnProof {
+  readonly credentialId: string;
+  readonly certificates: readonly Payload[];
+  readonly auth: PayloadOf<"auth">;
+}
+
+/** Our AUTH with the credential `credentialId`. Throws CryptoError when the private key cannot be used. */
+export function proveOwn(
+  session: Session,
+  transcript: InitTranscript,
+  role: Role,
+  identity: WireIdentity,
+  credentials: Credentials,
+  credentialId: string,
+): OwnProof {
+  const octets = signedOctets(session, transcript, role, identity);
+  if (credentials.method === "psk") {
+    const key = credentials.keys.find((one) => one.id === credentialId);
+    if (key === undefined) throw new CryptoError("badKey", `The pre-shared key "${credentialId}" is not in the list.`);
+    return { credentialId, certificates: [], auth: { kind: "auth", method: AuthMethod.SHARED_KEY_MIC, data: pskMac(session, key.secret, octets) } };
+  }
+  const own = credentials.certificates.find((one) => one.id === credentialId);
+  const leaf = own?.chain[0];
+  if (own === undefined || leaf === undefined) throw new CryptoError("badCertificate", `The certificate "${credentialId}" is not in the list.`);
+  const { method, data } = signAuth(own.privateKey, session.peerHashes, octets);
+  const certificates = own.chain.map((der): Payload => ({ kind: "cert", encoding: CertEncoding.X509_SIGNATURE, data: der }));
+  return { credentialId, certificates, auth: { kind: "auth", method, data } };
+}
+
+/** Which of our credentials the peer's AUTH agrees with (for a certificate: the one in use), or why none does. */
+export function verifyPeer(
+  session: Session,
+  transcript: InitTranscript,
+  peerRole: Role,
+  identity: WireIdentity,
+  payloads: readonly Payload[],
+  credentials: Credentials,
+  now: Instant,
+): { readonly ok: true; readonly credentialId: string } | { readonly ok: false; readonly failure: Failure } {
+  const auth = payloads.find((payload) => payload.kind === "auth");
+  if (auth === undefined) return failed("AUTHENTICATION_FAILED", "The peer wants EAP, which this link does not use.");
+  const octets = signedOctets(session, transcript, peerRole, identity);
+  if (credentials.method === "psk") return verifyPsk(session, auth, octets, identity, credentials);
+  return verifyCertificate(auth, octets, identity, payloads, credentials, now);
+}
+
+function verifyPsk(session: Session, auth: PayloadOf<"auth">, octets: Uint8Array, identity: WireIdentity, credentials: Extract<Credentials, { method: "psk" }>) {
+  if (auth.method !== AuthMethod.SHARED_KEY_MIC) {
+    return failed("AUTHENTICATION_FAILED", `The peer authenticates with ${nameOf(AuthMethod, auth.method)}, this side expects a pre-shared key.`);
+  }
+  // The key in use first; the others are staged or about to retire, so that a rotation never locks the peer out.
+  const ordered = [...credentials.keys].sort((a, b) => Number(b.id === credentials.use) - Number(a.id === credentials.use));
+  for (const key of ordered) {
+    if (sameOctets(auth.data, pskMac(session, key.secret, octets))) return { ok: true as const, credentialId: key.id };
+  }
+  const tried = ordered.length === 1 ? "" : ` (${ordered.length} keys of this side were tried)`;
+  return failed("AUTHENTICATION_FAILED", `The pre-shared keys differ: ${describeIdentity(identity)} does not prove a key that this side holds${tried}.`);
+}
+
+function verifyCertificate(
+  auth: PayloadOf<"auth">,
+  octets: Uint8Array,
+  identity: WireIdentity,
+  payloads: readonly Payload[],
+  credentials: Extract<Credentials, { method: "certificate" }>,
+  now: Instant,
+) {
+  if (auth.method === AuthMethod.SHARED_KEY_MIC) {
+    return failed("AUTHENTICATION_FAILED", "The peer authenticates with a pre-shared key, this side expects a certificate.");
+  }
+  const chain = payloads.filter((one): one is PayloadOf<"cert"> => one.kind === "cert" && one.encoding === CertEncoding.X509_SIGNATURE).map((one) => one.data);
+  const leaf = chain[0];
+  if (leaf === undefined) return failed("AUTHENTICATION_FAILED", `${describeIdentity(identity)} sent no certificate.`);
+  if (chain.length > MOST_CERTIFICATES) return failed("AUTHENTICATION_FAILED", `The peer sent ${chain.length} certificates; at most ${MOST_CERTIFICATES} are looked at.`);
+  try {
+    const verdict = verifyPeerCertificate({ chain, trustedAuthorities: credentials.trustedAuthorities, at: now, identity });
+    if (!verdict.ok) return failed("AUTHENTICATION_FAILED", verdict.sentence);
+    verifyAuth(auth.method, auth.data, leaf, octets);
+  } catch (error) {
+    if (!(error instanceof CryptoError)) throw error;
+    return failed("AUTHENTICATION_FAILED", `The signature of ${describeIdentity(identity)} was refused: ${error.message}.`);
+  }
+  return { ok: true as const, credentialId: credentials.use };
+}
+
+/** The sender's first message, the other side's nonce, and prf(SK_p, RestOfID) (RFC 7296 §2.15). */
+function signedOctets(session: Session, transcript: InitTranscript, role: Role, identity: WireIdentity): Uint8Array {
+  const { keys } = session;
+  const rest = serializeIdentification(identity);
+  return role === "initiator"
+    ? concatOctets([transcript.request, transcript.nonceR, computePrf(keys.prf, keys.skPi, rest)])
+    : concatOctets([transcript.response, transcript.nonceI, computePrf(keys.prf, keys.skPr, rest)]);
+}
+
+function pskMac(session: Session, secret: Uint8Array, octets: Uint8Array): Uint8Array {
+  const { prf } = session.keys;
+  return computePrf(prf, computePrf(prf, secret, KEY_PAD), octets);
+}
+
+function failed(code: string, sentence: string): { readonly ok: false; readonly failure: Failure } {
+  return { ok: false, failure: { code, sentence } };
+}
+
+/** Takes the same time wherever the difference is. */
+function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  let difference = 0;
+  for (let index = 0; index < a.length; index++) difference |= a[index]! ^ b[index]!;
+  return difference === 0;
+}

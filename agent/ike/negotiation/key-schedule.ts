@@ -1,0 +1,112 @@
+import { findCipher } from "../../crypto/encr.ts";
+import { findInteg } from "../../crypto/integ.ts";
+import { computePrf, findPrf, type PrfSpec, prfPlus } from "../../crypto/prf.ts";
+import { SkProtection } from "../../crypto/sk-protection.ts";
+import type { SaKeys } from "../../ipsec/child-sa-keys.ts";
+import { Integ } from "../../wire/iana.ts";
+import { concatOctets, writeU64 } from "../../wire/octets.ts";
+import type { RandomSource } from "../endpoint-types.ts";
+import type { EspSuite, IkeSuite } from "./choose-proposal.ts";
+
+/** Keys of an IKE SA (RFC 7296 §2.14), ready for use by the side that made them. */
+export interface IkeKeys {
+  readonly prf: PrfSpec;
+  readonly skD: Uint8Array;
+  readonly skPi: Uint8Array;
+  readonly skPr: Uint8Array;
+  readonly fromInitiator: SkProtection;
+  readonly fromResponder: SkProtection;
+}
+
+export interface ExchangeFacts {
+  readonly nonceI: Uint8Array;
+  readonly nonceR: Uint8Array;
+  readonly spiI: bigint;
+  readonly spiR: bigint;
+}
+
+/** SKEYSEED = prf(Ni | Nr, g^ir) and what follows from it. */
+export function deriveIkeKeys(suite: IkeSuite, facts: ExchangeFacts, sharedSecret: Uint8Array, random: RandomSource): IkeKeys {
+  const prf = prfOf(suite);
+  return expand(suite, facts, computePrf(prf, concatOctets([facts.nonceI, facts.nonceR]), sharedSecret), random);
+}
+
+/** Rekeying: SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the OLD SA's prf, the rest with the new one's (RFC 7296 §2.18). */
+export function deriveRekeyedIkeKeys(
+  suite: IkeSuite,
+  old: { readonly prf: PrfSpec; readonly skD: Uint8Array },
+  facts: ExchangeFacts,
+  sharedSecret: Uint8Array,
+  random: RandomSource,
+): IkeKeys {
+  return expand(suite, facts, computePrf(old.prf, old.skD, sharedSecret, facts.nonceI, facts.nonceR), random);
+}
+
+/**
+ * KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr), the initiator's direction first, in each encryption before integrity (RFC 7296 §2.17).
+ * `sharedSecret` is null without PFS. Initiator is who sent the request of this exchange.
+ */
+export function deriveChildKeys(
+  suite: EspSuite,
+  ike: { readonly prf: PrfSpec; readonly skD: Uint8Array },
+  nonces: { readonly nonceI: Uint8Array; readonly nonceR: Uint8Array },
+  sharedSecret: Uint8Array | null,
+): { readonly fromInitiator: SaKeys; readonly fromResponder: SaKeys } {
+  const { cipher, integ } = algorithmsOf(suite);
+  const integrityOctets = integ?.keyOctets ?? 0;
+  const each = cipher.keyOctets + cipher.saltOctets + integrityOctets;
+  const seed = concatOctets([sharedSecret ?? new Uint8Array(0), nonces.nonceI, nonces.nonceR]);
+  const keymat = prfPlus(ike.prf, ike.skD, seed, 2 * each);
+  const cut = (at: number): SaKeys => ({
+    encr: suite.encr,
+    encryptionKey: keymat.slice(at, at + cipher.keyOctets),
+    salt: keymat.slice(at + cipher.keyOctets, at + cipher.keyOctets + cipher.saltOctets),
+    integ: integ === undefined ? Integ.NONE : suite.integ,
+    integrityKey: keymat.slice(at + cipher.keyOctets + cipher.saltOctets, at + each),
+  });
+  return { fromInitiator: cut(0), fromResponder: cut(each) };
+}
+
+function expand(suite: IkeSuite, facts: ExchangeFacts, skeyseed: Uint8Array, random: RandomSource): IkeKeys {
+  const prf = prfOf(suite);
+  const { cipher, integ } = algorithmsOf(suite);
+  const integrityOctets = integ?.keyOctets ?? 0;
+  const encryptionOctets = cipher.keyOctets + cipher.saltOctets;
+  const spis = new Uint8Array(16);
+  writeU64(spis, 0, facts.spiI);
+  writeU64(spis, 8, facts.spiR);
+  const seed = concatOctets([facts.nonceI, facts.nonceR, spis]);
+  const stream = prfPlus(prf, skeyseed, seed, 3 * prf.octets + 2 * integrityOctets + 2 * encryptionOctets);
+  let at = 0;
+  const take = (octets: number): Uint8Array => {
+    at += octets;
+    return stream.slice(at - octets, at);
+  };
+  // {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr}
+  const skD = take(prf.octets);
+  const skAi = take(integrityOctets);
+  const skAr = take(integrityOctets);
+  const skEi = take(encryptionOctets);
+  const skEr = take(encryptionOctets);
+  const bytes = (octets: number): Uint8Array => random.bytes(octets);
+  return {
+    prf,
+    skD,
+    skPi: take(prf.octets),
+    skPr: take(prf.octets),
+    fromInitiator: new SkProtection(cipher, integ, skEi, skAi, bytes),
+    fromResponder: new SkProtection(cipher, integ, skEr, skAr, bytes),
+  };
+}
+
+function prfOf(suite: IkeSuite): PrfSpec {
+  const prf = findPrf(suite.prf);
+  if (prf === undefined) throw new TypeError(`PRF ${suite.prf} was chosen and does not exist.`);
+  return prf;
+}
+
+function algorithmsOf(suite: IkeSuite | EspSuite): { cipher: NonNullable<ReturnType<typeof findCipher>>; integ: ReturnType<typeof findInteg> } {
+  const cipher = findCipher(suite.encr, suite.keyLengthBits ?? undefined);
+  if (cipher === undefined) throw new TypeError(`Cipher ${suite.encr} of ${suite.keyLengthBits} bits was chosen and does not exist.`);
+  return { cipher, integ: cipher.icvOctets === 0 ? findInteg(suite.integ) : undefined };
+}

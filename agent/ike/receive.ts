@@ -1,0 +1,209 @@
+import type { UdpEndpoint } from "../ipsec/security-association.ts";
+import { ExchangeType, NotifyType } from "../wire/iana.ts";
+import { requireAllowedPayloads } from "../wire/ikev2/exchange-payloads.ts";
+import { parseHeader } from "../wire/ikev2/header.ts";
+import { parseMessage, parsePayloads, refuseUnknownCritical } from "../wire/ikev2/message.ts";
+import type { Message, Payload } from "../wire/ikev2/message-types.ts";
+import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
+import { recordFailure } from "./diagnosis/failure.ts";
+import { addFragment, checkFragment } from "./fragmentation.ts";
+import { childrenOf, type IkeSa, type Link, sessionOf } from "./ike-sa.ts";
+import { answerInClear, notify, sendResponse, transmit } from "./messaging.ts";
+import { finishRequest } from "./requests.ts";
+import { closeIkeSa } from "./sa-removal.ts";
+import { openPayload, type Session } from "./session.ts";
+import { traceMessage } from "./trace.ts";
+import type { Turn } from "./turn.ts";
+import { answerCreateChildSa } from "./v2/create-child-sa.ts";
+import { notifyName } from "./v2/child-negotiation.ts";
+import { onAuthRequest } from "./v2/ike-auth.ts";
+import { onInitRequest, onInitResponse } from "./v2/ike-sa-init.ts";
+import { answerInformational, deleteIkeUnheard } from "./v2/informational.ts";
+
+/*
+ * A datagram on its way in. Nothing changes before it is authenticated, except by IKE_SA_INIT, which cannot be (RFC 7296 §2.21):
+ * header → IKE SA by our own SPI → integrity → message id → exchange.
+ */
+
+/** Throws IkeProtocolError for what is to be dropped; what has to be answered has been by then. */
+export function receiveDatagram(turn: Turn, datagram: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): void {
+  const { header } = parseHeader(datagram);
+  if (header.majorVersion > 2) return answerHigherVersion(turn, datagram, local, remote);
+  const message = parseMessage(datagram);
+  requireAllowedPayloads(header.exchangeType, "clear", message.payloads);
+  if (header.exchangeType === ExchangeType.IKE_SA_INIT) return receiveInit(turn, message, datagram, local, remote);
+  const sa = turn.engine.ikeSas.get(header.fromInitiator ? header.spiR : header.spiI);
+  // RFC 7296 §2.21.4: a message of an SA that is not here may be answered; it is not, since anyone can send one.
+  if (sa === undefined || header.fromInitiator === (sa.role === "initiator") || header.spiI !== sa.spiI || header.spiR !== sa.spiR) return;
+  const session = sessionOf(sa);
+  if (session === null) return;
+  const contents = openMessage(sa, session, message, datagram);
+  if (contents === null) return;
+  if (header.isResponse) receiveResponse(turn, sa, message, contents, local, remote);
+  else receiveRequest(turn, sa, message, contents, local, remote);
+}
+
+function receiveInit(turn: Turn, message: Message, datagram: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): void {
+  const { header } = message;
+  if (header.isResponse) {
+    const sa = turn.engine.ikeSas.get(header.spiI);
+    const link = sa?.linkId == null ? undefined : turn.engine.links.get(sa.linkId);
+    if (sa === undefined || link === undefined || header.fromInitiator) return;
+    refuseUnknownCritical(message.payloads);
+    return onInitResponse(turn, sa, link, message, datagram, local);
+  }
+  if (!header.fromInitiator || header.messageId !== 0 || header.spiI === 0n || header.spiR !== 0n) return;
+  try {
+    refuseUnknownCritical(message.payloads);
+  } catch (error) {
+    if (!(error instanceof IkeProtocolError)) throw error;
+    return answerInClear(turn, header, local, remote, null, [notify(error.cause, error.data)]);
+  }
+  onInitRequest(turn, linksBetween(turn, local.address, remote.address), message, datagram, local, remote);
+}
+
+/** RFC 7296 §2.5: the answer is in our version and names it; a request only, and with nothing remembered. */
+function answerHigherVersion(turn: Turn, datagram: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): void {
+  const { header } = parseHeader(datagram);
+  if (header.isResponse) return;
+  answerInClear(turn, header, local, remote, null, [notify(NotifyType.INVALID_MAJOR_VERSION)]);
+}
+
+/** What was protected, decrypted and not parsed yet: that it is authentic is known, that it makes sense is not. */
+interface Contents {
+  readonly firstPayload: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Null while fragments are missing, or for a datagram that holds nothing protected. */
+function openMessage(sa: IkeSa, session: Session, message: Message, datagram: Uint8Array): Contents | null {
+  const last = message.payloads.at(-1);
+  if (last === undefined || (last.kind !== "sk" && last.kind !== "skf")) return null;
+  const { header } = message;
+  if (last.kind === "sk") return { firstPayload: last.firstPayload, bytes: openPayload(session, sa.role, datagram, last) };
+  checkFragment(last);
+  const plain = openPayload(session, sa.role, datagram, last);
+  // RFC 7383 §2.6.1: of a request that has been answered only the first fragment is answered again.
+  if (!header.isResponse && isAnswered(sa, header.messageId)) return last.fragmentNumber === 1 ? { firstPayload: 0, bytes: new Uint8Array(0) } : null;
+  const isExpected = header.isResponse ? sa.window.outstanding?.messageId === header.messageId : sa.window.nextReceive === header.messageId;
+  return isExpected ? addFragment(sa.reassembly, header, last, plain) : null;
+}
+
+/** Throws IkeProtocolError for authentic contents that break the rules of the exchange. */
+function readContents(turn: Turn, sa: IkeSa, { header }: Message, contents: Contents): Payload[] {
+  const payloads = parsePayloads(contents.firstPayload, contents.bytes);
+  traceMessage(turn, sa.linkId, "received", header, payloads);
+  refuseUnknownCritical(payloads);
+  requireAllowedPayloads(header.exchangeType, "protected", payloads);
+  return payloads;
+}
+
+function receiveResponse(turn: Turn, sa: IkeSa, message: Message, contents: Contents, local: UdpEndpoint, remote: UdpEndpoint): void {
+  const { header } = message;
+  const { outstanding } = sa.window;
+  if (outstanding === null || outstanding.messageId !== header.messageId || outstanding.exchangeType !== header.exchangeType) return;
+  heardFromPeer(turn, sa, local, remote);
+  try {
+    finishRequest(turn, sa, readContents(turn, sa, message, contents));
+  } catch (error) {
+    if (!(error instanceof IkeProtocolError)) throw error;
+    // RFC 7296 §2.21.3: an answer that cannot be used leaves both ends with different pictures; the SA is given up.
+    recordFailure(turn, sa.linkId, "RESPONSE", { code: notifyName(error.cause), sentence: error.sentence });
+    deleteIkeUnheard(turn, sa);
+  }
+}
+
+function receiveRequest(turn: Turn, sa: IkeSa, message: Message, contents: Contents, local: UdpEndpoint, remote: UdpEndpoint): void {
+  const { header } = message;
+  if (isAnswered(sa, header.messageId)) {
+    heardFromPeer(turn, sa, local, remote);
+    if (sa.window.lastResponse !== null) transmit(turn, sa, sa.window.lastResponse.datagrams);
+    return;
+  }
+  if (sa.phase.kind === "closed" || header.messageId !== sa.window.nextReceive) return;
+  heardFromPeer(turn, sa, local, remote);
+  sa.window.nextReceive += 1;
+  try {
+    answerRequest(turn, sa, message, readContents(turn, sa, message, contents));
+  } catch (error) {
+    if (!(error instanceof IkeProtocolError)) throw error;
+    refuseRequest(turn, sa, message, error);
+  }
+}
+
+function answerRequest(turn: Turn, sa: IkeSa, message: Message, payloads: readonly Payload[]): void {
+  const { exchangeType, messageId } = message.header;
+  const link: Link | null = sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
+  switch (exchangeType) {
+    case ExchangeType.IKE_AUTH: {
+      const answer = onAuthRequest(turn, sa, linksBetween(turn, sa.local?.address ?? "", sa.remote.address), payloads);
+      sendResponse(turn, sa, exchangeType, messageId, answer.payloads);
+      if (!answer.keep) closeIkeSa(turn, sa);
+      return;
+    }
+    case ExchangeType.CREATE_CHILD_SA:
+      return sendResponse(turn, sa, exchangeType, messageId, answerCreateChildSa(turn, sa, link, payloads));
+    case ExchangeType.INFORMATIONAL: {
+      if (sa.phase.kind === "initAnswered") throw new IkeProtocolError(NotifyType.INVALID_SYNTAX, "deleteSa", "INFORMATIONAL came before IKE_AUTH.");
+      const answer = answerInformational(turn, sa, link, payloads);
+      sendResponse(turn, sa, exchangeType, messageId, answer.payloads);
+      if (answer.isEnd) endByPeer(turn, sa, link);
+      return;
+    }
+    default:
+      throw new IkeProtocolError(NotifyType.INVALID_SYNTAX, "notify", `An exchange of type ${exchangeType} is not expected here.`);
+  }
+}
+
+/** A link whose SA the peer has closed waits a moment before it begins anew: the peer may mean it. */
+function endByPeer(turn: Turn, sa: IkeSa, link: Link | null): void {
+  const wasReplaced = sa.phase.kind === "established" && sa.phase.successor !== null;
+  const hadChildren = childrenOf(sa).size > 0;
+  closeIkeSa(turn, sa);
+  if (link !== null && !wasReplaced && hadChildren) link.retryAt = turn.now + turn.engine.options.retryFirstMs;
+}
+
+/** RFC 7296 §2.21.2–2.21.3: the request was authentic, so it is answered; before IKE_AUTH has succeeded the SA goes too. */
+function refuseRequest(turn: Turn, sa: IkeSa, message: Message, error: IkeProtocolError): void {
+  recordFailure(turn, sa.linkId, "REQUEST", { code: notifyName(error.cause), sentence: error.sentence });
+  if (error.disposition === "discard") return;
+  sendResponse(turn, sa, message.header.exchangeType, message.header.messageId, [notify(error.cause, error.data)]);
+  if (error.disposition === "deleteSa" || sa.phase.kind === "initAnswered") closeIkeSa(turn, sa);
+}
+
+function isAnswered(sa: IkeSa, messageId: number): boolean {
+  return sa.window.lastResponse?.messageId === messageId;
+}
+
+/**
+ * An authentic message: the peer lives. With a NAT in front of the peer its endpoint may have moved, and we follow; without one we
+ * do not (RFC 7296 §2.23). Before IKE_AUTH is done every authentic message says where the peer wants to be reached.
+ */
+function heardFromPeer(turn: Turn, sa: IkeSa, local: UdpEndpoint, remote: UdpEndpoint): void {
+  sa.lastReceivedAt = turn.now;
+  if (sa.phase.kind === "initAnswered") {
+    sa.local = local;
+    sa.remote = remote;
+    return;
+  }
+  const nat = sessionOf(sa)?.nat ?? "none";
+  if (nat === "remote" || nat === "both") moveRemote(turn, sa, remote);
+}
+
+/** Sends to another endpoint of the peer from now on, IKE and ESP. */
+export function moveRemote(turn: Turn, sa: IkeSa, remote: UdpEndpoint): void {
+  if (sa.remote.address === remote.address && sa.remote.port === remote.port) return;
+  sa.remote = remote;
+  for (const child of childrenOf(sa).values()) {
+    if (child.outbound !== null) turn.effects.push({ kind: "updateSa", direction: "outbound", spi: child.outboundSpi, remote });
+  }
+}
+
+/** Links that a peer at `remote` may mean when it talks to `local`, those that name its address first. */
+function linksBetween(turn: Turn, local: string, remote: string): Link[] {
+  const fits = [...turn.engine.links.values()].filter(
+    ({ config, wanted }) =>
+      wanted !== "down" && (config.localAddress === null || config.localAddress === local) && (config.remoteAddresses.length === 0 || config.remoteAddresses.includes(remote)),
+  );
+  return fits.sort((a, b) => Number(b.config.remoteAddresses.length > 0) - Number(a.config.remoteAddresses.length > 0));
+}

@@ -1,0 +1,110 @@
+import type { Payload } from "../wire/ikev2/message-types.ts";
+import { recordFailure } from "./diagnosis/failure.ts";
+import { silenceFailure } from "./diagnosis/silence.ts";
+import { establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { transmit } from "./messaging.ts";
+import { removeIkeSa } from "./sa-removal.ts";
+import type { Task } from "./task.ts";
+import { traceChoice } from "./trace.ts";
+import type { Turn } from "./turn.ts";
+import { pfsMethod } from "./v2/child-negotiation.ts";
+import { beginCreateChild, finishCreateChild } from "./v2/create-child-sa.ts";
+import { onAuthResponse } from "./v2/ike-auth.ts";
+import { beginDeleteChild, beginDeleteIke, beginLiveness, finishDeleteChild, finishLiveness } from "./v2/informational.ts";
+import { beginRekeyChild, finishRekeyChild } from "./v2/rekey-child.ts";
+import { beginRekeyIke, finishRekeyIke } from "./v2/rekey-ike.ts";
+
+/* Our requests on an IKE SA: from the queue into the window, retransmitted, and out of it with the answer (RFC 7296 §2.1–2.4). */
+
+/** Sends the next waiting request if the window is free. A task that has become pointless is passed over. */
+export function startNextRequest(turn: Turn, sa: IkeSa): void {
+  const { window } = sa;
+  while (window.outstanding === null && establishedPhase(sa) !== null) {
+    const task = window.queue.shift();
+    if (task === undefined) return;
+    begin(turn, sa, linkOf(turn, sa), task);
+  }
+}
+
+/** The authenticated answer to the outstanding request. The window is free again before it is looked at. */
+export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[]): void {
+  const { outstanding } = sa.window;
+  if (outstanding === null) return;
+  sa.window.outstanding = null;
+  const { task } = outstanding;
+  const link = linkOf(turn, sa);
+  switch (task.kind) {
+    case "ikeSaInit":
+      throw new TypeError("IKE_SA_INIT is answered in the clear.");
+    case "deleteIke":
+      return removeIkeSa(turn, sa);
+    case "deleteChild":
+      return finishDeleteChild(turn, sa, link, task.childSaId);
+    case "liveness":
+      return finishLiveness(turn, sa, link, task.thenDelete);
+    default:
+      break;
+  }
+  // The link was removed while the request was under way: its SAs go.
+  if (link === null) return;
+  switch (task.kind) {
+    case "ikeAuth":
+      return onAuthResponse(turn, sa, link, task, payloads);
+    case "createChild":
+      return finishCreateChild(turn, sa, link, task, payloads);
+    case "rekeyChild":
+      return finishRekeyChild(turn, sa, link, task, payloads);
+    case "rekeyIke":
+      return finishRekeyIke(turn, sa, link, task, payloads);
+    default:
+      return assertNever(task);
+  }
+}
+
+/** Sends the outstanding request again, octet for octet, or gives the peer up. */
+export function retransmitOrGiveUp(turn: Turn, sa: IkeSa): void {
+  const { outstanding } = sa.window;
+  if (outstanding === null || outstanding.nextAt > turn.now) return;
+  const { options } = turn.engine;
+  if (outstanding.sends <= options.retransmitTries) {
+    transmit(turn, sa, outstanding.datagrams);
+    outstanding.nextAt = turn.now + options.retransmitFirstMs * options.retransmitFactor ** outstanding.sends;
+    outstanding.sends += 1;
+    traceChoice(turn, sa.linkId, "RETRANSMIT", `No answer yet: request ${outstanding.messageId} is sent again (${outstanding.sends - 1} of ${options.retransmitTries}).`);
+    return;
+  }
+  if (outstanding.task.kind !== "deleteIke") recordFailure(turn, sa.linkId, "RETRANSMIT", outstanding.hint ?? silenceFailure(sa, outstanding, options.retransmitTries));
+  removeIkeSa(turn, sa);
+}
+
+function begin(turn: Turn, sa: IkeSa, link: Link | null, task: Task): void {
+  switch (task.kind) {
+    case "deleteIke":
+      return beginDeleteIke(turn, sa, link);
+    case "deleteChild":
+      return beginDeleteChild(turn, sa, link, task.childSaId);
+    case "liveness":
+      return beginLiveness(turn, sa, task.thenDelete);
+    default:
+      break;
+  }
+  if (link === null) return;
+  switch (task.kind) {
+    case "createChild":
+      return beginCreateChild(turn, sa, link, task.childName);
+    case "rekeyChild":
+      return beginRekeyChild(turn, sa, link, task.childSaId, pfsMethod(link));
+    case "rekeyIke":
+      return beginRekeyIke(turn, sa, link, null);
+    default:
+      return assertNever(task);
+  }
+}
+
+function linkOf(turn: Turn, sa: IkeSa): Link | null {
+  return sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
+}
+
+function assertNever(value: never): never {
+  throw new TypeError(`Unreachable: ${JSON.stringify(value)}`);
+}

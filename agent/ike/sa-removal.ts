@@ -1,0 +1,37 @@
+import { dropChild } from "./child-sa.ts";
+import { childrenOf, type IkeSa, ownSpi, sessionOf } from "./ike-sa.ts";
+import { zeroizeSession } from "./session.ts";
+import { emitEvent, type Turn } from "./turn.ts";
+
+/** How long a deleted SA still answers retransmissions of the request that ended it. */
+const ANSWER_AGAIN_MS = 30_000;
+
+/** Forgets an IKE SA and its children at once, keys zeroed. `atOnce`: without waiting for packets in flight. */
+export function removeIkeSa(turn: Turn, sa: IkeSa, atOnce = false): void {
+  forgetChildren(turn, sa, atOnce);
+  const wasEstablished = sa.phase.kind === "established" || sa.phase.kind === "deleting";
+  if (sa.phase.kind === "initAnswered") turn.engine.halfOpen.delete(sa.phase.cacheKey);
+  const session = sessionOf(sa);
+  turn.engine.ikeSas.delete(ownSpi(sa));
+  if (session !== null) zeroizeSession(session);
+  if (wasEstablished && sa.linkId !== null) emitEvent(turn, { kind: "ikeSaDeleted", linkId: sa.linkId, ikeSaId: sa.id });
+}
+
+/** The peer has deleted it, or was refused: nothing more is done with it but to repeat the last answer should that get lost. */
+export function closeIkeSa(turn: Turn, sa: IkeSa): void {
+  forgetChildren(turn, sa, false);
+  const session = sessionOf(sa);
+  if (session === null) return removeIkeSa(turn, sa);
+  if (sa.phase.kind === "initAnswered") turn.engine.halfOpen.delete(sa.phase.cacheKey);
+  if ((sa.phase.kind === "established" || sa.phase.kind === "deleting") && sa.linkId !== null) {
+    emitEvent(turn, { kind: "ikeSaDeleted", linkId: sa.linkId, ikeSaId: sa.id });
+  }
+  sa.window.outstanding = null;
+  sa.window.queue.length = 0;
+  sa.phase = { kind: "closed", session, forgetAt: turn.now + ANSWER_AGAIN_MS };
+}
+
+function forgetChildren(turn: Turn, sa: IkeSa, atOnce: boolean): void {
+  const link = sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
+  for (const child of [...childrenOf(sa).values()]) dropChild(turn, sa, link, child, atOnce);
+}

@@ -1,0 +1,49 @@
+import type { KeyExchange } from "../crypto/key-exchange.ts";
+import type { EspSpi, IkeSpi, Proposal } from "../wire/ikev2/message-types.ts";
+import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
+import type { IkeSa } from "./ike-sa.ts";
+
+/** A request that waits for its turn in the window of an IKE SA. */
+export type Task =
+  | { readonly kind: "createChild"; readonly childName: string }
+  | { readonly kind: "rekeyChild"; readonly childSaId: string }
+  | { readonly kind: "rekeyIke" }
+  | { readonly kind: "deleteChild"; readonly childSaId: string }
+  | { readonly kind: "deleteIke" }
+  /** An empty INFORMATIONAL (RFC 7296 §1.4). `thenDelete`: the duplicate IKE SA that goes once the peer has answered on this one. */
+  | { readonly kind: "liveness"; readonly thenDelete: string | null };
+
+/** A request on its way, with what its answer will need. */
+export type ActiveTask =
+  | { readonly kind: "ikeSaInit" }
+  | { readonly kind: "ikeAuth"; readonly child: ChildRequest | null; readonly credentialId: string }
+  | { readonly kind: "createChild"; readonly child: ChildRequest }
+  | { readonly kind: "rekeyChild"; readonly childSaId: string; readonly child: ChildRequest; rival: ChildRival | null }
+  | { readonly kind: "rekeyIke"; readonly spi: IkeSpi; readonly nonce: Uint8Array; readonly kex: KeyExchange; readonly offered: readonly Proposal[]; rival: IkeRival | null }
+  | { readonly kind: "deleteChild"; readonly childSaId: string }
+  | { readonly kind: "deleteIke" }
+  | { readonly kind: "liveness"; readonly thenDelete: string | null };
+
+/** Our half of a Child SA that is being asked for. */
+export interface ChildRequest {
+  readonly childName: string;
+  readonly inboundSpi: EspSpi;
+  readonly nonce: Uint8Array;
+  /** Null: no PFS, or IKE_AUTH. */
+  readonly kex: KeyExchange | null;
+  readonly offered: readonly Proposal[];
+  readonly localSelectors: readonly TrafficSelector[];
+  readonly remoteSelectors: readonly TrafficSelector[];
+}
+
+/** The peer's rekey of the same Child SA, answered while ours was on its way (RFC 7296 §2.8.1). */
+export interface ChildRival {
+  readonly childSaId: string;
+  readonly lowestNonce: Uint8Array;
+}
+
+/** The same for an IKE SA (RFC 7296 §2.8.2). */
+export interface IkeRival {
+  readonly sa: IkeSa;
+  readonly lowestNonce: Uint8Array;
+}

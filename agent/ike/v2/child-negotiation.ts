@@ -1,0 +1,264 @@
+import { CryptoError } from "../../crypto/crypto-error.ts";
+import { answerKeyExchange, startKeyExchange } from "../../crypto/key-exchange.ts";
+import { contains, formatSelector, fromWire, equalLists, narrow, toWire, type TrafficSelector } from "../../ipsec/traffic-selector.ts";
+import { Kex, NotifyType } from "../../wire/iana.ts";
+import type { EspSpi, Payload, WireTrafficSelector } from "../../wire/ikev2/message-types.ts";
+import { IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
+import { readU32, writeU32 } from "../../wire/octets.ts";
+import { addChild, type ChildSa, liveChildren, type NewChild } from "../child-sa.ts";
+import type { Failure } from "../diagnosis/failure.ts";
+import type { ChildConfig } from "../endpoint-types.ts";
+import { establishedPhase, type IkeSa, type Link } from "../ike-sa.ts";
+import { findPayload, invalidKe, notify } from "../messaging.ts";
+import { chooseEsp, describeOffer, describeSpecs, firstDifference, offer } from "../negotiation/choose-proposal.ts";
+import { deriveChildKeys } from "../negotiation/key-schedule.ts";
+import { formatKex } from "../negotiation/proposal-keywords.ts";
+import type { ChildRequest } from "../task.ts";
+import { describeSelectors, traceChoice } from "../trace.ts";
+import { newEspSpi, type Turn } from "../turn.ts";
+
+/* The part that IKE_AUTH and every CREATE_CHILD_SA of a Child SA share: proposals, selectors, keys (RFC 7296 §1.2, §1.3, §2.9, §2.17). */
+
+export const NONCE_OCTETS = 32;
+
+/** Our half of a new Child SA. `kexMethod`: a group for PFS, null for none (always in IKE_AUTH). */
+export function requestChild(turn: Turn, link: Link, child: ChildConfig, kexMethod: number | null): ChildRequest {
+  const inboundSpi = newEspSpi(turn);
+  return {
+    childName: child.name,
+    inboundSpi,
+    nonce: turn.engine.random.bytes(NONCE_OCTETS),
+    kex: kexMethod === null ? null : startKeyExchange(kexMethod),
+    offered: offer(link.esp, spiOctets(inboundSpi), kexMethod !== null),
+    localSelectors: child.localSelectors,
+    remoteSelectors: child.remoteSelectors,
+  };
+}
+
+/** The first group that our ESP proposals name; null when they ask for no PFS. */
+export function pfsMethod(link: Link): number | null {
+  const method = link.esp.find((spec) => spec.kex.length > 0)?.kex[0];
+  return method === undefined || method === Kex.NONE ? null : method;
+}
+
+/** SA, TSi, TSr for IKE_AUTH; with nonce and, for PFS, KE in CREATE_CHILD_SA. */
+export function childRequestPayloads(request: ChildRequest, exchange: "auth" | "create"): Payload[] {
+  const selectors: Payload[] = [
+    { kind: "tsi", selectors: request.localSelectors.map(toWire) },
+    { kind: "tsr", selectors: request.remoteSelectors.map(toWire) },
+  ];
+  if (exchange === "auth") return [{ kind: "sa", proposals: request.offered }, ...selectors];
+  const ke: Payload[] = request.kex === null ? [] : [{ kind: "ke", method: request.kex.method, data: request.kex.publicData }];
+  return [{ kind: "sa", proposals: request.offered }, { kind: "nonce", data: request.nonce }, ...ke, ...selectors];
+}
+
+export type ChildAnswer =
+  | { readonly ok: true; readonly payloads: Payload[]; readonly child: ChildSa; readonly lowestNonce: Uint8Array }
+  | { readonly ok: false; readonly payloads: Payload[]; readonly failure: Failure | null };
+
+/**
+ * Responder: chooses, installs and answers. `nonces`: those of IKE_SA_INIT in IKE_AUTH, null in CREATE_CHILD_SA, whose own count.
+ * `rekeyed`: the child that is being replaced, whose configuration goes on.
+ */
+export function answerChild(
+  turn: Turn,
+  sa: IkeSa,
+  link: Link,
+  payloads: readonly Payload[],
+  nonces: { readonly nonceI: Uint8Array; readonly nonceR: Uint8Array } | null,
+  rekeyed: ChildSa | null,
+): ChildAnswer {
+  const offered = findPayload(payloads, "sa");
+  const tsi = findPayload(payloads, "tsi");
+  const tsr = findPayload(payloads, "tsr");
+  if (offered === null || tsi === null || tsr === null) throw invalidSyntax("A request for a Child SA needs SA, TSi and TSr.");
+  const peerNonce = nonces === null ? requireNonce(payloads) : nonces.nonceI;
+  const withKex = nonces === null;
+  const ke = findPayload(payloads, "ke");
+  const choice = chooseEsp(offered.proposals, link.esp, ke?.method ?? Kex.NONE, withKex);
+  if (choice === null) return refuseProposals(link, offered.proposals, withKex);
+  const { suite } = choice;
+  if (suite.kex !== Kex.NONE && ke?.method !== suite.kex) {
+    traceChoice(turn, link.config.id, "CREATE_CHILD_SA", `The peer's key exchange value is for ${formatKex(ke?.method ?? Kex.NONE)}; it is asked for ${formatKex(suite.kex)}.`);
+    return { ok: false, payloads: [invalidKe(suite.kex)], failure: null };
+  }
+  const found = chooseChild(turn, link, tsi.selectors, tsr.selectors, rekeyed);
+  if (found === null) return refuseSelectors(link, tsi.selectors, tsr.selectors);
+  const answerKex = suite.kex === Kex.NONE ? null : answerExchange(suite.kex, ke!.data);
+  const nonceR = nonces === null ? turn.engine.random.bytes(NONCE_OCTETS) : nonces.nonceR;
+  const keys = deriveChildKeys(suite, requirePhase(sa).session.keys, { nonceI: peerNonce, nonceR }, answerKex?.sharedSecret ?? null);
+  const inboundSpi = newEspSpi(turn);
+  const child = addChild(turn, sa, link, {
+    name: found.config.name,
+    suite,
+    inboundSpi,
+    outboundSpi: readU32(choice.proposal.spi, 0) as EspSpi,
+    inboundKeys: keys.fromInitiator,
+    outboundKeys: keys.fromResponder,
+    localSelectors: found.local,
+    remoteSelectors: found.remote,
+    use: "whenPeerDoes",
+  });
+  const answer: Payload[] = [{ kind: "sa", proposals: [{ ...choice.proposal, spi: spiOctets(inboundSpi) }] }];
+  if (nonces === null) answer.push({ kind: "nonce", data: nonceR });
+  if (answerKex !== null) answer.push({ kind: "ke", method: suite.kex, data: answerKex.publicData });
+  answer.push({ kind: "tsi", selectors: found.remote.map(toWire) }, { kind: "tsr", selectors: found.local.map(toWire) });
+  return { ok: true, payloads: answer, child, lowestNonce: lowerNonce(peerNonce, nonceR) };
+}
+
+/**
+ * Initiator: checks the answer and installs. Throws IkeProtocolError when the answer is not one to our offer. `nonces` as above.
+ * `use` is `never` for the loser of a collision.
+ */
+export function completeChild(
+  turn: Turn,
+  sa: IkeSa,
+  link: Link,
+  request: ChildRequest,
+  payloads: readonly Payload[],
+  nonces: { readonly nonceI: Uint8Array; readonly nonceR: Uint8Array } | null,
+  use: NewChild["use"],
+): ChildSa {
+  const chosen = findPayload(payloads, "sa");
+  const tsi = findPayload(payloads, "tsi");
+  const tsr = findPayload(payloads, "tsr");
+  if (chosen === null || tsi === null || tsr === null) throw invalidSyntax("The answer about a Child SA lacks SA, TSi or TSr.");
+  const ke = findPayload(payloads, "ke");
+  const choice = chooseEsp(chosen.proposals, link.esp, ke?.method ?? Kex.NONE, request.kex !== null);
+  if (choice === null || chosen.proposals.length !== 1) {
+    throw new IkeProtocolError(NotifyType.NO_PROPOSAL_CHOSEN, "notify", `The peer chose ${describeOffer(chosen.proposals)}, which was not offered.`);
+  }
+  const { suite } = choice;
+  const nonceR = nonces === null ? requireNonce(payloads) : nonces.nonceR;
+  const nonceI = nonces === null ? request.nonce : nonces.nonceI;
+  let secret: Uint8Array | null = null;
+  if (suite.kex !== Kex.NONE) {
+    if (ke === null || request.kex === null || ke.method !== suite.kex || request.kex.method !== suite.kex) throw invalidSyntax("The answer lacks the key exchange value it chose.");
+    secret = peerSecret(() => request.kex!.computeSharedSecret(ke.data));
+  }
+  const localSelectors = narrow(parseSelectors(tsi.selectors), request.localSelectors);
+  const remoteSelectors = narrow(parseSelectors(tsr.selectors), request.remoteSelectors);
+  if (localSelectors.length === 0 || remoteSelectors.length === 0) {
+    throw new IkeProtocolError(NotifyType.TS_UNACCEPTABLE, "notify", `The peer answered with selectors outside of ours: ${describeSelectors(tsi.selectors)} to ${describeSelectors(tsr.selectors)}.`);
+  }
+  const keys = deriveChildKeys(suite, requirePhase(sa).session.keys, { nonceI, nonceR }, secret);
+  return addChild(turn, sa, link, {
+    name: request.childName,
+    suite,
+    inboundSpi: request.inboundSpi,
+    outboundSpi: readU32(choice.proposal.spi, 0) as EspSpi,
+    inboundKeys: keys.fromResponder,
+    outboundKeys: keys.fromInitiator,
+    localSelectors,
+    remoteSelectors,
+    use,
+  });
+}
+
+/** RFC 7296 §2.8.1: nonces compare octet by octet, a prefix is lower. */
+export function lowerNonce(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return compareNonces(a, b) <= 0 ? a : b;
+}
+
+export function compareNonces(a: Uint8Array, b: Uint8Array): number {
+  for (let index = 0; index < Math.min(a.length, b.length); index++) {
+    const difference = a[index]! - b[index]!;
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+/** Throws INVALID_SYNTAX without a nonce of 16 to 256 octets (RFC 7296 §2.10). A copy. */
+export function requireNonce(payloads: readonly Payload[]): Uint8Array {
+  const nonce = findPayload(payloads, "nonce");
+  if (nonce === null || nonce.data.length < 16 || nonce.data.length > 256) throw invalidSyntax("The message needs a nonce of 16 to 256 octets.");
+  return nonce.data.slice();
+}
+
+/** A peer's value that is no valid public value breaks the protocol. */
+export function answerExchange(method: number, data: Uint8Array): ReturnType<typeof answerKeyExchange> {
+  return peerSecret(() => answerKeyExchange(method, data));
+}
+
+export function peerSecret<T>(compute: () => T): T {
+  try {
+    return compute();
+  } catch (error) {
+    if (!(error instanceof CryptoError)) throw error;
+    throw invalidSyntax(`The key exchange value is refused: ${error.message}.`);
+  }
+}
+
+export function spiOctets(spi: EspSpi): Uint8Array {
+  const octets = new Uint8Array(4);
+  writeU32(octets, 0, spi);
+  return octets;
+}
+
+/** The sentence for a child that the peer refused, with what both sides are known to want. */
+export function childRefusal(request: ChildRequest, error: { readonly type: number }): Failure {
+  const ours = `${request.localSelectors.map(formatSelector).join(", ")} to ${request.remoteSelectors.map(formatSelector).join(", ")}`;
+  switch (error.type) {
+    case NotifyType.TS_UNACCEPTABLE:
+      return { code: "TS_UNACCEPTABLE", sentence: `The peer accepts no part of the networks of "${request.childName}": this side asked for ${ours}.` };
+    case NotifyType.NO_PROPOSAL_CHOSEN:
+      return { code: "NO_PROPOSAL_CHOSEN", sentence: `The peer accepts none of the ESP proposals that this side offered: ${describeOffer(request.offered)}.` };
+    default:
+      return { code: notifyName(error.type), sentence: `The peer refused the Child SA "${request.childName}" with ${notifyName(error.type)}.` };
+  }
+}
+
+export function notifyName(type: number): string {
+  for (const [name, value] of Object.entries(NotifyType)) if (value === type) return name;
+  return `notify ${type}`;
+}
+
+function refuseProposals(link: Link, proposals: Parameters<typeof describeOffer>[0], withKex: boolean): ChildAnswer {
+  const sentence = `No common ESP proposal: the peer offers ${describeOffer(proposals)}; this side allows ${describeSpecs(link.esp)} (${firstDifference(proposals, link.esp, withKex)}).`;
+  return { ok: false, payloads: [notify(NotifyType.NO_PROPOSAL_CHOSEN)], failure: { code: "NO_PROPOSAL_CHOSEN", sentence } };
+}
+
+function refuseSelectors(link: Link, tsi: readonly WireTrafficSelector[], tsr: readonly WireTrafficSelector[]): ChildAnswer {
+  const ours = link.config.children.map((child) => `${child.remoteSelectors.map(formatSelector).join(", ")} to ${child.localSelectors.map(formatSelector).join(", ")}`).join("; ");
+  const sentence = `The peer asks for traffic from ${describeSelectors(tsi)} to ${describeSelectors(tsr)}; this side allows ${ours}.`;
+  return { ok: false, payloads: [notify(NotifyType.TS_UNACCEPTABLE)], failure: { code: "TS_UNACCEPTABLE", sentence } };
+}
+
+interface FoundChild {
+  readonly config: ChildConfig;
+  readonly local: TrafficSelector[];
+  readonly remote: TrafficSelector[];
+}
+
+/** The child of ours that the offered selectors mean: exactly equal before narrowed, without an SA before with one. */
+function chooseChild(turn: Turn, link: Link, tsi: readonly WireTrafficSelector[], tsr: readonly WireTrafficSelector[], rekeyed: ChildSa | null): FoundChild | null {
+  const offeredRemote = parseSelectors(tsi);
+  const offeredLocal = parseSelectors(tsr);
+  let best: (FoundChild & { readonly rank: number }) | null = null;
+  for (const config of link.config.children) {
+    if (rekeyed !== null && config.name !== rekeyed.name) continue;
+    const remote = narrow(offeredRemote, config.remoteSelectors);
+    const local = narrow(offeredLocal, config.localSelectors);
+    if (remote.length === 0 || local.length === 0) continue;
+    const isExact = equalLists(remote, config.remoteSelectors) && equalLists(local, config.localSelectors);
+    const rank = (isExact ? 2 : 0) + (liveChildren(turn, link.config.id, config.name).length === 0 ? 1 : 0);
+    if (best === null || rank > best.rank) best = { config, local, remote, rank };
+  }
+  if (best === null) return null;
+  const isNarrowed = !offeredRemote.every((one) => best.remote.some((other) => contains(other, one))) || !offeredLocal.every((one) => best.local.some((other) => contains(other, one)));
+  if (isNarrowed) {
+    traceChoice(turn, link.config.id, "CHILD_SA", `The peer's selectors are narrowed to "${best.config.name}": ${best.remote.map(formatSelector).join(", ")} to ${best.local.map(formatSelector).join(", ")}.`);
+  }
+  return best;
+}
+
+function parseSelectors(wire: readonly WireTrafficSelector[]): TrafficSelector[] {
+  return wire.map(fromWire).filter((selector) => selector !== null);
+}
+
+function requirePhase(sa: IkeSa): NonNullable<ReturnType<typeof establishedPhase>> {
+  const phase = establishedPhase(sa);
+  if (phase === null) throw new TypeError("The IKE SA is not established.");
+  return phase;
+}
+

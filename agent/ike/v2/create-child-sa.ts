@@ -1,0 +1,51 @@
+import { ExchangeType, NotifyType } from "../../wire/iana.ts";
+import type { Payload } from "../../wire/ikev2/message-types.ts";
+import { readU16 } from "../../wire/octets.ts";
+import { recordFailure } from "../diagnosis/failure.ts";
+import { establishedPhase, type IkeSa, type Link } from "../ike-sa.ts";
+import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
+import type { ActiveTask } from "../task.ts";
+import { emitEvent, type Turn } from "../turn.ts";
+import { answerChild, childRefusal, childRequestPayloads, completeChild, pfsMethod, requestChild } from "./child-negotiation.ts";
+import { answerRekeyChild } from "./rekey-child.ts";
+import { answerRekeyIke } from "./rekey-ike.ts";
+
+/* CREATE_CHILD_SA (RFC 7296 §1.3): a new Child SA here; rekeying in rekey-child.ts and rekey-ike.ts. */
+
+export function beginCreateChild(turn: Turn, sa: IkeSa, link: Link, childName: string, kexMethod: number | null = pfsMethod(link)): void {
+  const config = link.config.children.find((child) => child.name === childName);
+  if (config === undefined || establishedPhase(sa)?.successor !== null) return;
+  const child = requestChild(turn, link, config, kexMethod);
+  sendRequest(turn, sa, ExchangeType.CREATE_CHILD_SA, childRequestPayloads(child, "create"), { kind: "createChild", child });
+}
+
+export function finishCreateChild(turn: Turn, sa: IkeSa, link: Link, task: Extract<ActiveTask, { kind: "createChild" }>, payloads: readonly Payload[]): void {
+  const error = findError(payloads);
+  if (error === null) {
+    const child = completeChild(turn, sa, link, task.child, payloads, null, "now");
+    emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: child.id });
+    return;
+  }
+  if (error.type === NotifyType.INVALID_KE_PAYLOAD && error.data.length === 2) {
+    const method = readU16(error.data, 0);
+    const isNew = task.child.kex?.method !== method && link.esp.some((spec) => spec.kex.some((one) => one === method));
+    if (isNew) return beginCreateChild(turn, sa, link, task.child.childName, method);
+  }
+  // The link's own retry asks again; for a collision no one needs to be told.
+  if (error.type !== NotifyType.TEMPORARY_FAILURE) recordFailure(turn, link.config.id, "CREATE_CHILD_SA", childRefusal(task.child, error));
+}
+
+/** Responder; the answer. What kind of request it is, its payloads say (RFC 7296 §1.3.1–1.3.3). */
+export function answerCreateChildSa(turn: Turn, sa: IkeSa, link: Link | null, payloads: readonly Payload[]): Payload[] {
+  const phase = establishedPhase(sa);
+  if (link === null || phase === null) return [notify(NotifyType.TEMPORARY_FAILURE)];
+  const rekeySa = findNotify(payloads, NotifyType.REKEY_SA);
+  if (rekeySa === null && findPayload(payloads, "tsi") === null) return answerRekeyIke(turn, sa, link, payloads);
+  // RFC 7296 §2.25.2: no children are made while the IKE SA itself is being replaced.
+  if (phase.successor !== null || sa.window.outstanding?.task.kind === "rekeyIke") return [notify(NotifyType.TEMPORARY_FAILURE)];
+  if (rekeySa !== null) return answerRekeyChild(turn, sa, link, rekeySa, payloads);
+  const answer = answerChild(turn, sa, link, payloads, null, null);
+  if (answer.ok) emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: answer.child.id });
+  else if (answer.failure !== null) recordFailure(turn, link.config.id, "CREATE_CHILD_SA", answer.failure);
+  return answer.payloads;
+}

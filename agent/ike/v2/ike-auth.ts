@@ -1,0 +1,197 @@
+import { authorityKeyHash } from "../../crypto/x509.ts";
+import { CertEncoding, ExchangeType, NotifyType } from "../../wire/iana.ts";
+import type { Payload } from "../../wire/ikev2/message-types.ts";
+import { invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
+import { concatOctets } from "../../wire/octets.ts";
+import { softDeadline, hardDeadline } from "../child-sa.ts";
+import { recordFailure } from "../diagnosis/failure.ts";
+import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, type Link } from "../ike-sa.ts";
+import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
+import { proveOwn, verifyPeer } from "../negotiation/authentication.ts";
+import { describeSpecs, formatIkeSuite } from "../negotiation/choose-proposal.ts";
+import { describeIdentity, sameIdentity, toWireIdentity, type WireIdentity } from "../negotiation/identity.ts";
+import { removeIkeSa } from "../sa-removal.ts";
+import type { Session } from "../session.ts";
+import type { ActiveTask } from "../task.ts";
+import { traceChoice } from "../trace.ts";
+import { emitEvent, ikeSasOf, type Turn } from "../turn.ts";
+import { answerChild, childRefusal, childRequestPayloads, completeChild, lowerNonce, notifyName, requestChild } from "./child-negotiation.ts";
+
+/* IKE_AUTH (RFC 7296 §1.2, §2.15): SK {IDi, [CERT+,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}  -->  <--  SK {IDr, [CERT+,] AUTH, SAr2, TSi, TSr} */
+
+/** Initiator: proves itself and asks for the first child of the link. */
+export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Session, transcript: InitTranscript): void {
+  const { config } = link;
+  const identity = toWireIdentity(config.localIdentity);
+  const proof = proveOwn(session, transcript, "initiator", identity, config.credentials, config.credentials.use);
+  const first = config.children[0];
+  const child = first === undefined ? null : requestChild(turn, link, first, null);
+  const others = ikeSasOf(turn, config.id).filter((other) => other !== sa && establishedPhase(other) !== null);
+  const payloads: Payload[] = [
+    { kind: "idi", ...identity },
+    ...proof.certificates,
+    ...certificateRequest(link),
+    // The only IKE SA between the two: the peer may forget what an earlier life of ours has left there (RFC 7296 §2.4).
+    ...(others.length === 0 ? [notify(NotifyType.INITIAL_CONTACT)] : []),
+    { kind: "idr", ...toWireIdentity(config.remoteIdentity) },
+    proof.auth,
+    ...(child === null ? [] : childRequestPayloads(child, "auth")),
+  ];
+  sa.phase = { kind: "authSent", session, transcript };
+  sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "ikeAuth", child, credentialId: proof.credentialId });
+}
+
+/** Initiator: the peer has to prove itself before anything else in its answer counts. */
+export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<ActiveTask, { kind: "ikeAuth" }>, payloads: readonly Payload[]): void {
+  if (sa.phase.kind !== "authSent") throw new TypeError("An answer to IKE_AUTH needs its request.");
+  const { session, transcript } = sa.phase;
+  const { config } = link;
+  const idr = findPayload(payloads, "idr");
+  if (idr === null || findPayload(payloads, "auth") === null) {
+    const error = findError(payloads);
+    if (error === null) throw invalidSyntax("The answer to IKE_AUTH lacks IDr or AUTH.");
+    recordFailure(turn, config.id, "IKE_AUTH", authRefusal(link, task.credentialId, error.type));
+    return removeIkeSa(turn, sa);
+  }
+  const expected = toWireIdentity(config.remoteIdentity);
+  if (!sameIdentity(idr, expected)) {
+    const sentence = `The peer says it is ${describeIdentity(idr)}; this side expects ${describeIdentity(expected)}.`;
+    return rejectPeer(turn, sa, link, { code: "AUTHENTICATION_FAILED", sentence });
+  }
+  const verdict = verifyPeer(session, transcript, "responder", idr, payloads, config.credentials, turn.now);
+  if (!verdict.ok) return rejectPeer(turn, sa, link, verdict.failure);
+  establish(turn, sa, link, session, transcript, idr, task.credentialId);
+  if (task.child === null) return;
+  const error = findError(payloads);
+  if (error !== null && findPayload(payloads, "sa") === null) {
+    // RFC 7296 §1.2: the IKE SA stands although its first child does not.
+    recordFailure(turn, config.id, "IKE_AUTH", childRefusal(task.child, error));
+    return;
+  }
+  const child = completeChild(turn, sa, link, task.child, payloads, transcript, "now");
+  // The attempt has succeeded: the link's other children need not wait for the next.
+  link.retryAt = null;
+  emitEvent(turn, { kind: "childSaEstablished", linkId: config.id, childSaId: child.id });
+}
+
+/** Responder: finds the link by who the peer is, checks its proof, answers with ours. The answer; null: the SA is gone after it. */
+export function onAuthRequest(turn: Turn, sa: IkeSa, candidates: readonly Link[], payloads: readonly Payload[]): { readonly payloads: Payload[]; readonly keep: boolean } {
+  if (sa.phase.kind !== "initAnswered") throw invalidSyntax("IKE_AUTH comes once, after IKE_SA_INIT.");
+  const { session, transcript, cacheKey } = sa.phase;
+  const idi = findPayload(payloads, "idi");
+  if (idi === null) throw invalidSyntax("IKE_AUTH needs IDi.");
+  const link = findLink(turn, candidates, session, idi, findPayload(payloads, "idr"));
+  turn.engine.halfOpen.delete(cacheKey);
+  if (link === null) return REFUSED;
+  const { config } = link;
+  sa.linkId = config.id;
+  const verdict = verifyPeer(session, transcript, "initiator", idi, payloads, config.credentials, turn.now);
+  if (!verdict.ok) {
+    recordFailure(turn, config.id, "IKE_AUTH", verdict.failure);
+    return REFUSED;
+  }
+  const identity = toWireIdentity(config.localIdentity);
+  const credentialId = config.credentials.method === "psk" ? verdict.credentialId : config.credentials.use;
+  const proof = proveOwn(session, transcript, "responder", identity, config.credentials, credentialId);
+  establish(turn, sa, link, session, transcript, idi, credentialId);
+  const answer: Payload[] = [{ kind: "idr", ...identity }, ...proof.certificates, proof.auth];
+  if (findPayload(payloads, "sa") !== null) answer.push(...answerFirstChild(turn, sa, link, payloads, transcript));
+  if (findNotify(payloads, NotifyType.INITIAL_CONTACT) !== null) forgetEarlierSas(turn, sa, link);
+  return { payloads: answer, keep: true };
+}
+
+function answerFirstChild(turn: Turn, sa: IkeSa, link: Link, payloads: readonly Payload[], transcript: InitTranscript): Payload[] {
+  const answer = answerChild(turn, sa, link, payloads, transcript, null);
+  if (answer.ok) emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: answer.child.id });
+  else if (answer.failure !== null) recordFailure(turn, link.config.id, "IKE_AUTH", answer.failure);
+  return answer.payloads;
+}
+
+/**
+ * RFC 7296 §2.4: what the peer had before is gone. Only SAs that were up before this one began count: the peer knew those when it
+ * said so, while one that came up meanwhile (both ends began at once) is as alive as this one.
+ */
+function forgetEarlierSas(turn: Turn, sa: IkeSa, link: Link): void {
+  for (const other of ikeSasOf(turn, link.config.id)) {
+    const phase = establishedPhase(other);
+    if (other === sa || phase === null || phase.establishedAt > sa.createdAt) continue;
+    traceChoice(turn, link.config.id, "IKE_AUTH", "INITIAL_CONTACT: the peer has started anew, so the SAs from before are removed.");
+    removeIkeSa(turn, other);
+  }
+}
+
+/** RFC 7296 §3.5, §4: links of the same addresses are told apart by IDi, then IDr, then by the suite that was agreed on. */
+function findLink(turn: Turn, candidates: readonly Link[], session: Session, idi: WireIdentity, idr: WireIdentity | null): Link | null {
+  const byPeer = candidates.filter((link) => sameIdentity(toWireIdentity(link.config.remoteIdentity), idi));
+  const fitting = byPeer.filter((link) => idr === null || sameIdentity(toWireIdentity(link.config.localIdentity), idr));
+  const suited = fitting.find((link) => link.ike.some((spec) => spec.encr.some((cipher) => cipher.id === session.suite.encr && cipher.keyLengthBits === session.suite.keyLengthBits) && spec.kex.includes(session.suite.kex)));
+  if (suited !== undefined) return suited;
+  const linkId = candidates.length === 1 ? candidates[0]!.config.id : (byPeer[0]?.config.id ?? null);
+  recordFailure(turn, linkId, "IKE_AUTH", mismatch(candidates, byPeer, fitting, session, idi, idr));
+  return null;
+}
+
+function mismatch(candidates: readonly Link[], byPeer: readonly Link[], fitting: readonly Link[], session: Session, idi: WireIdentity, idr: WireIdentity | null) {
+  const list = (links: readonly Link[], side: "localIdentity" | "remoteIdentity"): string =>
+    links.map((link) => describeIdentity(toWireIdentity(link.config[side]))).join(" or ") || "nobody";
+  if (byPeer.length === 0) {
+    return { code: "AUTHENTICATION_FAILED", sentence: `The peer says it is ${describeIdentity(idi)}; this side expects ${list(candidates, "remoteIdentity")}.` };
+  }
+  if (fitting.length === 0) {
+    return { code: "AUTHENTICATION_FAILED", sentence: `The peer wants to reach ${idr === null ? "anyone" : describeIdentity(idr)}; this side is ${list(byPeer, "localIdentity")}.` };
+  }
+  return { code: "NO_PROPOSAL_CHOSEN", sentence: `The IKE suite ${formatIkeSuite(session.suite)} is allowed for the address and not for this peer (${describeSpecs(fitting[0]!.ike)}).` };
+}
+
+const REFUSED = { payloads: [notify(NotifyType.AUTHENTICATION_FAILED)], keep: false } as const satisfies { payloads: Payload[]; keep: boolean };
+
+function establish(turn: Turn, sa: IkeSa, link: Link, session: Session, transcript: InitTranscript, peer: WireIdentity, credentialId: string): EstablishedPhase {
+  const { config } = link;
+  const isInitiator = sa.role === "initiator";
+  const phase: EstablishedPhase = {
+    kind: "established",
+    session,
+    origin: "authenticated",
+    establishedAt: turn.now,
+    rekeyAt: softDeadline(turn, config.ikeRekeyMs),
+    expiresAt: hardDeadline(turn, config.ikeRekeyMs),
+    // The initiator does it: it knows the peer's address, and one is enough.
+    reauthenticateAt: isInitiator ? softDeadline(turn, config.reauthenticateMs) : null,
+    remoteIdentity: describeIdentity(peer),
+    credentialId,
+    children: new Map(),
+    lowestNonce: lowerNonce(transcript.nonceI, transcript.nonceR),
+    successor: null,
+    abandonAt: null,
+  };
+  sa.phase = phase;
+  traceChoice(turn, config.id, "IKE_AUTH", `${describeIdentity(peer)} is authenticated with ${config.credentials.method === "psk" ? "the pre-shared key" : "a certificate; ours is"} "${credentialId}".`);
+  emitEvent(turn, { kind: "ikeSaEstablished", linkId: config.id, ikeSaId: sa.id });
+  return phase;
+}
+
+/** The peer did not prove itself: it is told so under the keys of IKE_SA_INIT, and the SA goes (RFC 7296 §2.21.2). */
+function rejectPeer(turn: Turn, sa: IkeSa, link: Link, failure: { readonly code: string; readonly sentence: string }): void {
+  recordFailure(turn, link.config.id, "IKE_AUTH", failure);
+  sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [notify(NotifyType.AUTHENTICATION_FAILED)], { kind: "deleteIke" });
+  removeIkeSa(turn, sa);
+}
+
+function authRefusal(link: Link, credentialId: string, type: number): { code: string; sentence: string } {
+  const { config } = link;
+  if (type !== NotifyType.AUTHENTICATION_FAILED) return { code: notifyName(type), sentence: `The peer refused IKE_AUTH with ${notifyName(type)}.` };
+  const local = describeIdentity(toWireIdentity(config.localIdentity));
+  const remote = describeIdentity(toWireIdentity(config.remoteIdentity));
+  const why =
+    config.credentials.method === "psk"
+      ? `the pre-shared keys differ (the peer does not hold this side's key "${credentialId}"), or it expects other identities`
+      : `it does not accept the certificate "${credentialId}", or it expects other identities`;
+  return { code: "AUTHENTICATION_FAILED", sentence: `The peer refused to authenticate ${local} to ${remote}: ${why}.` };
+}
+
+/** CERTREQ names the authorities we trust by the SHA-1 of their public keys (RFC 7296 §3.7). */
+function certificateRequest(link: Link): Payload[] {
+  const { credentials } = link.config;
+  if (credentials.method !== "certificate") return [];
+  return [{ kind: "certreq", encoding: CertEncoding.X509_SIGNATURE, authorities: concatOctets(credentials.trustedAuthorities.map(authorityKeyHash)) }];
+}

@@ -1,0 +1,326 @@
+import { findKex, startKeyExchange } from "../../crypto/key-exchange.ts";
+import { supportedSignatureHashes } from "../../crypto/signature.ts";
+import type { UdpEndpoint } from "../../ipsec/security-association.ts";
+import { ExchangeType, Kex, NotifyType } from "../../wire/iana.ts";
+import { serializeMessage } from "../../wire/ikev2/message.ts";
+import type { IkeSpi, Message, Payload, Proposal } from "../../wire/ikev2/message-types.ts";
+import { invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
+import { readU16, writeU16 } from "../../wire/octets.ts";
+import { recordFailure } from "../diagnosis/failure.ts";
+import { newReassembly } from "../fragmentation.ts";
+import { establishedPhase, type IkeSa, type InitOffer, type Link, newWindow, type Role } from "../ike-sa.ts";
+import { answerInClear, findError, findNotify, findPayload, headerOf, holdOutstanding, invalidKe, notify, registerIkeSa, transmit } from "../messaging.ts";
+import { type Choice, chooseIke, describeOffer, describeSpecs, firstDifference, formatIkeSuite, type IkeSuite, offer } from "../negotiation/choose-proposal.ts";
+import { deriveIkeKeys } from "../negotiation/key-schedule.ts";
+import { detectNat, natDetectionNotifies } from "../negotiation/nat-detection.ts";
+import { formatKex } from "../negotiation/proposal-keywords.ts";
+import type { Session } from "../session.ts";
+import { traceChoice, traceMessage } from "../trace.ts";
+import { ikeSasOf, newId, newIkeSpi, type Turn } from "../turn.ts";
+import { answerExchange, NONCE_OCTETS, notifyName, peerSecret, requireNonce } from "./child-negotiation.ts";
+import { sendAuthRequest } from "./ike-auth.ts";
+
+/* IKE_SA_INIT (RFC 7296 §1.2, §2.6, §2.7, §2.23): HDR, SAi1, KEi, Ni  -->  <--  HDR, SAr1, KEr, Nr */
+
+/** How often the responder may send us back for a cookie or a group before we give up. */
+const MOST_ROUNDS = 5;
+/** An error in the clear may be forged: wait this much longer for a real answer (RFC 7296 §2.21.1). */
+const HINT_PATIENCE_MS = 2_000;
+
+/** Sends our IKE_SA_INIT to the peer. `replaces`: the IKE SA that goes once this one is up. */
+export function beginIkeSa(turn: Turn, link: Link, remoteAddress: string, replaces: string | null): IkeSa {
+  const { config } = link;
+  const local = config.localAddress === null ? null : { address: config.localAddress, port: turn.engine.options.ikePort };
+  const first: InitOffer = {
+    specs: link.ike,
+    kex: startKeyExchange(link.ike[0]!.kex[0]!),
+    nonce: turn.engine.random.bytes(NONCE_OCTETS),
+    cookie: null,
+    rounds: 0,
+    request: new Uint8Array(0),
+  };
+  const sa: IkeSa = {
+    ...newIkeSa(turn, "initiator", newIkeSpi(turn), 0n as IkeSpi, local, { address: remoteAddress, port: config.remotePort }),
+    linkId: config.id,
+    replaces,
+    phase: { kind: "initSent", offer: first },
+  };
+  registerIkeSa(turn, sa);
+  sendInit(turn, sa, link, first);
+  return sa;
+}
+
+/** The responder's answer: a cookie, another group, an error, or keys. Unauthenticated: nothing in it ends the attempt at once. */
+export function onInitResponse(turn: Turn, sa: IkeSa, link: Link, message: Message, datagram: Uint8Array, local: UdpEndpoint): void {
+  if (sa.phase.kind !== "initSent" || message.header.messageId !== 0) return;
+  const { payloads } = message;
+  const { offer: sent } = sa.phase;
+  traceMessage(turn, sa.linkId, "received", message.header, payloads);
+  const cookie = findNotify(payloads, NotifyType.COOKIE);
+  const error = findError(payloads);
+  if (cookie !== null && findPayload(payloads, "sa") === null) {
+    if (cookie.data.length === 0 || cookie.data.length > 64 || sent.rounds >= MOST_ROUNDS) return;
+    traceChoice(turn, link.config.id, "IKE_SA_INIT", "The peer is busy and asks for its cookie back.");
+    // The request is repeated as it was, with the cookie in front (RFC 7296 §2.6).
+    sendInit(turn, sa, link, { ...sent, cookie: cookie.data.slice(), rounds: sent.rounds + 1 });
+    return;
+  }
+  if (error?.type === NotifyType.INVALID_KE_PAYLOAD) return onInvalidKe(turn, sa, link, sent, error.data);
+  if (error !== null) return onErrorInClear(turn, sa, link, error.type);
+  completeInit(turn, sa, link, sent, message, datagram, local);
+}
+
+function completeInit(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, message: Message, datagram: Uint8Array, local: UdpEndpoint): void {
+  const { payloads, header } = message;
+  const chosen = findPayload(payloads, "sa");
+  const ke = findPayload(payloads, "ke");
+  if (chosen === null || ke === null || header.spiR === 0n) throw invalidSyntax("The answer to IKE_SA_INIT lacks SA, KE or the responder's SPI.");
+  const nonceR = requireNonce(payloads);
+  const choice = chosen.proposals.length === 1 ? chooseIke(chosen.proposals, sent.specs, sent.kex.method) : null;
+  if (choice === null || choice.suite.kex !== ke.method || ke.method !== sent.kex.method) {
+    throw invalidSyntax(`The peer chose ${describeOffer(chosen.proposals)}, which was not offered.`);
+  }
+  const secret = peerSecret(() => sent.kex.computeSharedSecret(ke.data));
+  const duplicate = sa.replaces === null && ikeSasOf(turn, link.config.id).some((other) => other !== sa && establishedPhase(other) !== null);
+  if (duplicate) {
+    // Both ends began at once and the peer's SA is up: ours would only be a second one. Nothing of it exists at the peer but a
+    // half-open SA, which times out.
+    traceChoice(turn, link.config.id, "IKE_SA_INIT", "The peer's IKE SA came up first; ours is given up.");
+    turn.engine.ikeSas.delete(sa.spiI);
+    return;
+  }
+  sa.spiR = header.spiR;
+  sa.local = local;
+  const session = newSession(turn, link, "responder", choice, { spiI: sa.spiI, spiR: sa.spiR, nonceI: sent.nonce, nonceR }, secret, payloads, local, sa.remote);
+  traceSession(turn, link.config.id, session);
+  if (session.encapsulated) float(turn, sa, link);
+  sa.window.outstanding = null;
+  sa.lastReceivedAt = turn.now;
+  const transcript = { request: sent.request, response: datagram.slice(), nonceI: sent.nonce, nonceR };
+  sendAuthRequest(turn, sa, link, session, transcript);
+}
+
+/**
+ * A stranger's IKE_SA_INIT. `links` are those whose addresses fit. Until the initiator has returned a cookie nothing is remembered
+ * once many are half open. Throws IkeProtocolError for a request that is none.
+ */
+export function onInitRequest(turn: Turn, links: readonly Link[], message: Message, datagram: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): void {
+  const { header, payloads } = message;
+  const cacheKey = `${remote.address}|${remote.port}|${header.spiI}`;
+  const known = turn.engine.halfOpen.get(cacheKey);
+  if (known !== undefined && known.phase.kind === "initAnswered" && sameOctets(known.phase.transcript.request, datagram)) {
+    if (known.window.lastResponse !== null) transmit(turn, known, known.window.lastResponse.datagrams);
+    return;
+  }
+  const offered = findPayload(payloads, "sa");
+  const ke = findPayload(payloads, "ke");
+  if (offered === null || ke === null) throw invalidSyntax("IKE_SA_INIT needs SA and KE.");
+  const nonceI = requireNonce(payloads);
+  if (!passesFloodControl(turn, message, nonceI, local, remote)) return;
+  const linkId = links.length === 1 ? links[0]!.config.id : null;
+  traceMessage(turn, linkId, "received", header, payloads);
+  const agreement = agree(links, offered.proposals, ke.method);
+  if (agreement === null) {
+    const sentence =
+      links.length === 0
+        ? `No link of this gateway is between ${local.address} and ${remote.address}.`
+        : `No common IKE proposal: the peer offers ${describeOffer(offered.proposals)}; this side allows ${describeSpecs(links[0]!.ike)} (${firstDifference(offered.proposals, links[0]!.ike, true)}).`;
+    recordFailure(turn, linkId, "IKE_SA_INIT", { code: "NO_PROPOSAL_CHOSEN", sentence });
+    return answerInClear(turn, header, local, remote, linkId, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
+  }
+  const { suite } = agreement.choice;
+  if (suite.kex !== ke.method) {
+    traceChoice(turn, linkId, "IKE_SA_INIT", `The peer's key exchange value is for ${formatKex(ke.method)}; it is asked for ${formatKex(suite.kex)}.`);
+    return answerInClear(turn, header, local, remote, linkId, [invalidKe(suite.kex)]);
+  }
+  acceptInit(turn, links, agreement, { message, datagram, local, remote, nonceI, cacheKey, keData: ke.data, linkId });
+}
+
+interface Agreement {
+  readonly link: Link;
+  readonly choice: Choice<IkeSuite>;
+}
+
+interface Arrival {
+  readonly message: Message;
+  readonly datagram: Uint8Array;
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly nonceI: Uint8Array;
+  readonly cacheKey: string;
+  readonly keData: Uint8Array;
+  readonly linkId: string | null;
+}
+
+function acceptInit(turn: Turn, links: readonly Link[], { link, choice }: Agreement, arrival: Arrival): void {
+  const { message, local, remote, nonceI, linkId } = arrival;
+  const { publicData, sharedSecret } = answerExchange(choice.suite.kex, arrival.keData);
+  const nonceR = turn.engine.random.bytes(NONCE_OCTETS);
+  const base = newIkeSa(turn, "responder", message.header.spiI, newIkeSpi(turn), local, remote);
+  const session = newSession(turn, link, "initiator", choice, { spiI: base.spiI, spiR: base.spiR, nonceI, nonceR }, sharedSecret, message.payloads, local, remote);
+  const fake = links.some((one) => one.config.forceEncapsulation);
+  const answer: Payload[] = [
+    { kind: "sa", proposals: [choice.proposal] },
+    { kind: "ke", method: choice.suite.kex, data: publicData },
+    { kind: "nonce", data: nonceR },
+    ...natDetectionNotifies(base, local, remote, fake, turn.engine.random),
+    ...capabilities(),
+  ];
+  const header = headerOf(base, ExchangeType.IKE_SA_INIT, 0, true);
+  const response = serializeMessage(header, answer);
+  const transcript = { request: arrival.datagram.slice(), response, nonceI, nonceR };
+  const sa: IkeSa = { ...base, linkId: null, replaces: null, phase: { kind: "initAnswered", session, transcript, cacheKey: arrival.cacheKey } };
+  sa.window.lastResponse = { messageId: 0, datagrams: [response] };
+  registerIkeSa(turn, sa);
+  turn.engine.halfOpen.set(arrival.cacheKey, sa);
+  traceSession(turn, linkId, session);
+  traceMessage(turn, linkId, "sent", header, answer);
+  transmit(turn, sa, [response]);
+}
+
+/** RFC 7296 §2.6: from the threshold on only an initiator that can receive at its address gets further; at the limit none does. */
+function passesFloodControl(turn: Turn, message: Message, nonceI: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): boolean {
+  const { options, cookies, halfOpen } = turn.engine;
+  if (halfOpen.size < options.cookieThreshold) return true;
+  const facts = { spiI: message.header.spiI, nonceI, remote };
+  const returned = findNotify(message.payloads, NotifyType.COOKIE);
+  if (returned === null || !cookies.isValid(returned.data, facts, turn.now)) {
+    answerInClear(turn, message.header, local, remote, null, [notify(NotifyType.COOKIE, cookies.bake(facts, turn.now))]);
+    return false;
+  }
+  if (halfOpen.size < options.halfOpenLimit) return true;
+  traceChoice(turn, null, "IKE_SA_INIT", `${halfOpen.size} IKE SAs are half open, the limit: a request from ${remote.address} is dropped.`);
+  return false;
+}
+
+/** Several links may fit the addresses; IKE_AUTH tells them apart. The first that has a common proposal speaks for all. */
+function agree(links: readonly Link[], proposals: readonly Proposal[], keMethod: number): Agreement | null {
+  for (const link of links) {
+    const choice = chooseIke(proposals, link.ike, keMethod);
+    if (choice !== null) return { link, choice };
+  }
+  return null;
+}
+
+function sendInit(turn: Turn, sa: IkeSa, link: Link, next: InitOffer): void {
+  const first: Payload[] = next.cookie === null ? [] : [notify(NotifyType.COOKIE, next.cookie)];
+  const payloads: Payload[] = [
+    ...first,
+    { kind: "sa", proposals: offer(next.specs, new Uint8Array(0), true) },
+    { kind: "ke", method: next.kex.method, data: next.kex.publicData },
+    { kind: "nonce", data: next.nonce },
+    ...natDetectionNotifies(sa, sa.local, sa.remote, link.config.forceEncapsulation, turn.engine.random),
+    ...capabilities(),
+  ];
+  const header = headerOf(sa, ExchangeType.IKE_SA_INIT, 0, false);
+  const request = serializeMessage(header, payloads);
+  sa.phase = { kind: "initSent", offer: { ...next, request } };
+  sa.window.outstanding = null;
+  sa.window.nextSend = 0;
+  traceMessage(turn, sa.linkId, "sent", header, payloads);
+  holdOutstanding(turn, sa, ExchangeType.IKE_SA_INIT, [request], { kind: "ikeSaInit" });
+}
+
+/** Only a group that we offered is tried: otherwise anyone on the path could choose our key exchange (RFC 7296 §1.2). */
+function onInvalidKe(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, data: Uint8Array): void {
+  if (data.length !== 2) return;
+  const method = readU16(data, 0);
+  const isOffered = sent.specs.some((spec) => spec.kex.some((one) => one === method));
+  if (!isOffered || findKex(method) === undefined || method === sent.kex.method || sent.rounds >= MOST_ROUNDS) {
+    return rememberHint(turn, sa, "INVALID_KE_PAYLOAD", `The peer wants the key exchange ${formatKex(method)}, which this side does not offer (${describeSpecs(sent.specs)}).`);
+  }
+  traceChoice(turn, link.config.id, "IKE_SA_INIT", `The peer wants ${formatKex(method)} instead of ${formatKex(sent.kex.method)}; the request is repeated with it.`);
+  sendInit(turn, sa, link, { ...sent, kex: startKeyExchange(method), rounds: sent.rounds + 1 });
+}
+
+function onErrorInClear(turn: Turn, sa: IkeSa, link: Link, type: number): void {
+  if (type === NotifyType.NO_PROPOSAL_CHOSEN) {
+    return rememberHint(turn, sa, "NO_PROPOSAL_CHOSEN", `The peer accepts none of the IKE proposals that this side offered: ${describeSpecs(link.ike)}.`);
+  }
+  rememberHint(turn, sa, notifyName(type), `The peer answered IKE_SA_INIT with ${notifyName(type)}.`);
+}
+
+function rememberHint(turn: Turn, sa: IkeSa, code: string, sentence: string): void {
+  const { outstanding } = sa.window;
+  if (outstanding === null || outstanding.hint !== null) return;
+  outstanding.hint = { code, sentence };
+  outstanding.sends = Number.POSITIVE_INFINITY;
+  outstanding.nextAt = Math.min(outstanding.nextAt, turn.now + HINT_PATIENCE_MS);
+}
+
+function newIkeSa(turn: Turn, role: Role, spiI: IkeSpi, spiR: IkeSpi, local: UdpEndpoint | null, remote: UdpEndpoint): Omit<IkeSa, "linkId" | "replaces" | "phase"> {
+  return {
+    id: newId(turn, "ike"),
+    role,
+    spiI,
+    spiR,
+    local,
+    remote,
+    createdAt: turn.now,
+    lastReceivedAt: turn.now,
+    lastSentAt: turn.now,
+    // IKE_SA_INIT is message 0 of its initiator.
+    window: newWindow(0, role === "initiator" ? 0 : 1),
+    reassembly: newReassembly(),
+  };
+}
+
+function newSession(
+  turn: Turn,
+  link: Link,
+  peerRole: Role,
+  choice: Choice<IkeSuite>,
+  facts: Parameters<typeof deriveIkeKeys>[1],
+  secret: Uint8Array,
+  peerPayloads: readonly Payload[],
+  local: UdpEndpoint,
+  remote: UdpEndpoint,
+): Session {
+  // In the request the responder's SPI was still 0 when the hashes were made.
+  const hashed = peerRole === "initiator" ? { spiI: facts.spiI, spiR: 0n } : facts;
+  const nat = detectNat(peerPayloads, hashed, local, remote);
+  const hashes = findNotify(peerPayloads, NotifyType.SIGNATURE_HASH_ALGORITHMS);
+  return {
+    suite: choice.suite,
+    keys: deriveIkeKeys(choice.suite, facts, secret, turn.engine.random),
+    nat,
+    encapsulated: nat !== "none" || link.config.forceEncapsulation,
+    fragmentation: findNotify(peerPayloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) !== null,
+    peerHashes: hashes === null ? null : readHashes(hashes.data),
+  };
+}
+
+/** RFC 7296 §2.23: from here on both ends use the NAT-T port. */
+function float(turn: Turn, sa: IkeSa, link: Link): void {
+  const { ikePort, natPort } = turn.engine.options;
+  const { remotePort } = link.config;
+  sa.local = { address: sa.local!.address, port: natPort };
+  sa.remote = { address: sa.remote.address, port: remotePort === ikePort ? natPort : remotePort === 500 ? 4500 : remotePort };
+  traceChoice(turn, link.config.id, "IKE_SA_INIT", `Traffic goes in UDP from port ${natPort} to port ${sa.remote.port}: ${link.config.forceEncapsulation ? "this side asks for it" : "there is a NAT"}.`);
+}
+
+function capabilities(): Payload[] {
+  const hashes = new Uint8Array(2 * supportedSignatureHashes.length);
+  for (const [index, hash] of supportedSignatureHashes.entries()) writeU16(hashes, 2 * index, hash);
+  return [notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED), notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, hashes)];
+}
+
+function readHashes(data: Uint8Array): number[] {
+  const hashes: number[] = [];
+  for (let at = 0; at + 1 < data.length; at += 2) hashes.push(readU16(data, at));
+  return hashes;
+}
+
+function traceSession(turn: Turn, linkId: string | null, session: Session): void {
+  traceChoice(turn, linkId, "IKE_SA_INIT", `IKE suite ${formatIkeSuite(session.suite)}; NAT: ${session.nat}.`, {
+    suite: formatIkeSuite(session.suite),
+    keyExchange: formatKex(session.suite.kex ?? Kex.NONE),
+    nat: session.nat,
+    encapsulated: session.encapsulated,
+    fragmentation: session.fragmentation,
+  });
+}
+
+function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((octet, index) => octet === b[index]);
+}

@@ -1,0 +1,117 @@
+import { ExchangeType, NotifyType, ProtocolId } from "../../wire/iana.ts";
+import type { Payload } from "../../wire/ikev2/message-types.ts";
+import { readU32 } from "../../wire/octets.ts";
+import { dropChild, retireOutbound, sendOver } from "../child-sa.ts";
+import { recordFailure } from "../diagnosis/failure.ts";
+import { childrenOf, establishedPhase, type IkeSa, type Link } from "../ike-sa.ts";
+import { findError, headerOf, sendRequest, transmit } from "../messaging.ts";
+import { removeIkeSa } from "../sa-removal.ts";
+import { sealMessage } from "../session.ts";
+import { hex32, traceChoice, traceMessage } from "../trace.ts";
+import { ikeSaById, type Turn } from "../turn.ts";
+import { notifyName, spiOctets } from "./child-negotiation.ts";
+import { inherit } from "./rekey-ike.ts";
+
+/* INFORMATIONAL (RFC 7296 §1.4): DELETE of an IKE or Child SA, liveness, notifies. */
+
+/** The empty request that only a living peer answers. */
+export function beginLiveness(turn: Turn, sa: IkeSa, thenDelete: string | null): void {
+  sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [], { kind: "liveness", thenDelete });
+}
+
+/** The peer lives, hence has this SA: a duplicate that waited for that can go, its traffic moves here first. */
+export function finishLiveness(turn: Turn, sa: IkeSa, link: Link | null, thenDelete: string | null): void {
+  const duplicate = thenDelete === null ? null : ikeSaById(turn, thenDelete);
+  if (duplicate === null || link === null) return;
+  for (const child of establishedPhase(sa)?.children.values() ?? []) if (child.state.kind === "established") sendOver(turn, link, child);
+  duplicate.window.queue.push({ kind: "deleteIke" });
+}
+
+/** Takes the child out of use for sending and tells the peer our inbound SPI; the inbound SA waits for the answer. */
+export function beginDeleteChild(turn: Turn, sa: IkeSa, link: Link | null, childSaId: string): void {
+  const child = childrenOf(sa).get(childSaId);
+  if (child === undefined) return;
+  retireOutbound(turn, link, child);
+  child.state = { kind: "deleting" };
+  child.rekeyAt = null;
+  const payload: Payload = { kind: "delete", protocolId: ProtocolId.ESP, spis: [spiOctets(child.inbound.spi)] };
+  sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [payload], { kind: "deleteChild", childSaId });
+}
+
+export function finishDeleteChild(turn: Turn, sa: IkeSa, link: Link | null, childSaId: string): void {
+  const child = childrenOf(sa).get(childSaId);
+  if (child !== undefined) dropChild(turn, sa, link, child);
+}
+
+/** The children stop sending; their inbound SAs stay until the peer has answered, for it sends until it has read this. */
+export function beginDeleteIke(turn: Turn, sa: IkeSa, link: Link | null): void {
+  const established = establishedPhase(sa);
+  if (established === null) return;
+  for (const child of established.children.values()) retireOutbound(turn, link, child);
+  sa.phase = { kind: "deleting", session: established.session, established };
+  sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [DELETE_IKE], { kind: "deleteIke" });
+}
+
+/** One DELETE that nothing waits for: when the window is taken, or at the end of the process. Then all of the SA is forgotten. */
+export function deleteIkeUnheard(turn: Turn, sa: IkeSa): void {
+  const phase = establishedPhase(sa);
+  if (phase !== null) {
+    const header = headerOf(sa, ExchangeType.INFORMATIONAL, sa.window.nextSend, false);
+    traceMessage(turn, sa.linkId, "sent", header, [DELETE_IKE]);
+    transmit(turn, sa, sealMessage(phase.session, sa.role, header, [DELETE_IKE]));
+  }
+  removeIkeSa(turn, sa);
+}
+
+/** Responder; the answer, and whether the peer has ended the IKE SA. */
+export function answerInformational(turn: Turn, sa: IkeSa, link: Link | null, payloads: readonly Payload[]): { readonly payloads: Payload[]; readonly isEnd: boolean } {
+  const error = findError(payloads);
+  if (error !== null) return onErrorNotify(turn, sa, error.type);
+  const deletes = payloads.filter((payload) => payload.kind === "delete");
+  if (deletes.some((one) => one.protocolId === ProtocolId.IKE)) {
+    beforeEnd(turn, sa);
+    return { payloads: [], isEnd: true };
+  }
+  const answered: Uint8Array[] = [];
+  for (const one of deletes) {
+    if (one.protocolId !== ProtocolId.ESP) continue;
+    for (const spi of one.spis) answered.push(...deleteByPeer(turn, sa, link, spi));
+  }
+  return { payloads: answered.length === 0 ? [] : [{ kind: "delete", protocolId: ProtocolId.ESP, spis: answered }], isEnd: false };
+}
+
+/** Only the initiator of IKE_AUTH reports errors this way: it did not accept our proof (RFC 7296 §2.21.2). */
+function onErrorNotify(turn: Turn, sa: IkeSa, type: number): { readonly payloads: Payload[]; readonly isEnd: boolean } {
+  const isRefusal = type === NotifyType.AUTHENTICATION_FAILED;
+  recordFailure(turn, sa.linkId, "INFORMATIONAL", {
+    code: notifyName(type),
+    sentence: isRefusal ? "The peer refused this side's proof of identity: its key, certificate or identity is not the one it expects." : `The peer reports ${notifyName(type)}.`,
+  });
+  return { payloads: [], isEnd: isRefusal };
+}
+
+/** A rekey of ours that is still unanswered has lost: the children follow the peer's successor. */
+function beforeEnd(turn: Turn, sa: IkeSa): void {
+  const phase = establishedPhase(sa);
+  const task = sa.window.outstanding?.task;
+  if (phase !== null && task?.kind === "rekeyIke" && task.rival !== null) inherit(turn, sa, phase, task.rival.sa);
+}
+
+/** Our half of the pair goes, its SPI goes into the answer; not when our own DELETE of it crosses (RFC 7296 §1.4.1). */
+function deleteByPeer(turn: Turn, sa: IkeSa, link: Link | null, spi: Uint8Array): Uint8Array[] {
+  const wanted = readU32(spi, 0);
+  const child = [...childrenOf(sa).values()].find((one) => one.outboundSpi === wanted);
+  if (child === undefined) {
+    traceChoice(turn, sa.linkId, "INFORMATIONAL", `The peer deletes a Child SA that is not here (${hex32(wanted)}).`);
+    return [];
+  }
+  const task = sa.window.outstanding?.task;
+  if (task?.kind === "deleteChild" && task.childSaId === child.id) {
+    retireOutbound(turn, link, child);
+    return [];
+  }
+  dropChild(turn, sa, link, child);
+  return [spiOctets(child.inbound.spi)];
+}
+
+const DELETE_IKE: Payload = { kind: "delete", protocolId: ProtocolId.IKE, spis: [] };

@@ -1,0 +1,116 @@
+import { ExchangeType, NotifyType, ProtocolId } from "../../wire/iana.ts";
+import type { Payload } from "../../wire/ikev2/message-types.ts";
+import { readU16, readU32 } from "../../wire/octets.ts";
+import { type ChildSa, dropChild } from "../child-sa.ts";
+import { recordFailure } from "../diagnosis/failure.ts";
+import { type EstablishedPhase, establishedPhase, type IkeSa, type Link, type Notify } from "../ike-sa.ts";
+import { findError, notify, sendRequest } from "../messaging.ts";
+import type { ActiveTask } from "../task.ts";
+import { hex32, traceChoice } from "../trace.ts";
+import { emitEvent, type Turn } from "../turn.ts";
+import { answerChild, childRefusal, childRequestPayloads, compareNonces, completeChild, lowerNonce, notifyName, pfsMethod, requestChild, requireNonce, spiOctets } from "./child-negotiation.ts";
+import { retryAfterRefusal, temporaryRetryAt } from "./retry.ts";
+
+/*
+ * Rekeying a Child SA (RFC 7296 §1.3.3, §2.8):
+ *   N(REKEY_SA), SA, Ni, [KEi,] TSi, TSr  -->  <--  SA, Nr, [KEr,] TSi, TSr      then      D(old)  -->  <--  D(old)
+ * Initiator: both new SAs, policy to the new outbound, then DELETE of the old. Responder: both new SAs, the policy moves with the
+ * peer's first packet or its DELETE. Old inbound SAs outlive the DELETE for packets in flight.
+ */
+
+/** How long the side that rekeyed has to delete the old SA before we do it. */
+const ABANDON_MS = 60_000;
+
+export function beginRekeyChild(turn: Turn, sa: IkeSa, link: Link, childSaId: string, kexMethod: number | null): void {
+  const old = establishedPhase(sa)?.children.get(childSaId);
+  if (old === undefined || old.state.kind !== "established") return;
+  // The configured selectors, not the narrowed ones: a rekey must not narrow further (RFC 7296 §2.9.2).
+  const config = link.config.children.find((child) => child.name === old.name) ?? { name: old.name, localSelectors: old.inbound.localSelectors, remoteSelectors: old.inbound.remoteSelectors };
+  const child = requestChild(turn, link, config, kexMethod);
+  const rekeySa = notify(NotifyType.REKEY_SA, undefined, { protocolId: ProtocolId.ESP, spi: spiOctets(old.inbound.spi) });
+  traceChoice(turn, link.config.id, "CREATE_CHILD_SA", `Child SA ${old.name} (in ${hex32(old.inbound.spi)}) is being rekeyed${kexMethod === null ? " without" : " with"} a key exchange of its own.`);
+  sendRequest(turn, sa, ExchangeType.CREATE_CHILD_SA, [rekeySa, ...childRequestPayloads(child, "create")], { kind: "rekeyChild", childSaId, child, rival: null });
+}
+
+export function finishRekeyChild(turn: Turn, sa: IkeSa, link: Link, task: Extract<ActiveTask, { kind: "rekeyChild" }>, payloads: readonly Payload[]): void {
+  const phase = establishedPhase(sa);
+  if (phase === null) return;
+  const error = findError(payloads);
+  if (error !== null) return onRefused(turn, sa, link, phase, task, error);
+  const old = phase.children.get(task.childSaId);
+  const rival = task.rival === null ? undefined : phase.children.get(task.rival.childSaId);
+  if (task.rival !== null && rival !== undefined) {
+    const ownLowest = lowerNonce(task.child.nonce, requireNonce(payloads));
+    if (compareNonces(ownLowest, task.rival.lowestNonce) < 0) {
+      const redundant = completeChild(turn, sa, link, task.child, payloads, null, "never");
+      traceChoice(turn, link.config.id, "CREATE_CHILD_SA", "Both ends rekeyed at once; ours has the lowest nonce and is closed (RFC 7296 §2.8.1).");
+      sa.window.queue.push({ kind: "deleteChild", childSaId: redundant.id });
+      return;
+    }
+    traceChoice(turn, link.config.id, "CREATE_CHILD_SA", "Both ends rekeyed at once; the peer's has the lowest nonce and is the peer's to close (RFC 7296 §2.8.1).");
+  }
+  const successor = completeChild(turn, sa, link, task.child, payloads, null, "now");
+  if (rival !== undefined) rival.state = { kind: "rekeyed", successorId: successor.id, abandonAt: turn.now + ABANDON_MS };
+  if (old !== undefined) replaceChild(turn, sa, link, old, successor);
+  else emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: successor.id });
+}
+
+/** Responder; the answer. */
+export function answerRekeyChild(turn: Turn, sa: IkeSa, link: Link, rekeySa: Notify, payloads: readonly Payload[]): Payload[] {
+  const phase = establishedPhase(sa);
+  const spi = rekeySa.spi.length === 4 ? readU32(rekeySa.spi, 0) : 0;
+  // The SPI is the one that the peer expects packets on: our outbound (RFC 7296 §1.3.3).
+  const old = [...(phase?.children.values() ?? [])].find((child) => child.outboundSpi === spi);
+  if (phase === null || old === undefined || rekeySa.protocolId !== ProtocolId.ESP) {
+    traceChoice(turn, link.config.id, "CREATE_CHILD_SA", `The peer wants to rekey a Child SA that is not here (${hex32(spi)}).`);
+    return [notify(NotifyType.CHILD_SA_NOT_FOUND, undefined, { protocolId: rekeySa.protocolId, spi: rekeySa.spi.slice() })];
+  }
+  // RFC 7296 §2.25.1: it is being closed, or has a successor already.
+  if (old.state.kind !== "established") return [notify(NotifyType.TEMPORARY_FAILURE)];
+  const answer = answerChild(turn, sa, link, payloads, null, old);
+  if (!answer.ok) {
+    if (answer.failure !== null) recordFailure(turn, link.config.id, "CREATE_CHILD_SA", answer.failure);
+    return answer.payloads;
+  }
+  old.state = { kind: "rekeyed", successorId: answer.child.id, abandonAt: turn.now + ABANDON_MS };
+  old.rekeyAt = null;
+  const own = sa.window.outstanding?.task;
+  if (own?.kind === "rekeyChild" && own.childSaId === old.id) own.rival = { childSaId: answer.child.id, lowestNonce: answer.lowestNonce };
+  emitEvent(turn, { kind: "childSaRekeyed", linkId: link.config.id, childSaId: answer.child.id });
+  return answer.payloads;
+}
+
+function replaceChild(turn: Turn, sa: IkeSa, link: Link, old: ChildSa, successor: ChildSa): void {
+  old.state = { kind: "rekeyed", successorId: successor.id, abandonAt: null };
+  old.rekeyAt = null;
+  sa.window.queue.push({ kind: "deleteChild", childSaId: old.id });
+  emitEvent(turn, { kind: "childSaRekeyed", linkId: link.config.id, childSaId: successor.id });
+}
+
+function onRefused(turn: Turn, sa: IkeSa, link: Link, phase: EstablishedPhase, task: Extract<ActiveTask, { kind: "rekeyChild" }>, error: Notify): void {
+  const old = phase.children.get(task.childSaId);
+  // The peer has rekeyed or deleted it meanwhile: nothing is left to do.
+  if (old === undefined || old.state.kind !== "established") return;
+  switch (error.type) {
+    case NotifyType.INVALID_KE_PAYLOAD: {
+      const method = error.data.length === 2 ? readU16(error.data, 0) : 0;
+      const isNew = task.child.kex?.method !== method && link.esp.some((spec) => spec.kex.some((one) => one === method));
+      if (isNew) return beginRekeyChild(turn, sa, link, task.childSaId, method);
+      break;
+    }
+    case NotifyType.TEMPORARY_FAILURE:
+      old.rekeyAt = temporaryRetryAt(turn);
+      traceChoice(turn, link.config.id, "CREATE_CHILD_SA", "The peer is busy with another exchange; the rekey is tried again in a moment.");
+      return;
+    case NotifyType.CHILD_SA_NOT_FOUND:
+      // RFC 7296 §2.25.1: the peer has no such SA, so ours is of no use.
+      traceChoice(turn, link.config.id, "CREATE_CHILD_SA", "The peer does not have this Child SA any more; it is removed.");
+      return dropChild(turn, sa, link, old);
+    default:
+      break;
+  }
+  old.rekeyAt = retryAfterRefusal(turn);
+  const hint = error.type === NotifyType.NO_PROPOSAL_CHOSEN && pfsMethod(link) !== null ? " It may want another PFS group or none, which only shows at a rekey." : "";
+  const failure = childRefusal(task.child, error);
+  recordFailure(turn, link.config.id, "CREATE_CHILD_SA", { code: notifyName(error.type), sentence: `The Child SA "${old.name}" could not be rekeyed. ${failure.sentence}${hint}` });
+}

@@ -2,7 +2,6 @@ import type { ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { z } from "zod";
@@ -202,12 +201,14 @@ function exchangeLine(path: string, line: string): Promise<string> {
     connection.setTimeout(20_000, () => failed(new Error("the agent's control socket gave no answer for 20 s")));
     connection.once("error", failed);
     connection.once("connect", () => connection.write(`${line}\n`));
-    const lines = createInterface({ input: connection });
-    lines.once("line", (received) => {
+    let received = "";
+    connection.on("data", (bytes: Buffer) => {
+      received += bytes.toString("utf8");
+      if (!received.endsWith("\n")) return;
       connection.end();
       resolve(received);
     });
-    lines.once("close", () => failed(new Error("the agent closed its control socket without an answer")));
+    connection.once("end", () => failed(new Error("the agent closed its control socket without an answer")));
   });
 }
 

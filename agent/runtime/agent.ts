@@ -29,6 +29,7 @@ export interface CommandResult {
   readonly trace?: TraceEntry[];
 }
 
+const RECLAIM_AFTER_MS = 2_500;
 const FAULT_QUIET_MS = 60_000;
 const REBUILD_RETRY_MS = 2_000;
 const ADDRESS_REFRESH_MS = 5_000;
@@ -50,6 +51,7 @@ export class Agent {
   #routeFaults = new Map<string, string>();
   #work: Promise<unknown> = Promise.resolve();
   #refreshTimer: NodeJS.Timeout | null = null;
+  #reclaimTimer: NodeJS.Timeout | null = null;
   readonly #quietUntil = new Map<string, number>();
   #isClosed = false;
 
@@ -88,8 +90,10 @@ export class Agent {
    */
   apply(state: DesiredState): Promise<LinkVerdict[]> {
     return this.#exclusively(async () => {
+      const isStart = this.#state === null;
       const reconciler = await this.#reconcilerFor(state);
       const verdicts = await reconciler.apply(state);
+      if (isStart) this.#reclaimTimer = setTimeout(() => void this.#reclaimLinks(), RECLAIM_AFTER_MS);
       this.#state = state;
       await this.#applyRoutes();
       this.#probes.apply([...reconciler.running.values()].map((link) => link.desired));
@@ -133,6 +137,7 @@ export class Agent {
     this.#isClosed = true;
     return this.#exclusively(async () => {
       if (this.#refreshTimer !== null) clearInterval(this.#refreshTimer);
+      if (this.#reclaimTimer !== null) clearTimeout(this.#reclaimTimer);
       this.#probes.close();
       this.#prober.close();
       if (this.#engine !== null) await closeEngine(this.#engine);
@@ -168,6 +173,19 @@ export class Agent {
     this.#reconciler = new Reconciler({ submit: (input) => engine.driver.submit(input), resolveHost, forceEncapsulation: !engine.plane.capabilities.encapsulations.includes("none") });
     this.#refreshTimer ??= setInterval(() => void this.#refreshAddresses(), ADDRESS_REFRESH_MS);
     return this.#reconciler;
+  }
+
+  /**
+   * After a crash the peer still holds the SAs of before and would notice only by its liveness checks, some 30 s on. So an end
+   * that merely responds calls once itself when it has just started and the peer has not: INITIAL_CONTACT (RFC 7296 §2.4) then
+   * clears the peer's old SAs.
+   */
+  async #reclaimLinks(): Promise<void> {
+    const snapshots = this.#snapshots();
+    for (const { config } of this.#reconciler?.running.values() ?? []) {
+      const state = snapshots.get(config.id)?.state ?? "down";
+      if (config.initiate === "respond" && config.remoteAddresses.length > 0 && state === "down") await this.#engine?.driver.submit({ kind: "up", linkId: config.id });
+    }
   }
 
   /** Opens device, ports and engine again and gives them the state in force; tries until it works. */

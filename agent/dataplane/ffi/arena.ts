@@ -48,7 +48,10 @@ export class Arena {
 
   /** Pointers in structures are 64-bit little-endian. */
   writePointer(at: number, offset: number): void {
-    this.view.setBigUint64(at, BigInt(this.address + offset), true);
+    // Two halves: a bigint would be an allocation for every message sent.
+    const pointer = this.address + offset;
+    this.view.setUint32(at, pointer % 2 ** 32, true);
+    this.view.setUint32(at + 4, Math.floor(pointer / 2 ** 32), true);
   }
 
   writeSize(at: number, value: number): void {

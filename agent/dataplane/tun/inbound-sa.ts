@@ -1,0 +1,62 @@
+import { type CompiledSelector, compileSelectors } from "../../ipsec/packet-match.ts";
+import { ReplayWindow } from "../../ipsec/replay-window.ts";
+import type { InboundSa } from "../../ipsec/security-association.ts";
+import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import type { Arena } from "../ffi/arena.ts";
+import { EspTransform } from "../ffi/esp-transform.ts";
+import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
+import { largestInner } from "./largest-inner.ts";
+
+/** An inbound SA in its worker. */
+export interface ReceiveSa {
+  readonly childSaId: string;
+  readonly spi: EspSpi;
+  readonly row: number;
+  readonly transform: EspTransform;
+  readonly extended: boolean;
+  readonly window: ReplayWindow;
+  readonly local: readonly CompiledSelector[];
+  readonly remote: readonly CompiledSelector[];
+  /** sockaddr of the peer in the arena. */
+  readonly remoteAt: number;
+  remoteOctets: number;
+  used: boolean;
+  /** Largest inner packet of the way back: what a SYN-ACK may announce. */
+  readonly maxInner: number;
+}
+
+/** @throws Error with a sentence when the SA asks for what this plane does not have. */
+export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu: number): ReceiveSa {
+  const transform = new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers);
+  const remoteAt = arena.allocate(SOCKADDR_OCTETS);
+  return {
+    childSaId: sa.childSaId,
+    spi: sa.spi,
+    row,
+    transform,
+    extended: sa.extendedSequenceNumbers,
+    window: new ReplayWindow(sa.replayWindowPackets),
+    local: compileSelectors(sa.localSelectors),
+    remote: compileSelectors(sa.remoteSelectors),
+    remoteAt,
+    remoteOctets: writeSockaddr(arena, remoteAt, sa.remote),
+    used: false,
+    maxInner: largestInner(transform, pathMtu, sa.local.address.includes(":") ? 6 : 4),
+  };
+}
+
+export function closeReceiveSa(arena: Arena, sa: ReceiveSa): void {
+  sa.transform.close();
+  arena.free(sa.remoteAt, SOCKADDR_OCTETS);
+}
+
+/** Whether this sockaddr is the peer's as we know it: port and address, not the IPv6 flow label or scope. */
+export function isFromPeer(arena: Arena, sa: ReceiveSa, sockaddrAt: number): boolean {
+  const { bytes } = arena;
+  const octets = sa.remoteOctets === 16 ? 8 : 24;
+  for (let i = 0; i < octets; i++) {
+    if (octets === 24 && i >= 4 && i < 8) continue;
+    if (bytes[sa.remoteAt + i] !== bytes[sockaddrAt + i]) return false;
+  }
+  return true;
+}

@@ -1,0 +1,210 @@
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { matchesPacket } from "../../ipsec/packet-match.ts";
+import { highBits, inferSequenceNumber } from "../../ipsec/replay-window.ts";
+import { formatAddress } from "../../wire/address.ts";
+import { ESP_HEADER_LENGTH, espPayloadEnd, espSequence, espSpi, NextHeader } from "../../wire/esp.ts";
+import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
+import { classifyEncapsulated, NON_ESP_MARKER_LENGTH } from "../../wire/udp-encap.ts";
+import type { DataPlaneEvent } from "../data-plane.ts";
+import { Arena } from "../ffi/arena.ts";
+import { readSockaddr, writeSockaddr } from "../ffi/udp-socket.ts";
+import { PollSet } from "../ffi/waiting.ts";
+import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
+import { closeReceiveSa, isFromPeer, makeReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
+import { ReceiveBatch } from "./receive-batch.ts";
+import { clampMss } from "./tcp-header.ts";
+import { TunWriter } from "./tun-writer.ts";
+import type { FromWorker, TicketedCommand, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
+
+/*
+ * From the outside to the inside: UDP → (IKE to the main thread) → ESP → SA → replay → ICV → selectors → TUN. A loop that blocks in
+ * poll and then drains the sockets. Nothing is allocated for a packet; hostile octets are parsed here, in TypeScript, with lengths
+ * checked before anything is read.
+ */
+const ARENA_OCTETS = 16 << 20;
+const ROUNDS = 8;
+
+const port = parentPort;
+if (port === null) throw new Error("this file is a worker");
+const options: WorkerOptions = workerData;
+const arena = new Arena(ARENA_OCTETS);
+const counters = new CounterTable(options.counters);
+const sas = new Map<EspSpi, ReceiveSa>();
+const batch = new ReceiveBatch(arena);
+const tun = new TunWriter(arena, options.tunFd);
+const view = makeIpPacketView();
+let now = 0;
+let running = true;
+
+run();
+
+function run(): void {
+  const fds = options.udpFds.filter((fd) => fd !== null);
+  const polled = new PollSet(arena, [options.wakeFd, ...fds]);
+  say({ kind: "ready" });
+  while (running) {
+    polled.wait(-1);
+    now = Date.now();
+    if (polled.ready(0)) {
+      polled.drain(options.wakeFd);
+      takeCommands();
+    }
+    for (const [index, fd] of fds.entries()) if (polled.ready(index + 1)) drainSocket(fd);
+  }
+  for (const sa of sas.values()) closeReceiveSa(arena, sa);
+}
+
+function drainSocket(fd: number): void {
+  for (let round = 0; round < ROUNDS; round++) {
+    const count = batch.receive(fd);
+    for (let index = 0; index < count; index++) takeMessage(index, fd);
+    // A lone segment must not wait for a next one, and the buffers are about to be reused.
+    tun.flush();
+    if (count < batch.capacity) return;
+  }
+}
+
+/** A message is one datagram, or with UDP_GRO several of one size (the last may be shorter). */
+function takeMessage(index: number, fd: number): void {
+  batch.readControl(index);
+  const start = batch.dataAt(index);
+  const octets = batch.octets(index);
+  const step = batch.control.segmentOctets > 0 ? batch.control.segmentOctets : Math.max(octets, 1);
+  for (let offset = 0; offset < octets; offset += step) {
+    const at = start + offset;
+    const end = start + Math.min(offset + step, octets);
+    switch (classifyEncapsulated(arena.bytes, at, end)) {
+      case "esp":
+        takeEsp(at, end, index);
+        break;
+      case "ike":
+        takeIke(at, end, index, fd);
+        break;
+      case "keepalive":
+        break;
+      case "invalid":
+        counters.add(GLOBAL_ROW, Counter.malformed, 1);
+        break;
+    }
+  }
+}
+
+/** RFC 4303 §3.4: SA, replay window, ICV, then the number is marked as seen, then what came out is checked. */
+function takeEsp(start: number, end: number, index: number): void {
+  const { bytes } = arena;
+  const sa = sas.get(espSpi(bytes, start));
+  if (sa === undefined) return counters.add(GLOBAL_ROW, Counter.noSa, 1);
+  const { transform } = sa;
+  if (end - start < ESP_HEADER_LENGTH + transform.ivOctets + 2 + transform.icvOctets) return counters.add(sa.row, Counter.malformed, 1);
+  const low = espSequence(bytes, start);
+  const sequence = sa.extended ? inferSequenceNumber(low, sa.window.highest, sa.window.windowPackets) : low;
+  if (sequence < 0 || !sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
+  if (!transform.open(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
+  const isNewest = sequence > sa.window.highest;
+  sa.window.mark(sequence);
+  if (isNewest && !isFromPeer(arena, sa, batch.nameAt(index))) noticeMove(sa, index);
+  takeInner(sa, start + ESP_HEADER_LENGTH + transform.ivOctets, end - transform.icvOctets);
+}
+
+function takeInner(sa: ReceiveSa, start: number, contentEnd: number): void {
+  const { bytes } = arena;
+  const payloadEnd = espPayloadEnd(bytes, start, contentEnd);
+  if (payloadEnd < 0) return counters.add(sa.row, Counter.malformed, 1);
+  const nextHeader = bytes[contentEnd - 1]!;
+  if (!sa.used) {
+    sa.used = true;
+    raise({ kind: "firstInboundPacket", childSaId: sa.childSaId, spi: sa.spi });
+  }
+  // RFC 4303 §2.6: a dummy packet, sent to hide how much traffic there is.
+  if (nextHeader === NextHeader.NONE) return;
+  const family = nextHeader === NextHeader.IPV4 ? 4 : nextHeader === NextHeader.IPV6 ? 6 : 0;
+  if (!readIpPacket(bytes, start, payloadEnd, view) || view.family !== family) return counters.add(sa.row, Counter.malformed, 1);
+  if (!matchesPacket(sa.local, sa.remote, bytes, view, "inbound")) return counters.add(sa.row, Counter.policy, 1);
+  counters.add(sa.row, Counter.packets, 1);
+  counters.add(sa.row, Counter.bytes, view.totalLength);
+  counters.set(sa.row, Counter.lastUsedAt, now);
+  clampMss(bytes, view, start + view.totalLength, sa.maxInner, false);
+  tun.write(start, view);
+}
+
+/** Only for an authenticated packet newer than all before, or an old one replayed from elsewhere could move the tunnel (RFC 3947 §5.1). */
+function noticeMove(sa: ReceiveSa, index: number): void {
+  const remote = readSockaddr(arena, batch.nameAt(index));
+  sa.remoteOctets = writeSockaddr(arena, sa.remoteAt, remote);
+  raise({ kind: "natMappingChanged", childSaId: sa.childSaId, spi: sa.spi, remote });
+}
+
+function takeIke(start: number, end: number, index: number, fd: number): void {
+  const isV4 = fd === options.udpFds[0];
+  const at = batch.control.destinationAt;
+  const address = at === 0 ? (isV4 ? "0.0.0.0" : "::") : formatAddress(arena.bytes.slice(at, at + (isV4 ? 4 : 16)));
+  say({
+    kind: "ike",
+    datagram: {
+      local: { address, port: 0 },
+      remote: readSockaddr(arena, batch.nameAt(index)),
+      bytes: arena.bytes.slice(start + NON_ESP_MARKER_LENGTH, end),
+    },
+  });
+}
+
+function takeCommands(): void {
+  for (let received = receiveMessageOnPort(parent()); received !== undefined; received = receiveMessageOnPort(parent())) {
+    const { ticket, command }: TicketedCommand = received.message;
+    try {
+      obey(command);
+      say({ kind: "done", ticket, error: null });
+    } catch (error) {
+      say({ kind: "done", ticket, error: error instanceof Error ? error.message : String(error) });
+    }
+  }
+}
+
+function obey(command: WorkerCommand): void {
+  switch (command.kind) {
+    case "installInbound": {
+      const { sa, row } = command;
+      if (sas.has(sa.spi)) throw new Error(`an inbound SA with the SPI ${sa.spi.toString(16)} is installed already`);
+      sas.set(sa.spi, makeReceiveSa(arena, sa, row, options.pathMtu));
+      return;
+    }
+    case "updateSa": {
+      const sa = sas.get(command.spi);
+      if (sa !== undefined) sa.remoteOctets = writeSockaddr(arena, sa.remoteAt, command.remote);
+      return;
+    }
+    case "deleteSa":
+      return remove(command.spi);
+    case "flush":
+      for (const spi of [...sas.keys()]) remove(spi);
+      return;
+    case "stop":
+      running = false;
+      return;
+    case "installOutbound":
+    case "installPolicy":
+    case "deletePolicy":
+      throw new Error(`${command.kind} was given to the inbound worker`);
+  }
+}
+
+function remove(spi: EspSpi): void {
+  const sa = sas.get(spi);
+  if (sa === undefined) return;
+  sas.delete(spi);
+  closeReceiveSa(arena, sa);
+}
+
+function raise(event: DataPlaneEvent): void {
+  say({ kind: "event", event });
+}
+
+function say(message: FromWorker): void {
+  parent().postMessage(message);
+}
+
+function parent() {
+  if (port === null) throw new Error("this file is a worker");
+  return port;
+}

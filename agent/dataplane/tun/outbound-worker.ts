@@ -1,0 +1,231 @@
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import type { OutboundPolicy } from "../../ipsec/security-association.ts";
+import { buildPacketTooBig } from "../../wire/icmp.ts";
+import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
+import { readU16, writeU16 } from "../../wire/octets.ts";
+import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import type { DataPlaneEvent } from "../data-plane.ts";
+import { Arena } from "../ffi/arena.ts";
+import { Errno, errno, libc } from "../ffi/native.ts";
+import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
+import { PollSet } from "../ffi/waiting.ts";
+import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
+import { closeTransmitSa, makeTransmitSa, moveTransmitSa, type TransmitSa } from "./outbound-sa.ts";
+import { type CompiledPolicy, PolicyTable } from "./policy-table.ts";
+import { reserveInner, sealInner } from "./seal-packet.ts";
+import { segmentTcp } from "./segmentation.ts";
+import { clampMss, folded } from "./tcp-header.ts";
+import { TransmitBatch } from "./transmit-batch.ts";
+import type { FromWorker, TicketedCommand, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
+
+/*
+ * From the inside to the outside: TUN → policy → SA → ESP → UDP. A loop that blocks in poll and then drains the device; it never
+ * returns to the event loop. Nothing is allocated for a packet.
+ */
+const ARENA_OCTETS = 24 << 20;
+const FRAME_OCTETS = VNET_HEADER_OCTETS + 65_535;
+const READS_A_ROUND = 64;
+const ACQUIRE_INTERVAL_MS = 1_000;
+
+const port = parentPort;
+if (port === null) throw new Error("this file is a worker");
+const options: WorkerOptions = workerData;
+const arena = new Arena(ARENA_OCTETS);
+const counters = new CounterTable(options.counters);
+const policies = new PolicyTable<TransmitSa>();
+const sas = new Map<EspSpi, TransmitSa>();
+const batch = new TransmitBatch(arena, options.udpFds, counters);
+const frameAt = arena.allocate(FRAME_OCTETS);
+const replyAt = arena.allocate(2_048);
+const view = makeIpPacketView();
+let now = 0;
+let running = true;
+
+// The segment being sealed: module-level so that the callbacks below are made once and not for every packet.
+let currentSa: TransmitSa | null = null;
+const placeSegment = (octets: number): number => (currentSa === null ? 0 : reserveInner(batch, currentSa, octets));
+const sealSegment = (at: number, octets: number): boolean => currentSa !== null && seal(currentSa, at, octets);
+
+run();
+
+function run(): void {
+  const polled = new PollSet(arena, [options.wakeFd, options.tunFd]);
+  say({ kind: "ready" });
+  while (running) {
+    polled.wait(-1);
+    now = Date.now();
+    if (polled.ready(0)) {
+      polled.drain(options.wakeFd);
+      takeCommands();
+    }
+    if (polled.ready(1)) drainTun();
+  }
+  for (const sa of sas.values()) closeTransmitSa(arena, sa);
+}
+
+function drainTun(): void {
+  const buffer = arena.address + frameAt;
+  for (let reads = 0; reads < READS_A_ROUND; reads++) {
+    const octets = Number(libc.read(options.tunFd, buffer, FRAME_OCTETS));
+    if (octets < 0) {
+      const code = errno();
+      if (code === Errno.EAGAIN || code === Errno.EINTR) break;
+      throw new Error(`the TUN device cannot be read any more (errno ${code}): was it deleted?`);
+    }
+    if (octets > VNET_HEADER_OCTETS) takeFrame(frameAt + VNET_HEADER_OCTETS, frameAt + octets);
+  }
+  batch.flush();
+}
+
+/** One read: a packet, or up to 64 KB of one flow that the kernel left for us to cut (gso_type in the vnet header). */
+function takeFrame(start: number, end: number): void {
+  const { bytes } = arena;
+  if (!readIpPacket(bytes, start, end, view)) return counters.add(GLOBAL_ROW, Counter.malformed, 1);
+  const policy = policies.lookup(bytes, view);
+  if (policy === null) return counters.add(GLOBAL_ROW, Counter.policy, 1);
+  const sa = policy.sa;
+  if (sa === null) return refuse(policy);
+  const flags = bytes[frameAt]!;
+  const gsoType = bytes[frameAt + 1]!;
+  const isPartial = (flags & Vnet.NEEDS_CSUM) !== 0;
+  clampMss(bytes, view, start + view.totalLength, sa.maxInner, isPartial);
+  if (gsoType !== Vnet.GSO_NONE) return takeLargeFrame(sa, start, gsoType);
+  if (view.totalLength > sa.maxInner && view.dontFragment) return answerTooBig(sa, start);
+  if (isPartial && !completeChecksum(start)) return counters.add(sa.row, Counter.malformed, 1);
+  const at = reserveInner(batch, sa, view.totalLength);
+  bytes.copyWithin(at, start, start + view.totalLength);
+  seal(sa, at, view.totalLength);
+}
+
+function takeLargeFrame(sa: TransmitSa, start: number, gsoType: number): void {
+  if (gsoType !== Vnet.GSO_TCPV4 && gsoType !== Vnet.GSO_TCPV6) return counters.add(sa.row, Counter.malformed, 1);
+  const segmentOctets = arena.view.getUint16(frameAt + 4, true);
+  const headerOctets = arena.view.getUint16(frameAt + 2, true);
+  if (headerOctets + segmentOctets > sa.maxInner) return answerTooBig(sa, start);
+  currentSa = sa;
+  if (!segmentTcp(arena, start, view, segmentOctets, placeSegment, sealSegment)) counters.add(sa.row, Counter.malformed, 1);
+  currentSa = null;
+}
+
+function seal(sa: TransmitSa, at: number, octets: number): boolean {
+  if (!sealInner(arena, batch, sa, at, octets, view.family)) {
+    counters.add(sa.row, Counter.lifetime, 1);
+    if (!sa.hardRaised) {
+      sa.hardRaised = true;
+      raise({ kind: "expire", childSaId: sa.childSaId, spi: sa.spi, hard: true });
+    }
+    return false;
+  }
+  counters.add(sa.row, Counter.packets, 1);
+  counters.add(sa.row, Counter.bytes, octets);
+  counters.set(sa.row, Counter.lastUsedAt, now);
+  if (!sa.softRaised && (sa.bytes >= sa.softBytes || sa.sequence >= sa.softPackets)) {
+    sa.softRaised = true;
+    raise({ kind: "expire", childSaId: sa.childSaId, spi: sa.spi, hard: false });
+  }
+  return true;
+}
+
+/** The kernel left the transport checksum to us: the field holds the pseudo-header's sum, csum_start and csum_offset say where. */
+function completeChecksum(start: number): boolean {
+  const at = start + arena.view.getUint16(frameAt + 6, true);
+  const field = at + arena.view.getUint16(frameAt + 8, true);
+  const end = start + view.totalLength;
+  if (at < start || field + 2 > end) return false;
+  const sum = ~folded(arena.sum(at, end - at)) & 0xffff;
+  writeU16(arena.bytes, field, sum === 0 ? 0xffff : sum);
+  return true;
+}
+
+/** No SA for it: dropped, never sent in clear; a policy that waits for a negotiation asks for one, at most once a second. */
+function refuse(policy: CompiledPolicy<TransmitSa>): void {
+  counters.add(GLOBAL_ROW, policy.discards ? Counter.policy : Counter.noSa, 1);
+  if (now - policy.lastAcquireAt < ACQUIRE_INTERVAL_MS) return;
+  policy.lastAcquireAt = now;
+  raise({ kind: "acquire", policyId: policy.id });
+}
+
+/** ICMP back to the inside (RFC 1191, RFC 8201), from the address the packet was going to: the gateway has none that fits better. */
+function answerTooBig(sa: TransmitSa, start: number): void {
+  counters.add(sa.row, Counter.tooBig, 1);
+  const { bytes } = arena;
+  const from = bytes.slice(view.destinationOffset, view.destinationOffset + (view.family === 4 ? 4 : 16));
+  const reply = buildPacketTooBig(bytes, start, start + view.totalLength, from, sa.maxInner);
+  if (reply === null) return;
+  bytes.fill(0, replyAt, replyAt + VNET_HEADER_OCTETS);
+  bytes.set(reply, replyAt + VNET_HEADER_OCTETS);
+  libc.write(options.tunFd, arena.address + replyAt, VNET_HEADER_OCTETS + readReplyOctets(reply));
+}
+
+function readReplyOctets(reply: Uint8Array): number {
+  return (reply[0] ?? 0) >> 4 === 4 ? readU16(reply, 2) : 40 + readU16(reply, 4);
+}
+
+function takeCommands(): void {
+  for (let received = receiveMessageOnPort(parent()); received !== undefined; received = receiveMessageOnPort(parent())) {
+    const { ticket, command }: TicketedCommand = received.message;
+    try {
+      obey(command);
+      say({ kind: "done", ticket, error: null });
+    } catch (error) {
+      say({ kind: "done", ticket, error: error instanceof Error ? error.message : String(error) });
+    }
+  }
+}
+
+function obey(command: WorkerCommand): void {
+  switch (command.kind) {
+    case "installOutbound":
+      if (sas.has(command.sa.spi)) throw new Error(`an outbound SA with the SPI ${command.sa.spi.toString(16)} is installed already`);
+      sas.set(command.sa.spi, makeTransmitSa(arena, command.sa, command.row, options.pathMtu));
+      return;
+    case "updateSa": {
+      const sa = sas.get(command.spi);
+      if (sa !== undefined) moveTransmitSa(arena, sa, command.remote);
+      return;
+    }
+    case "deleteSa":
+      return remove(command.spi);
+    case "installPolicy":
+      return policies.install(command.policy, saOf(command.policy));
+    case "deletePolicy":
+      return policies.remove(command.id);
+    case "flush":
+      policies.clear();
+      for (const spi of [...sas.keys()]) remove(spi);
+      return;
+    case "stop":
+      running = false;
+      return;
+    case "installInbound":
+      throw new Error("an inbound SA was given to the outbound worker");
+  }
+}
+
+function saOf(policy: OutboundPolicy): TransmitSa | null {
+  if (policy.action.kind === "discard") return null;
+  const sa = sas.get(policy.action.spi);
+  if (sa === undefined) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
+  return sa;
+}
+
+function remove(spi: EspSpi): void {
+  const sa = sas.get(spi);
+  if (sa === undefined) return;
+  sas.delete(spi);
+  policies.forget(sa);
+  closeTransmitSa(arena, sa);
+}
+
+function raise(event: DataPlaneEvent): void {
+  say({ kind: "event", event });
+}
+
+function say(message: FromWorker): void {
+  parent().postMessage(message);
+}
+
+function parent() {
+  if (port === null) throw new Error("this file is a worker");
+  return port;
+}

@@ -1,0 +1,88 @@
+import type { Arena } from "../ffi/arena.ts";
+import { libc } from "../ffi/native.ts";
+import { readControl, type ReceivedControl, SOCKADDR_OCTETS, writeIov, writeMessageHeader } from "../ffi/udp-socket.ts";
+
+const MESSAGES = 16;
+const MMSGHDR_OCTETS = 64;
+const BUFFER_OCTETS = 65_536;
+const CONTROL_OCTETS = 128;
+const NAME_OCTETS = 64;
+
+/** recvmmsg into an arena: up to 16 messages a call, each one datagram or, through UDP_GRO, a run of them of one size. */
+export class ReceiveBatch {
+  readonly #arena: Arena;
+  readonly #headers: number;
+  readonly #iovs: number;
+  readonly #names: number;
+  readonly #controls: number;
+  readonly #buffers: number;
+  readonly control: ReceivedControl = { segmentOctets: 0, destinationAt: 0 };
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+    this.#headers = arena.allocate(MMSGHDR_OCTETS * MESSAGES);
+    this.#iovs = arena.allocate(16 * MESSAGES);
+    this.#names = arena.allocate(NAME_OCTETS * MESSAGES);
+    this.#controls = arena.allocate(CONTROL_OCTETS * MESSAGES);
+    this.#buffers = arena.allocate(BUFFER_OCTETS * MESSAGES);
+  }
+
+  /** Number of messages received; 0 when none waits. */
+  receive(fd: number): number {
+    for (let i = 0; i < MESSAGES; i++) {
+      writeIov(this.#arena, this.#iovs + 16 * i, this.#buffers + BUFFER_OCTETS * i, BUFFER_OCTETS);
+      writeMessageHeader(
+        this.#arena,
+        this.#headers + MMSGHDR_OCTETS * i,
+        // The kernel shortens both lengths to what it wrote, so they are set anew each time.
+        this.#name(i),
+        this.#iov(i),
+        this.#control(i),
+      );
+    }
+    return Math.max(0, libc.recvmmsg(fd, this.#arena.address + this.#headers, MESSAGES, 0, 0));
+  }
+
+  get capacity(): number {
+    return MESSAGES;
+  }
+
+  dataAt(index: number): number {
+    return this.#buffers + BUFFER_OCTETS * index;
+  }
+
+  octets(index: number): number {
+    return this.#arena.view.getUint32(this.#headers + MMSGHDR_OCTETS * index + 56, true);
+  }
+
+  /** sockaddr of the sender. */
+  nameAt(index: number): number {
+    return this.#names + NAME_OCTETS * index;
+  }
+
+  /** Fills `control` from this message. */
+  readControl(index: number): void {
+    const octets = this.#arena.view.getUint32(this.#headers + MMSGHDR_OCTETS * index + 40, true);
+    readControl(this.#arena, this.#controls + CONTROL_OCTETS * index, octets, this.control);
+  }
+
+  // One object of each kind, refilled: a literal for every message would be three allocations.
+  readonly #nameField = { at: 0, octets: SOCKADDR_OCTETS };
+  readonly #iovField = { at: 0, count: 1 };
+  readonly #controlField = { at: 0, octets: CONTROL_OCTETS };
+
+  #name(index: number) {
+    this.#nameField.at = this.#names + NAME_OCTETS * index;
+    return this.#nameField;
+  }
+
+  #iov(index: number) {
+    this.#iovField.at = this.#iovs + 16 * index;
+    return this.#iovField;
+  }
+
+  #control(index: number) {
+    this.#controlField.at = this.#controls + CONTROL_OCTETS * index;
+    return this.#controlField;
+  }
+}

@@ -1,0 +1,174 @@
+import type { Arena } from "../ffi/arena.ts";
+import { Errno, errno, libc } from "../ffi/native.ts";
+import { CONTROL_OCTETS, writeControl, writeIov, writeMessageHeader } from "../ffi/udp-socket.ts";
+import { waitWritable } from "../ffi/waiting.ts";
+import { type CounterTable, Counter } from "./counters.ts";
+import type { TransmitSa } from "./outbound-sa.ts";
+
+/** A UDP_SEGMENT message: at most 64 datagrams of one size (the last may be shorter) and less than 64 KB (udp(7)). */
+const MAX_SEGMENTS = 64;
+const MAX_GROUP_OCTETS = 65_000;
+const MAX_GROUPS = 64;
+const MMSGHDR_OCTETS = 64;
+const DATA_OCTETS = 4 << 20;
+const SEND_WAIT_MS = 100;
+
+interface Group {
+  sa: TransmitSa | null;
+  start: number;
+  octets: number;
+  segmentOctets: number;
+  count: number;
+  closed: boolean;
+}
+
+/**
+ * Sealed packets on their way out. Packets lie one behind the other; a run of equal ones to the same peer becomes one message that
+ * the kernel (or the NIC) cuts up, and all messages go in one sendmmsg. Nothing is allocated once it is made.
+ */
+export class TransmitBatch {
+  readonly #arena: Arena;
+  readonly #fds: readonly [number, number | null];
+  readonly #counters: CounterTable;
+  readonly #data: number;
+  readonly #headers: number;
+  readonly #iovs: number;
+  readonly #controls: number;
+  readonly #scratch: number;
+  readonly #groups: Group[] = [];
+  #groupCount = 0;
+  #end: number;
+  /** Where the path has no checksum offload UDP_SEGMENT fails with EIO: from then on every datagram goes by itself. */
+  #segmentation = true;
+
+  constructor(arena: Arena, fds: readonly [number, number | null], counters: CounterTable) {
+    this.#arena = arena;
+    this.#fds = fds;
+    this.#counters = counters;
+    this.#data = arena.allocate(DATA_OCTETS);
+    this.#headers = arena.allocate(MMSGHDR_OCTETS * MAX_GROUPS);
+    this.#iovs = arena.allocate(16 * MAX_GROUPS);
+    this.#controls = arena.allocate(CONTROL_OCTETS * MAX_GROUPS);
+    this.#scratch = arena.allocate(8);
+    this.#end = this.#data;
+    for (let i = 0; i < MAX_GROUPS; i++) this.#groups.push({ sa: null, start: 0, octets: 0, segmentOctets: 0, count: 0, closed: true });
+  }
+
+  /** Where the next sealed packet must be written: behind the one before, so that a run needs no copy. */
+  reserve(octets: number): number {
+    if (this.#end + octets > this.#data + DATA_OCTETS) this.flush();
+    return this.#end;
+  }
+
+  /** Takes the packet just written at `reserve`'s offset. */
+  commit(sa: TransmitSa, octets: number): void {
+    const last = this.#groups[this.#groupCount - 1];
+    if (last !== undefined && fits(last, sa, octets)) {
+      last.octets += octets;
+      last.count++;
+      if (octets < last.segmentOctets) last.closed = true;
+      this.#end += octets;
+      return;
+    }
+    const start = this.#end;
+    this.#end += octets;
+    const group = this.#groups[this.#groupCount++];
+    if (group === undefined) throw new Error("the batch has no free group");
+    group.sa = sa;
+    group.start = start;
+    group.octets = octets;
+    group.segmentOctets = octets;
+    group.count = 1;
+    group.closed = false;
+    // One group more than this is never begun before the batch is sent.
+    if (this.#groupCount === MAX_GROUPS) this.flush();
+  }
+
+  flush(): void {
+    for (let first = 0; first < this.#groupCount; ) {
+      const family = this.#groups[first]?.sa?.family ?? 4;
+      let end = first + 1;
+      while (end < this.#groupCount && this.#groups[end]?.sa?.family === family) end++;
+      this.#sendRun(first, end, family);
+      first = end;
+    }
+    this.#groupCount = 0;
+    this.#end = this.#data;
+  }
+
+  #sendRun(first: number, end: number, family: 4 | 6): void {
+    const fd = family === 4 ? this.#fds[0] : this.#fds[1];
+    if (fd === null) return;
+    for (let i = first; i < end; i++) this.#describe(i);
+    let at = first;
+    let waits = 0;
+    while (at < end) {
+      const next = this.#groups[at];
+      if (!this.#segmentation && next !== undefined && next.count > 1) {
+        this.#sendSingly(fd, next, at++);
+        continue;
+      }
+      const sent: number = libc.sendmmsg(fd, this.#arena.address + this.#headers + MMSGHDR_OCTETS * at, this.#segmentation ? end - at : 1, 0);
+      if (sent > 0) {
+        at += sent;
+        continue;
+      }
+      const code = errno();
+      if (code === Errno.EINTR) continue;
+      if ((code === Errno.EAGAIN || code === Errno.ENOBUFS) && waits++ < 10) {
+        waitWritable(this.#arena, this.#scratch, fd, SEND_WAIT_MS);
+        continue;
+      }
+      const group = this.#groups[at];
+      if (group !== undefined && group.count > 1 && (code === Errno.EIO || code === Errno.EINVAL)) {
+        this.#segmentation = code === Errno.EIO ? false : this.#segmentation;
+        this.#sendSingly(fd, group, at);
+      } else if (group?.sa != null) {
+        // No route, or the source address is gone: nothing to retry here, the peer's liveness check will tell.
+        this.#counters.add(group.sa.row, code === Errno.EMSGSIZE ? Counter.tooBig : Counter.noSa, group.count);
+      }
+      at++;
+    }
+  }
+
+  #describe(index: number): void {
+    const group = this.#groups[index];
+    if (group === undefined || group.sa === null) return;
+    const control = this.#controls + CONTROL_OCTETS * index;
+    const segmented = group.count > 1 && this.#segmentation;
+    const controlOctets = writeControl(this.#arena, control, group.sa.source, segmented ? group.segmentOctets : 0);
+    writeIov(this.#arena, this.#iovs + 16 * index, group.start, group.octets);
+    writeMessageHeader(
+      this.#arena,
+      this.#headers + MMSGHDR_OCTETS * index,
+      { at: group.sa.destinationAt, octets: group.sa.destinationOctets },
+      { at: this.#iovs + 16 * index, count: 1 },
+      { at: control, octets: controlOctets },
+    );
+  }
+
+  /** The datagrams of one group by themselves, reusing its header. */
+  #sendSingly(fd: number, group: Group, index: number): void {
+    if (group.sa === null) return;
+    const arena = this.#arena;
+    const header = this.#headers + MMSGHDR_OCTETS * index;
+    arena.writeSize(header + 40, writeControl(arena, this.#controls + CONTROL_OCTETS * index, group.sa.source, 0));
+    for (let at = group.start; at < group.start + group.octets; at += group.segmentOctets) {
+      writeIov(arena, this.#iovs + 16 * index, at, Math.min(group.segmentOctets, group.start + group.octets - at));
+      for (let tries = 0; tries < 10 && Number(libc.sendmsg(fd, arena.address + header, 0)) < 0; tries++) {
+        if (errno() !== Errno.EAGAIN) break;
+        waitWritable(arena, this.#scratch, fd, SEND_WAIT_MS);
+      }
+    }
+  }
+}
+
+function fits(group: Group, sa: TransmitSa, octets: number): boolean {
+  return (
+    group.sa === sa &&
+    !group.closed &&
+    octets <= group.segmentOctets &&
+    group.count < MAX_SEGMENTS &&
+    group.octets + octets <= MAX_GROUP_OCTETS
+  );
+}

@@ -1,0 +1,281 @@
+import { Worker } from "node:worker_threads";
+import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
+import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import { addNonEspMarker, natKeepalive } from "../../wire/udp-encap.ts";
+import type { DataPlane, DataPlaneCapabilities, DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../data-plane.ts";
+import { libc } from "../ffi/native.ts";
+import { openTun } from "../ffi/tun-device.ts";
+import { DatagramSender, openUdpSocket } from "../ffi/udp-socket.ts";
+import { openWaker, Wakers } from "../ffi/waiting.ts";
+import { CounterTable, GLOBAL_ROW, RowAllocator } from "./counters.ts";
+import type { FromWorker, TicketedCommand, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
+
+export interface TunDataPlaneOptions {
+  readonly tunName: string;
+  readonly mtu: number;
+  readonly natPort: number;
+  /** The largest outer packet the path takes; 1,500 unless told otherwise. */
+  readonly pathMtu?: number;
+}
+
+type Direction = "inbound" | "outbound";
+
+/** SAs of a direction at once: rows of counters in shared memory. */
+const MAX_SAS = 32_768;
+const WORKER_FILES: Readonly<Record<Direction, URL>> = {
+  inbound: workerFile("inbound-worker"),
+  outbound: workerFile("outbound-worker"),
+};
+
+/** Beside this file, or beside the bundle that this file has become part of, with the same extension. */
+function workerFile(name: string): URL {
+  return new URL(`./${name}${import.meta.url.endsWith(".ts") ? ".ts" : ".mjs"}`, import.meta.url);
+}
+
+/**
+ * The userspace plane: a TUN device inside, a UDP socket outside, and a worker thread for each direction. This class is the main
+ * thread's side: it owns the descriptors, gives commands, and passes IKE on.
+ */
+export class TunDataPlane implements DataPlane {
+  readonly capabilities: DataPlaneCapabilities = {
+    name: "tun",
+    reason: "userspace ESP through a TUN device",
+    encapsulations: ["udp"],
+    modes: ["tunnel"],
+    extendedSequenceNumbers: true,
+  };
+  readonly #natPort: number;
+  readonly #tunFd: number;
+  readonly #udpFds: readonly [number, number | null];
+  readonly #sender = new DatagramSender();
+  readonly #wakers = new Wakers();
+  readonly #lanes: Readonly<Record<Direction, Lane>>;
+  readonly #eventListeners: ((event: DataPlaneEvent) => void)[] = [];
+  readonly #ikeListeners: ((datagram: IkeDatagram) => void)[] = [];
+  #closing = false;
+
+  /** Resolves when both directions run. @throws Error with one sentence when the device, the port or a capability is missing. */
+  static async create(options: TunDataPlaneOptions): Promise<TunDataPlane> {
+    const udp4 = openUdpSocket(4, options.natPort);
+    if (udp4 === null) throw new Error("the machine has no IPv4");
+    const fds: number[] = [udp4];
+    try {
+      const udp6 = openUdpSocket(6, options.natPort);
+      if (udp6 !== null) fds.push(udp6);
+      const tun = openTun(options.tunName, options.mtu);
+      fds.push(tun);
+      const plane = new TunDataPlane(options, tun, [udp4, udp6]);
+      await Promise.all([plane.#lanes.inbound.ready, plane.#lanes.outbound.ready]);
+      return plane;
+    } catch (error) {
+      for (const fd of fds) libc.close(fd);
+      throw error;
+    }
+  }
+
+  private constructor(options: TunDataPlaneOptions, tunFd: number, udpFds: readonly [number, number | null]) {
+    this.#natPort = options.natPort;
+    this.#tunFd = tunFd;
+    this.#udpFds = udpFds;
+    const lane = (direction: Direction) =>
+      new Lane(direction, { tunFd, udpFds, pathMtu: options.pathMtu ?? 1_500 }, this.#wakers, {
+        event: (event) => this.#emit(event),
+        ike: (datagram) => this.#deliver(datagram),
+        failed: (reason) => {
+          if (!this.#closing) this.#emit({ kind: "failed", reason });
+        },
+      });
+    this.#lanes = { inbound: lane("inbound"), outbound: lane("outbound") };
+  }
+
+  onEvent(listener: (event: DataPlaneEvent) => void): void {
+    this.#eventListeners.push(listener);
+  }
+
+  onIkeDatagram(listener: (datagram: IkeDatagram) => void): void {
+    this.#ikeListeners.push(listener);
+  }
+
+  sendIkeDatagram(datagram: IkeDatagram): void {
+    this.#send(datagram.local, datagram.remote, addNonEspMarker(datagram.bytes));
+  }
+
+  sendNatKeepalive(local: UdpEndpoint, remote: UdpEndpoint): void {
+    this.#send(local, remote, natKeepalive());
+  }
+
+  installSa(sa: InboundSa | OutboundSa): Promise<void> {
+    return this.#lanes[sa.direction].installSa(sa);
+  }
+
+  updateSa(direction: Direction, spi: EspSpi, remote: UdpEndpoint): Promise<void> {
+    return this.#lanes[direction].command({ kind: "updateSa", spi, remote });
+  }
+
+  querySa(direction: Direction, spi: EspSpi): SaCounters | null {
+    return this.#lanes[direction].query(spi);
+  }
+
+  deleteSa(direction: Direction, spi: EspSpi): Promise<void> {
+    return this.#lanes[direction].deleteSa(spi);
+  }
+
+  installPolicy(policy: OutboundPolicy): Promise<void> {
+    return this.#lanes.outbound.command({ kind: "installPolicy", policy });
+  }
+
+  deletePolicy(id: string): Promise<void> {
+    return this.#lanes.outbound.command({ kind: "deletePolicy", id });
+  }
+
+  globalDrops(): DropCounters {
+    const inbound = this.#lanes.inbound.globalDrops();
+    const outbound = this.#lanes.outbound.globalDrops();
+    return {
+      replay: inbound.replay + outbound.replay,
+      integrity: inbound.integrity + outbound.integrity,
+      noSa: inbound.noSa + outbound.noSa,
+      policy: inbound.policy + outbound.policy,
+      tooBig: inbound.tooBig + outbound.tooBig,
+      lifetime: inbound.lifetime + outbound.lifetime,
+      malformed: inbound.malformed + outbound.malformed,
+    };
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all([this.#lanes.inbound.flush(), this.#lanes.outbound.flush()]);
+  }
+
+  /** Ends both workers, then closes the descriptors: the device goes with the last of them. */
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    await Promise.all([this.#lanes.inbound.stop(), this.#lanes.outbound.stop()]);
+    for (const fd of [this.#tunFd, ...this.#udpFds]) if (fd !== null) libc.close(fd);
+  }
+
+  #send(local: UdpEndpoint, remote: UdpEndpoint, datagram: Uint8Array): void {
+    const fd = remote.address.includes(":") ? this.#udpFds[1] : this.#udpFds[0];
+    if (fd !== null && !this.#closing) this.#sender.send(fd, local.address, remote, datagram);
+  }
+
+  #emit(event: DataPlaneEvent): void {
+    for (const listener of this.#eventListeners) listener(event);
+  }
+
+  #deliver(datagram: IkeDatagram): void {
+    const local = { address: datagram.local.address, port: this.#natPort };
+    for (const listener of this.#ikeListeners) listener({ ...datagram, local });
+  }
+}
+
+interface LaneListener {
+  readonly event: (event: DataPlaneEvent) => void;
+  readonly ike: (datagram: IkeDatagram) => void;
+  readonly failed: (reason: string) => void;
+}
+
+/** One direction: its worker, its counters and the commands under way. */
+class Lane {
+  readonly ready: Promise<void>;
+  readonly #worker: Worker;
+  readonly #wakeFd = openWaker();
+  readonly #wakers: Wakers;
+  readonly #counters = CounterTable.ofRows(MAX_SAS);
+  readonly #rows = new RowAllocator(MAX_SAS);
+  readonly #rowOf = new Map<EspSpi, number>();
+  readonly #pending = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+  #nextTicket = 1;
+  #ended = false;
+
+  constructor(direction: Direction, options: Omit<WorkerOptions, "wakeFd" | "counters">, wakers: Wakers, listener: LaneListener) {
+    this.#wakers = wakers;
+    const workerData: WorkerOptions = { ...options, wakeFd: this.#wakeFd, counters: this.#counters.shared };
+    this.#worker = new Worker(WORKER_FILES[direction], { workerData, name: direction });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.ready = promise;
+    this.#worker.on("message", (message: FromWorker) => {
+      if (message.kind === "ready") resolve();
+      else if (message.kind === "done") this.#settle(message.ticket, message.error);
+      else if (message.kind === "event") listener.event(message.event);
+      else listener.ike(message.datagram);
+    });
+    const fail = (reason: string) => {
+      if (this.#ended) return;
+      this.#ended = true;
+      reject(new Error(reason));
+      for (const { reject: refuse } of this.#pending.values()) refuse(new Error(reason));
+      this.#pending.clear();
+      listener.failed(reason);
+    };
+    this.#worker.on("error", (error) => fail(`the ${direction} worker failed: ${error instanceof Error ? error.message : String(error)}`));
+    this.#worker.on("exit", (code) => fail(`the ${direction} worker ended with code ${code}`));
+  }
+
+  async installSa(sa: InboundSa | OutboundSa): Promise<void> {
+    if (this.#rowOf.has(sa.spi)) throw new Error(`an ${sa.direction} SA with the SPI ${sa.spi.toString(16)} is installed already`);
+    const row = this.#rows.take();
+    this.#counters.clear(row);
+    this.#rowOf.set(sa.spi, row);
+    try {
+      await this.command(sa.direction === "inbound" ? { kind: "installInbound", sa, row } : { kind: "installOutbound", sa, row });
+    } catch (error) {
+      this.#release(sa.spi);
+      throw error;
+    }
+  }
+
+  async deleteSa(spi: EspSpi): Promise<void> {
+    await this.command({ kind: "deleteSa", spi });
+    this.#release(spi);
+  }
+
+  async flush(): Promise<void> {
+    await this.command({ kind: "flush" });
+    for (const spi of [...this.#rowOf.keys()]) this.#release(spi);
+  }
+
+  query(spi: EspSpi): SaCounters | null {
+    const row = this.#rowOf.get(spi);
+    return row === undefined ? null : this.#counters.sa(row);
+  }
+
+  globalDrops(): DropCounters {
+    return this.#counters.drops(GLOBAL_ROW);
+  }
+
+  command(command: WorkerCommand): Promise<void> {
+    if (this.#ended) return Promise.reject(new Error("the data plane is not running"));
+    const ticket = this.#nextTicket++;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#pending.set(ticket, { resolve, reject });
+    const message: TicketedCommand = { ticket, command };
+    this.#worker.postMessage(message);
+    this.#wakers.wake(this.#wakeFd);
+    return promise;
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#ended) {
+      const exited = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()));
+      await this.command({ kind: "stop" });
+      this.#ended = true;
+      await exited;
+    }
+    libc.close(this.#wakeFd);
+  }
+
+  #settle(ticket: number, error: string | null): void {
+    const pending = this.#pending.get(ticket);
+    this.#pending.delete(ticket);
+    if (error === null) pending?.resolve();
+    else pending?.reject(new Error(error));
+  }
+
+  #release(spi: EspSpi): void {
+    const row = this.#rowOf.get(spi);
+    if (row === undefined) return;
+    this.#rowOf.delete(spi);
+    this.#rows.give(row);
+  }
+}

@@ -1,0 +1,36 @@
+import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
+import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import type { DataPlaneEvent, IkeDatagram } from "../data-plane.ts";
+
+/** What the main thread and a worker say to each other. A worker blocks in poll: commands wait in the port until an eventfd wakes it. */
+export interface WorkerOptions {
+  readonly tunFd: number;
+  /** IPv4 and IPv6; null where the machine has no IPv6. */
+  readonly udpFds: readonly [number, number | null];
+  readonly wakeFd: number;
+  readonly counters: SharedArrayBuffer;
+  /** The largest outer packet that the path takes. */
+  readonly pathMtu: number;
+}
+
+/** Wakes a worker and asks it to end. */
+export type WorkerCommand =
+  | { readonly kind: "installOutbound"; readonly sa: OutboundSa; readonly row: number }
+  | { readonly kind: "installInbound"; readonly sa: InboundSa; readonly row: number }
+  | { readonly kind: "updateSa"; readonly spi: EspSpi; readonly remote: UdpEndpoint }
+  | { readonly kind: "deleteSa"; readonly spi: EspSpi }
+  | { readonly kind: "installPolicy"; readonly policy: OutboundPolicy }
+  | { readonly kind: "deletePolicy"; readonly id: string }
+  | { readonly kind: "flush" }
+  | { readonly kind: "stop" };
+
+export interface TicketedCommand {
+  readonly ticket: number;
+  readonly command: WorkerCommand;
+}
+
+export type FromWorker =
+  | { readonly kind: "ready" }
+  | { readonly kind: "done"; readonly ticket: number; readonly error: string | null }
+  | { readonly kind: "event"; readonly event: DataPlaneEvent }
+  | { readonly kind: "ike"; readonly datagram: IkeDatagram };

@@ -51,7 +51,7 @@ export async function startAgent(site: Site, directory: string, config: DesiredS
   writeFileSync(paths.config, stringify(config), { mode: 0o600 });
   const argv = [process.execPath, program, "run", "--config", paths.config, "--state-dir", paths.state, "--socket", paths.socket];
   const agent = new RunningAgent(site.start(argv), site.name, paths);
-  await agent.ready();
+  await agent.ready(config.links.map((link) => link.id));
   return agent;
 }
 
@@ -78,7 +78,8 @@ class RunningAgent implements Agent {
     }
   }
 
-  async ready(): Promise<void> {
+  /** Waits until it answers and has taken on its links; one that is refused is never reported, so that shows here. */
+  async ready(linkIds: readonly string[]): Promise<void> {
     let refusal = "";
     await pollUntil(
       "the agent to answer on its control socket",
@@ -86,8 +87,9 @@ class RunningAgent implements Agent {
       async () => {
         if (this.process.exitCode !== null) throw new Error(`the agent ended with ${this.process.exitCode}\n${this.output}`);
         try {
-          await this.status();
-          return true;
+          const { links } = await this.status();
+          refusal = `It reports the links [${links.map((link) => link.id).join(", ")}]`;
+          return linkIds.every((id) => links.some((link) => link.id === id)) ? true : undefined;
         } catch (error) {
           refusal = error instanceof Error ? error.message : String(error);
           return undefined;

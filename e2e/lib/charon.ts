@@ -95,7 +95,7 @@ function daemonSettings(logFile: string, extra: Section): string {
       // Retries soon, so that a lost peer shows within seconds.
       retransmit_timeout: 0.5,
       retransmit_tries: 4,
-      filelog: { log: { path: logFile, default: 1, ike: 2, cfg: 2, flush_line: true, time_format: "%H:%M:%S", time_add_ms: true } },
+      filelog: { log: { path: logFile, default: 1, ike: 2, flush_line: true, time_format: "%H:%M:%S", time_add_ms: true } },
       ...extra,
       plugins: { "kernel-libipsec": { allow_peer_ts: false } },
     },

@@ -9,6 +9,9 @@ export const scenario: Scenario = {
   name: "delete-child-by-us",
   description: "One of two Child SAs is taken out of our configuration: it is deleted at the peer, the other is not touched, 0 lost",
   async run(context) {
+    // charon's userspace ESP wants an address of its own inside each local network.
+    await context.net.left.run(["ip", "address", "add", "10.11.0.1/24", "dev", "in0"]);
+    await context.net.right.run(["ip", "address", "add", "10.12.0.1/24", "dev", "in0"]);
     const children = {
       net: { local_ts: "10.2.0.0/24", remote_ts: "10.1.0.0/24", esp_proposals: "aes256gcm16-x25519" },
       other: { local_ts: "10.12.0.0/24", remote_ts: "10.11.0.0/24", esp_proposals: "aes256gcm16-x25519" },

@@ -31,6 +31,7 @@ export interface CommandResult {
 
 const RECLAIM_AFTER_MS = 2_500;
 const FAULT_QUIET_MS = 60_000;
+const FAULTS_A_MINUTE = 100;
 const REBUILD_RETRY_MS = 2_000;
 const ADDRESS_REFRESH_MS = 5_000;
 const emptyState: readonly DesiredLink[] = [];
@@ -93,6 +94,7 @@ export class Agent {
       const isStart = this.#state === null;
       const reconciler = await this.#reconcilerFor(state);
       const verdicts = await reconciler.apply(state);
+      this.#engine?.driver.start();
       if (isStart) this.#reclaimTimer = setTimeout(() => void this.#reclaimLinks(), RECLAIM_AFTER_MS);
       this.#state = state;
       await this.#applyRoutes();
@@ -158,7 +160,7 @@ export class Agent {
       clock,
       random,
       onEvent: (event) => {
-        if (event.kind === "failed") log(`${event.linkId === null ? "" : `link ${event.linkId}: `}${event.code}: ${event.sentence}`);
+        if (event.kind === "failed") this.#logFault(`${event.linkId === null ? "" : `link ${event.linkId}: `}${event.code}: ${event.sentence}`);
         else if (event.kind === "linkUp" || event.kind === "linkDown") log(`link ${event.linkId} is ${event.kind === "linkUp" ? "up" : "down"}`);
         this.#changed();
       },
@@ -211,7 +213,8 @@ export class Agent {
   #logFault(sentence: string): void {
     const now = this.#options.clock.now();
     for (const [known, until] of this.#quietUntil) if (until <= now) this.#quietUntil.delete(known);
-    if (this.#quietUntil.has(sentence)) return;
+    // Strangers can cause faults: beyond this many different ones a minute they are not told.
+    if (this.#quietUntil.has(sentence) || this.#quietUntil.size >= FAULTS_A_MINUTE) return;
     this.#quietUntil.set(sentence, now + FAULT_QUIET_MS);
     this.#options.log(sentence);
   }

@@ -76,8 +76,18 @@ test("the engine's timer is handed in when it is due, and none after shutdown", 
   expect(endpoint.inputs.map((input) => input.kind)).toEqual(["up", "timer", "shutdown"]);
 });
 
+test("messages that come before the links are set wait for them", async () => {
+  const { plane, endpoint, driver } = setUp();
+  plane.deliver({ local: remote, remote, bytes: new Uint8Array(1) });
+  await driver.submit({ kind: "up", linkId: "l" });
+  driver.start();
+  plane.deliver({ local: remote, remote, bytes: new Uint8Array(2) });
+  await expect.poll(() => endpoint.inputs.map((input) => (input.kind === "datagram" ? input.bytes.length : input.kind))).toEqual(["up", 1, 2]);
+});
+
 test("events of the plane reach the engine", async () => {
-  const { plane, endpoint } = setUp();
+  const { plane, endpoint, driver } = setUp();
+  driver.start();
   plane.emit({ kind: "expire", childSaId: "c1", spi: sa.spi, hard: true });
   plane.emit({ kind: "natMappingChanged", childSaId: "c1", spi: sa.spi, remote });
   plane.deliver({ local: remote, remote, bytes: new Uint8Array(1) });

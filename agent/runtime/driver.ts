@@ -1,4 +1,4 @@
-import type { DataPlane } from "../dataplane/data-plane.ts";
+import type { DataPlane, IkeDatagram } from "../dataplane/data-plane.ts";
 import type { Effect, IkeEndpoint, IkeEvent, Input, TraceRecord } from "../ike/endpoint-types.ts";
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import type { Clock } from "./system-clock.ts";
@@ -30,6 +30,7 @@ interface Waiting {
   readonly settle: () => void;
 }
 
+const EARLY_DATAGRAMS = 256;
 const LONGEST_TIMEOUT_MS = 2_147_483_647;
 
 /**
@@ -43,10 +44,12 @@ export class Driver {
   #isRunning = false;
   #timer: NodeJS.Timeout | null = null;
   #isStopped = false;
+  /** Null once started. */
+  #early: IkeDatagram[] | null = [];
 
   constructor(parts: DriverParts) {
     this.#parts = parts;
-    parts.plane.onIkeDatagram((datagram) => void this.submit({ kind: "datagram", ...datagram }));
+    parts.plane.onIkeDatagram((datagram) => this.receive(datagram));
     parts.plane.onEvent((event) => {
       switch (event.kind) {
         case "firstInboundPacket":
@@ -65,6 +68,22 @@ export class Driver {
           assertNever(event);
       }
     });
+  }
+
+  /** Takes a message of the network; before `start` it is kept. */
+  receive(datagram: IkeDatagram): void {
+    if (this.#early === null) void this.submit({ kind: "datagram", ...datagram });
+    else if (this.#early.length < EARLY_DATAGRAMS) this.#early.push(datagram);
+  }
+
+  /**
+   * The links are set: messages may be answered. A peer that called while they were not would be told that there is no link
+   * for it, and would believe that for a while.
+   */
+  start(): void {
+    const early = this.#early ?? [];
+    this.#early = null;
+    for (const datagram of early) this.receive(datagram);
   }
 
   /** Resolves once the effects of this input have been carried out. Never rejects: faults go to `onFault`. */

@@ -65,7 +65,7 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
   try {
     const endpoint = factories.createEndpoint({ ...endpointDefaults, ikePort: settings.ikePort, natPort: settings.natPort }, random);
     let driver: Driver | null = null;
-    const transport = await factories.openTransport({ port: settings.ikePort, onDatagram: (datagram) => void driver?.submit({ kind: "datagram", ...datagram }), onFault });
+    const transport = await factories.openTransport({ port: settings.ikePort, onDatagram: (datagram) => driver?.receive(datagram), onFault });
     driver = new Driver({ endpoint, plane, transport, natPort: settings.natPort, clock, onEvent, onTrace, onPlaneFailed, onFault });
     const routes = new Routes(settings.tunName, factories.runIp);
     await routes.removeLeftovers();

@@ -48,7 +48,8 @@ export class UdpTransport implements IkeTransport {
   async send(local: UdpEndpoint | null, remote: UdpEndpoint, bytes: Uint8Array): Promise<void> {
     const address = local?.address ?? (await this.localAddressFor(remote.address));
     if (address === null) throw new Error(`no route to ${remote.address}`);
-    if (!this.#sockets.has(address)) await this.#scan();
+    // The list of addresses leaves out a device that came up within the last second; the route already uses it.
+    if (!this.#sockets.has(address)) await this.#bind(address);
     const socket = this.#sockets.get(address);
     if (socket === undefined) throw new Error(`${address} is no address of this machine`);
     await new Promise<void>((resolve, reject) => {
@@ -84,6 +85,7 @@ export class UdpTransport implements IkeTransport {
     const present = localAddresses();
     for (const [address, socket] of this.#sockets) {
       if (present.has(address)) continue;
+      // Bound again by the next message from there, if the address is still ours.
       this.#sockets.delete(address);
       socket.close();
     }

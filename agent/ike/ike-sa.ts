@@ -90,6 +90,8 @@ export interface EstablishedPhase {
   readonly kind: "established";
   readonly session: Session;
   readonly origin: "authenticated" | "rekeyed";
+  /** Our part when it was authenticated; rekeys change `role` and not this. */
+  readonly begunAs: Role;
   readonly establishedAt: Instant;
   /** Null: this side does not begin it (any more). */
   rekeyAt: Instant | null;

@@ -63,9 +63,9 @@ function postpone(turn: Turn, link: Link): void {
   link.retryDelayMs = Math.min(link.retryDelayMs * 2, turn.engine.options.retryMaxMs);
 }
 
-/** The IKE SA's initiator makes them, so that both ends do not make the same child twice. */
+/** Whoever began the IKE SA makes them, so that both ends do not make the same child twice. */
 function createMissingChildren(turn: Turn, link: Link, sa: Established): void {
-  if (sa.role !== "initiator" || hasChildTask(sa)) return;
+  if (link.wanted !== "up" || sa.phase.begunAs !== "initiator" || hasChildTask(sa)) return;
   const missing = missingChildren(turn, link, sa);
   if (missing.length === 0) return;
   for (const childName of missing) sa.window.queue.push({ kind: "createChild", childName });

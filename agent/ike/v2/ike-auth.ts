@@ -30,7 +30,7 @@ export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Sess
   const payloads: Payload[] = [
     { kind: "idi", ...identity },
     ...proof.certificates,
-    ...certificateRequest(link),
+    ...certificateRequest([link]),
     // The only IKE SA between the two: the peer may forget what an earlier life of ours has left there (RFC 7296 §2.4).
     ...(others.length === 0 ? [notify(NotifyType.INITIAL_CONTACT)] : []),
     { kind: "idr", ...toWireIdentity(config.remoteIdentity) },
@@ -152,6 +152,7 @@ function establish(turn: Turn, sa: IkeSa, link: Link, session: Session, transcri
     kind: "established",
     session,
     origin: "authenticated",
+    begunAs: sa.role,
     establishedAt: turn.now,
     rekeyAt: softDeadline(turn, config.ikeRekeyMs),
     expiresAt: hardDeadline(turn, config.ikeRekeyMs),
@@ -190,8 +191,8 @@ function authRefusal(link: Link, credentialId: string, type: number): { code: st
 }
 
 /** CERTREQ names the authorities we trust by the SHA-1 of their public keys (RFC 7296 §3.7). */
-function certificateRequest(link: Link): Payload[] {
-  const { credentials } = link.config;
-  if (credentials.method !== "certificate") return [];
-  return [{ kind: "certreq", encoding: CertEncoding.X509_SIGNATURE, authorities: concatOctets(credentials.trustedAuthorities.map(authorityKeyHash)) }];
+export function certificateRequest(links: readonly Link[]): Payload[] {
+  const authorities = links.flatMap(({ config }) => (config.credentials.method === "certificate" ? config.credentials.trustedAuthorities : []));
+  if (authorities.length === 0) return [];
+  return [{ kind: "certreq", encoding: CertEncoding.X509_SIGNATURE, authorities: concatOctets(authorities.map(authorityKeyHash)) }];
 }

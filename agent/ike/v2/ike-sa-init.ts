@@ -18,7 +18,7 @@ import type { Session } from "../session.ts";
 import { traceChoice, traceMessage } from "../trace.ts";
 import { ikeSasOf, newId, newIkeSpi, type Turn } from "../turn.ts";
 import { answerExchange, NONCE_OCTETS, notifyName, peerSecret, requireNonce } from "./child-negotiation.ts";
-import { sendAuthRequest } from "./ike-auth.ts";
+import { certificateRequest, sendAuthRequest } from "./ike-auth.ts";
 
 /* IKE_SA_INIT (RFC 7296 §1.2, §2.6, §2.7, §2.23): HDR, SAi1, KEi, Ni  -->  <--  HDR, SAr1, KEr, Nr */
 
@@ -165,6 +165,8 @@ function acceptInit(turn: Turn, links: readonly Link[], { link, choice }: Agreem
     { kind: "nonce", data: nonceR },
     ...natDetectionNotifies(base, local, remote, fake, turn.engine.random),
     ...capabilities(),
+    // The initiator sends its certificate only when asked (RFC 7296 §1.2: CERTREQ of the responder is here).
+    ...certificateRequest(links),
   ];
   const header = headerOf(base, ExchangeType.IKE_SA_INIT, 0, true);
   const response = serializeMessage(header, answer);

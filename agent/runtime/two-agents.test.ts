@@ -66,7 +66,10 @@ function inside(namespace: string, ...argv: string[]): string {
 
 const socketOf = (side: Side): string => join(directory, `${side.name}.sock`);
 
-function writeConfig(side: Side): string {
+const oneKey = { keys: `[{ id: k1, secret: ${secret} }]`, use: "k1" };
+const bothKeys = `[{ id: k1, secret: ${secret} }, { id: k2, secret: another-${secret} }]`;
+
+function writeConfig(side: Side, auth: { readonly keys: string; readonly use: string } = oneKey): string {
   const peer = side.name === "a" ? sides.b : sides.a;
   const path = join(directory, `${side.name}.yaml`);
   const text = `
@@ -79,7 +82,7 @@ links:
     initiate: ${side.name === "a" ? "start" : "respond"}
     local: { identity: ${side.name}.example }
     remote: { address: ${peer.outside}, identity: ${peer.name}.example }
-    authentication: { method: psk, keys: [{ id: k1, secret: ${secret} }], use: k1 }
+    authentication: { method: psk, keys: ${auth.keys}, use: ${auth.use} }
     ike: { proposals: [aes256gcm16-prfsha384-x25519], livenessSeconds: 2 }
     esp: { proposals: [aes256gcm16-x25519] }
     children: [{ name: lan, localNetworks: [${side.network}], remoteNetworks: [${peer.network}] }]
@@ -96,7 +99,9 @@ interface Started {
 }
 
 function start(side: Side): Started {
-  const process_ = spawn("ip", ["netns", "exec", side.namespace, process.execPath, program, "run", "--config", writeConfig(side), "--socket", socketOf(side)], { stdio: ["ignore", "pipe", "pipe"] });
+  const config = join(directory, `${side.name}.yaml`);
+  if (!existsSync(config)) writeConfig(side);
+  const process_ = spawn("ip", ["netns", "exec", side.namespace, process.execPath, program, "run", "--config", config, "--socket", socketOf(side)], { stdio: ["ignore", "pipe", "pipe"] });
   processes.push(process_);
   let output = "";
   for (const stream of [process_.stdout, process_.stderr]) stream?.on("data", (bytes: Buffer) => {
@@ -176,6 +181,29 @@ describe("two gateways", () => {
       }
     }
   }, 120_000);
+
+  asRoot("no packet is lost while the pre-shared key is replaced: both accepted, the new one used, the old one gone", async () => {
+    const stages = [{ keys: bothKeys, use: "k1" }, { keys: bothKeys, use: "k2" }];
+    const counts = await pingDuring(sides.a, sides.b.inside, async () => {
+      for (const stage of stages) {
+        for (const side of [sides.b, sides.a]) {
+          writeConfig(side, stage);
+          expect(await askAgent(socketOf(side), { kind: "reload" })).toMatchObject({ ok: true });
+        }
+      }
+      await ask(sides.a, { name: "reauthenticate", linkId: "link" });
+      for (const side of [sides.a, sides.b]) {
+        await expect.poll(async () => (await link(side))?.ikeSas.map((sa) => `${sa.state} ${sa.credentialId}`), { timeout: 8_000, message: a.output() + b.output() }).toEqual(["established k2"]);
+      }
+      for (const side of [sides.b, sides.a]) {
+        writeConfig(side, { keys: `[{ id: k2, secret: another-${secret} }]`, use: "k2" });
+        expect(await askAgent(socketOf(side), { kind: "reload" })).toMatchObject({ ok: true });
+      }
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    });
+    expect(counts.sent).toBeGreaterThan(50);
+    expect(counts.sent - counts.received).toBeLessThanOrEqual(1);
+  }, 40_000);
 
   asRoot("neither log nor trace holds the key", async () => {
     expect(a.output() + b.output()).not.toContain(secret);

@@ -1,0 +1,50 @@
+import type { Sql } from "../../generated/prisma/internal/prismaNamespace.ts";
+import { empty, sql } from "../../generated/prisma/internal/prismaNamespace.ts";
+import type { Transaction } from "../db/client.ts";
+
+/** What the tunnel is, from live SAs alone. `unknown`: a gateway of ours at one of its ends is not heard, so nobody can say. */
+export type Tunnel = "up" | "negotiating" | "degraded" | "down" | "unknown" | "disabled";
+
+export interface LinkStatus {
+  readonly id: string;
+  readonly tunnel: Tunnel;
+  readonly since: Date | null;
+}
+
+/** Worst first. */
+export const tunnelOrder: readonly Tunnel[] = ["down", "degraded", "unknown", "negotiating", "up", "disabled"];
+
+/**
+ * The one place where a link's tunnel state is decided, as SQL so that lists filter and sort by it in the database: rows of
+ * (id, tunnel, since). A gateway counts as heard for 6 s (the hub protocol's silence), a report for 5.
+ */
+export function linkStatusSql(where: Sql = empty): Sql {
+  return sql`
+    SELECT link.id,
+      CASE
+        WHEN NOT link.enabled THEN 'disabled'
+        WHEN bool_or(e.heard AND e.state = 'down') THEN 'down'
+        WHEN bool_or(e.heard AND e.state = 'degraded') THEN 'degraded'
+        WHEN bool_or(NOT e.heard) THEN 'unknown'
+        WHEN bool_and(e.state = 'up') THEN 'up'
+        ELSE 'negotiating'
+      END AS tunnel,
+      CASE WHEN NOT link.enabled THEN link."updatedAt" WHEN bool_or(NOT e.heard) THEN min(e.last_heard) FILTER (WHERE NOT e.heard) ELSE max(e.since) END AS since
+    FROM "Link" link
+    JOIN LATERAL (
+      SELECT st.state, st.since, g."lastHeardAt" AS last_heard,
+        coalesce(g."revokedAt" IS NULL AND g."hubId" IS NOT NULL AND g."lastHeardAt" > now() - interval '6 seconds'
+          AND st."reportedAt" > now() - interval '5 seconds' AND st.state IS NOT NULL, false) AS heard
+      FROM "Gateway" g
+      LEFT JOIN "LinkState" st ON st."gatewayId" = g.id AND st."linkId" = link.id
+      WHERE g."siteId" = link."siteAId" OR g."siteId" = link."siteBId"
+    ) e ON true
+    ${where}
+    GROUP BY link.id`;
+}
+
+/** The states of some links, or of all. */
+export async function linkStatuses(tx: Transaction, ids?: readonly string[]): Promise<Map<string, LinkStatus>> {
+  const rows = await tx.$queryRaw<LinkStatus[]>(linkStatusSql(ids === undefined ? empty : sql`WHERE link.id = ANY(${[...ids]})`));
+  return new Map(rows.map((row) => [row.id, row]));
+}

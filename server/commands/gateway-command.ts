@@ -1,0 +1,46 @@
+import type { Command, ProbeResult } from "../../contract/hub-protocol.ts";
+import { probeResult } from "../../contract/hub-protocol.ts";
+import { announce } from "../db/changes.ts";
+import { database } from "../db/client.ts";
+
+export interface CommandRequest {
+  readonly gatewayId: string;
+  readonly linkId: string | null;
+  readonly command: Command;
+  /** Who asked, for the record. */
+  readonly requestedBy: string;
+  readonly timeoutMilliseconds: number;
+}
+
+export interface CommandOutcome {
+  readonly ok: boolean;
+  /** One sentence: what was done, or why not. */
+  readonly message: string;
+  readonly probe: ProbeResult | null;
+}
+
+const pollMilliseconds = 100;
+
+/**
+ * Has a gateway do something and waits for its answer. The row is what is waited on, so it does not matter which hub holds the
+ * gateway. The caller has authorised it.
+ */
+export async function performGatewayCommand(request: CommandRequest): Promise<CommandOutcome> {
+  const db = database();
+  const row = await db.$transaction(async (tx) => {
+    const { gatewayId, linkId, command, requestedBy } = request;
+    const created = await tx.gatewayCommand.create({ data: { gatewayId, linkId, command, requestedBy } });
+    await announce(tx, { resource: "command", id: created.id });
+    return created;
+  });
+  const deadline = Date.now() + request.timeoutMilliseconds;
+  for (;;) {
+    const now = await db.gatewayCommand.findUniqueOrThrow({ where: { id: row.id } });
+    if (now.state === "done" || now.state === "failed") {
+      const probe = probeResult.safeParse(now.probe);
+      return { ok: now.state === "done", message: now.message ?? "", probe: probe.success ? probe.data : null };
+    }
+    if (Date.now() > deadline) return { ok: false, message: "The gateway did not answer in time.", probe: null };
+    await new Promise((resolve) => setTimeout(resolve, pollMilliseconds));
+  }
+}

@@ -1,0 +1,76 @@
+import { type Actor, authorize } from "../auth/actor.ts";
+import { database } from "../db/client.ts";
+
+export interface KeyView {
+  readonly id: string;
+  readonly kind: "psk" | "certificate" | "authority";
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly createdAt: string;
+  readonly expiresAt: string | null;
+  readonly state: "valid" | "staged" | "expiring" | "expired" | "revoked";
+  readonly usedBy: { readonly href: string; readonly name: string }[];
+  /** The link whose keys "Replace" rotates; null: it renews by itself. */
+  readonly linkId: string | null;
+}
+
+const soonMilliseconds = 21 * 86_400_000;
+
+/** Every key and certificate that is not retired, soonest expiry first. No secret is read. */
+export async function listKeys(actor: Actor): Promise<KeyView[]> {
+  authorize(actor, "read");
+  const [credentials, certificates, authorities] = await Promise.all([
+    database().credential.findMany({ where: { state: { not: "retired" } }, include: { link: { include: { siteA: true, siteB: true } } } }),
+    database().gatewayCertificate.findMany({ where: { revokedAt: null }, include: { gateway: { include: { site: true } } }, orderBy: { createdAt: "desc" }, distinct: ["gatewayId"] }),
+    database().authority.findMany(),
+  ]);
+  const keys: KeyView[] = [
+    ...credentials.map((row): KeyView => {
+      const end = row.end === "A" ? row.link.siteA.name : row.end === "B" ? row.link.siteB?.name : undefined;
+      return {
+        id: row.id,
+        kind: row.kind,
+        name: end === undefined ? row.link.name : `${row.link.name}, ${end}`,
+        fingerprint: row.fingerprint,
+        createdAt: row.createdAt.toISOString(),
+        expiresAt: row.notAfter?.toISOString() ?? null,
+        state: row.state === "active" ? stateAt(row.notAfter) : "staged",
+        usedBy: [{ href: `/links/${row.linkId}`, name: row.link.name }],
+        linkId: row.state === "active" ? row.linkId : null,
+      };
+    }),
+    ...certificates.map(
+      (row): KeyView => ({
+        id: row.id,
+        kind: "certificate",
+        name: `Gateway of ${row.gateway.site.name}`,
+        fingerprint: row.fingerprint,
+        createdAt: row.createdAt.toISOString(),
+        expiresAt: row.notAfter.toISOString(),
+        state: stateAt(row.notAfter),
+        usedBy: [{ href: `/sites/${row.gateway.siteId}`, name: row.gateway.site.name }],
+        linkId: null,
+      }),
+    ),
+    ...authorities.map(
+      (row): KeyView => ({
+        id: row.id,
+        kind: "authority",
+        name: row.name,
+        fingerprint: row.fingerprint,
+        createdAt: row.createdAt.toISOString(),
+        expiresAt: row.notAfter.toISOString(),
+        state: stateAt(row.notAfter),
+        usedBy: [],
+        linkId: null,
+      }),
+    ),
+  ];
+  return keys.toSorted((a, b) => (a.expiresAt ?? "9999").localeCompare(b.expiresAt ?? "9999") || a.name.localeCompare(b.name));
+}
+
+function stateAt(notAfter: Date | null): "valid" | "expiring" | "expired" {
+  if (notAfter === null) return "valid";
+  const left = notAfter.getTime() - Date.now();
+  return left <= 0 ? "expired" : left < soonMilliseconds ? "expiring" : "valid";
+}

@@ -1,0 +1,78 @@
+import { type EventView, recentEvents } from "../audit/list-events.ts";
+import { type Actor, authorize } from "../auth/actor.ts";
+import { database } from "../db/client.ts";
+import { observedLink } from "../../contract/observed-state.ts";
+import { listKeys } from "../keys/list-keys.ts";
+import { type LinkStatus, linkStatuses, type Tunnel, tunnelOrder } from "../links/link-status.ts";
+import { readSeries, type SeriesPoint } from "../reports/read-series.ts";
+import { listSites } from "../sites/list-sites.ts";
+
+export interface Attention {
+  readonly href: string;
+  readonly name: string;
+  readonly state: Tunnel | "disconnected" | "expiring" | "expired" | "failed";
+  readonly sentence: string;
+  readonly since: string | null;
+}
+
+export interface OverviewView {
+  readonly links: Partial<Record<Tunnel, number>>;
+  readonly attention: Attention[];
+  readonly throughput: SeriesPoint[];
+  readonly expiring: { readonly id: string; readonly name: string; readonly expiresAt: string }[];
+  readonly recent: EventView[];
+}
+
+const attentionCount = 20;
+const horizonMilliseconds = 90 * 86_400_000;
+
+/** What the first page shows: counts, what needs a person (worst first), throughput, what expires, what changed. */
+export async function readOverview(actor: Actor): Promise<OverviewView> {
+  authorize(actor, "read");
+  const [statuses, sites, keys, series, recent, failedRuns] = await Promise.all([
+    linkStatuses(database()),
+    listSites(actor),
+    listKeys(actor),
+    readSeries(actor, null, "15m"),
+    recentEvents(actor, 8),
+    database().rotationRun.findMany({ where: { state: "failed", finishedAt: { gt: new Date(Date.now() - 86_400_000) } }, orderBy: { finishedAt: "desc" }, take: 5 }),
+  ]);
+  const links: Partial<Record<Tunnel, number>> = {};
+  for (const status of statuses.values()) links[status.tunnel] = (links[status.tunnel] ?? 0) + 1;
+  const attention: Attention[] = [
+    ...(await troubledLinks([...statuses.values()])),
+    ...sites
+      .filter((site) => site.gateway.state === "disconnected")
+      .map((site): Attention => ({ href: `/sites/${site.id}`, name: site.name, state: "disconnected", sentence: "The gateway is not connected to the console. Its tunnels run on from disk.", since: site.gateway.lastHeardAt })),
+    ...failedRuns.map((run): Attention => ({ href: "/rotations", name: run.linkName, state: "failed", sentence: run.sentence, since: run.finishedAt?.toISOString() ?? null })),
+    ...keys.flatMap((key): Attention[] =>
+      key.state === "expired" || key.state === "expiring" ? [{ href: "/keys", name: key.name, state: key.state, sentence: key.state === "expired" ? "Replace it: peers refuse it." : "Replace it before it expires.", since: null }] : [],
+    ),
+  ];
+  const expiring = keys.flatMap((key) => (key.expiresAt !== null && Date.parse(key.expiresAt) < Date.now() + horizonMilliseconds ? [{ id: key.id, name: key.name, expiresAt: key.expiresAt }] : []));
+  return { links, attention: attention.slice(0, attentionCount), throughput: series.points, expiring: expiring.slice(0, 8), recent };
+}
+
+async function troubledLinks(statuses: readonly LinkStatus[]): Promise<Attention[]> {
+  const troubled = statuses
+    .filter((status) => status.tunnel === "down" || status.tunnel === "degraded" || status.tunnel === "unknown")
+    .toSorted((a, b) => tunnelOrder.indexOf(a.tunnel) - tunnelOrder.indexOf(b.tunnel))
+    .slice(0, attentionCount);
+  const rows = await database().link.findMany({ where: { id: { in: troubled.map((status) => status.id) } }, select: { id: true, name: true, states: { select: { observed: true } } } });
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return troubled.flatMap((status) => {
+    const row = byId.get(status.id);
+    if (row === undefined) return [];
+    return [{ href: `/links/${row.id}`, name: row.name, state: status.tunnel, sentence: sentenceOf(status.tunnel, row.states.map((state) => state.observed)), since: status.since?.toISOString() ?? null }];
+  });
+}
+
+function sentenceOf(tunnel: Tunnel, observed: readonly unknown[]): string {
+  if (tunnel === "unknown") return "A gateway of this link is not heard, so its state cannot be told.";
+  const failures = observed.flatMap((value) => {
+    const parsed = observedLink.safeParse(value);
+    return parsed.success && parsed.data.lastFailure !== null ? [parsed.data.lastFailure] : [];
+  });
+  const newest = failures.toSorted((a, b) => b.at - a.at)[0];
+  return newest?.sentence ?? (tunnel === "degraded" ? "Part of its traffic is not protected by a Child SA." : "The gateways report no reason.");
+}

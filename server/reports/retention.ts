@@ -1,0 +1,22 @@
+import { database } from "../db/client.ts";
+
+const hour = 3_600_000;
+const day = 24 * hour;
+/** How long samples of each resolution are kept: enough for the chart ranges that read them, and a half more. */
+const sampleLifetimes = [
+  { resolutionSeconds: 1, milliseconds: 2 * hour },
+  { resolutionSeconds: 60, milliseconds: 10 * day },
+  { resolutionSeconds: 3_600, milliseconds: 400 * day },
+] as const;
+const traceLifetime = 7 * day;
+const commandLifetime = day;
+
+/** Deletes what no page shows any more. Idempotent, so it does not matter how many hubs do it. */
+export async function removeOldRows(): Promise<void> {
+  const db = database();
+  const before = (milliseconds: number) => new Date(Date.now() - milliseconds);
+  for (const { resolutionSeconds, milliseconds } of sampleLifetimes)
+    await db.counterSample.deleteMany({ where: { resolutionSeconds, at: { lt: before(milliseconds) } } });
+  await db.traceEntry.deleteMany({ where: { at: { lt: before(traceLifetime) } } });
+  await db.gatewayCommand.deleteMany({ where: { createdAt: { lt: before(commandLifetime) } } });
+}

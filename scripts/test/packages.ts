@@ -48,7 +48,7 @@ export function ensurePackages(say: (line: string) => void): string | undefined 
 
 function missingPackages(): string[] {
   if (!existsSync("/usr/bin/dpkg-query")) return programs.every((program) => existsSync(program)) ? [] : debianPackages;
-  const { stdout } = spawnSync("dpkg-query", ["-W", "-f", "${Package} ${Status}\n", ...debianPackages], { encoding: "utf8" });
+  const { stdout } = spawnSync("dpkg-query", ["-W", "-f", `\${Package} \${Status}\\n`, ...debianPackages], { encoding: "utf8" });
   const installed = new Set(
     stdout
       .split("\n")

@@ -1,4 +1,4 @@
-import type { SaKeys } from "../ipsec/child-sa-keys.ts";
+import type { SaKeys } from "./sa-keys.ts";
 import { Encr, Integ } from "../wire/iana.ts";
 import { aeadOpen, aeadSeal } from "./aead.ts";
 import { CryptoError } from "./crypto-error.ts";

@@ -1,5 +1,5 @@
 import type { InboundSa, OutboundSa } from "../ipsec/security-association.ts";
-import type { SaKeys } from "../ipsec/child-sa-keys.ts";
+import type { SaKeys } from "../crypto/sa-keys.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import { Esn } from "../wire/iana.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";

@@ -1,5 +1,5 @@
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
-import type { SaKeys } from "./child-sa-keys.ts";
+import type { SaKeys } from "../crypto/sa-keys.ts";
 import type { TrafficSelector } from "./traffic-selector.ts";
 
 /** What the control plane tells a data plane to install: entries of the SAD and SPD (RFC 4301 §4.4). */

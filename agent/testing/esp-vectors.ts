@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { SaKeys } from "../ipsec/child-sa-keys.ts";
+import type { SaKeys } from "../crypto/sa-keys.ts";
 import { Encr, Integ } from "../wire/iana.ts";
 
 /** Known-answer packets made with scapy and accepted by a Linux 6.1 kernel: vectors/esp-ah.json. */

@@ -3,7 +3,7 @@ import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
 import { Encr, Integ } from "../wire/iana.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
-import type { SaKeys } from "../ipsec/child-sa-keys.ts";
+import type { SaKeys } from "../crypto/sa-keys.ts";
 
 /**
  * A gateway without IKE, for tests and benchmarks of the data plane: one SA in each direction from its arguments (one JSON object).

@@ -1,6 +1,6 @@
 import { cipherForKey } from "../../crypto/encr.ts";
 import { findInteg } from "../../crypto/integ.ts";
-import type { SaKeys } from "../../ipsec/child-sa-keys.ts";
+import type { SaKeys } from "../../crypto/sa-keys.ts";
 import { Integ } from "../../wire/iana.ts";
 import type { Arena } from "./arena.ts";
 import { crypto } from "./native.ts";

@@ -2,7 +2,7 @@ import { findCipher } from "../../crypto/encr.ts";
 import { findInteg } from "../../crypto/integ.ts";
 import { computePrf, findPrf, type PrfSpec, prfPlus } from "../../crypto/prf.ts";
 import { SkProtection } from "../../crypto/sk-protection.ts";
-import type { SaKeys } from "../../ipsec/child-sa-keys.ts";
+import type { SaKeys } from "../../crypto/sa-keys.ts";
 import { Integ } from "../../wire/iana.ts";
 import { concatOctets, writeU64 } from "../../wire/octets.ts";
 import type { RandomSource } from "../endpoint-types.ts";

@@ -4,7 +4,10 @@ import type { ReactNode } from "react";
 import { Providers } from "./_ui/providers.tsx";
 import "./globals.css";
 
-export const metadata: Metadata = { title: { default: "Culvert", template: "%s · Culvert" }, description: "Site-to-site IPsec VPNs" };
+export const metadata: Metadata = {
+  title: { default: "Culvert", template: "%s · Culvert" },
+  description: "Site-to-site IPsec VPNs",
+};
 export const viewport: Viewport = {
   themeColor: [
     { media: "(prefers-color-scheme: light)", color: "#f7f8fa" },

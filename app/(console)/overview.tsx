@@ -4,7 +4,7 @@ import { Cable, ShieldCheck } from "lucide-react";
 import Link from "next/link";
 import { useMemo } from "react";
 import { useLive } from "../_live/use-live.ts";
-import type { Overview as OverviewData } from "../_views.ts";
+import type { OverviewView as OverviewData } from "../../server/overview/read-overview.ts";
 import { Ago, When } from "../_ui/clock.tsx";
 import { Empty, Panel } from "../_ui/page.tsx";
 import { SeriesChart } from "../_ui/series-chart.tsx";

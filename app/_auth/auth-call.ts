@@ -1,7 +1,5 @@
 /** Calls better-auth's own endpoints under `/api/auth`: sign-in, TOTP, password. Their answers carry a `message` when refused. */
-export type AuthAnswer =
-  | { readonly ok: true; readonly body: Record<string, unknown> }
-  | { readonly ok: false; readonly message: string };
+export type AuthAnswer = { readonly ok: true; readonly body: Record<string, unknown> } | { readonly ok: false; readonly message: string };
 
 export async function authCall(path: string, body: Record<string, unknown>): Promise<AuthAnswer> {
   const response = await fetch(`/api/auth${path}`, {
@@ -9,8 +7,7 @@ export async function authCall(path: string, body: Record<string, unknown>): Pro
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),
   }).catch(() => null);
-  if (response === null)
-    return { ok: false, message: "The console could not be reached. Check that it is running, then try again." };
+  if (response === null) return { ok: false, message: "The console could not be reached. Check that it is running, then try again." };
   const answer: unknown = await response.json().catch(() => null);
   const fields: Record<string, unknown> = isRecord(answer) ? answer : {};
   if (response.ok) return { ok: true, body: fields };

@@ -85,9 +85,7 @@ export function CommandPalette({ open, onOpenChange }: { open: boolean; onOpenCh
               placeholder="Search pages, sites and links…"
               className="h-12 w-full border-b border-line bg-surface px-4 text-[15px] outline-none"
             />
-            <Autocomplete.Empty className="px-4 py-0 text-[13px] text-text-2 not-empty:py-6">
-              Nothing by that name.
-            </Autocomplete.Empty>
+            <Autocomplete.Empty className="px-4 py-0 text-[13px] text-text-2 not-empty:py-6">Nothing by that name.</Autocomplete.Empty>
             <Autocomplete.List className="max-h-[50vh] overflow-y-auto p-1.5 empty:p-0">
               {(group: Group) => (
                 <Autocomplete.Group key={group.value} items={group.items} className="pb-1">

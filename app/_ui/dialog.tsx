@@ -90,13 +90,7 @@ export function Confirm(props: {
                 <label className="field-label" htmlFor={fieldId}>
                   Type <code>{props.typeToConfirm}</code> to confirm
                 </label>
-                <input
-                  id={fieldId}
-                  className="input"
-                  autoComplete="off"
-                  value={typed}
-                  onChange={(event) => setTyped(event.target.value)}
-                />
+                <input id={fieldId} className="input" autoComplete="off" value={typed} onChange={(event) => setTyped(event.target.value)} />
               </div>
             )}
             {error ? (

@@ -121,10 +121,7 @@ export function Pager({ page, pageSize, total, noun }: { page: number; pageSize:
   const { set } = useListState();
   const pages = Math.max(1, Math.ceil(total / pageSize));
   return (
-    <nav
-      aria-label="Pages"
-      className="flex items-center justify-between gap-3 border-t border-line px-4 py-2 text-[13px] text-text-2"
-    >
+    <nav aria-label="Pages" className="flex items-center justify-between gap-3 border-t border-line px-4 py-2 text-[13px] text-text-2">
       <span aria-live="polite">{counted(total, noun)}</span>
       {pages > 1 ? (
         <span className="flex items-center gap-2">

@@ -30,13 +30,7 @@ export function PageHead(props: {
 }
 
 /** A bordered section with a heading of its own. */
-export function Panel(props: {
-  title?: ReactNode;
-  actions?: ReactNode;
-  children: ReactNode;
-  flush?: boolean;
-  className?: string;
-}) {
+export function Panel(props: { title?: ReactNode; actions?: ReactNode; children: ReactNode; flush?: boolean; className?: string }) {
   return (
     <section className={`panel min-w-0 ${props.className ?? ""}`}>
       {props.title ? (

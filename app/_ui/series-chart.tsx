@@ -144,12 +144,7 @@ function plotData(times: readonly number[], lines: readonly ChartLine[]): uPlot.
   return [times.map((time) => time / 1_000), ...lines.map((line) => [...line.values])];
 }
 
-function plotOptions(
-  lines: readonly ChartLine[],
-  width: number,
-  height: number,
-  write: (value: number) => string,
-): uPlot.Options {
+function plotOptions(lines: readonly ChartLine[], width: number, height: number, write: (value: number) => string): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const axis = {

@@ -65,13 +65,7 @@ export function Brand() {
     <span className="flex h-13 items-center gap-2.5 px-4 text-[15px] font-semibold">
       <svg aria-hidden="true" viewBox="0 0 32 32" className="size-6">
         <rect width="32" height="32" rx="7" fill="#1d5bd8" />
-        <path
-          d="M6 22v-4a10 10 0 0 1 20 0v4M11 22v-4a5 5 0 0 1 10 0v4"
-          fill="none"
-          stroke="#fff"
-          strokeWidth="2.6"
-          strokeLinecap="round"
-        />
+        <path d="M6 22v-4a10 10 0 0 1 20 0v4M11 22v-4a5 5 0 0 1 10 0v4" fill="none" stroke="#fff" strokeWidth="2.6" strokeLinecap="round" />
       </svg>
       Culvert
     </span>

@@ -49,6 +49,7 @@ const faces = {
   expiring: { word: "Expiring", tone: "deg", icon: CircleAlert },
   expired: { word: "Expired", tone: "down", icon: CircleX },
   paused: { word: "Paused", tone: "off", icon: CirclePause },
+  staged: { word: "Staged", tone: "neg", icon: CircleMinus },
   active: { word: "Active", tone: "up", icon: CircleCheck },
 } as const satisfies Record<string, Face>;
 

@@ -11,11 +11,7 @@ export function useAction() {
   const router = useRouter();
   const [busy, setBusy] = useState<string | null>(null);
 
-  async function run<T>(
-    name: string,
-    action: () => Promise<ActionResult<T>>,
-    done?: string | ((value: T) => string),
-  ): Promise<T | null> {
+  async function run<T>(name: string, action: () => Promise<ActionResult<T>>, done?: string | ((value: T) => string)): Promise<T | null> {
     setBusy(name);
     const result = await settled(action);
     setBusy(null);

@@ -53,7 +53,11 @@ export async function* exportEvents(actor: Actor, query: unknown): AsyncGenerato
   const where = whereOf(parseInput(eventQuery, query));
   let below: bigint | null = null;
   for (;;) {
-    const rows: EventRow[] = await database().event.findMany({ where: { AND: [where, below === null ? {} : { id: { lt: below } }] }, orderBy: { id: "desc" }, take: exportChunk });
+    const rows: EventRow[] = await database().event.findMany({
+      where: { AND: [where, below === null ? {} : { id: { lt: below } }] },
+      orderBy: { id: "desc" },
+      take: exportChunk,
+    });
     if (rows.length > 0) yield rows.map(viewOf);
     below = rows.at(-1)?.id ?? null;
     if (rows.length < exportChunk) return;
@@ -78,7 +82,15 @@ interface EventRow {
 }
 
 function viewOf(row: EventRow): EventView {
-  return { id: String(row.id), at: row.at.toISOString(), actor: row.actorName, kind: `${row.resource}.${row.verb}`, summary: row.summary, before: row.before ?? null, after: row.after ?? null };
+  return {
+    id: String(row.id),
+    at: row.at.toISOString(),
+    actor: row.actorName,
+    kind: `${row.resource}.${row.verb}`,
+    summary: row.summary,
+    before: row.before ?? null,
+    after: row.after ?? null,
+  };
 }
 
 function whereOf({ search, kind }: z.output<typeof eventQuery>): EventWhereInput {
@@ -86,6 +98,12 @@ function whereOf({ search, kind }: z.output<typeof eventQuery>): EventWhereInput
     ...(kind.length > 0 ? { resource: { in: [...kind] } } : {}),
     ...(search === ""
       ? {}
-      : { OR: [{ summary: { contains: search, mode: "insensitive" } }, { actorName: { contains: search, mode: "insensitive" } }, { resourceName: { contains: search, mode: "insensitive" } }] }),
+      : {
+          OR: [
+            { summary: { contains: search, mode: "insensitive" } },
+            { actorName: { contains: search, mode: "insensitive" } },
+            { resourceName: { contains: search, mode: "insensitive" } },
+          ],
+        }),
   };
 }

@@ -24,7 +24,10 @@ const pollMilliseconds = 500;
  */
 export async function runLinkCommand(actor: Actor, command: LinkCommand, timeoutMilliseconds = 20_000): Promise<CommandOutcome> {
   authorize(actor, "operate");
-  const link = await database().link.findUnique({ where: { id: command.linkId }, include: { siteA: { include: { gateway: true } }, siteB: { include: { gateway: true } } } });
+  const link = await database().link.findUnique({
+    where: { id: command.linkId },
+    include: { siteA: { include: { gateway: true } }, siteB: { include: { gateway: true } } },
+  });
   if (link === null) throw new NotFound("There is no such link.");
   if (!link.enabled) throw new Conflict("The link is disabled. Enable it first.");
   const gateways = [link.siteA.gateway, link.siteB?.gateway ?? null].filter((gateway) => gateway !== null);

@@ -12,7 +12,9 @@ const kept: { culvertDatabase?: PrismaClient } = globalThis as { culvertDatabase
 
 /** The process's one Prisma client; made at first use, so that building needs no database. */
 export function database(): Database {
-  kept.culvertDatabase ??= new PrismaClient({ adapter: new PrismaPg({ connectionString: databaseUrl(), max: 16, application_name: "culvert" }) });
+  kept.culvertDatabase ??= new PrismaClient({
+    adapter: new PrismaPg({ connectionString: databaseUrl(), max: 16, application_name: "culvert" }),
+  });
   return kept.culvertDatabase;
 }
 

@@ -21,7 +21,12 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
   authorize(actor, "read");
   const [credentials, certificates, authorities] = await Promise.all([
     database().credential.findMany({ where: { state: { not: "retired" } }, include: { link: { include: { siteA: true, siteB: true } } } }),
-    database().gatewayCertificate.findMany({ where: { revokedAt: null }, include: { gateway: { include: { site: true } } }, orderBy: { createdAt: "desc" }, distinct: ["gatewayId"] }),
+    database().gatewayCertificate.findMany({
+      where: { revokedAt: null },
+      include: { gateway: { include: { site: true } } },
+      orderBy: { createdAt: "desc" },
+      distinct: ["gatewayId"],
+    }),
     database().authority.findMany(),
   ]);
   const keys: KeyView[] = [

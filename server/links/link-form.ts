@@ -56,12 +56,20 @@ export async function checkLinkForm(tx: Transaction, input: unknown): Promise<Ch
     networksB: form.networksB,
     preset: presets.some((preset) => preset.id === form.preset) ? form.preset : "custom",
     method: form.method,
-    ike: { proposals: form.ikeProposals, rekeySeconds: form.ikeRekeySeconds, reauthenticateSeconds: 0, livenessSeconds: form.livenessSeconds },
+    ike: {
+      proposals: form.ikeProposals,
+      rekeySeconds: form.ikeRekeySeconds,
+      reauthenticateSeconds: 0,
+      livenessSeconds: form.livenessSeconds,
+    },
     esp: { proposals: form.espProposals, rekeySeconds: form.espRekeySeconds, replayWindowPackets: 1_024 },
   });
-  if (siteB === null && config.method === "certificate") throw new Invalid({ method: "A third-party peer needs a pre-shared key: its certificates are not known here." });
+  if (siteB === null && config.method === "certificate")
+    throw new Invalid({ method: "A third-party peer needs a pre-shared key: its certificates are not known here." });
   if (siteB !== null && siteA.address === null && siteB.address === null) {
-    throw new Invalid({ siteBId: `Neither ${siteA.name} nor ${siteB.name} has a public address. Give one of them its address under Sites.` });
+    throw new Invalid({
+      siteBId: `Neither ${siteA.name} nor ${siteB.name} has a public address. Give one of them its address under Sites.`,
+    });
   }
   await checkLinkConfig(tx, config, null);
   return { config, siteA, siteB, secret: form.secret === "" ? null : form.secret };
@@ -73,7 +81,10 @@ export async function checkLinkConfig(tx: Transaction, config: LinkConfig, ownId
   if (sameName !== null && sameName.id !== ownId) throw new Invalid({ name: "There is a link of this name already." });
   const own = config.networksA.map(known);
   const other = config.networksB.map(known);
-  for (const a of own) for (const b of other) if (overlap(a, b)) throw new Invalid({ networksB: `${b.text} overlaps ${a.text} at the first site. A tunnel can only join networks that are apart.` });
+  for (const a of own)
+    for (const b of other)
+      if (overlap(a, b))
+        throw new Invalid({ networksB: `${b.text} overlaps ${a.text} at the first site. A tunnel can only join networks that are apart.` });
   checkApart(own, "networksA");
   checkApart(other, "networksB");
   await checkOtherLinks(tx, config, ownId, own, other);
@@ -87,9 +98,17 @@ function checkApart(networks: readonly Prefix[], field: string): void {
 }
 
 /** At one gateway two links must not lead to overlapping far networks: it could not tell which tunnel a packet belongs to. */
-async function checkOtherLinks(tx: Transaction, config: LinkConfig, ownId: string | null, own: readonly Prefix[], other: readonly Prefix[]): Promise<void> {
+async function checkOtherLinks(
+  tx: Transaction,
+  config: LinkConfig,
+  ownId: string | null,
+  own: readonly Prefix[],
+  other: readonly Prefix[],
+): Promise<void> {
   const siteIds = [config.siteAId, ...(config.peer.kind === "site" ? [config.peer.siteId] : [])];
-  const links = await tx.link.findMany({ where: { OR: [{ siteAId: { in: siteIds } }, { siteBId: { in: siteIds } }], ...(ownId === null ? {} : { id: { not: ownId } }) } });
+  const links = await tx.link.findMany({
+    where: { OR: [{ siteAId: { in: siteIds } }, { siteBId: { in: siteIds } }], ...(ownId === null ? {} : { id: { not: ownId } }) },
+  });
   for (const row of links) {
     const theirs = linkConfig.parse(row.config);
     for (const siteId of siteIds) {
@@ -98,7 +117,10 @@ async function checkOtherLinks(tx: Transaction, config: LinkConfig, ownId: strin
       for (const near of ourFar) {
         const clash = theirFar.map(known).find((far) => overlap(near, far));
         if (clash !== undefined) {
-          throw new Invalid({ [siteId === config.siteAId ? "networksB" : "networksA"]: `${near.text} overlaps ${clash.text}, which the link “${row.name}” already leads to from the same gateway.` });
+          throw new Invalid({
+            [siteId === config.siteAId ? "networksB" : "networksA"]:
+              `${near.text} overlaps ${clash.text}, which the link “${row.name}” already leads to from the same gateway.`,
+          });
         }
       }
     }

@@ -64,12 +64,20 @@ export async function listLinks(actor: Actor, query: unknown): Promise<LinkListP
       SELECT s."linkId", sum(s."bytesIn") AS rx, sum(s."bytesOut") AS tx FROM "CounterSample" s JOIN "Link" l ON l.id = s."linkId"
       JOIN "Gateway" g ON g.id = s."gatewayId" AND g."siteId" = l."siteAId"
       WHERE s."resolutionSeconds" = 1 AND s.at > now() - interval '6 seconds' GROUP BY 1) rate ON rate."linkId" = matching.id`;
-  const order = { state: sql`worst ${descending}`, name: sql`lower(name) ${descending}`, rx: sql`rx ${descending}`, tx: sql`tx ${descending}`, since: sql`since ${descending}` }[sort];
+  const order = {
+    state: sql`worst ${descending}`,
+    name: sql`lower(name) ${descending}`,
+    rx: sql`rx ${descending}`,
+    tx: sql`tx ${descending}`,
+    since: sql`since ${descending}`,
+  }[sort];
   const [found, counted] = await Promise.all([
     database().$queryRaw<{ id: string; tunnel: Tunnel; since: Date | null }[]>(
       sql`${matching} SELECT id, tunnel, since FROM matching ${sort === "rx" || sort === "tx" ? rates : empty} ${filter} ORDER BY ${order}, lower(name) LIMIT ${pageSize} OFFSET ${(page - 1) * pageSize}`,
     ),
-    database().$queryRaw<{ tunnel: Tunnel; count: bigint }[]>(sql`${matching} SELECT tunnel, count(*) AS count FROM matching GROUP BY tunnel`),
+    database().$queryRaw<{ tunnel: Tunnel; count: bigint }[]>(
+      sql`${matching} SELECT tunnel, count(*) AS count FROM matching GROUP BY tunnel`,
+    ),
   ]);
   const counts = Object.fromEntries(counted.map((row) => [row.tunnel, Number(row.count)]));
   const total = tunnelOrder.reduce((sum, each) => sum + (state.length === 0 || state.includes(each) ? (counts[each] ?? 0) : 0), 0);

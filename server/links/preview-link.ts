@@ -33,6 +33,16 @@ export async function previewLink(actor: Actor, input: unknown): Promise<LinkPre
 
 function placeholder({ config, secret }: CheckedLink): Authentication {
   const id = "new";
-  if (config.method === "psk") return { method: "psk", keys: [{ id, secret: secret === null ? "(256 random bits, made when saved)" : "(the key you typed)" }], use: id };
-  return { method: "certificate", certificates: [{ id, chain: "(issued when saved)", privateKey: "(made when saved)" }], use: id, trustedAuthorities: ["Culvert IPsec authority"] };
+  if (config.method === "psk")
+    return {
+      method: "psk",
+      keys: [{ id, secret: secret === null ? "(256 random bits, made when saved)" : "(the key you typed)" }],
+      use: id,
+    };
+  return {
+    method: "certificate",
+    certificates: [{ id, chain: "(issued when saved)", privateKey: "(made when saved)" }],
+    use: id,
+    trustedAuthorities: ["Culvert IPsec authority"],
+  };
 }

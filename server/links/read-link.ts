@@ -51,7 +51,9 @@ export async function readLink(actor: Actor, linkId: string): Promise<LinkDetail
   const stateOf = (gatewayId: string | undefined) => link.states.find((state) => state.gatewayId === gatewayId);
   const endA = endOf(link.siteA, stateOf(link.siteA.gateway?.id), { networks: config.networksA, identity: config.identityA }, now);
   const endB =
-    link.siteB === null ? peerEnd(config) : endOf(link.siteB, stateOf(link.siteB.gateway?.id), { networks: config.networksB, identity: config.peer.identity }, now);
+    link.siteB === null
+      ? peerEnd(config)
+      : endOf(link.siteB, stateOf(link.siteB.gateway?.id), { networks: config.networksB, identity: config.peer.identity }, now);
   const reported = link.states.map((state) => state.reportedAt?.getTime() ?? 0);
   return {
     id: link.id,
@@ -71,7 +73,12 @@ interface SiteRow {
   readonly id: string;
   readonly name: string;
   readonly address: string | null;
-  readonly gateway: { readonly enrolledAt: Date | null; readonly revokedAt: Date | null; readonly hubId: string | null; readonly lastHeardAt: Date | null } | null;
+  readonly gateway: {
+    readonly enrolledAt: Date | null;
+    readonly revokedAt: Date | null;
+    readonly hubId: string | null;
+    readonly lastHeardAt: Date | null;
+  } | null;
 }
 
 interface StateRow {
@@ -158,5 +165,11 @@ export interface LinkVersionView {
 export async function readVersions(actor: Actor, linkId: string): Promise<LinkVersionView[]> {
   authorize(actor, "read");
   const rows = await database().linkVersion.findMany({ where: { linkId }, orderBy: { version: "desc" }, take: 200 });
-  return rows.map((row) => ({ version: row.version, at: row.createdAt.toISOString(), actor: row.actorName, summary: row.summary, config: linkConfig.parse(row.config) }));
+  return rows.map((row) => ({
+    version: row.version,
+    at: row.createdAt.toISOString(),
+    actor: row.actorName,
+    summary: row.summary,
+    config: linkConfig.parse(row.config),
+  }));
 }

@@ -78,11 +78,23 @@ async function changeLink(actor: Actor, linkId: string, verb: string, summary: s
     const version = link.version + 1;
     await tx.link.update({ where: { id: linkId }, data: { config: after, version, name: after.name, enabled: after.enabled } });
     await tx.linkVersion.create({ data: { linkId, version, config: after, summary, actorName: actor.name } });
-    await recordEvent(tx, { ...eventOf(actor, { id: linkId, name: after.name }, verb, `Link ${after.name}: ${summary.toLowerCase()}`), before, after });
+    await recordEvent(tx, {
+      ...eventOf(actor, { id: linkId, name: after.name }, verb, `Link ${after.name}: ${summary.toLowerCase()}`),
+      before,
+      after,
+    });
     await touchGateways(tx, await gatewaysOfLink(tx, link), [linkId]);
   });
 }
 
 function eventOf(actor: Actor, link: { id: string; name: string }, verb: string, summary: string) {
-  return { resource: "link", resourceId: link.id, resourceName: link.name, verb, actorId: actor.userId, actorName: actor.name, summary } as const;
+  return {
+    resource: "link",
+    resourceId: link.id,
+    resourceName: link.name,
+    verb,
+    actorId: actor.userId,
+    actorName: actor.name,
+    summary,
+  } as const;
 }

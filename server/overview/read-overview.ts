@@ -35,7 +35,11 @@ export async function readOverview(actor: Actor): Promise<OverviewView> {
     listKeys(actor),
     readSeries(actor, null, "15m"),
     recentEvents(actor, 8),
-    database().rotationRun.findMany({ where: { state: "failed", finishedAt: { gt: new Date(Date.now() - 86_400_000) } }, orderBy: { finishedAt: "desc" }, take: 5 }),
+    database().rotationRun.findMany({
+      where: { state: "failed", finishedAt: { gt: new Date(Date.now() - 86_400_000) } },
+      orderBy: { finishedAt: "desc" },
+      take: 5,
+    }),
   ]);
   const links: Partial<Record<Tunnel, number>> = {};
   for (const status of statuses.values()) links[status.tunnel] = (links[status.tunnel] ?? 0) + 1;
@@ -43,13 +47,43 @@ export async function readOverview(actor: Actor): Promise<OverviewView> {
     ...(await troubledLinks([...statuses.values()])),
     ...sites
       .filter((site) => site.gateway.state === "disconnected")
-      .map((site): Attention => ({ href: `/sites/${site.id}`, name: site.name, state: "disconnected", sentence: "The gateway is not connected to the console. Its tunnels run on from disk.", since: site.gateway.lastHeardAt })),
-    ...failedRuns.map((run): Attention => ({ href: "/rotations", name: run.linkName, state: "failed", sentence: run.sentence, since: run.finishedAt?.toISOString() ?? null })),
+      .map(
+        (site): Attention => ({
+          href: `/sites/${site.id}`,
+          name: site.name,
+          state: "disconnected",
+          sentence: "The gateway is not connected to the console. Its tunnels run on from disk.",
+          since: site.gateway.lastHeardAt,
+        }),
+      ),
+    ...failedRuns.map(
+      (run): Attention => ({
+        href: "/rotations",
+        name: run.linkName,
+        state: "failed",
+        sentence: run.sentence,
+        since: run.finishedAt?.toISOString() ?? null,
+      }),
+    ),
     ...keys.flatMap((key): Attention[] =>
-      key.state === "expired" || key.state === "expiring" ? [{ href: "/keys", name: key.name, state: key.state, sentence: key.state === "expired" ? "Replace it: peers refuse it." : "Replace it before it expires.", since: null }] : [],
+      key.state === "expired" || key.state === "expiring"
+        ? [
+            {
+              href: "/keys",
+              name: key.name,
+              state: key.state,
+              sentence: key.state === "expired" ? "Replace it: peers refuse it." : "Replace it before it expires.",
+              since: null,
+            },
+          ]
+        : [],
     ),
   ];
-  const expiring = keys.flatMap((key) => (key.expiresAt !== null && Date.parse(key.expiresAt) < Date.now() + horizonMilliseconds ? [{ id: key.id, name: key.name, expiresAt: key.expiresAt }] : []));
+  const expiring = keys.flatMap((key) =>
+    key.expiresAt !== null && Date.parse(key.expiresAt) < Date.now() + horizonMilliseconds
+      ? [{ id: key.id, name: key.name, expiresAt: key.expiresAt }]
+      : [],
+  );
   return { links, attention: attention.slice(0, attentionCount), throughput: series.points, expiring: expiring.slice(0, 8), recent };
 }
 
@@ -58,12 +92,26 @@ async function troubledLinks(statuses: readonly LinkStatus[]): Promise<Attention
     .filter((status) => status.tunnel === "down" || status.tunnel === "degraded" || status.tunnel === "unknown")
     .toSorted((a, b) => tunnelOrder.indexOf(a.tunnel) - tunnelOrder.indexOf(b.tunnel))
     .slice(0, attentionCount);
-  const rows = await database().link.findMany({ where: { id: { in: troubled.map((status) => status.id) } }, select: { id: true, name: true, states: { select: { observed: true } } } });
+  const rows = await database().link.findMany({
+    where: { id: { in: troubled.map((status) => status.id) } },
+    select: { id: true, name: true, states: { select: { observed: true } } },
+  });
   const byId = new Map(rows.map((row) => [row.id, row]));
   return troubled.flatMap((status) => {
     const row = byId.get(status.id);
     if (row === undefined) return [];
-    return [{ href: `/links/${row.id}`, name: row.name, state: status.tunnel, sentence: sentenceOf(status.tunnel, row.states.map((state) => state.observed)), since: status.since?.toISOString() ?? null }];
+    return [
+      {
+        href: `/links/${row.id}`,
+        name: row.name,
+        state: status.tunnel,
+        sentence: sentenceOf(
+          status.tunnel,
+          row.states.map((state) => state.observed),
+        ),
+        since: status.since?.toISOString() ?? null,
+      },
+    ];
   });
 }
 
@@ -74,5 +122,7 @@ function sentenceOf(tunnel: Tunnel, observed: readonly unknown[]): string {
     return parsed.success && parsed.data.lastFailure !== null ? [parsed.data.lastFailure] : [];
   });
   const newest = failures.toSorted((a, b) => b.at - a.at)[0];
-  return newest?.sentence ?? (tunnel === "degraded" ? "Part of its traffic is not protected by a Child SA." : "The gateways report no reason.");
+  return (
+    newest?.sentence ?? (tunnel === "degraded" ? "Part of its traffic is not protected by a Child SA." : "The gateways report no reason.")
+  );
 }

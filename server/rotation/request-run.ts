@@ -12,11 +12,16 @@ export async function requestScheduledRuns(actor: Actor, scheduleId: string, dry
     const schedule = await tx.rotationSchedule.findUnique({ where: { id: scheduleId } });
     if (schedule === null) throw new NotFound("There is no such schedule.");
     const links = await tx.link.findMany({
-      where: { enabled: true, ...(schedule.linkId === null ? {} : { id: schedule.linkId }), credentials: { some: { kind: schedule.kind, state: "active" } } },
+      where: {
+        enabled: true,
+        ...(schedule.linkId === null ? {} : { id: schedule.linkId }),
+        credentials: { some: { kind: schedule.kind, state: "active" } },
+      },
       select: { id: true, name: true },
       orderBy: { name: "asc" },
     });
-    if (links.length === 0) throw new Conflict(`No enabled link has a ${schedule.kind === "psk" ? "pre-shared key" : "certificate"} to rotate.`);
+    if (links.length === 0)
+      throw new Conflict(`No enabled link has a ${schedule.kind === "psk" ? "pre-shared key" : "certificate"} to rotate.`);
     for (const link of links) await request(tx, { actor, link, kind: schedule.kind, scheduleId, dryRun });
   });
 }
@@ -45,7 +50,15 @@ async function request(tx: Transaction, { actor, link, kind, scheduleId, dryRun 
   const running = await tx.rotationRun.count({ where: { linkId: link.id, state: { in: ["waiting", "running"] } } });
   if (running > 0) throw new Conflict(`The keys of ${link.name} are being rotated already.`);
   const run = await tx.rotationRun.create({
-    data: { scheduleId, linkId: link.id, linkName: link.name, kind, dryRun, requestedBy: actor.name, sentence: "Waits for a hub to take it." },
+    data: {
+      scheduleId,
+      linkId: link.id,
+      linkName: link.name,
+      kind,
+      dryRun,
+      requestedBy: actor.name,
+      sentence: "Waits for a hub to take it.",
+    },
   });
   await recordEvent(tx, {
     resource: "rotation",

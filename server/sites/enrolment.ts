@@ -34,7 +34,11 @@ export async function createEnrolmentToken(actor: Actor, siteId: string): Promis
       actorName: actor.name,
       summary: `An enrolment command for ${site.name} was created`,
     });
-    return { command: `npx culvert-agent enrol --hub ${hubUrl()} --token ${token} && npx culvert-agent run`, token, expiresAt: expiresAt.toISOString() };
+    return {
+      command: `npx culvert-agent enrol --hub ${hubUrl()} --token ${token} && npx culvert-agent run`,
+      token,
+      expiresAt: expiresAt.toISOString(),
+    };
   });
 }
 

@@ -46,7 +46,11 @@ export async function readSite(actor: Actor, siteId: string): Promise<SiteDetail
   authorize(actor, "read");
   const site = await database().site.findUnique({ where: { id: siteId }, include });
   if (site === null) throw new NotFound("There is no such site.");
-  const links = await database().link.findMany({ where: { OR: [{ siteAId: siteId }, { siteBId: siteId }] }, select: { id: true, name: true }, orderBy: { name: "asc" } });
+  const links = await database().link.findMany({
+    where: { OR: [{ siteAId: siteId }, { siteBId: siteId }] },
+    select: { id: true, name: true },
+    orderBy: { name: "asc" },
+  });
   const statuses = await linkStatuses(
     database(),
     links.map((link) => link.id),
@@ -89,7 +93,8 @@ function itemOf(site: SiteRow, now: number): SiteListItem {
       version: gateway?.agentVersion ?? null,
       plane: gateway?.plane ?? null,
       planeReason: gateway?.planeReason ?? null,
-      certificate: certificate === undefined ? null : { fingerprint: certificate.fingerprint, notAfter: certificate.notAfter.toISOString() },
+      certificate:
+        certificate === undefined ? null : { fingerprint: certificate.fingerprint, notAfter: certificate.notAfter.toISOString() },
     },
   };
 }

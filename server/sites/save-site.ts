@@ -17,7 +17,10 @@ const siteForm = z.object({
   address: z
     .string()
     .trim()
-    .refine((text) => text === "" || parseAddress(text) !== null || (hostName.test(text) && /[a-z]/i.test(text)), "Write an IP address or a host name, or leave it empty.")
+    .refine(
+      (text) => text === "" || parseAddress(text) !== null || (hostName.test(text) && /[a-z]/i.test(text)),
+      "Write an IP address or a host name, or leave it empty.",
+    )
     .transform((text) => (text === "" ? null : text)),
 });
 
@@ -29,7 +32,9 @@ export async function createSite(actor: Actor, input: unknown): Promise<{ id: st
   const form = parseInput(siteForm, input);
   return database().$transaction(async (tx) => {
     await checkSite(tx, form, null);
-    const site = await tx.site.create({ data: { name: form.name, address: form.address, networks: { create: numbered(form.networks) }, gateway: { create: {} } } });
+    const site = await tx.site.create({
+      data: { name: form.name, address: form.address, networks: { create: numbered(form.networks) }, gateway: { create: {} } },
+    });
     await recordEvent(tx, { ...eventOf(actor, site, "created", `Site ${site.name} was created`), after: form });
     await announce(tx, { resource: "site", id: site.id });
     return { id: site.id };
@@ -45,9 +50,16 @@ export async function updateSite(actor: Actor, siteId: string, input: unknown): 
     if (site === null) throw new NotFound("There is no such site.");
     await checkSite(tx, form, siteId);
     await tx.siteNetwork.deleteMany({ where: { siteId } });
-    await tx.site.update({ where: { id: siteId }, data: { name: form.name, address: form.address, networks: { create: numbered(form.networks) } } });
+    await tx.site.update({
+      where: { id: siteId },
+      data: { name: form.name, address: form.address, networks: { create: numbered(form.networks) } },
+    });
     const before = { name: site.name, address: site.address, networks: site.networks.map((network) => network.prefix) };
-    await recordEvent(tx, { ...eventOf(actor, { id: siteId, name: form.name }, "changed", `Site ${form.name} was changed`), before, after: form });
+    await recordEvent(tx, {
+      ...eventOf(actor, { id: siteId, name: form.name }, "changed", `Site ${form.name} was changed`),
+      before,
+      after: form,
+    });
     if (site.address !== form.address) await touchLinksOf(tx, siteId);
     await announce(tx, { resource: "site", id: siteId });
     return { id: siteId };
@@ -63,7 +75,10 @@ export async function deleteSite(actor: Actor, siteId: string): Promise<void> {
     const links = await tx.link.findMany({ where: { OR: [{ siteAId: siteId }, { siteBId: siteId }] }, select: { name: true } });
     if (links.length > 0) throw new Conflict(`Delete its links first: ${links.map((link) => link.name).join(", ")}.`);
     await tx.site.delete({ where: { id: siteId } });
-    await recordEvent(tx, { ...eventOf(actor, site, "deleted", `Site ${site.name} was deleted`), before: { name: site.name, address: site.address } });
+    await recordEvent(tx, {
+      ...eventOf(actor, site, "deleted", `Site ${site.name} was deleted`),
+      before: { name: site.name, address: site.address },
+    });
     await announce(tx, { resource: "site", id: siteId });
     if (site.gateway !== null) await announce(tx, { resource: "gateway", id: site.gateway.id });
   });
@@ -72,23 +87,30 @@ export async function deleteSite(actor: Actor, siteId: string): Promise<void> {
 async function checkSite(tx: Transaction, form: SiteForm, ownId: string | null): Promise<void> {
   const sameName = await tx.site.findUnique({ where: { name: form.name } });
   if (sameName !== null && sameName.id !== ownId) throw new Invalid({ name: "There is a site of this name already." });
-  const others = await tx.siteNetwork.findMany({ where: ownId === null ? {} : { siteId: { not: ownId } }, include: { site: { select: { name: true } } } });
+  const others = await tx.siteNetwork.findMany({
+    where: ownId === null ? {} : { siteId: { not: ownId } },
+    include: { site: { select: { name: true } } },
+  });
   const own = form.networks.map(parsePrefix);
   own.forEach((network, index) => {
     if ("error" in network) return;
     const twin = own.slice(0, index).find((earlier) => !("error" in earlier) && overlap(earlier, network));
-    if (twin !== undefined && !("error" in twin)) throw new Invalid({ networks: `${network.text} overlaps ${twin.text} in the same list.` });
+    if (twin !== undefined && !("error" in twin))
+      throw new Invalid({ networks: `${network.text} overlaps ${twin.text} in the same list.` });
     for (const other of others) {
       const theirs = parsePrefix(other.prefix);
       if (!("error" in theirs) && overlap(network, theirs)) {
-        throw new Invalid({ networks: `${network.text} overlaps ${theirs.text} of the site “${other.site.name}”. Two sites with the same addresses cannot be linked.` });
+        throw new Invalid({
+          networks: `${network.text} overlaps ${theirs.text} of the site “${other.site.name}”. Two sites with the same addresses cannot be linked.`,
+        });
       }
     }
   });
 }
 
 async function touchLinksOf(tx: Transaction, siteId: string): Promise<void> {
-  for (const link of await tx.link.findMany({ where: { OR: [{ siteAId: siteId }, { siteBId: siteId }] } })) await touchGateways(tx, await gatewaysOfLink(tx, link), [link.id]);
+  for (const link of await tx.link.findMany({ where: { OR: [{ siteAId: siteId }, { siteBId: siteId }] } }))
+    await touchGateways(tx, await gatewaysOfLink(tx, link), [link.id]);
 }
 
 function numbered(networks: readonly string[]) {
@@ -96,5 +118,13 @@ function numbered(networks: readonly string[]) {
 }
 
 function eventOf(actor: Actor, site: { id: string; name: string }, verb: string, summary: string) {
-  return { resource: "site", resourceId: site.id, resourceName: site.name, verb, actorId: actor.userId, actorName: actor.name, summary } as const;
+  return {
+    resource: "site",
+    resourceId: site.id,
+    resourceName: site.name,
+    verb,
+    actorId: actor.userId,
+    actorName: actor.name,
+    summary,
+  } as const;
 }

@@ -3,7 +3,7 @@
 import { Activity, ChevronRight, Download } from "lucide-react";
 import { useSearchParams } from "next/navigation";
 import { useLive } from "../../_live/use-live.ts";
-import type { EventPage, EventView } from "../../_views.ts";
+import type { EventPage, EventView } from "../../../server/audit/list-events.ts";
 import { Ago } from "../../_ui/clock.tsx";
 import { DiffView } from "../../_ui/diff-view.tsx";
 import { FilterChips, Pager, SearchBox } from "../../_ui/list-state.tsx";
@@ -76,7 +76,10 @@ export function EventEntry({ event }: { event: EventView }) {
   return (
     <li>
       <details className="opener">
-        <summary className="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2.5 text-[13px] hover:bg-raised"><ChevronRight aria-hidden className="opener-mark -mr-2 size-3.5 text-text-3" />{line}</summary>
+        <summary className="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2.5 text-[13px] hover:bg-raised">
+          <ChevronRight aria-hidden className="opener-mark -mr-2 size-3.5 text-text-3" />
+          {line}
+        </summary>
         <div className="border-t border-line bg-raised p-4">
           <DiffView before={event.before} after={event.after} />
         </div>

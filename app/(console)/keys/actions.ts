@@ -1,5 +1,10 @@
 "use server";
+
+import { requestLinkRun } from "../../../server/rotation/request-run.ts";
+import { act } from "../../_server/answer.ts";
 import type { ActionResult } from "../../_ui/action-result.ts";
-export async function replaceKey(_id: string): Promise<ActionResult<null>> {
-  throw new Error("unwired");
+
+/** Replacing a key is a rotation of its link, now. */
+export async function replaceKey(linkId: string): Promise<ActionResult<void>> {
+  return act((actor) => requestLinkRun(actor, linkId, false));
 }

@@ -4,7 +4,7 @@ import { KeyRound, RefreshCw } from "lucide-react";
 import Link from "next/link";
 import { useState } from "react";
 import { useLive } from "../../_live/use-live.ts";
-import type { KeyView } from "../../_views.ts";
+import type { KeyView } from "../../../server/keys/list-keys.ts";
 import { Age, When } from "../../_ui/clock.tsx";
 import { Confirm } from "../../_ui/dialog.tsx";
 import { Empty } from "../../_ui/page.tsx";
@@ -68,7 +68,7 @@ export function KeysList({ initial, mayOperate }: { initial: KeyView[]; mayOpera
                 <td className="num">
                   <When at={key.expiresAt} absent="never" />
                 </td>
-                <td className="num">{mayOperate && key.replaceable ? <ReplaceButton of={key} onAsk={setReplacing} /> : null}</td>
+                <td className="num">{mayOperate && key.linkId !== null ? <ReplaceButton of={key} onAsk={setReplacing} /> : null}</td>
               </tr>
             ))}
           </tbody>
@@ -88,7 +88,7 @@ export function KeysList({ initial, mayOperate }: { initial: KeyView[]; mayOpera
             <p>
               <UsedBy of={key} />
             </p>
-            {mayOperate && key.replaceable ? <ReplaceButton of={key} onAsk={setReplacing} /> : null}
+            {mayOperate && key.linkId !== null ? <ReplaceButton of={key} onAsk={setReplacing} /> : null}
           </li>
         ))}
       </ul>
@@ -100,7 +100,7 @@ export function KeysList({ initial, mayOperate }: { initial: KeyView[]; mayOpera
         title={`Replace ${replacing?.name ?? ""}?`}
         consequence="A new key is made and staged on both ends; the tunnel is re-authenticated with it before the old one is retired, so traffic keeps flowing. Rotations shows the steps. If anything fails, the old key stays."
         confirmLabel="Replace key"
-        onConfirm={async () => (replacing ? outcome(replaceKey(replacing.id)) : null)}
+        onConfirm={async () => (replacing?.linkId ? outcome(replaceKey(replacing.linkId)) : null)}
       />
     </>
   );

@@ -4,7 +4,7 @@ import { ArrowLeftRight, Cable, Plus } from "lucide-react";
 import Link from "next/link";
 import { useSearchParams } from "next/navigation";
 import { useLive } from "../../_live/use-live.ts";
-import type { LinkListPage, LinkRow } from "../../_views.ts";
+import type { LinkListPage, LinkRow } from "../../../server/links/list-links.ts";
 import { Age, When } from "../../_ui/clock.tsx";
 import { FilterChips, Pager, SearchBox, SortHead } from "../../_ui/list-state.tsx";
 import { Empty, FailureNote } from "../../_ui/page.tsx";
@@ -80,7 +80,7 @@ export function LinksList({ initial, initialQuery, mayEdit }: { initial: LinkLis
 function LinkTable({ rows }: { rows: readonly LinkRow[] }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard.
-    <div className="hidden overflow-x-auto md:block" tabIndex={0} role="region" aria-label="Links, table">
+    <div className="relative hidden overflow-x-auto md:block" tabIndex={0} role="region" aria-label="Links, table">
       <table className="table">
         <caption className="sr-only">Links</caption>
         <thead>

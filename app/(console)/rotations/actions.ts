@@ -1,18 +1,26 @@
 "use server";
+
+import { requestScheduledRuns } from "../../../server/rotation/request-run.ts";
+import * as schedules from "../../../server/rotation/schedules.ts";
+import { act } from "../../_server/answer.ts";
 import type { ActionResult } from "../../_ui/action-result.ts";
-export async function saveSchedule(_form: {
+
+export async function saveSchedule(form: {
   id: string | null;
   name: string;
   kind: string;
   linkId: string | null;
   cron: string;
   timeZone: string;
-}): Promise<ActionResult<null>> {
-  throw new Error("unwired");
+}): Promise<ActionResult<void>> {
+  const { id, ...input } = form;
+  return act((actor) => schedules.saveSchedule(actor, id, input));
 }
-export async function pauseSchedule(_id: string, _paused: boolean): Promise<ActionResult<null>> {
-  throw new Error("unwired");
+
+export async function pauseSchedule(id: string, paused: boolean): Promise<ActionResult<void>> {
+  return act((actor) => schedules.pauseSchedule(actor, id, paused));
 }
-export async function runRotation(_id: string, _dryRun: boolean): Promise<ActionResult<null>> {
-  throw new Error("unwired");
+
+export async function runRotation(scheduleId: string, dryRun: boolean): Promise<ActionResult<void>> {
+  return act((actor) => requestScheduledRuns(actor, scheduleId, dryRun));
 }

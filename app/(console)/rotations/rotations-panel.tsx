@@ -3,7 +3,7 @@
 import { CalendarClock, ChevronRight, FlaskConical, Pause, Play, Plus, RotateCw } from "lucide-react";
 import { useState } from "react";
 import { useLive } from "../../_live/use-live.ts";
-import type { RotationRun, RotationsPage, ScheduleView } from "../../_views.ts";
+import type { RotationRunView as RotationRun, RotationsView as RotationsPage, ScheduleView } from "../../../server/rotation/schedules.ts";
 import { Ago, When } from "../../_ui/clock.tsx";
 import { Modal } from "../../_ui/dialog.tsx";
 import { Empty, PageHead, Panel } from "../../_ui/page.tsx";
@@ -84,12 +84,7 @@ export function RotationsPanel({
         title={editing === "new" ? "New schedule" : "Edit schedule"}
       >
         {editing === null ? null : (
-          <ScheduleForm
-            schedule={editing === "new" ? null : editing}
-            links={links}
-            zones={zones}
-            onDone={() => setEditing(null)}
-          />
+          <ScheduleForm schedule={editing === "new" ? null : editing} links={links} zones={zones} onDone={() => setEditing(null)} />
         )}
       </Modal>
     </>

@@ -3,7 +3,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useDeferredValue, useState } from "react";
 import { readJson } from "../../_live/use-live.ts";
-import type { ScheduleView } from "../../_views.ts";
+import type { ScheduleView } from "../../../server/rotation/schedules.ts";
 import { SelectField, TextField } from "../../_ui/field.tsx";
 import { settled } from "../../_ui/use-action.ts";
 import { saveSchedule } from "./actions.ts";
@@ -98,13 +98,7 @@ export function ScheduleForm({
       </div>
       <div role="group" aria-label="Common schedules" className="flex flex-wrap gap-2">
         {common.map((choice) => (
-          <button
-            key={choice.cron}
-            type="button"
-            className="chip"
-            aria-pressed={cron === choice.cron}
-            onClick={() => setCron(choice.cron)}
-          >
+          <button key={choice.cron} type="button" className="chip" aria-pressed={cron === choice.cron} onClick={() => setCron(choice.cron)}>
             {choice.label}
           </button>
         ))}
@@ -125,9 +119,7 @@ export function ScheduleForm({
 }
 
 function NextRuns({ cron, timeZone }: { cron: string; timeZone: string }) {
-  const asked = useDeferredValue(
-    `/api/rotations/preview?cron=${encodeURIComponent(cron)}&timeZone=${encodeURIComponent(timeZone)}`,
-  );
+  const asked = useDeferredValue(`/api/rotations/preview?cron=${encodeURIComponent(cron)}&timeZone=${encodeURIComponent(timeZone)}`);
   const preview = useQuery({
     queryKey: [asked],
     queryFn: ({ signal }) => readJson<{ next: (string | number)[] }>(asked, signal),

@@ -21,8 +21,7 @@ export function Enrolment({ siteId, again }: { siteId: string; again: boolean })
       {issued ? (
         <div className="space-y-3">
           <p className="text-[13px] text-text-2">
-            Run this on the gateway, as root. It works once and expires <When at={issued.expiresAt} />. This page says Connected
-            by itself.
+            Run this on the gateway, as root. It works once and expires <When at={issued.expiresAt} />. This page says Connected by itself.
           </p>
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
           <pre
@@ -42,12 +41,7 @@ export function Enrolment({ siteId, again }: { siteId: string; again: boolean })
               ? "A new command gives the site a new gateway identity; the certificate in use is replaced when the gateway runs it."
               : "One command installs nothing else: it makes the gateway's key on the machine itself, proves this console by its authority, and connects."}
           </p>
-          <button
-            type="button"
-            className={`btn ${again ? "" : "btn-primary"}`}
-            disabled={busy !== null}
-            onClick={() => void issue()}
-          >
+          <button type="button" className={`btn ${again ? "" : "btn-primary"}`} disabled={busy !== null} onClick={() => void issue()}>
             <KeyRound aria-hidden className="size-4" /> {busy ? "Creating…" : "Create enrolment command"}
           </button>
         </div>

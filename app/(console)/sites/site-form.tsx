@@ -16,11 +16,7 @@ interface SiteFields {
 }
 
 /** Creates a site or changes one. The server refuses overlapping or malformed networks; its reason appears at the field. */
-export function SiteForm({
-  site,
-}: {
-  site: { id: string; name: string; networks: readonly string[]; address: string | null } | null;
-}) {
+export function SiteForm({ site }: { site: { id: string; name: string; networks: readonly string[]; address: string | null } | null }) {
   const router = useRouter();
   const toasts = useToasts();
   const form = useForm<SiteFields>({

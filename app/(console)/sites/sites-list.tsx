@@ -2,7 +2,7 @@
 
 import { MapPin, Plus } from "lucide-react";
 import Link from "next/link";
-import type { SiteListItem } from "../../_views.ts";
+import type { SiteListItem } from "../../../server/sites/list-sites.ts";
 import { useLive } from "../../_live/use-live.ts";
 import { Ago } from "../../_ui/clock.tsx";
 import { Empty } from "../../_ui/page.tsx";

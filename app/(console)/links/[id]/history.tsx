@@ -3,7 +3,7 @@
 import { History as HistoryIcon, RotateCcw } from "lucide-react";
 import { useState } from "react";
 import { useLive } from "../../../_live/use-live.ts";
-import type { LinkVersion } from "../../../_views.ts";
+import type { LinkVersionView as LinkVersion } from "../../../../server/links/read-link.ts";
 import { Ago } from "../../../_ui/clock.tsx";
 import { DiffView } from "../../../_ui/diff-view.tsx";
 import { Confirm } from "../../../_ui/dialog.tsx";
@@ -48,9 +48,7 @@ export function History({ linkId, mayEdit }: { linkId: string; mayEdit: boolean 
               ) : null}
             </div>
             <details className="mt-2 text-[13px]">
-              <summary className="w-fit rounded text-text-2">
-                {index === list.length - 1 ? "What it set" : "What it changed"}
-              </summary>
+              <summary className="w-fit rounded text-text-2">{index === list.length - 1 ? "What it set" : "What it changed"}</summary>
               <div className="mt-2">
                 <DiffView before={list[index + 1]?.config ?? null} after={version.config} />
               </div>

@@ -2,7 +2,7 @@
 
 import { Tabs } from "@base-ui/react/tabs";
 import { useLive } from "../../../_live/use-live.ts";
-import type { LinkDetail as LinkView } from "../../../_views.ts";
+import type { LinkDetail as LinkView } from "../../../../server/links/read-link.ts";
 import { useListState } from "../../../_ui/list-state.tsx";
 import { PageHead } from "../../../_ui/page.tsx";
 import { Status } from "../../../_ui/status.tsx";

@@ -4,7 +4,7 @@ import { Send } from "lucide-react";
 import Link from "next/link";
 import { useState } from "react";
 import type { ProbeResult } from "../../../../contract/hub-protocol.ts";
-import type { LinkDetail, LinkEnd } from "../../../_views.ts";
+import type { LinkDetail, LinkEnd } from "../../../../server/links/read-link.ts";
 import { Ago } from "../../../_ui/clock.tsx";
 import { Panel } from "../../../_ui/page.tsx";
 import { Status } from "../../../_ui/status.tsx";

@@ -114,7 +114,7 @@ function ChildSaBlock({ child }: { child: ObservedChildSa }) {
       </dl>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
       <div
-        className="overflow-x-auto"
+        className="relative overflow-x-auto"
         tabIndex={0}
         role="region"
         aria-label={`Counters of Child SA ${child.name}, inbound SPI ${child.inboundSpi}`}

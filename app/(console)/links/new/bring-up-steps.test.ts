@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ObservedChildSa, ObservedIkeSa } from "../../../../contract/observed-state.ts";
-import type { LinkDetail, LinkEnd } from "../../../_views.ts";
+import type { LinkDetail, LinkEnd } from "../../../../server/links/read-link.ts";
 import { bringUpSteps } from "./bring-up-steps.ts";
 
 describe("bringUpSteps", () => {
@@ -21,9 +21,7 @@ describe("bringUpSteps", () => {
   });
   it("puts the latest failure at the step it stopped at", () => {
     const failure = { at: 2, code: "AUTHENTICATION_FAILED", sentence: "The pre-shared keys differ." };
-    const steps = bringUpSteps(
-      link({ push: applied, lastFailure: failure, ikeSas: [ikeSa({ state: "connecting" })] }, { push: applied }),
-    );
+    const steps = bringUpSteps(link({ push: applied, lastFailure: failure, ikeSas: [ikeSa({ state: "connecting" })] }, { push: applied }));
     expect(steps[2]).toMatchObject({ state: "failed", note: "The pre-shared keys differ. The gateways keep trying." });
   });
   it("is done only when a ping was answered", () => {

@@ -1,4 +1,4 @@
-import type { LinkDetail } from "../../../_views.ts";
+import type { LinkDetail } from "../../../../server/links/read-link.ts";
 
 export type StepState = "waiting" | "running" | "done" | "failed";
 
@@ -40,9 +40,7 @@ export function bringUpSteps(link: LinkDetail): BringUpStep[] {
     if (index === 0 && refused)
       return { label, state: "failed", note: `${refused.siteName} refused it: ${refused.push.reason ?? "no reason given"}` };
     if (index === 0) return { label, state: "running", note: waitingNote(ours) };
-    return failure
-      ? { label, state: "failed", note: `${failure.sentence} The gateways keep trying.` }
-      : { label, state: "running" };
+    return failure ? { label, state: "failed", note: `${failure.sentence} The gateways keep trying.` } : { label, state: "running" };
   });
 }
 

@@ -3,7 +3,7 @@
 import { Check, Circle, LoaderCircle, X } from "lucide-react";
 import Link from "next/link";
 import { useLive } from "../../../_live/use-live.ts";
-import type { LinkDetail } from "../../../_views.ts";
+import type { LinkDetail } from "../../../../server/links/read-link.ts";
 import { CopyButton } from "../../../_ui/copy-button.tsx";
 import { FailureNote } from "../../../_ui/page.tsx";
 import { bringUpSteps } from "./bring-up-steps.ts";

@@ -3,7 +3,7 @@
 import { zodResolver } from "@hookform/resolvers/zod";
 import { useEffect, useRef, useState } from "react";
 import { FormProvider, useForm } from "react-hook-form";
-import type { LinkPreview } from "../../../_views.ts";
+import type { LinkPreview } from "../../../../server/links/preview-link.ts";
 import { DiffView } from "../../../_ui/diff-view.tsx";
 import { FailureNote } from "../../../_ui/page.tsx";
 import { settled } from "../../../_ui/use-action.ts";
@@ -18,16 +18,7 @@ const steps = [
   {
     id: "security",
     label: "Security",
-    fields: [
-      "preset",
-      "method",
-      "secret",
-      "ikeProposals",
-      "espProposals",
-      "ikeRekeySeconds",
-      "espRekeySeconds",
-      "livenessSeconds",
-    ],
+    fields: ["preset", "method", "secret", "ikeProposals", "espProposals", "ikeRekeySeconds", "espRekeySeconds", "livenessSeconds"],
   },
   { id: "review", label: "Review", fields: [] },
   { id: "bring-up", label: "Bring up", fields: [] },
@@ -145,9 +136,7 @@ export function LinkWizard({
           {refusal ? <FailureNote title="The link was refused" message={refusal.message} requestId={refusal.requestId} /> : null}
           {current.id === "sites" ? <SitesStep sites={sites} /> : null}
           {current.id === "networks" ? <NetworksStep nameA={nameOf("A")} nameB={nameOf("B")} /> : null}
-          {current.id === "security" ? (
-            <SecurityStep presets={presets} thirdParty={form.getValues("peerKind") === "third-party"} />
-          ) : null}
+          {current.id === "security" ? <SecurityStep presets={presets} thirdParty={form.getValues("peerKind") === "third-party"} /> : null}
           {current.id === "review" ? (
             <>
               <ReviewSummary nameA={nameOf("A")} nameB={nameOf("B")} />

@@ -143,20 +143,8 @@ export function NetworksStep({ nameA, nameB }: { nameA: string; nameB: string })
         Traffic between these networks goes through the tunnel; anything else is left alone. One a line.
       </p>
       <div className="grid gap-4 sm:grid-cols-2">
-        <TextAreaField
-          label={`Networks at ${nameA}`}
-          rows={4}
-          spellCheck={false}
-          error={error("networksA")}
-          {...register("networksA")}
-        />
-        <TextAreaField
-          label={`Networks at ${nameB}`}
-          rows={4}
-          spellCheck={false}
-          error={error("networksB")}
-          {...register("networksB")}
-        />
+        <TextAreaField label={`Networks at ${nameA}`} rows={4} spellCheck={false} error={error("networksA")} {...register("networksA")} />
+        <TextAreaField label={`Networks at ${nameB}`} rows={4} spellCheck={false} error={error("networksB")} {...register("networksB")} />
       </div>
     </>
   );

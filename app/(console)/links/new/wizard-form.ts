@@ -61,7 +61,6 @@ export function networksProblem(text: string): string | null {
   const parts = splitList(text);
   if (parts.length === 0) return "At least one network, such as 10.1.0.0/24.";
   const malformed = parts.find((part) => !cidr.safeParse(part).success);
-  if (malformed !== undefined)
-    return `“${malformed}” is not a network. Write an address and a prefix length, such as 10.1.0.0/24.`;
+  if (malformed !== undefined) return `“${malformed}” is not a network. Write an address and a prefix length, such as 10.1.0.0/24.`;
   return null;
 }

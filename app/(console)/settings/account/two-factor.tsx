@@ -79,9 +79,7 @@ export function TwoFactor({ enabled }: { enabled: boolean }) {
       ) : (
         <form method="post" onSubmit={(event) => void begin(event)} className="max-w-xs space-y-4">
           <p className="text-[13px] text-text-2">
-            {enabled
-              ? "Signing in asks for a code from your authenticator app."
-              : "A stolen password alone will no longer sign anyone in."}
+            {enabled ? "Signing in asks for a code from your authenticator app." : "A stolen password alone will no longer sign anyone in."}
           </p>
           <TextField
             label="Confirm with your password"

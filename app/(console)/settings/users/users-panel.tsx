@@ -4,7 +4,7 @@ import { UserPlus } from "lucide-react";
 import { useState } from "react";
 import { useForm } from "react-hook-form";
 import { useLive } from "../../../_live/use-live.ts";
-import type { UserView } from "../../../_views.ts";
+import type { UserView } from "../../../../server/auth/users.ts";
 import { Ago } from "../../../_ui/clock.tsx";
 import { Confirm, Modal } from "../../../_ui/dialog.tsx";
 import { SelectField, TextField } from "../../../_ui/field.tsx";
@@ -38,84 +38,56 @@ export function UsersPanel({ initial, ownId, mayEdit }: { initial: UserView[]; o
           ) : null
         }
       />
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
-      <div className="panel overflow-x-auto" tabIndex={0} role="region" aria-label="Users, table">
-        <table className="table">
-          <caption className="sr-only">Users</caption>
-          <thead>
-            <tr>
-              <th>Name</th>
-              <th>E-mail</th>
-              <th>Role</th>
-              <th>Two-factor</th>
-              <th>State</th>
-              <th>Added</th>
-              <th>
-                <span className="sr-only">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {users.map((user) => (
-              <tr key={user.id}>
-                <td className="font-medium">{user.name}</td>
-                <td>{user.email}</td>
-                <td>
-                  {mayEdit && user.id !== ownId ? (
-                    <select
-                      className="input h-8 w-32 text-[13px]"
-                      aria-label={`Role of ${user.name}`}
-                      value={user.role}
-                      disabled={busy !== null}
-                      onChange={(event) =>
-                        void run("Change role", () => setUserRole(user.id, event.target.value), "Role changed")
-                      }
-                    >
-                      {roles.map((role) => (
-                        <option key={role.value} value={role.value}>
-                          {role.label}
-                        </option>
-                      ))}
-                    </select>
-                  ) : (
-                    roles.find((role) => role.value === user.role)?.label
-                  )}
-                </td>
-                <td>{user.twoFactorEnabled ? "On" : "Off"}</td>
-                <td>
-                  <Status name={user.disabled ? "disabled" : "enabled"} />
-                </td>
-                <td>
-                  <Ago at={user.createdAt} />
-                </td>
-                <td className="num">
-                  {mayEdit && user.id !== ownId ? (
-                    user.disabled ? (
-                      <button
-                        type="button"
-                        className="btn"
-                        aria-label={`Enable ${user.name}`}
-                        onClick={() => void run("Enable", () => setUserDisabled(user.id, false), "User enabled")}
-                      >
-                        Enable
-                      </button>
-                    ) : (
-                      <button
-                        type="button"
-                        className="btn"
-                        aria-label={`Disable ${user.name}`}
-                        onClick={() => setDisabling(user)}
-                      >
-                        Disable
-                      </button>
-                    )
-                  ) : null}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ul className="panel divide-y divide-line" aria-label="Users">
+        {users.map((user) => (
+          <li key={user.id} className="flex flex-wrap items-center gap-x-6 gap-y-3 px-4 py-3 text-[13px]">
+            <div className="min-w-52 flex-1">
+              <p className="flex flex-wrap items-center gap-2">
+                <span className="font-medium">{user.name}</span>
+                {user.disabled ? <Status name="disabled" /> : null}
+              </p>
+              <p className="break-all text-text-2">{user.email}</p>
+              <p className="text-text-3">
+                Two-factor {user.twoFactorEnabled ? "on" : "off"} · added <Ago at={user.createdAt} />
+              </p>
+            </div>
+            {mayEdit && user.id !== ownId ? (
+              <div className="flex items-center gap-2">
+                <select
+                  className="input w-32"
+                  aria-label={`Role of ${user.name}`}
+                  value={user.role}
+                  disabled={busy !== null}
+                  onChange={(event) => void run("Change role", () => setUserRole(user.id, event.target.value), "Role changed")}
+                >
+                  {roles.map((role) => (
+                    <option key={role.value} value={role.value}>
+                      {role.label}
+                    </option>
+                  ))}
+                </select>
+                {user.disabled ? (
+                  <button
+                    type="button"
+                    className="btn h-9"
+                    aria-label={`Enable ${user.name}`}
+                    disabled={busy !== null}
+                    onClick={() => void run("Enable", () => setUserDisabled(user.id, false), "User enabled")}
+                  >
+                    Enable
+                  </button>
+                ) : (
+                  <button type="button" className="btn h-9" aria-label={`Disable ${user.name}`} onClick={() => setDisabling(user)}>
+                    Disable
+                  </button>
+                )}
+              </div>
+            ) : (
+              <span className="tag">{roles.find((role) => role.value === user.role)?.label ?? user.role}</span>
+            )}
+          </li>
+        ))}
+      </ul>
       <Modal
         open={adding}
         onOpenChange={setAdding}
@@ -158,12 +130,7 @@ function AddUserForm({ onDone }: { onDone: () => void }) {
   }
   return (
     <form method="post" onSubmit={(event) => void form.handleSubmit(save)(event)} className="space-y-4" noValidate>
-      <TextField
-        label="Name"
-        autoComplete="off"
-        error={errors.name?.message}
-        {...form.register("name", { required: "Give a name." })}
-      />
+      <TextField label="Name" autoComplete="off" error={errors.name?.message} {...form.register("name", { required: "Give a name." })} />
       <TextField
         label="E-mail"
         type="email"

@@ -5,7 +5,7 @@ import Link from "next/link";
 import { useRouter } from "next/navigation";
 import { useState } from "react";
 import { useLive } from "../../../_live/use-live.ts";
-import type { SiteDetail as SiteView } from "../../../_views.ts";
+import type { SiteDetail as SiteView } from "../../../../server/sites/list-sites.ts";
 import { Ago, When } from "../../../_ui/clock.tsx";
 import { Confirm } from "../../../_ui/dialog.tsx";
 import { PageHead, Panel } from "../../../_ui/page.tsx";
@@ -82,9 +82,7 @@ export function SiteDetail({ initial, mayEdit }: { initial: SiteView; mayEdit: b
           </dl>
         </Panel>
         {mayEdit ? <Enrolment siteId={site.id} again={enrolled} /> : null}
-        <Panel title="Site">
-          {mayEdit ? <SiteForm site={site} /> : <p className="mono text-[13px]">{site.networks.join(", ")}</p>}
-        </Panel>
+        <Panel title="Site">{mayEdit ? <SiteForm site={site} /> : <p className="mono text-[13px]">{site.networks.join(", ")}</p>}</Panel>
         <Panel title={counted(site.links.length, "link")} flush>
           {site.links.length === 0 ? (
             <p className="p-4 text-[13px] text-text-2">

@@ -8,7 +8,7 @@ import { expectNewChild, expectUp, linkId, withoutLoss, type Context, type LinkI
 type What = "child" | "ike";
 type Who = "us" | "peer";
 
-/** A scenario in which an SA is rekeyed three times on command, under an echo every 10 ms. */
+/** A scenario in which an SA is rekeyed three times on command, while both ends send echoes. */
 export function commandedRekey(name: string, what: What, who: Who, initiator: Who = "us", esp = "aes256gcm16-x25519"): Scenario {
   return {
     name,

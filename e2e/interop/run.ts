@@ -68,9 +68,9 @@ function select(all: readonly Scenario[], names: readonly string[]): readonly Sc
 
 function requirePrograms(): void {
   if (process.getuid?.() !== 0) throw new Error("the interop scenarios make network namespaces and TUN devices: run them as root");
-  const missing = ["/usr/lib/ipsec/charon", "/usr/lib/ipsec/plugins/libstrongswan-gcm.so", "/usr/sbin/swanctl", "/usr/bin/iperf3", "/usr/bin/openssl", "/usr/bin/tcpdump"].filter((path) => !existsSync(path));
+  const missing = ["/usr/lib/ipsec/charon", "/usr/lib/ipsec/plugins/libstrongswan-gcm.so", "/usr/sbin/swanctl", "/usr/bin/iperf3", "/usr/bin/openssl", "/usr/bin/tcpdump", "/usr/sbin/nft"].filter((path) => !existsSync(path));
   if (missing.length > 0) {
-    const packages = "strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins iperf3 openssl tcpdump iputils-ping iproute2";
+    const packages = "strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins iperf3 openssl tcpdump nftables iputils-ping iproute2";
     throw new Error(`missing: ${missing.join(", ")}; on Debian: apt-get install ${packages}`);
   }
 }

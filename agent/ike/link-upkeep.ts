@@ -12,6 +12,8 @@ import { beginIkeSa } from "./v2/ike-sa-init.ts";
 
 /** How long the peer has to close a duplicate that is its to close. */
 const DUPLICATE_MS = 10_000;
+/** How long the peer has to delete the IKE SA that it has replaced by a newer one. */
+const FORGOTTEN_MS = 30_000;
 
 export function upkeepLink(turn: Turn, link: Link): void {
   resolveDuplicates(turn, link);
@@ -91,12 +93,8 @@ function finishReplacements(turn: Turn, link: Link): void {
     const old = ikeSaById(turn, sa.replaces);
     const oldPhase = old === null ? null : establishedPhase(old);
     if (old !== null && oldPhase !== null) {
-      // The one being replaced may have been rekeyed meanwhile.
-      if (oldPhase.successor !== null) sa.replaces = oldPhase.successor.id;
-      const carried = new Set([...oldPhase.children.values()].filter((child) => child.state.kind === "established").map((child) => child.name));
-      const own = new Set([...sa.phase.children.values()].filter((child) => child.state.kind === "established").map((child) => child.name));
-      const lacking = [...carried].filter((name) => !own.has(name) && link.policies.has(name));
-      if (lacking.length > 0) continue;
+      const own = namesOf(sa.phase);
+      if (namesOf(oldPhase).some((name) => !own.includes(name) && link.policies.has(name))) continue;
       traceChoice(turn, link.config.id, "REPLACE", "The new IKE SA carries all the traffic; the old one is deleted.");
       old.window.queue.push({ kind: "deleteIke" });
     }
@@ -105,27 +103,49 @@ function finishReplacements(turn: Turn, link: Link): void {
   }
 }
 
+function namesOf(phase: EstablishedPhase): string[] {
+  return [...phase.children.values()].filter((child) => child.state.kind === "established").map((child) => child.name);
+}
+
 /**
- * Both ends began at once and two IKE SAs came up. As for a rekey (RFC 7296 §2.8.2) the one with the lowest nonce is closed by
- * whoever began it, after the peer has shown on the other one that it has it; its traffic moves over first.
+ * Two IKE SAs of one link. Both ends began at once: as for a rekey (RFC 7296 §2.8.2) the one with the lowest nonce is closed by
+ * whoever began it, after the peer has shown on the other one that it has it; its traffic moves over first. One after the other:
+ * the peer replaces the older one and closes it, and if it forgets, we do.
  */
 function resolveDuplicates(turn: Turn, link: Link): void {
-  const own = inUse(turn, link).filter((sa) => sa.phase.origin === "authenticated");
-  for (const ours of own) {
-    for (const theirs of own) {
-      if (ours.role !== "initiator" || theirs.role !== "responder" || !overlapped(ours, theirs)) continue;
-      const oursLoses = compareNonces(ours.phase.lowestNonce, theirs.phase.lowestNonce) < 0;
-      const [loser, winner] = oursLoses ? [ours, theirs] : [theirs, ours];
-      if (loser.phase.abandonAt !== null || winner.phase.abandonAt !== null) continue;
-      traceChoice(turn, link.config.id, "IKE_AUTH", `Both ends began at once; of the two IKE SAs the one that ${oursLoses ? "this side" : "the peer"} began has the lowest nonce and is closed.`);
-      loser.phase.abandonAt = turn.now + DUPLICATE_MS;
-      if (oursLoses) winner.window.queue.push({ kind: "liveness", thenDelete: loser.id });
+  const sas = inUse(turn, link);
+  if (sas.length === 0) return reviveLast(turn, link);
+  for (const [index, one] of sas.entries()) {
+    for (const other of sas.slice(index + 1)) {
+      if (one.phase.abandonAt !== null || other.phase.abandonAt !== null) continue;
+      if (overlapped(one, other)) closeLowestNonce(turn, link, one, other);
+      else if (other.replaces === null && namesOf(one.phase).every((name) => namesOf(other.phase).includes(name))) one.phase.abandonAt = turn.now + FORGOTTEN_MS;
     }
+  }
+}
+
+function closeLowestNonce(turn: Turn, link: Link, one: Established, other: Established): void {
+  const [loser, winner] = compareNonces(one.phase.lowestNonce, other.phase.lowestNonce) < 0 ? [one, other] : [other, one];
+  const isOurs = loser.phase.begunAs === "initiator";
+  traceChoice(turn, link.config.id, "IKE_AUTH", `Both ends began at once; of the two IKE SAs the one that ${isOurs ? "this side" : "the peer"} began has the lowest nonce and is closed.`);
+  loser.phase.abandonAt = turn.now + DUPLICATE_MS;
+  // What the loser was to replace, the winner replaces.
+  winner.replaces ??= loser.replaces;
+  loser.replaces = null;
+  if (isOurs) winner.window.queue.push({ kind: "liveness", thenDelete: loser.id });
+}
+
+/** The SA that was to outlive a superseded one is gone: the superseded one is what is left. */
+function reviveLast(turn: Turn, link: Link): void {
+  for (const sa of ikeSasOf(turn, link.config.id)) {
+    const phase = establishedPhase(sa);
+    if (phase !== null && phase.successor === null && phase.abandonAt !== null && !sa.window.queue.some((task) => task.kind === "deleteIke")) phase.abandonAt = null;
   }
 }
 
 /** Each was under negotiation when the other was: neither is a reauthentication of the other. */
 function overlapped(a: Established, b: Established): boolean {
+  if (a.phase.origin === "rekeyed" || b.phase.origin === "rekeyed" || a.phase.begunAs === b.phase.begunAs) return false;
   return a.createdAt <= b.phase.establishedAt && b.createdAt <= a.phase.establishedAt;
 }
 

@@ -118,7 +118,9 @@ export function inherit(turn: Turn, old: IkeSa, phase: EstablishedPhase, success
   phase.successor = successor;
   phase.rekeyAt = null;
   phase.reauthenticateAt = null;
-  for (const task of old.window.queue.splice(0)) if (task.kind !== "rekeyIke" && task.kind !== "deleteIke") successor.window.queue.push(task);
+  for (const sa of turn.engine.ikeSas.values()) if (sa.replaces === old.id) sa.replaces = successor.id;
+  // Also a DELETE: who wanted the old one gone wants the same of its successor.
+  for (const task of old.window.queue.splice(0)) if (task.kind !== "rekeyIke") successor.window.queue.push(task);
   if (successor.linkId !== null) emitEvent(turn, { kind: "ikeSaRekeyed", linkId: successor.linkId, ikeSaId: successor.id });
 }
 

@@ -45,7 +45,7 @@ export function desiredLink(source: DesiredLinkSource): DesiredLinkInput {
 }
 
 /** One end starts, the other waits, so that the two do not negotiate at once: A, unless only A can be reached. */
-function initiatorOf(addressA: string | null, addressB: string | null): "A" | "B" {
+export function initiatorOf(addressA: string | null, addressB: string | null): "A" | "B" {
   return addressB === null && addressA !== null ? "B" : "A";
 }
 

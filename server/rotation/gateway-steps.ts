@@ -1,0 +1,120 @@
+import type { Link } from "../../generated/prisma/client.ts";
+import { observedLink } from "../../contract/observed-state.ts";
+import { performGatewayCommand } from "../commands/gateway-command.ts";
+import { database } from "../db/client.ts";
+import { linkConfig } from "../links/link-config.ts";
+import { initiatorOf } from "../publishing/desired-link.ts";
+
+/** The rotation cannot go on; the message is one sentence for people. Any other error is a fault and is tried again. */
+export class RotationFailed extends Error {}
+
+interface EndSites {
+  readonly siteA: { readonly address: string | null; readonly name: string };
+  readonly siteB: { readonly address: string | null; readonly name: string } | null;
+}
+
+const applyMilliseconds = 20_000;
+const commandMilliseconds = 20_000;
+const verifyMilliseconds = 15_000;
+const pollMilliseconds = 100;
+const probeCount = 5;
+
+/** Waits until both gateways took the link's newest configuration. @throws RotationFailed naming the end that did not. */
+export async function waitUntilApplied(linkId: string): Promise<void> {
+  const deadline = Date.now() + applyMilliseconds;
+  for (;;) {
+    const states = await database().linkState.findMany({ where: { linkId }, include: { gateway: { include: { site: true } } } });
+    for (const state of states)
+      if (state.verdict === "refused" && state.verdictRevision >= state.requiredRevision)
+        throw new RotationFailed(`The gateway of ${state.gateway.site.name} refused the new key: ${state.verdictReason ?? "it gave no reason"}.`);
+    const late = states.filter((state) => state.verdictRevision < state.requiredRevision);
+    if (late.length === 0) return;
+    if (Date.now() > deadline) {
+      const names = late.map((state) => state.gateway.site.name).join(" and ");
+      throw new RotationFailed(`The gateway of ${names} did not take the new key within ${applyMilliseconds / 1_000} s: is it connected?`);
+    }
+    await pause();
+  }
+}
+
+/** Has the end that starts make a new IKE SA with the key now in use. */
+export async function reauthenticate(link: Link & EndSites, requestedBy: string): Promise<string> {
+  const end = initiatorOf(link.siteA.address, link.siteB?.address ?? null);
+  const name = (end === "A" ? link.siteA : link.siteB)?.name ?? "the initiator";
+  const outcome = await performGatewayCommand({
+    gatewayId: await gatewayAt(link, end),
+    linkId: link.id,
+    command: { name: "reauthenticate", linkId: link.id },
+    requestedBy,
+    timeoutMilliseconds: commandMilliseconds,
+  });
+  if (!outcome.ok) throw new RotationFailed(`${name} could not authenticate with the new key: ${outcome.message}`);
+  return `${name} authenticated with the new key.`;
+}
+
+/** Both ends must say that the new key authenticated an IKE SA with a Child SA, then an echo must pass the tunnel. */
+export async function verifyInUse(link: Link & EndSites, requestedBy: string): Promise<string> {
+  const fresh = await database().credential.findMany({ where: { linkId: link.id, state: "active" }, select: { id: true } });
+  const ids = new Set(fresh.map((row) => row.id));
+  const deadline = Date.now() + verifyMilliseconds;
+  for (;;) {
+    const missing = await endsWithout(link.id, ids);
+    if (missing.length === 0) break;
+    if (Date.now() > deadline)
+      throw new RotationFailed(`${missing.join(" and ")} did not report a tunnel with the new key within ${verifyMilliseconds / 1_000} s.`);
+    await pause();
+  }
+  return probe(link, requestedBy);
+}
+
+async function endsWithout(linkId: string, credentialIds: ReadonlySet<string>): Promise<string[]> {
+  const states = await database().linkState.findMany({ where: { linkId }, include: { gateway: { include: { site: true } } } });
+  return states
+    .filter((state) => {
+      const observed = observedLink.safeParse(state.observed);
+      const ikeSas = observed.success ? observed.data.ikeSas : [];
+      return !ikeSas.some(
+        (ike) =>
+          ike.credentialId !== null &&
+          credentialIds.has(ike.credentialId) &&
+          ike.childSas.some((child) => child.state === "established" || child.state === "rekeyed"),
+      );
+    })
+    .map((state) => state.gateway.site.name);
+}
+
+/** Traffic is the proof; a pair of sites without two hosts to probe between is judged by its SAs alone, and that is said. */
+async function probe(link: Link & EndSites, requestedBy: string): Promise<string> {
+  const outcome = await performGatewayCommand({
+    gatewayId: await gatewayAt(link, "A"),
+    linkId: link.id,
+    command: { name: "probe", linkId: link.id, count: probeCount, intervalMilliseconds: 50, payloadBytes: 56 },
+    requestedBy,
+    timeoutMilliseconds: commandMilliseconds,
+  });
+  if (outcome.probe !== null && outcome.probe.received > 0) return `${outcome.probe.received} of ${outcome.probe.sent} echoes passed under the new key.`;
+  if (await hasAnsweredBefore(link.id)) throw new RotationFailed("No echo passed the tunnel under the new key.");
+  return "The tunnel is up under the new key; nothing answers echoes at the other end, and nothing did before.";
+}
+
+/** Where the other side never answered an echo, silence now says nothing about the key. */
+async function hasAnsweredBefore(linkId: string): Promise<boolean> {
+  const sample = await database().counterSample.findFirst({ where: { linkId, probesAnswered: { gt: 0 } }, select: { at: true } });
+  return sample !== null;
+}
+
+async function gatewayAt(link: Link, end: "A" | "B"): Promise<string> {
+  const siteId = end === "A" ? link.siteAId : linkSiteB(link);
+  const gateway = await database().gateway.findUnique({ where: { siteId }, select: { id: true } });
+  if (gateway === null) throw new RotationFailed(`${linkConfig.parse(link.config).name} has a site without a gateway.`);
+  return gateway.id;
+}
+
+function linkSiteB(link: Link): string {
+  if (link.siteBId === null) throw new RotationFailed("The peer is not a gateway of ours.");
+  return link.siteBId;
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, pollMilliseconds));
+}

@@ -1,10 +1,4 @@
-import {
-  type CipherCCMTypes,
-  type CipherChaCha20Poly1305Types,
-  type CipherGCMTypes,
-  createCipheriv,
-  createDecipheriv,
-} from "node:crypto";
+import { type CipherCCMTypes, type CipherChaCha20Poly1305Types, type CipherGCMTypes, createCipheriv, createDecipheriv } from "node:crypto";
 import { CryptoError } from "./crypto-error.ts";
 import type { CipherSpec } from "./encr.ts";
 
@@ -52,9 +46,13 @@ function aeadDecipher(spec: CipherSpec, key: Uint8Array, nonce: Uint8Array, aad:
   const options = { authTagLength: spec.icvOctets };
   switch (spec.kind) {
     case "gcm":
-      return createDecipheriv(spec.opensslName as CipherGCMTypes, key, nonce, options).setAuthTag(icv).setAAD(aad);
+      return createDecipheriv(spec.opensslName as CipherGCMTypes, key, nonce, options)
+        .setAuthTag(icv)
+        .setAAD(aad);
     case "ccm":
-      return createDecipheriv(spec.opensslName as CipherCCMTypes, key, nonce, options).setAuthTag(icv).setAAD(aad, { plaintextLength });
+      return createDecipheriv(spec.opensslName as CipherCCMTypes, key, nonce, options)
+        .setAuthTag(icv)
+        .setAAD(aad, { plaintextLength });
     case "chacha20poly1305":
       return createDecipheriv(spec.opensslName as CipherChaCha20Poly1305Types, key, nonce, options)
         .setAuthTag(icv)

@@ -1,6 +1,6 @@
 import { CryptoError } from "./crypto-error.ts";
 
-/** Distinguished names: RFC 4514 text to and from the DER that IKE compares (RFC 7296 §3.5, ID_DER_ASN1_DN). */
+/** Distinguished names: text to and from the DER that IKE carries (RFC 7296 §3.5, ID_DER_ASN1_DN). */
 
 interface Attribute {
   readonly keyword: string;
@@ -28,27 +28,56 @@ const attributes: readonly Attribute[] = [
 ];
 
 /**
- * `C=NL, O=Example, CN=amsterdam`, in the order of the certificate, to DER. A backslash takes the next character as it is.
+ * `C=NL, O=Example, CN=amsterdam`, in the order of the certificate (RFC 4514 has it reversed), to DER. A backslash takes the next
+ * character as it is, or two hexadecimal digits as an octet; `+` joins the parts of one relative name.
  * @throws CryptoError `badName` naming the part that cannot be read.
  */
 export function parseDn(text: string): Uint8Array {
-  const parts = splitUnescaped(text, ",");
-  return sequence(0x30, parts.map(relativeName));
+  return element(0x30, splitUnescaped(text, ",").map(relativeName));
 }
 
 function relativeName(part: string): Uint8Array {
-  const [keyword = "", ...rest] = splitUnescaped(part, "=");
-  const value = rest.join("=").trim().replace(/\\(.)/g, "$1");
+  const pairs: string[] = [];
+  // Organisations have a plus in their names: only one with KEYWORD= behind it begins a part.
+  for (const piece of splitUnescaped(part, "+")) {
+    const previous = pairs[pairs.length - 1];
+    if (previous !== undefined && !/^\s*[A-Za-z]+\s*=/.test(piece)) pairs[pairs.length - 1] = `${previous}+${piece}`;
+    else pairs.push(piece);
+  }
+  // DER sorts the members of a SET.
+  return element(0x31, pairs.map(attributeValue).sort(Buffer.compare));
+}
+
+function attributeValue(text: string): Uint8Array {
+  const [keyword = "", ...rest] = splitUnescaped(text, "=");
+  const value = valueOctets(rest.join("="));
   const wanted = keyword.trim().toLowerCase();
   const attribute = attributes.find((candidate) => candidate.keyword.toLowerCase() === (wanted === "emailaddress" ? "e" : wanted));
-  if (attribute === undefined || value === "")
-    throw new CryptoError(
-      "badName",
-      `"${part.trim()}" is not a part of a distinguished name: write KEYWORD=value with one of ${attributes.map((a) => a.keyword).join(", ")}`,
-    );
-  const type = sequence(0x06, [Uint8Array.from(attribute.oid)]);
-  const content = sequence(attribute.tag, [new TextEncoder().encode(value)]);
-  return sequence(0x31, [sequence(0x30, [type, content])]);
+  if (attribute === undefined || value.length === 0 || decodeString(0x0c, value) === null) {
+    const keywords = attributes.map((one) => one.keyword).join(", ");
+    throw new CryptoError("badName", `"${text.trim()}" is not a part of a distinguished name: write KEYWORD=value with one of ${keywords}`);
+  }
+  const tag = holds(attribute.tag, value) ? attribute.tag : 0x0c;
+  return element(0x30, [element(0x06, [Uint8Array.from(attribute.oid)]), element(tag, [value])]);
+}
+
+/** UTF-8 of the value, without the spaces around it that no backslash protects. */
+function valueOctets(text: string): Uint8Array {
+  const out: number[] = [];
+  let end = 0;
+  for (const [token] of text.trimStart().matchAll(/\\[0-9a-fA-F]{2}|\\.|[^]/gsu)) {
+    const pair = /^\\([0-9a-fA-F]{2})$/.exec(token)?.[1];
+    if (pair !== undefined) out.push(Number.parseInt(pair, 16));
+    else out.push(...new TextEncoder().encode(token.length > 1 && token.startsWith("\\") ? token.slice(1) : token));
+    if (token.trim() !== "") end = out.length;
+  }
+  return Uint8Array.from(out.slice(0, end));
+}
+
+/** Whether a string of this type may hold these characters. */
+function holds(tag: number, value: Uint8Array): boolean {
+  const ascii = value.every((octet) => octet < 0x80);
+  return tag === 0x0c || (ascii && (tag !== 0x13 || /^[A-Za-z0-9 '()+,\-./:=?]*$/.test(new TextDecoder().decode(value))));
 }
 
 function splitUnescaped(text: string, separator: string): string[] {
@@ -62,83 +91,106 @@ function splitUnescaped(text: string, separator: string): string[] {
   return parts;
 }
 
-function sequence(tag: number, parts: readonly Uint8Array[]): Uint8Array {
+function element(tag: number, parts: readonly Uint8Array[]): Uint8Array {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const header = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff];
   return new Uint8Array(Buffer.concat([Uint8Array.from(header), ...parts]));
 }
 
-/** DER to text for people: `C=NL, O=Example, CN=amsterdam`. @throws CryptoError `badName` for octets that are no name. */
+/**
+ * DER to text for people, `C=NL, O=Example, CN=amsterdam`, that `parseDn` reads back. Characters that would act on a terminal are
+ * escaped. @throws CryptoError `badName` for octets that are no name.
+ */
 export function formatDn(der: Uint8Array): string {
-  return readAttributes(der)
-    .map(({ keyword, value }) => `${keyword}=${value.replace(/[,\\]/g, "\\$&")}`)
+  return readName(der)
+    .map((pairs) => pairs.map(({ type, value }) => `${keywordOf(type)}=${value.text === null ? `#${value.hex}` : escapeValue(value.text)}`).join("+"))
     .join(", ");
+}
+
+function escapeValue(text: string): string {
+  return text.replace(/[,+\\]|^[ #]| $/g, "\\$&").replace(/[\p{Cc}\p{Cf}]/gu, (character) => Buffer.from(character).toString("hex").replace(/../g, "\\$&"));
 }
 
 /**
  * Whether two names are the same: attribute by attribute, the strings without regard to case, surrounding space, or which of the
  * ASN.1 string types holds them (RFC 5280 §7.1 asks no less of anyone who compares names).
+ * @throws CryptoError `badName` for octets that are no name.
  */
 export function dnEqual(a: Uint8Array, b: Uint8Array): boolean {
-  const left = readAttributes(a);
-  const right = readAttributes(b);
-  return (
-    left.length === right.length &&
-    left.every((item, index) => {
-      const other = right[index];
-      return other !== undefined && item.keyword === other.keyword && normalised(item.value) === normalised(other.value);
-    })
-  );
+  return comparable(a) === comparable(b);
+}
+
+function comparable(der: Uint8Array): string {
+  const name = readName(der).map((pairs) => pairs.map(({ type, value }) => [type, value.text === null ? [value.hex] : normalised(value.text)]));
+  return JSON.stringify(name);
 }
 
 function normalised(value: string): string {
   return value.trim().replace(/\s+/g, " ").toLowerCase();
 }
 
-function readAttributes(der: Uint8Array): { keyword: string; value: string }[] {
-  const out: { keyword: string; value: string }[] = [];
-  const name = element(der, 0);
-  if (name.tag !== 0x30 || name.end !== der.length) throw new CryptoError("badName", "a distinguished name is a SEQUENCE and nothing after it");
-  for (let at = name.start; at < name.end; ) {
-    const set = element(der, at);
-    for (let inner = set.start; inner < set.end; ) {
-      const pair = element(der, inner);
-      const type = element(der, pair.start);
-      const value = element(der, type.end);
-      out.push({
-        keyword: keywordOf(der.subarray(type.start, type.end)),
-        value: decodeString(value.tag, der.subarray(value.start, value.end)),
-      });
-      inner = pair.end;
+interface Pair {
+  /** Content octets of the OBJECT IDENTIFIER in hexadecimal. */
+  readonly type: string;
+  /** `text` is null for a value that is no string, or none in its own encoding. `hex` is the element. */
+  readonly value: { readonly text: string | null; readonly hex: string };
+}
+
+/** A list of relative names, each with one pair or more. */
+function readName(der: Uint8Array): Pair[][] {
+  const [name, ...rest] = elements(der);
+  if (name?.tag !== 0x30 || rest.length > 0) throw new CryptoError("badName", "a distinguished name is a SEQUENCE and nothing after it");
+  return elements(name.content).map((set) => {
+    const pairs = elements(set.content).map((pair) => {
+      const [type, value, ...more] = elements(pair.content);
+      if (set.tag !== 0x31 || pair.tag !== 0x30 || type?.tag !== 0x06 || value === undefined || more.length > 0)
+        throw new CryptoError("badName", "a part of the distinguished name is not a type and a value");
+      return { type: hex(type.content), value: { text: decodeString(value.tag, value.content), hex: hex(value.whole) } };
+    });
+    if (pairs.length === 0) throw new CryptoError("badName", "a part of the distinguished name is empty");
+    return pairs;
+  });
+}
+
+/** The elements that fill these octets. */
+function elements(der: Uint8Array): { tag: number; content: Uint8Array; whole: Uint8Array }[] {
+  const out: { tag: number; content: Uint8Array; whole: Uint8Array }[] = [];
+  for (let at = 0; at < der.length; ) {
+    let length = der[at + 1] ?? 0;
+    let start = at + 2;
+    if (length >= 0x80) {
+      const octets = length & 0x7f;
+      if (octets === 0 || octets > 2) throw new CryptoError("badName", "the distinguished name has an impossible length");
+      length = 0;
+      for (let i = 0; i < octets; i++) length = length * 256 + (der[start++] ?? 0);
     }
-    at = set.end;
+    const end = start + length;
+    if (end > der.length) throw new CryptoError("badName", "the distinguished name ends early");
+    out.push({ tag: der[at] ?? 0, content: der.subarray(start, end), whole: der.subarray(at, end) });
+    at = end;
   }
   return out;
 }
 
-function element(der: Uint8Array, at: number): { tag: number; start: number; end: number } {
-  const tag = der[at];
-  let length = der[at + 1];
-  if (tag === undefined || length === undefined) throw new CryptoError("badName", "the distinguished name ends early");
-  let start = at + 2;
-  if (length >= 0x80) {
-    const octets = length & 0x7f;
-    if (octets === 0 || octets > 2) throw new CryptoError("badName", "the distinguished name has an impossible length");
-    length = 0;
-    for (let i = 0; i < octets; i++) length = length * 256 + (der[start++] ?? 0);
+function keywordOf(type: string): string {
+  return attributes.find((candidate) => hex(Uint8Array.from(candidate.oid)) === type)?.keyword ?? `OID.${type}`;
+}
+
+/** Text of a string type, or null when the octets are not in its encoding or it is none. */
+function decodeString(tag: number, octets: Uint8Array): string | null {
+  const encoding = encodings[tag];
+  if (encoding === undefined) return null;
+  try {
+    return new TextDecoder(encoding, { fatal: true, ignoreBOM: true }).decode(octets);
+  } catch (error) {
+    if (error instanceof TypeError) return null;
+    throw error;
   }
-  const end = start + length;
-  if (end > der.length) throw new CryptoError("badName", "the distinguished name ends early");
-  return { tag, start, end };
 }
 
-function keywordOf(oid: Uint8Array): string {
-  const known = attributes.find((candidate) => candidate.oid.length === oid.length && candidate.oid.every((octet, i) => octet === oid[i]));
-  return known?.keyword ?? `OID.${Buffer.from(oid).toString("hex")}`;
-}
+/** UTF8String, PrintableString, IA5String; TeletexString, which holds Latin-1 in practice; BMPString. */
+const encodings: Readonly<Record<number, string>> = { 12: "utf-8", 19: "utf-8", 22: "utf-8", 20: "latin1", 30: "utf-16be" };
 
-function decodeString(tag: number, octets: Uint8Array): string {
-  // BMPString is UTF-16; the others are ASCII, Latin-1 or UTF-8, which agree on what names hold in practice.
-  if (tag === 0x1e) return new TextDecoder("utf-16be").decode(octets);
-  return new TextDecoder(tag === 0x14 ? "latin1" : "utf-8").decode(octets);
+function hex(octets: Uint8Array): string {
+  return Buffer.from(octets).toString("hex");
 }

@@ -23,8 +23,7 @@ export function sealEsp(keys: SaKeys, id: EspPacketId, payload: Uint8Array, next
   const { cipher, integ } = algorithms(keys);
   const header = espHeader(id);
   const content = withTrailer(payload, nextHeader, Math.max(4, cipher.blockOctets));
-  if (integ === undefined)
-    return join(header, iv, aeadSeal(cipher, keys.encryptionKey, join(keys.salt, iv), associatedData(header, id), content));
+  if (integ === undefined) return join(header, iv, aeadSeal(cipher, keys.encryptionKey, join(keys.salt, iv), associatedData(header, id), content));
   const ciphertext = cipher.encr === Encr.NULL ? content : plainSeal(cipher, keys.encryptionKey, keys.salt, iv, content);
   return join(header, iv, ciphertext, computeIcv(integ, keys.integrityKey, [header, iv, ciphertext, ...highBits(id)]));
 }

@@ -1,5 +1,6 @@
-import { constants, createPrivateKey, createPublicKey, type KeyObject, sign, verify, X509Certificate } from "node:crypto";
+import { constants, createPrivateKey, type KeyObject, sign, verify } from "node:crypto";
 import { AuthMethod, SignatureHash } from "../wire/iana.ts";
+import { readCertificate } from "./certificate.ts";
 import { CryptoError } from "./crypto-error.ts";
 
 /**
@@ -41,12 +42,7 @@ const digitalSignatures: readonly DigitalSignature[] = [
 ];
 
 /** What we accept and announce in SIGNATURE_HASH_ALGORITHMS. */
-export const supportedSignatureHashes: readonly number[] = [
-  SignatureHash.SHA2_256,
-  SignatureHash.SHA2_384,
-  SignatureHash.SHA2_512,
-  SignatureHash.IDENTITY,
-];
+export const supportedSignatureHashes: readonly number[] = [SignatureHash.SHA2_256, SignatureHash.SHA2_384, SignatureHash.SHA2_512, SignatureHash.IDENTITY];
 
 const fixedMethods: Readonly<Record<number, { hash: HashName; keyKind: "rsa" | "ec"; curve?: string }>> = {
   [AuthMethod.RSA_SIGNATURE]: { hash: "sha1", keyKind: "rsa" },
@@ -58,15 +54,13 @@ const fixedMethods: Readonly<Record<number, { hash: HashName; keyKind: "rsa" | "
 /**
  * The AUTH payload for these signed octets. `privateKey` is PKCS#8 DER; `peerHashes` is the peer's SIGNATURE_HASH_ALGORITHMS, or
  * null when it sent none.
- * @throws CryptoError `unsupported` when no algorithm fits the key and the peer.
+ * @throws CryptoError `unsupported` when no algorithm fits the key and the peer, `badKey` for octets that are no private key.
  */
 export function signAuth(privateKey: Uint8Array, peerHashes: readonly number[] | null, octets: Uint8Array): { method: number; data: Uint8Array } {
-  const key = createPrivateKey({ key: Buffer.from(privateKey), format: "der", type: "pkcs8" });
+  const key = privateKeyFrom(privateKey);
   const kind = kindOf(key);
   if (peerHashes === null) return signFixed(key, kind, octets);
-  const algorithm = digitalSignatures.find(
-    (candidate) => candidate.keyKind === kind && peerHashes.includes(candidate.hashId) && strongEnough(candidate, key),
-  );
+  const algorithm = digitalSignatures.find((candidate) => candidate.keyKind === kind && peerHashes.includes(candidate.hashId) && strongEnough(candidate, key));
   if (algorithm === undefined)
     throw new CryptoError("unsupported", `the peer takes none of the hashes that our ${kind} key can sign with (it takes ${peerHashes.join(", ")})`);
   const signature = sign(algorithm.hash, octets, signingOptions(key, algorithm));
@@ -89,26 +83,31 @@ function signFixed(key: KeyObject, kind: DigitalSignature["keyKind"], octets: Ui
   const curve = key.asymmetricKeyDetails?.namedCurve;
   for (const [method, fixed] of Object.entries(fixedMethods)) {
     if (fixed.keyKind !== kind || (fixed.curve !== undefined && fixed.curve !== curve)) continue;
-    // RFC 4754 §7: r and s side by side; RSA: PKCS#1 v1.5.
-    const options = kind === "ec" ? { key, dsaEncoding: "ieee-p1363" as const } : { key, padding: constants.RSA_PKCS1_PADDING };
-    return { method: Number(method), data: new Uint8Array(sign(fixed.hash, octets, options)) };
+    return { method: Number(method), data: new Uint8Array(sign(fixed.hash, octets, fixedOptions(key, kind))) };
   }
   throw new CryptoError("unsupported", `the peer does not know RFC 7427 and our ${kind} key has no older method`);
 }
 
 /**
- * Verifies an AUTH payload against the public key of this certificate (DER).
- * @throws CryptoError `badSignature` or `unsupported`, in a sentence.
+ * Verifies an AUTH payload against the public key of this certificate (DER). `peerHashes` is the peer's SIGNATURE_HASH_ALGORITHMS,
+ * or null when it sent none: who knows RFC 7427 has no reason to sign with SHA-1 (RFC 7427 §1).
+ * @throws CryptoError `badSignature`, `unsupported` or `badCertificate`, in a sentence.
  */
-export function verifyAuth(method: number, data: Uint8Array, certificate: Uint8Array, octets: Uint8Array): void {
-  const key = publicKeyOf(certificate);
+export function verifyAuth(method: number, data: Uint8Array, certificate: Uint8Array, octets: Uint8Array, peerHashes: readonly number[] | null): void {
+  const { publicKey: key } = readCertificate(certificate);
   const kind = kindOf(key);
   if (method === AuthMethod.DIGITAL_SIGNATURE) return verifyDigital(key, kind, data, octets);
   const fixed = fixedMethods[method];
-  if (fixed === undefined || fixed.keyKind !== kind)
+  if (fixed === undefined || fixed.keyKind !== kind || (fixed.curve !== undefined && fixed.curve !== key.asymmetricKeyDetails?.namedCurve))
     throw new CryptoError("unsupported", `authentication method ${method} does not fit the peer's ${kind} certificate`);
-  const options = kind === "ec" ? { key, dsaEncoding: "ieee-p1363" as const } : { key, padding: constants.RSA_PKCS1_PADDING };
-  requireValid(verify(fixed.hash, octets, options, data));
+  if (fixed.hash === "sha1" && peerHashes !== null)
+    throw new CryptoError("unsupported", "the peer signed with SHA-1 although it knows RFC 7427, which has better hashes");
+  requireValid(verify(fixed.hash, octets, fixedOptions(key, kind), data));
+}
+
+/** RFC 4754 §7: r and s side by side; RSA: PKCS#1 v1.5. */
+function fixedOptions(key: KeyObject, kind: DigitalSignature["keyKind"]) {
+  return kind === "ec" ? { key, dsaEncoding: "ieee-p1363" as const } : { key, padding: constants.RSA_PKCS1_PADDING };
 }
 
 function verifyDigital(key: KeyObject, kind: DigitalSignature["keyKind"], data: Uint8Array, octets: Uint8Array): void {
@@ -117,7 +116,8 @@ function verifyDigital(key: KeyObject, kind: DigitalSignature["keyKind"], data: 
   const algorithm = digitalSignatures.find((candidate) => Buffer.compare(candidate.identifier, identifier) === 0);
   if (algorithm === undefined)
     throw new CryptoError("unsupported", `the peer signed with an algorithm we do not take (${Buffer.from(identifier).toString("hex")})`);
-  if (algorithm.keyKind !== kind) throw new CryptoError("badSignature", `the peer names a ${algorithm.keyKind} signature but its certificate holds a ${kind} key`);
+  if (algorithm.keyKind !== kind)
+    throw new CryptoError("badSignature", `the peer names a ${algorithm.keyKind} signature but its certificate holds a ${kind} key`);
   requireValid(verify(algorithm.hash, octets, signingOptions(key, algorithm), data.subarray(1 + identifierLength)));
 }
 
@@ -132,11 +132,12 @@ function signingOptions(key: KeyObject, algorithm: DigitalSignature) {
   return algorithm.keyKind === "ec" ? { key, dsaEncoding: "der" as const } : { key };
 }
 
-function publicKeyOf(certificate: Uint8Array): KeyObject {
+function privateKeyFrom(pkcs8: Uint8Array): KeyObject {
   try {
-    return createPublicKey(new X509Certificate(certificate).publicKey.export({ format: "pem", type: "spki" }));
-  } catch (error) {
-    throw new CryptoError("badCertificate", "the peer's certificate cannot be read", { cause: error });
+    return createPrivateKey({ key: Buffer.from(pkcs8), format: "der", type: "pkcs8" });
+  } catch {
+    // The cause is left out on purpose: nothing about a private key belongs in an error.
+    throw new CryptoError("badKey", "the private key is not PKCS#8 in DER");
   }
 }
 

@@ -19,16 +19,13 @@ export class SkProtection {
   #counter = 0n;
 
   /** `encryptionKey` is SK_e with the salt still at its end, as it is cut from prf+ (RFC 5282 §7.1). `integ` is undefined with AEAD. */
-  constructor(
-    cipher: CipherSpec,
-    integ: IntegSpec | undefined,
-    encryptionKey: Uint8Array,
-    integrityKey: Uint8Array,
-    random: (octets: number) => Uint8Array,
-  ) {
+  constructor(cipher: CipherSpec, integ: IntegSpec | undefined, encryptionKey: Uint8Array, integrityKey: Uint8Array, random: (octets: number) => Uint8Array) {
     if (encryptionKey.length !== cipher.keyOctets + cipher.saltOctets)
       throw new CryptoError("badKey", `${cipher.keyword} takes ${cipher.keyOctets + cipher.saltOctets} octets of key material`);
-    if (cipher.icvOctets === 0 && integ === undefined) throw new CryptoError("badKey", `${cipher.keyword} needs an integrity algorithm`);
+    if (cipher.icvOctets === 0) {
+      if (integ === undefined) throw new CryptoError("badKey", `${cipher.keyword} needs an integrity algorithm`);
+      if (integrityKey.length !== integ.keyOctets) throw new CryptoError("badKey", `${integ.keyword} takes a key of ${integ.keyOctets} octets`);
+    }
     this.#cipher = cipher;
     this.#integ = cipher.icvOctets === 0 ? integ : undefined;
     this.#encryptionKey = encryptionKey.slice(0, cipher.keyOctets);

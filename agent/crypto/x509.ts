@@ -1,25 +1,12 @@
-import "reflect-metadata";
-import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import { formatAddress, parseAddress } from "../wire/address.ts";
 import { IdType } from "../wire/iana.ts";
+import { type Certificate, issuerOf, readCertificate, sameOctets, subjectOf } from "./certificate.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { dnEqual, formatDn } from "./dn.ts";
+import { sha1 } from "./sha1.ts";
 
-/** Certificates for IKE (RFC 4945, RFC 5280): reading, chain building and the checks that a peer's certificate must pass. */
-
-export interface CertificateSummary {
-  readonly subject: string;
-  readonly issuer: string;
-  /** Milliseconds since 1970. */
-  readonly notBefore: number;
-  readonly notAfter: number;
-  /** Upper-case hexadecimal without separators. */
-  readonly serialNumber: string;
-  /** SHA-256 of the DER, lower-case hexadecimal. */
-  readonly fingerprint: string;
-  readonly keyKind: string;
-}
+/** The checks that a peer's certificate must pass before its key may speak for an identity (RFC 4945, RFC 5280 §6). */
 
 /** The identity a peer claimed, as it stands in its ID payload. */
 export interface ClaimedIdentity {
@@ -27,21 +14,14 @@ export interface ClaimedIdentity {
   readonly data: Uint8Array;
 }
 
-export type CertificateFailure =
-  | "expired"
-  | "notYetValid"
-  | "untrusted"
-  | "identityMismatch"
-  | "unknownCriticalExtension"
-  | "notForSigning"
-  | "malformed";
+export type CertificateFailure = "expired" | "notYetValid" | "untrusted" | "identityMismatch" | "unknownCriticalExtension" | "notForSigning" | "malformed";
 
-export type CertificateVerdict =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly code: CertificateFailure; readonly sentence: string };
+export type CertificateVerdict = { readonly ok: true } | { readonly ok: false; readonly code: CertificateFailure; readonly sentence: string };
 
-/** Longest path from a peer's certificate to an authority, both included: bounds the work a peer can cause. */
-const maxChain = 8;
+/** Longest path from a peer's certificate to an authority, both included. */
+const maxPath = 8;
+/** Certificates looked at while paths are built: a peer can send authorities that all certify each other. */
+const maxSteps = 100;
 
 /** Extensions whose meaning we enforce or that cannot change the verdict; any other critical one refuses the certificate. */
 const understoodExtensions = new Set([
@@ -56,63 +36,21 @@ const understoodExtensions = new Set([
   "1.3.6.1.5.5.7.1.1", // authority information access
 ]);
 
-/** All blocks of a PEM text as DER. @throws CryptoError `badCertificate` when there is none. */
-export function certificatesFromPem(text: string): Uint8Array[] {
-  const blocks = [...text.matchAll(/-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g)];
-  if (blocks.length === 0) throw new CryptoError("badCertificate", "there is no certificate in this text: expected -----BEGIN CERTIFICATE-----");
-  return blocks.map((block) => {
-    const der = new Uint8Array(Buffer.from(block[1] ?? "", "base64"));
-    read(der);
-    return der;
-  });
-}
-
-/** A private key in PEM (PKCS#8, SEC 1 or PKCS#1, not encrypted) as PKCS#8 DER. @throws CryptoError `badKey`, without the text. */
-export function privateKeyFromPem(text: string): Uint8Array {
-  try {
-    return new Uint8Array(createPrivateKey(text).export({ format: "der", type: "pkcs8" }));
-  } catch {
-    // The cause is left out on purpose: OpenSSL's message can quote its input.
-    throw new CryptoError("badKey", "this is not a private key in PEM, or it is encrypted with a passphrase");
-  }
-}
-
-/** @throws CryptoError `badKey` when the private key (PKCS#8 DER) is not the one of the certificate. */
-export function requireMatchingKey(certificate: Uint8Array, privateKey: Uint8Array): void {
-  const key = createPrivateKey({ key: Buffer.from(privateKey), format: "der", type: "pkcs8" });
-  if (!read(certificate).checkPrivateKey(key))
-    throw new CryptoError("badKey", `the private key does not belong to the certificate of ${certificateSummary(certificate).subject}`);
-}
-
-/** @throws CryptoError `badCertificate`. */
-export function certificateSummary(der: Uint8Array): CertificateSummary {
-  const certificate = read(der);
-  const parsed = parse(der);
-  return {
-    subject: formatDn(subjectOf(der)),
-    issuer: formatDn(new Uint8Array(parsed.issuerName.toArrayBuffer())),
-    notBefore: parsed.notBefore.getTime(),
-    notAfter: parsed.notAfter.getTime(),
-    serialNumber: certificate.serialNumber,
-    fingerprint: createHash("sha256").update(der).digest("hex"),
-    keyKind: certificate.publicKey.asymmetricKeyType ?? "unknown",
-  };
-}
-
-/** The subject's name in DER, as it goes into an ID payload of type DER_ASN1_DN. */
-export function subjectOf(der: Uint8Array): Uint8Array {
-  return new Uint8Array(parse(der).subjectName.toArrayBuffer());
-}
-
-/** What a CERTREQ names an authority by: SHA-1 of its SubjectPublicKeyInfo (RFC 7296 §3.7). */
-export function authorityKeyHash(der: Uint8Array): Uint8Array {
-  const spki = read(der).publicKey.export({ format: "der", type: "spki" });
-  return new Uint8Array(createHash("sha1").update(spki).digest());
-}
+/** Purposes that go with IKE: its own (RFC 4945 §5.1.3.12), the three they replaced, and TLS, which many authorities put everywhere. */
+const ikePurposes = new Set([
+  "2.5.29.37.0", // any
+  "1.3.6.1.5.5.7.3.17", // IPsec IKE
+  "1.3.6.1.5.5.8.2.2", // IKE intermediate
+  "1.3.6.1.5.5.7.3.5", // IPsec end system
+  "1.3.6.1.5.5.7.3.6", // IPsec tunnel
+  "1.3.6.1.5.5.7.3.7", // IPsec user
+  "1.3.6.1.5.5.7.3.1", // TLS server
+  "1.3.6.1.5.5.7.3.2", // TLS client
+]);
 
 /**
  * Whether this peer's certificate may speak for the identity it claimed. `chain[0]` is the end-entity certificate, the rest are
- * intermediates in any order; `at` is milliseconds since 1970.
+ * intermediates in any order; all DER. `at` is milliseconds since 1970. A certificate that is itself trusted needs no authority.
  */
 export function verifyPeerCertificate(options: {
   readonly chain: readonly Uint8Array[];
@@ -120,134 +58,194 @@ export function verifyPeerCertificate(options: {
   readonly at: number;
   readonly identity: ClaimedIdentity;
 }): CertificateVerdict {
-  const [leaf, ...intermediates] = options.chain;
+  const trusted = readAll(options.trustedAuthorities, "an authority that this link trusts cannot be read");
+  if (!Array.isArray(trusted)) return trusted;
+  const chain = readAll(options.chain, "the peer's certificate cannot be read");
+  if (!Array.isArray(chain)) return chain;
+  const [leaf, ...intermediates] = chain;
   if (leaf === undefined) return refuse("untrusted", "the peer sent no certificate");
+  let failure: CertificateVerdict | null = null;
+  // An authority can be listed twice, once renewed: one good path is enough.
+  for (const path of pathsToTrust(leaf, intermediates, trusted)) {
+    const problem = checkPath(path, options.at);
+    if (problem === null) return checkLeaf(leaf, options.identity) ?? { ok: true };
+    failure ??= problem;
+  }
+  return (
+    failure ??
+    refuse(
+      "untrusted",
+      `the certificate of ${nameOf(leaf)} was issued by ${formatDn(issuerOf(leaf))}, which does not lead to an authority that this link trusts`,
+    )
+  );
+}
+
+function readAll(list: readonly Uint8Array[], sentence: string): Certificate[] | CertificateVerdict {
   try {
-    const path = buildPath(leaf, intermediates, options.trustedAuthorities);
-    if (path === null) {
-      const { subject, issuer } = certificateSummary(leaf);
-      return refuse("untrusted", `the certificate of ${subject} was issued by ${issuer}, which does not lead to an authority that this link trusts`);
-    }
-    return checkPath(path, options.at) ?? checkLeaf(leaf, options.identity) ?? { ok: true };
+    return list.map((der) => {
+      const certificate = readCertificate(der);
+      // The names end up in sentences and comparisons: one that cannot be read must not fail there.
+      formatDn(subjectOf(certificate));
+      formatDn(issuerOf(certificate));
+      return certificate;
+    });
   } catch (error) {
-    if (error instanceof CryptoError) return refuse("malformed", `the peer's certificate cannot be read: ${error.message}`);
+    if (error instanceof CryptoError) return refuse("malformed", `${sentence}: ${error.message}`);
     throw error;
   }
 }
 
-/** From the leaf up to and including a trusted authority; depth first, each certificate used at most once. */
-function buildPath(leaf: Uint8Array, intermediates: readonly Uint8Array[], trusted: readonly Uint8Array[]): Uint8Array[] | null {
-  const climb = (path: Uint8Array[]): Uint8Array[] | null => {
-    const last = path[path.length - 1];
-    if (last === undefined) return null;
-    if (trusted.some((authority) => Buffer.compare(authority, last) === 0)) return path;
-    const root = trusted.find((authority) => issued(authority, last));
-    if (root !== undefined) return [...path, root];
-    if (path.length >= maxChain - 1) return null;
-    for (const candidate of intermediates) {
-      if (path.includes(candidate) || !issued(candidate, last)) continue;
-      const found = climb([...path, candidate]);
-      if (found !== null) return found;
-    }
-    return null;
+/** Every way from the leaf up to and including a trusted authority, depth first, no certificate twice in one. */
+function* pathsToTrust(leaf: Certificate, intermediates: readonly Certificate[], trusted: readonly Certificate[]): Generator<Certificate[]> {
+  const signatures = new Map<Certificate, Map<Certificate, boolean>>();
+  const issued = (issuer: Certificate, subject: Certificate): boolean => {
+    const known = signatures.get(issuer) ?? new Map<Certificate, boolean>();
+    signatures.set(issuer, known);
+    const answer = known.get(subject) ?? isIssuedBy(subject, issuer);
+    known.set(subject, answer);
+    return answer;
   };
-  return climb([leaf]);
+  let steps = 0;
+  function* climb(path: Certificate[], last: Certificate): Generator<Certificate[]> {
+    if (++steps > maxSteps) return;
+    if (trusted.some((authority) => sameOctets(authority.der, last.der))) yield path;
+    for (const authority of trusted) if (!sameOctets(authority.der, last.der) && issued(authority, last)) yield [...path, authority];
+    if (path.length >= maxPath - 1) return;
+    for (const candidate of intermediates) if (!path.includes(candidate) && issued(candidate, last)) yield* climb([...path, candidate], candidate);
+  }
+  yield* climb([leaf], leaf);
 }
 
-function issued(issuer: Uint8Array, subject: Uint8Array): boolean {
-  const by = read(issuer);
-  const certificate = read(subject);
-  return certificate.checkIssued(by) && certificate.verify(by.publicKey);
+function isIssuedBy(subject: Certificate, issuer: Certificate): boolean {
+  return subject.signed.checkIssued(issuer.signed) && subject.signed.verify(issuer.publicKey);
 }
 
 /** Dates and extensions of every certificate, and that every issuer may issue (RFC 5280 §6.1.4). */
-function checkPath(path: readonly Uint8Array[], at: number): CertificateVerdict | null {
-  for (const [depth, der] of path.entries()) {
-    const parsed = parse(der);
-    const name = formatDn(subjectOf(der));
-    if (at > parsed.notAfter.getTime()) return refuse("expired", `the certificate of ${name} expired on ${day(parsed.notAfter)} (it is ${day(new Date(at))} here)`);
-    if (at < parsed.notBefore.getTime())
-      return refuse("notYetValid", `the certificate of ${name} is not valid before ${day(parsed.notBefore)} (it is ${day(new Date(at))} here: is a clock wrong?)`);
-    const unknown = parsed.extensions.find((extension) => extension.critical && !understoodExtensions.has(extension.type));
-    if (unknown !== undefined)
-      return refuse("unknownCriticalExtension", `the certificate of ${name} has a critical extension that is not understood here (${unknown.type})`);
-    if (depth === 0) continue;
-    const constraints = parsed.getExtension(x509.BasicConstraintsExtension);
-    const usage = parsed.getExtension(x509.KeyUsagesExtension);
-    const maySign = usage === null || (usage.usages & x509.KeyUsageFlags.keyCertSign) !== 0;
-    // `depth - 1` intermediates stand between this authority and the end entity.
-    const tooLong = constraints?.pathLength !== undefined && depth - 1 > constraints.pathLength;
-    if (constraints?.ca !== true || !maySign || tooLong) return refuse("untrusted", `${name} signed a certificate but is not an authority that may do so`);
+function checkPath(path: readonly Certificate[], at: number): CertificateVerdict | null {
+  for (const [depth, certificate] of path.entries()) {
+    const problem = checkDates(certificate, at) ?? checkCritical(certificate) ?? (depth === 0 ? null : checkAuthority(certificate, depth));
+    if (problem !== null) return problem;
   }
   return null;
 }
 
-function checkLeaf(leaf: Uint8Array, identity: ClaimedIdentity): CertificateVerdict | null {
-  const parsed = parse(leaf);
-  const usage = parsed.getExtension(x509.KeyUsagesExtension);
-  // RFC 4945 §5.1.3.2: digitalSignature or nonRepudiation when the extension is there.
-  if (usage !== null && (usage.usages & (x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.nonRepudiation)) === 0)
-    return refuse("notForSigning", `the certificate of ${formatDn(subjectOf(leaf))} is not meant for signatures (key usage)`);
-  if (certificateHasIdentity(leaf, identity)) return null;
+function checkDates(certificate: Certificate, at: number): CertificateVerdict | null {
+  const { notBefore, notAfter } = certificate.fields;
+  const today = day(at);
+  if (at > notAfter.getTime())
+    return refuse("expired", `the certificate of ${nameOf(certificate)} expired on ${day(notAfter.getTime())} (it is ${today} here)`);
+  if (at >= notBefore.getTime()) return null;
   return refuse(
-    "identityMismatch",
-    `the peer calls itself ${identityText(identity)} but its certificate says ${[formatDn(subjectOf(leaf)), ...alternativeNames(parsed).map((n) => n.value)].join(", ")}`,
+    "notYetValid",
+    `the certificate of ${nameOf(certificate)} is not valid before ${day(notBefore.getTime())} (it is ${today} here: is a clock wrong?)`,
   );
 }
 
-/** RFC 4945 §3.1: names and addresses against the subject alternative name, a distinguished name against the subject. */
-export function certificateHasIdentity(der: Uint8Array, identity: ClaimedIdentity): boolean {
-  if (identity.idType === IdType.DER_ASN1_DN) return dnEqual(subjectOf(der), identity.data);
-  const names = alternativeNames(parse(der));
-  if (identity.idType === IdType.IPV4_ADDR || identity.idType === IdType.IPV6_ADDR)
-    return names.some((name) => name.type === "ip" && Buffer.compare(parseAddress(name.value) ?? new Uint8Array(0), identity.data) === 0);
-  const claimed = identityText(identity).toLowerCase();
-  const wanted = { [IdType.FQDN]: "dns", [IdType.RFC822_ADDR]: "email" }[identity.idType];
-  return names.some((name) => name.type === wanted && name.value.toLowerCase() === claimed);
+function checkCritical(certificate: Certificate): CertificateVerdict | null {
+  const unknown = certificate.fields.extensions.find((extension) => extension.critical && !understoodExtensions.has(extension.type));
+  if (unknown === undefined) return null;
+  return refuse("unknownCriticalExtension", `the certificate of ${nameOf(certificate)} has a critical extension that is not understood here (${unknown.type})`);
 }
 
-/** Text of an ID payload for sentences and traces. */
-export function identityText(identity: ClaimedIdentity): string {
-  switch (identity.idType) {
+/** `depth - 1` intermediates stand between this authority and the end entity. */
+function checkAuthority(certificate: Certificate, depth: number): CertificateVerdict | null {
+  const constraints = certificate.fields.getExtension(x509.BasicConstraintsExtension);
+  const usage = certificate.fields.getExtension(x509.KeyUsagesExtension);
+  const maySign = usage === null || (usage.usages & x509.KeyUsageFlags.keyCertSign) !== 0;
+  const tooLong = constraints?.pathLength !== undefined && depth - 1 > constraints.pathLength;
+  if (constraints?.ca === true && maySign && !tooLong) return null;
+  return refuse("untrusted", `${nameOf(certificate)} signed a certificate but is not an authority that may do so`);
+}
+
+function checkLeaf(leaf: Certificate, identity: ClaimedIdentity): CertificateVerdict | null {
+  const usage = leaf.fields.getExtension(x509.KeyUsagesExtension);
+  // RFC 4945 §5.1.3.2: digitalSignature or nonRepudiation when the extension is there.
+  if (usage !== null && (usage.usages & (x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.nonRepudiation)) === 0)
+    return refuse("notForSigning", `the certificate of ${nameOf(leaf)} is not meant for signatures (key usage)`);
+  const purposes = leaf.fields.getExtension(x509.ExtendedKeyUsageExtension)?.usages.map(String);
+  if (purposes !== undefined && !purposes.some((purpose) => ikePurposes.has(purpose)))
+    return refuse("notForSigning", `the certificate of ${nameOf(leaf)} is not meant for IPsec (extended key usage ${purposes.join(", ")})`);
+  if (speaksFor(leaf, identity)) return null;
+  const names = [nameOf(leaf), ...alternativeNames(leaf).map((name) => printable(name.value))];
+  return refuse("identityMismatch", `the peer calls itself ${identityText(identity)} but its certificate says ${names.join(", ")}`);
+}
+
+/** RFC 4945 §3.1: names and addresses against the subject alternative name, a distinguished name against the subject. */
+function speaksFor(leaf: Certificate, identity: ClaimedIdentity): boolean {
+  const { idType, data } = identity;
+  const names = alternativeNames(leaf);
+  switch (idType) {
+    case IdType.DER_ASN1_DN:
+      return isName(data) && dnEqual(subjectOf(leaf), data);
     case IdType.IPV4_ADDR:
     case IdType.IPV6_ADDR:
-      return identity.data.length === 4 || identity.data.length === 16 ? formatAddress(identity.data) : Buffer.from(identity.data).toString("hex");
+      return names.some((name) => {
+        const address = name.type === "ip" ? parseAddress(name.value) : null;
+        return address !== null && sameOctets(address, data);
+      });
     case IdType.FQDN:
-    case IdType.RFC822_ADDR:
-      return new TextDecoder().decode(identity.data);
-    case IdType.DER_ASN1_DN:
-      return formatDn(identity.data);
+    case IdType.RFC822_ADDR: {
+      const claimed = new TextDecoder().decode(data).toLowerCase();
+      const wanted = idType === IdType.FQDN ? "dns" : "email";
+      return names.some((name) => name.type === wanted && name.value.toLowerCase() === claimed);
+    }
     default:
-      return Buffer.from(identity.data).toString("hex");
+      return false;
   }
 }
 
-function alternativeNames(parsed: x509.X509Certificate): { type: string; value: string }[] {
-  const extension = parsed.getExtension(x509.SubjectAlternativeNameExtension);
+/** What a CERTREQ names an authority by: SHA-1 of its SubjectPublicKeyInfo (RFC 7296 §3.7). @throws CryptoError `badCertificate`. */
+export function authorityKeyHash(der: Uint8Array): Uint8Array {
+  return sha1(readCertificate(der).publicKey.export({ format: "der", type: "spki" }));
+}
+
+function alternativeNames(certificate: Certificate): { type: string; value: string }[] {
+  const extension = certificate.fields.getExtension(x509.SubjectAlternativeNameExtension);
   return extension === null ? [] : extension.names.toJSON().map(({ type, value }) => ({ type, value: String(value) }));
+}
+
+function identityText({ idType, data }: ClaimedIdentity): string {
+  switch (idType) {
+    case IdType.IPV4_ADDR:
+    case IdType.IPV6_ADDR:
+      return data.length === 4 || data.length === 16 ? formatAddress(data) : hex(data);
+    case IdType.FQDN:
+    case IdType.RFC822_ADDR:
+      return printable(new TextDecoder().decode(data));
+    case IdType.DER_ASN1_DN:
+      return isName(data) ? formatDn(data) : hex(data);
+    default:
+      return hex(data);
+  }
+}
+
+function isName(der: Uint8Array): boolean {
+  try {
+    formatDn(der);
+    return true;
+  } catch (error) {
+    if (error instanceof CryptoError) return false;
+    throw error;
+  }
+}
+
+function nameOf(certificate: Certificate): string {
+  return formatDn(subjectOf(certificate));
+}
+
+/** A peer's text ends up in terminals and pages: control characters do not. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, "?").slice(0, 255);
+}
+
+function hex(data: Uint8Array): string {
+  return Buffer.from(data.subarray(0, 64)).toString("hex");
+}
+
+function day(at: number): string {
+  return new Date(at).toISOString().slice(0, 10);
 }
 
 function refuse(code: CertificateFailure, sentence: string): CertificateVerdict {
   return { ok: false, code, sentence };
-}
-
-function day(date: Date): string {
-  return date.toISOString().slice(0, 10);
-}
-
-function read(der: Uint8Array): X509Certificate {
-  try {
-    return new X509Certificate(der);
-  } catch (error) {
-    throw new CryptoError("badCertificate", "this is not an X.509 certificate", { cause: error });
-  }
-}
-
-/** The second parser is for what node:crypto does not show: extensions and their criticality. */
-function parse(der: Uint8Array): x509.X509Certificate {
-  try {
-    return new x509.X509Certificate(new Uint8Array(der));
-  } catch (error) {
-    throw new CryptoError("badCertificate", "this is not an X.509 certificate", { cause: error });
-  }
 }

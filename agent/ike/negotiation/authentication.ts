@@ -62,7 +62,7 @@ export function verifyPeer(
   if (auth === undefined) return failed("AUTHENTICATION_FAILED", "The peer wants EAP, which this link does not use.");
   const octets = signedOctets(session, transcript, peerRole, identity);
   if (credentials.method === "psk") return verifyPsk(session, auth, octets, identity, credentials);
-  return verifyCertificate(auth, octets, identity, payloads, credentials, now);
+  return verifyCertificate(session, auth, octets, identity, payloads, credentials, now);
 }
 
 function verifyPsk(session: Session, auth: PayloadOf<"auth">, octets: Uint8Array, identity: WireIdentity, credentials: Extract<Credentials, { method: "psk" }>) {
@@ -79,6 +79,7 @@ function verifyPsk(session: Session, auth: PayloadOf<"auth">, octets: Uint8Array
 }
 
 function verifyCertificate(
+  session: Session,
   auth: PayloadOf<"auth">,
   octets: Uint8Array,
   identity: WireIdentity,
@@ -96,7 +97,7 @@ function verifyCertificate(
   try {
     const verdict = verifyPeerCertificate({ chain, trustedAuthorities: credentials.trustedAuthorities, at: now, identity });
     if (!verdict.ok) return failed("AUTHENTICATION_FAILED", verdict.sentence);
-    verifyAuth(auth.method, auth.data, leaf, octets);
+    verifyAuth(auth.method, auth.data, leaf, octets, session.peerHashes);
   } catch (error) {
     if (!(error instanceof CryptoError)) throw error;
     return failed("AUTHENTICATION_FAILED", `The signature of ${describeIdentity(identity)} was refused: ${error.message}.`);

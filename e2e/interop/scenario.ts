@@ -236,15 +236,15 @@ export function expectNewChild(us: Agent, oldInboundSpi: string): Promise<Observ
 export async function expectTraffic(context: Context): Promise<void> {
   const { left, right } = context.net;
   const [out, back] = await Promise.all([
-    ping(left, right, { count: 10, intervalSeconds: 0.01 }),
-    ping(right, left, { count: 10, intervalSeconds: 0.01 }),
+    ping(left, right, { count: 10 }),
+    ping(right, left, { count: 10 }),
   ]);
   deepStrictEqual({ out, back }, { out: { sent: 10, received: 10, lost: 0 }, back: { sent: 10, received: 10, lost: 0 } });
 }
 
 /** No echo is answered: what the tunnel no longer carries must not travel in the clear either. */
 export async function expectNoTraffic(context: Context): Promise<void> {
-  const { received } = await ping(context.net.left, context.net.right, { count: 3, intervalSeconds: 0.05 });
+  const { received } = await ping(context.net.left, context.net.right, { count: 3, waitSeconds: 0.3 });
   deepStrictEqual(received, 0, "an echo was answered although no tunnel is up");
 }
 

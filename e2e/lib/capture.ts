@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { Namespace } from "./namespaces.ts";
 import { pollUntil } from "./poll.ts";
 
@@ -21,7 +21,7 @@ export interface Capture {
 
 /** Records whole packets that pass a device with tcpdump. It has begun when this resolves. */
 export async function startCapture(where: Namespace, device: string, file: string): Promise<Capture> {
-  const program = where.start(["tcpdump", "-i", device, "-s", "0", "-U", "--immediate-mode", "-Z", "root", "-w", file], { stdio: ["ignore", "ignore", "pipe"] });
+  const program = where.start(["tcpdump", "-i", device, "-s", "0", "-U", "-B", "8192", "--immediate-mode", "-Z", "root", "-w", file], { stdio: ["ignore", "ignore", "pipe"] });
   let said = "";
   program.stderr?.on("data", (bytes: Buffer) => {
     said += bytes.toString("utf8");
@@ -30,11 +30,28 @@ export async function startCapture(where: Namespace, device: string, file: strin
   await pollUntil("tcpdump to listen", 5_000, async () => (/listening on/.test(said) ? true : undefined), () => said);
   return {
     async stop() {
+      await settled(file);
       program.kill("SIGINT");
       await ended;
       return readPackets(readFileSync(file));
     },
   };
+}
+
+/** tcpdump forgets what it has not read when it is ended: waits until the file has stopped growing for a moment. */
+async function settled(file: string): Promise<void> {
+  let size = -1;
+  await pollUntil(
+    "the capture file to stop growing",
+    5_000,
+    async () => {
+      const before = size;
+      ({ size } = statSync(file));
+      return size === before ? true : undefined;
+    },
+    () => `It has ${size} octets`,
+    150,
+  );
 }
 
 const fileHeaderOctets = 24;

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Namespace, Site } from "./namespaces.ts";
 import { pollUntil } from "./poll.ts";
 
@@ -7,19 +8,23 @@ export interface PingResult {
   readonly lost: number;
 }
 
-/** Sends `count` echo requests from one site's inside address to the other's and says how many were answered. */
+/**
+ * Sends `count` echo requests at once from one site's inside address to the other's and says how many were answered.
+ * One that is not answered within `waitSeconds` is lost.
+ */
 export async function ping(
   from: Site,
   to: Site,
-  options: { count?: number; intervalSeconds?: number; payloadBytes?: number; forbidFragments?: boolean } = {},
+  options: { count?: number; waitSeconds?: number; payloadBytes?: number; forbidFragments?: boolean } = {},
 ): Promise<PingResult> {
-  const count = options.count ?? 5;
-  const interval = options.intervalSeconds ?? 0.02;
-  const argv = ["ping", "-n", "-q", "-I", from.insideAddress, "-c", String(count), "-i", String(interval), "-W", "1"];
+  const count = String(options.count ?? 5);
+  const wait = String(options.waitSeconds ?? 1);
+  // ping gives up two round trips or one interval after its last echo, -W or not: on a busy machine, only a long interval is a long wait.
+  const argv = ["ping", "-n", "-q", "-I", from.insideAddress, "-c", count, "-l", count, "-i", wait, "-W", wait];
   if (options.payloadBytes !== undefined) argv.push("-s", String(options.payloadBytes));
   if (options.forbidFragments === true) argv.push("-M", "do");
   argv.push(to.insideAddress);
-  const { stdout } = await from.try(argv, { timeoutMilliseconds: 10_000 + count * interval * 1_000 });
+  const { stdout } = await from.try(argv, { timeoutMilliseconds: 20_000 });
   return parsePing(stdout);
 }
 
@@ -34,7 +39,7 @@ export async function pingUntilAnswered(from: Site, to: Site, timeoutMillisecond
 export interface RunningPing {
   /** How many echoes have been answered so far. */
   answered(): number;
-  /** Ends it, waits for the last answer, and returns the totals. */
+  /** Waits for the answers to what was sent until now, at most a second, ends it, and returns the totals of those. */
   stop(): Promise<PingResult>;
 }
 
@@ -43,38 +48,63 @@ export interface RunningPing {
  * of 10; below that it is exact and keeps a processor busy.
  */
 export async function startPing(from: Site, to: Site, intervalSeconds = 0.01): Promise<RunningPing> {
-  const process = from.start(["ping", "-n", "-O", "-I", from.insideAddress, "-i", String(intervalSeconds), to.insideAddress]);
-  let output = "";
-  process.stdout?.on("data", (bytes: Buffer) => {
-    output += bytes.toString("latin1");
-  });
-  process.stderr?.on("data", (bytes: Buffer) => {
-    output += bytes.toString("latin1");
-  });
-  const ended = new Promise<void>((resolve) => process.once("close", () => resolve()));
-  await pollUntil(
-    "the first answer to a continuous ping",
-    3_000,
-    async () => (/bytes from/.test(output) ? true : undefined),
-    () => output,
-  );
+  const program = from.start(["ping", "-n", "-O", "-I", from.insideAddress, "-i", String(intervalSeconds), to.insideAddress]);
+  const seen = new EchoLog();
+  program.stdout?.on("data", (bytes: Buffer) => seen.read(bytes.toString("latin1")));
+  program.stderr?.on("data", (bytes: Buffer) => seen.read(bytes.toString("latin1")));
+  const ended = new Promise<void>((resolve) => program.once("close", () => resolve()));
+  await pollUntil("the first answer to a continuous ping", 3_000, async () => (seen.answered.size > 0 ? true : undefined), () => seen.otherLines.join("\n"));
   return {
-    answered: () => output.match(/bytes from/g)?.length ?? 0,
+    answered: () => seen.answered.size,
     async stop() {
-      process.kill("SIGINT");
+      const sent = seen.highest;
+      // A signal makes ping forget what is on its way, so it goes on sending until all that counts is answered or late.
+      const deadline = performance.now() + 1_000;
+      while (seen.answeredUpTo(sent) < sent && performance.now() < deadline) await delay(10);
+      program.kill("SIGINT");
       await ended;
-      return withoutLastInFlight(parsePing(output), output);
+      const received = seen.answeredUpTo(sent);
+      return { sent, received, lost: sent - received };
     },
   };
 }
 
-/** ping is stopped between an echo and its answer now and then: an unanswered one is forgiven only when it is the very last sent. */
-function withoutLastInFlight(result: PingResult, output: string): PingResult {
-  if (result.lost !== 1) return result;
-  const lastAnswered = [...output.matchAll(/icmp_seq=(\d+) ttl/g)].at(-1)?.[1];
-  const missing = /no answer yet for icmp_seq=/.test(output);
-  if (missing || lastAnswered === undefined || Number(lastAnswered) % 65_536 !== (result.sent - 1) % 65_536) return result;
-  return { sent: result.sent - 1, received: result.received, lost: 0 };
+/** Reads what `ping -O` prints: a line for each answer, and one for each echo still without an answer when the next was sent. */
+class EchoLog {
+  readonly answered = new Set<number>();
+  readonly otherLines: string[] = [];
+  /** The number of the last echo known to have been sent; they count from 1. */
+  highest = 0;
+  private rest = "";
+
+  read(text: string): void {
+    const lines = (this.rest + text).split("\n");
+    this.rest = lines.pop() ?? "";
+    for (const line of lines) this.readLine(line);
+  }
+
+  answeredUpTo(number: number): number {
+    let count = 0;
+    for (const answered of this.answered) if (answered <= number) count += 1;
+    return count;
+  }
+
+  private readLine(line: string): void {
+    const match = /icmp_seq=(\d+)( ttl=)?/.exec(line);
+    if (match === null) {
+      this.otherLines.push(line);
+      return;
+    }
+    const number = this.unwrapped(Number(match[1]));
+    this.highest = Math.max(this.highest, number);
+    if (match[2] !== undefined) this.answered.add(number);
+  }
+
+  /** The sequence number on the wire has 16 bits. */
+  private unwrapped(sequence: number): number {
+    const turns = Math.round((this.highest - sequence) / 65_536);
+    return sequence + turns * 65_536;
+  }
 }
 
 function parsePing(output: string): PingResult {

@@ -41,18 +41,25 @@ export interface FieldAnswers {
   readonly stop: null;
 }
 
-export type FieldReply = { readonly kind: "ready" } | { readonly kind: "answer"; readonly value: unknown } | { readonly kind: "failed"; readonly sentence: string };
+export type FieldReply =
+  | { readonly kind: "ready" }
+  | { readonly kind: "answer"; readonly value: unknown }
+  | { readonly kind: "failed"; readonly sentence: string };
 
 /** Sends one request and resolves to its answer; rejects with the field's sentence. One request at a time. */
 export function askField<Kind extends FieldRequest["kind"]>(field: ChildProcess, request: Extract<FieldRequest, { kind: Kind }>): Promise<FieldAnswers[Kind]> {
   return new Promise((resolve, reject) => {
     const onExit = () => reject(new Error("the gateways' process ended"));
     field.once("exit", onExit);
-    field.once("message", (message: FieldReply) => {
+    const onMessage = (message: FieldReply) => {
+      // The greeting of a field that is stopped before it was asked anything.
+      if (message.kind === "ready") return;
       field.off("exit", onExit);
+      field.off("message", onMessage);
       if (message.kind === "answer") resolve(message.value as FieldAnswers[Kind]);
-      else reject(new Error(message.kind === "failed" ? message.sentence : "the gateways' process answered out of turn"));
-    });
+      else reject(new Error(message.sentence));
+    };
+    field.on("message", onMessage);
     field.send(request);
   });
 }

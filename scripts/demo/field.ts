@@ -53,7 +53,8 @@ class Field {
     let last = "";
     for (;;) {
       const [a, b] = await Promise.all([establishedChild(left), establishedChild(right)]);
-      if (a !== null && b !== null && a.inboundSpi === b.outboundSpi && b.inboundSpi === a.outboundSpi) return { spis: [a.inboundSpi, b.inboundSpi], suite: a.suite };
+      if (a !== null && b !== null && a.inboundSpi === b.outboundSpi && b.inboundSpi === a.outboundSpi)
+        return { spis: [a.inboundSpi, b.inboundSpi], suite: a.suite };
       last = `${left.site.name}: ${a?.inboundSpi ?? "no SA"}, ${right.site.name}: ${b?.inboundSpi ?? "no SA"}`;
       if (performance.now() > deadline) throw new Error(`the link did not come up within ${timeoutSeconds} s (${last})`);
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -158,7 +159,9 @@ async function stream(from: Site, to: Site, seconds: number): Promise<number> {
     if (receiver.stdout === null) throw new Error("the receiver has no output");
     const lines = createInterface({ input: receiver.stdout })[Symbol.asyncIterator]();
     await lines.next();
-    await from.run([node, program, "send", from.insideAddress, to.insideAddress, String(streamPort), String(seconds)], { timeoutMilliseconds: (seconds + 15) * 1_000 });
+    await from.run([node, program, "send", from.insideAddress, to.insideAddress, String(streamPort), String(seconds)], {
+      timeoutMilliseconds: (seconds + 15) * 1_000,
+    });
     const { value } = await lines.next();
     return z.object({ megabitsPerSecond: z.number() }).parse(JSON.parse(String(value))).megabitsPerSecond;
   } finally {

@@ -73,7 +73,8 @@ function openCounter(program: readonly Instruction[]): number {
   const view = new DataView(header.buffer);
   view.setUint16(0, program.length, true);
   view.setBigUint64(8, BigInt(addressOf(code, code[0] ?? 0, 0)), true);
-  if (setOption(fd, SOL_SOCKET, SO_ATTACH_FILTER, header, header.length) !== 0) throw new Error(`the packet filter was refused (errno ${koffi.errno()}, ${code.length} octets)`);
+  if (setOption(fd, SOL_SOCKET, SO_ATTACH_FILTER, header, header.length) !== 0)
+    throw new Error(`the packet filter was refused (errno ${koffi.errno()}, ${code.length} octets)`);
   bindToAllProtocols(fd);
   return fd;
 }

@@ -12,6 +12,7 @@ import { childEnvironment, root } from "../setup.mjs";
 import { type ChildOptions, freePort, startConsole, startHub } from "../start/console.ts";
 import { dataDirectory } from "../start/data-directory.ts";
 import { Processes, startTicksOf } from "../start/processes.ts";
+import { takeSignals } from "../start/signals.ts";
 import { askField, type FieldReply, type Measurement, type TunnelFacts } from "./field-protocol.ts";
 import { findPrivileges } from "./requirements.ts";
 import { seedDemo } from "./seed.ts";
@@ -31,12 +32,14 @@ interface Report extends Measurement, TunnelFacts {
 interface Stage {
   readonly processes: Processes;
   readonly directory: string;
-  database: EmbeddedDatabase | null;
+  database: Promise<EmbeddedDatabase> | null;
   field: ChildProcess | null;
 }
 
 /** `npm run demo [-- --once] [--verbose]`. Exit code 0 when it was ended by a signal or when `--once` found everything right. */
 async function main(): Promise<number> {
+  const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<number>();
+  takeSignals(() => interrupt(0));
   const privileges = findPrivileges();
   await removeLeftovers();
   const name = `${process.pid}-${startTicksOf(process.pid)}`;
@@ -44,8 +47,6 @@ async function main(): Promise<number> {
   const directory = join(tmpdir(), `culvert-demo-${name}`);
   for (const path of [data, directory]) mkdirSync(path, { mode: 0o711 });
   const stage: Stage = { processes: new Processes(join(data, "processes.json")), directory, database: null, field: null };
-  const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<number>();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupt(0));
   const fail = (sentence: string): void => {
     say(sentence);
     interrupt(1);
@@ -58,13 +59,19 @@ async function main(): Promise<number> {
   }
 }
 
-async function play(stage: Stage, data: string, fieldPrefix: readonly string[], fail: (sentence: string) => void, interrupted: Promise<number>): Promise<number> {
+async function play(
+  stage: Stage,
+  data: string,
+  fieldPrefix: readonly string[],
+  fail: (sentence: string) => void,
+  interrupted: Promise<number>,
+): Promise<number> {
   say("starting Postgres");
   const field = startField(stage, fieldPrefix, fail);
   // Awaited further down; a failure meanwhile is not unhandled.
   field.catch(() => undefined);
-  const database = await startEmbeddedDatabase(join(data, "postgres"));
-  stage.database = database;
+  stage.database = startEmbeddedDatabase(join(data, "postgres"));
+  const database = await stage.database;
   await migrate(database.url, join(root, "prisma/migrations"));
 
   const consolePort = await freePort();
@@ -121,7 +128,9 @@ function complaints(report: Report): string[] {
 }
 
 function invite(url: string, code: string | null): void {
-  process.stdout.write(`\n  Open        ${url}\n  Setup code  ${code ?? "(not needed)"}\n\n  Then Links → Amsterdam – Berlin → Send test traffic. Ctrl-C ends everything.\n\n`);
+  process.stdout.write(
+    `\n  Open        ${url}\n  Setup code  ${code ?? "(not needed)"}\n\n  Then Links → Amsterdam – Berlin → Send test traffic. Ctrl-C ends everything.\n\n`,
+  );
 }
 
 async function startField(stage: Stage, prefix: readonly string[], fail: (sentence: string) => void): Promise<ChildProcess> {
@@ -129,7 +138,9 @@ async function startField(stage: Stage, prefix: readonly string[], fail: (senten
   const child = stage.processes.start("the gateways", argv, { env: childEnvironment(), ipc: true, onLine: log("gateways"), onUnexpectedEnd: fail });
   stage.field = child;
   return new Promise((resolve, reject) => {
-    child.once("message", (message: FieldReply) => (message.kind === "ready" ? resolve(child) : reject(new Error(message.kind === "failed" ? message.sentence : "unexpected answer"))));
+    child.once("message", (message: FieldReply) =>
+      message.kind === "ready" ? resolve(child) : reject(new Error(message.kind === "failed" ? message.sentence : "unexpected answer")),
+    );
     child.once("exit", (code) => reject(new Error(`the gateways' process ended with exit code ${code}`)));
   });
 }
@@ -150,10 +161,13 @@ function log(name: string): (line: string) => void {
 }
 
 async function close(stage: Stage, data: string): Promise<void> {
+  stage.processes.seal();
   if (stage.field?.connected === true) await askField(stage.field, { kind: "stop" }).catch((error: Error) => say(`the gateways: ${error.message}`));
-  await closeDatabase();
   await stage.processes.stop();
-  await stage.database?.stop();
+  // One that is still starting is waited for: it could not be stopped half-way.
+  const database = await stage.database?.catch(() => null);
+  await closeDatabase();
+  await database?.stop();
   rmSync(stage.directory, { recursive: true, force: true });
   rmSync(data, { recursive: true, force: true });
 }

@@ -11,7 +11,10 @@ import { root } from "../setup.mjs";
 export function dataDirectory(): string {
   const given = setting("CULVERT_DATA_DIR");
   const wanted = resolve(given ?? join(root, ".culvert"));
-  const chosen = given !== undefined || process.getuid?.() !== 0 || othersMayEnter(dirname(wanted)) ? wanted : join("/var/lib", `culvert-${createHash("sha256").update(root).digest("hex").slice(0, 8)}`);
+  const chosen =
+    given !== undefined || process.getuid?.() !== 0 || othersMayEnter(dirname(wanted))
+      ? wanted
+      : join("/var/lib", `culvert-${createHash("sha256").update(root).digest("hex").slice(0, 8)}`);
   mkdirSync(chosen, { recursive: true, mode: 0o711 });
   return chosen;
 }

@@ -9,6 +9,7 @@ import { root } from "../setup.mjs";
 import { startConsole, startHub } from "./console.ts";
 import { dataDirectory, keptSecret } from "./data-directory.ts";
 import { Processes } from "./processes.ts";
+import { takeSignals } from "./signals.ts";
 import { consoleTls, startTlsFront } from "./tls-front.ts";
 
 /**
@@ -34,7 +35,7 @@ async function main(): Promise<number> {
   const embedded = hasDatabase ? null : await startEmbeddedDatabase(join(directory, "postgres"));
   let fail: (sentence: string) => void = () => undefined;
   const ended = new Promise<number>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => resolve(0));
+    takeSignals(() => resolve(0));
     fail = (sentence) => {
       say(sentence);
       resolve(1);

@@ -39,6 +39,7 @@ export class Processes {
     argv: readonly string[],
     options: { env: NodeJS.ProcessEnv; cwd?: string; ipc?: boolean; onLine: (line: string) => void; onUnexpectedEnd: (sentence: string) => void },
   ): ChildProcess {
+    if (this.isStopping) throw new Error(`${what} was not started: everything is being ended`);
     const [program = "", ...args] = argv;
     // A group of its own: a terminal's Ctrl-C reaches only the command, which then ends the others in order.
     const child = spawn(program, args, {
@@ -62,9 +63,14 @@ export class Processes {
     return child;
   }
 
+  /** From now on nothing is started, and an end is not unexpected. */
+  seal(): void {
+    this.isStopping = true;
+  }
+
   /** Ends all of them, newest first: SIGTERM, and SIGKILL for the group of one that has not ended after `graceSeconds`. */
   async stop(graceSeconds = 8): Promise<void> {
-    this.isStopping = true;
+    this.seal();
     for (const child of [...this.children.keys()].reverse()) await endChild(child, graceSeconds);
     rmSync(this.file, { force: true });
   }

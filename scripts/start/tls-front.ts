@@ -6,7 +6,13 @@ import { createServer, type Server } from "node:https";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { pipeline } from "node:stream";
-import { BasicConstraintsExtension, ExtendedKeyUsage, ExtendedKeyUsageExtension, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
+import {
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  SubjectAlternativeNameExtension,
+  X509CertificateGenerator,
+} from "@peculiar/x509";
 
 export interface TlsFiles {
   readonly certificate: string;
@@ -41,8 +47,10 @@ export function startTlsFront(options: { tls: TlsFiles; host: string; port: numb
 
 /** The certificate for the console's public URL: the files named by CULVERT_TLS_CERT_FILE and _KEY_FILE, else a self-signed one. */
 export async function consoleTls(directory: string, publicUrl: string, given: { certificate: string | undefined; key: string | undefined }): Promise<TlsFiles> {
-  if ((given.certificate === undefined) !== (given.key === undefined)) throw new Error("CULVERT_TLS_CERT_FILE and CULVERT_TLS_KEY_FILE belong together: one of them is missing.");
-  if (given.certificate !== undefined && given.key !== undefined) return { certificate: readFileSync(given.certificate, "utf8"), key: readFileSync(given.key, "utf8") };
+  if ((given.certificate === undefined) !== (given.key === undefined))
+    throw new Error("CULVERT_TLS_CERT_FILE and CULVERT_TLS_KEY_FILE belong together: one of them is missing.");
+  if (given.certificate !== undefined && given.key !== undefined)
+    return { certificate: readFileSync(given.certificate, "utf8"), key: readFileSync(given.key, "utf8") };
   const host = new URL(publicUrl).hostname.replace(/^\[|\]$/g, "");
   const files = { certificate: join(directory, "tls", "console.crt"), key: join(directory, "tls", "console.key") };
   if (!existsSync(files.certificate) || !isGoodFor(readFileSync(files.certificate, "utf8"), host)) {
@@ -74,7 +82,11 @@ async function selfSigned(host: string): Promise<TlsFiles> {
       signingAlgorithm: algorithm,
       notBefore: new Date(Date.now() - 3_600_000),
       notAfter: new Date(Date.now() + 397 * 86_400_000),
-      extensions: [new BasicConstraintsExtension(false, undefined, true), new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]), new SubjectAlternativeNameExtension(names)],
+      extensions: [
+        new BasicConstraintsExtension(false, undefined, true),
+        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+        new SubjectAlternativeNameExtension(names),
+      ],
     },
     crypto,
   );

@@ -1,6 +1,7 @@
 import { deleteTrafficPolicy, discardTraffic, liveChildren } from "./child-sa.ts";
 import type { LinkConfig } from "./endpoint-types.ts";
 import { establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { toWireIdentity } from "./negotiation/identity.ts";
 import { parseProposal } from "./negotiation/proposal-keywords.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import { traceChoice } from "./trace.ts";
@@ -17,6 +18,9 @@ import { deleteIkeUnheard } from "./v2/informational.ts";
 export function setLink(turn: Turn, config: LinkConfig): void {
   const ike = config.ikeProposals.map((text) => parseProposal(text, "ike"));
   const esp = config.espProposals.map((text) => parseProposal(text, "esp"));
+  // Both throw for what is no identity, before anything has changed.
+  toWireIdentity(config.localIdentity);
+  toWireIdentity(config.remoteIdentity);
   const link = turn.engine.links.get(config.id);
   if (link === undefined) return addLink(turn, config, ike, esp);
   const before = link.config;

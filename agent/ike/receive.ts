@@ -120,7 +120,8 @@ function receiveRequest(turn: Turn, sa: IkeSa, message: Message, contents: Conte
     if (sa.window.lastResponse !== null) transmit(turn, sa, sa.window.lastResponse.datagrams);
     return;
   }
-  if (sa.phase.kind === "closed" || header.messageId !== sa.window.nextReceive) return;
+  // In `authSent` the peer has not proved who it is: its request may have overtaken its answer, and comes again.
+  if (sa.phase.kind === "closed" || sa.phase.kind === "authSent" || header.messageId !== sa.window.nextReceive) return;
   heardFromPeer(turn, sa, local, remote);
   sa.window.nextReceive += 1;
   try {

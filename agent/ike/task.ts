@@ -34,6 +34,8 @@ export interface ChildRequest {
   readonly offered: readonly Proposal[];
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];
+  /** Outbound SPIs, unknown until then, whose DELETE came before the answer. */
+  readonly deletedMeanwhile: number[];
 }
 
 /** The peer's rekey of the same Child SA, answered while ours was on its way (RFC 7296 §2.8.1). */

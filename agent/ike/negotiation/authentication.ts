@@ -25,8 +25,17 @@ export interface OwnProof {
   readonly auth: PayloadOf<"auth">;
 }
 
-/** Our AUTH with the credential `credentialId`. Throws CryptoError when the private key cannot be used. */
-export function proveOwn(
+/** Our AUTH with the credential `credentialId`, or why our own key or certificate cannot make one. */
+export function proveOwn(...facts: Parameters<typeof makeProof>): { readonly ok: true; readonly proof: OwnProof } | { readonly ok: false; readonly failure: Failure } {
+  try {
+    return { ok: true, proof: makeProof(...facts) };
+  } catch (error) {
+    if (!(error instanceof CryptoError)) throw error;
+    return failed("OWN_CREDENTIAL", `This side cannot prove who it is: ${error.message}.`);
+  }
+}
+
+function makeProof(
   session: Session,
   transcript: InitTranscript,
   role: Role,

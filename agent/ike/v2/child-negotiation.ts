@@ -5,7 +5,7 @@ import { Kex, NotifyType } from "../../wire/iana.ts";
 import type { EspSpi, Payload, WireTrafficSelector } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { readU32, writeU32 } from "../../wire/octets.ts";
-import { addChild, type ChildSa, liveChildren, type NewChild } from "../child-sa.ts";
+import { addChild, type ChildSa, dropChild, liveChildren, type NewChild } from "../child-sa.ts";
 import type { Failure } from "../diagnosis/failure.ts";
 import type { ChildConfig } from "../endpoint-types.ts";
 import { establishedPhase, type IkeSa, type Link } from "../ike-sa.ts";
@@ -32,6 +32,7 @@ export function requestChild(turn: Turn, link: Link, child: ChildConfig, kexMeth
     offered: offer(link.esp, spiOctets(inboundSpi), kexMethod !== null),
     localSelectors: child.localSelectors,
     remoteSelectors: child.remoteSelectors,
+    deletedMeanwhile: [],
   };
 }
 
@@ -153,6 +154,11 @@ export function completeChild(
     remoteSelectors,
     use,
   });
+}
+
+/** The peer's DELETE of the new Child SA may overtake its answer: what it has deleted by then is not kept. */
+export function dropIfDeleted(turn: Turn, sa: IkeSa, link: Link, request: ChildRequest, child: ChildSa): void {
+  if (request.deletedMeanwhile.includes(child.outboundSpi)) dropChild(turn, sa, link, child);
 }
 
 /** RFC 7296 §2.8.1: nonces compare octet by octet, a prefix is lower. */

@@ -6,7 +6,7 @@ import { establishedPhase, type IkeSa, type Link } from "../ike-sa.ts";
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
 import type { ActiveTask } from "../task.ts";
 import { emitEvent, type Turn } from "../turn.ts";
-import { answerChild, childRefusal, childRequestPayloads, completeChild, pfsMethod, requestChild } from "./child-negotiation.ts";
+import { answerChild, childRefusal, childRequestPayloads, completeChild, dropIfDeleted, pfsMethod, requestChild } from "./child-negotiation.ts";
 import { answerRekeyChild } from "./rekey-child.ts";
 import { answerRekeyIke } from "./rekey-ike.ts";
 
@@ -24,6 +24,7 @@ export function finishCreateChild(turn: Turn, sa: IkeSa, link: Link, task: Extra
   if (error === null) {
     const child = completeChild(turn, sa, link, task.child, payloads, null, "now");
     emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: child.id });
+    dropIfDeleted(turn, sa, link, task.child, child);
     return;
   }
   if (error.type === NotifyType.INVALID_KE_PAYLOAD && error.data.length === 2) {

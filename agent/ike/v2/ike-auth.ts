@@ -23,7 +23,12 @@ import { answerChild, childRefusal, childRequestPayloads, completeChild, lowerNo
 export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Session, transcript: InitTranscript): void {
   const { config } = link;
   const identity = toWireIdentity(config.localIdentity);
-  const proof = proveOwn(session, transcript, "initiator", identity, config.credentials, config.credentials.use);
+  const own = proveOwn(session, transcript, "initiator", identity, config.credentials, config.credentials.use);
+  if (!own.ok) {
+    recordFailure(turn, config.id, "IKE_AUTH", own.failure);
+    return removeIkeSa(turn, sa);
+  }
+  const { proof } = own;
   const first = config.children[0];
   const child = first === undefined ? null : requestChild(turn, link, first, null);
   const others = ikeSasOf(turn, config.id).filter((other) => other !== sa && establishedPhase(other) !== null);
@@ -92,7 +97,12 @@ export function onAuthRequest(turn: Turn, sa: IkeSa, candidates: readonly Link[]
   }
   const identity = toWireIdentity(config.localIdentity);
   const credentialId = config.credentials.method === "psk" ? verdict.credentialId : config.credentials.use;
-  const proof = proveOwn(session, transcript, "responder", identity, config.credentials, credentialId);
+  const own = proveOwn(session, transcript, "responder", identity, config.credentials, credentialId);
+  if (!own.ok) {
+    recordFailure(turn, config.id, "IKE_AUTH", own.failure);
+    return REFUSED;
+  }
+  const { proof } = own;
   establish(turn, sa, link, session, transcript, idi, credentialId);
   const answer: Payload[] = [{ kind: "idr", ...identity }, ...proof.certificates, proof.auth];
   if (findPayload(payloads, "sa") !== null) answer.push(...answerFirstChild(turn, sa, link, payloads, transcript));

@@ -101,11 +101,12 @@ function beforeEnd(turn: Turn, sa: IkeSa): void {
 function deleteByPeer(turn: Turn, sa: IkeSa, link: Link | null, spi: Uint8Array): Uint8Array[] {
   const wanted = readU32(spi, 0);
   const child = [...childrenOf(sa).values()].find((one) => one.outboundSpi === wanted);
+  const task = sa.window.outstanding?.task;
   if (child === undefined) {
+    if (task?.kind === "createChild" || task?.kind === "rekeyChild") task.child.deletedMeanwhile.push(wanted);
     traceChoice(turn, sa.linkId, "INFORMATIONAL", `The peer deletes a Child SA that is not here (${hex32(wanted)}).`);
     return [];
   }
-  const task = sa.window.outstanding?.task;
   if (task?.kind === "deleteChild" && task.childSaId === child.id) {
     retireOutbound(turn, link, child);
     return [];

@@ -8,7 +8,7 @@ import { findError, notify, sendRequest } from "../messaging.ts";
 import type { ActiveTask } from "../task.ts";
 import { hex32, traceChoice } from "../trace.ts";
 import { emitEvent, type Turn } from "../turn.ts";
-import { answerChild, childRefusal, childRequestPayloads, compareNonces, completeChild, lowerNonce, notifyName, pfsMethod, requestChild, requireNonce, spiOctets } from "./child-negotiation.ts";
+import { answerChild, childRefusal, childRequestPayloads, compareNonces, completeChild, dropIfDeleted, lowerNonce, notifyName, pfsMethod, requestChild, requireNonce, spiOctets } from "./child-negotiation.ts";
 import { retryAfterRefusal, temporaryRetryAt } from "./retry.ts";
 
 /*
@@ -53,6 +53,7 @@ export function finishRekeyChild(turn: Turn, sa: IkeSa, link: Link, task: Extrac
   if (rival !== undefined) rival.state = { kind: "rekeyed", successorId: successor.id, abandonAt: turn.now + ABANDON_MS };
   if (old !== undefined) replaceChild(turn, sa, link, old, successor);
   else emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: successor.id });
+  dropIfDeleted(turn, sa, link, task.child, successor);
 }
 
 /** Responder; the answer. */
@@ -61,6 +62,9 @@ export function answerRekeyChild(turn: Turn, sa: IkeSa, link: Link, rekeySa: Not
   const spi = rekeySa.spi.length === 4 ? readU32(rekeySa.spi, 0) : 0;
   // The SPI is the one that the peer expects packets on: our outbound (RFC 7296 §1.3.3).
   const old = [...(phase?.children.values() ?? [])].find((child) => child.outboundSpi === spi);
+  const own = sa.window.outstanding?.task;
+  // The peer may mean the Child SA that its answer to our request, still on its way, is about.
+  if (old === undefined && (own?.kind === "createChild" || own?.kind === "rekeyChild")) return [notify(NotifyType.TEMPORARY_FAILURE)];
   if (phase === null || old === undefined || rekeySa.protocolId !== ProtocolId.ESP) {
     traceChoice(turn, link.config.id, "CREATE_CHILD_SA", `The peer wants to rekey a Child SA that is not here (${hex32(spi)}).`);
     return [notify(NotifyType.CHILD_SA_NOT_FOUND, undefined, { protocolId: rekeySa.protocolId, spi: rekeySa.spi.slice() })];
@@ -74,7 +78,6 @@ export function answerRekeyChild(turn: Turn, sa: IkeSa, link: Link, rekeySa: Not
   }
   old.state = { kind: "rekeyed", successorId: answer.child.id, abandonAt: turn.now + ABANDON_MS };
   old.rekeyAt = null;
-  const own = sa.window.outstanding?.task;
   if (own?.kind === "rekeyChild" && own.childSaId === old.id) own.rival = { childSaId: answer.child.id, lowestNonce: answer.lowestNonce };
   emitEvent(turn, { kind: "childSaRekeyed", linkId: link.config.id, childSaId: answer.child.id });
   return answer.payloads;

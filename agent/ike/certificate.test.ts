@@ -1,0 +1,139 @@
+import "reflect-metadata";
+import * as x509 from "@peculiar/x509";
+import { describe, expect, it } from "vitest";
+import { linkConfigs, Pair } from "../testing/pair.ts";
+
+x509.cryptoProvider.set(crypto);
+
+const ALGORITHMS = {
+  "ECDSA P-256": { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" },
+  "ECDSA P-384": { name: "ECDSA", namedCurve: "P-384", hash: "SHA-384" },
+  "RSA 2048": { name: "RSASSA-PKCS1-v1_5", modulusLength: 2048, publicExponent: Uint8Array.of(1, 0, 1), hash: "SHA-256" },
+  Ed25519: { name: "Ed25519" },
+} as const;
+type AlgorithmName = keyof typeof ALGORITHMS;
+
+const DAY_MS = 86_400_000;
+const NOW = 1_800_000_000_000;
+
+interface Authority {
+  readonly der: Uint8Array;
+  issue(name: string, validUntil?: number): Promise<{ id: string; chain: Uint8Array[]; privateKey: Uint8Array }>;
+}
+
+async function makeAuthority(algorithmName: AlgorithmName): Promise<Authority> {
+  const algorithm = ALGORITHMS[algorithmName];
+  const makeKeys = async () => (await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as CryptoKeyPair;
+  const keys = await makeKeys();
+  const root = await x509.X509CertificateGenerator.createSelfSigned({
+    name: "CN=Test authority",
+    notBefore: new Date(NOW - 400 * DAY_MS),
+    notAfter: new Date(NOW + 400 * DAY_MS),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [new x509.BasicConstraintsExtension(true, undefined, true), new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true)],
+  });
+  return {
+    der: new Uint8Array(root.rawData),
+    async issue(name, validUntil = NOW + 100 * DAY_MS) {
+      const own = await makeKeys();
+      const leaf = await x509.X509CertificateGenerator.create({
+        subject: `CN=${name}`,
+        issuer: root.subject,
+        notBefore: new Date(NOW - 200 * DAY_MS),
+        notAfter: new Date(validUntil),
+        signingAlgorithm: algorithm,
+        publicKey: own.publicKey,
+        signingKey: keys.privateKey,
+        extensions: [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: name }])],
+      });
+      return { id: name, chain: [new Uint8Array(leaf.rawData)], privateKey: new Uint8Array(await crypto.subtle.exportKey("pkcs8", own.privateKey)) };
+    },
+  };
+}
+
+const credentials = (certificate: Awaited<ReturnType<Authority["issue"]>>, ...authorities: Authority[]) => ({
+  credentials: { method: "certificate" as const, certificates: [certificate], use: certificate.id, trustedAuthorities: authorities.map((one) => one.der) },
+});
+
+function attempt(overrides: Parameters<typeof linkConfigs>[0]): Pair {
+  const pair = new Pair(3);
+  const configs = linkConfigs(overrides);
+  pair.give(pair.b, { kind: "setLink", link: configs.b });
+  pair.give(pair.a, { kind: "setLink", link: configs.a });
+  pair.run(900);
+  return pair;
+}
+
+describe("certificates", () => {
+  for (const name of Object.keys(ALGORITHMS) as AlgorithmName[]) {
+    it(`${name} authenticates both ends`, async () => {
+      const authority = await makeAuthority(name);
+      const pair = attempt({ a: credentials(await authority.issue("a.example"), authority), b: credentials(await authority.issue("b.example"), authority) });
+      expect([...pair.a.failures(), ...pair.b.failures()]).toEqual([]);
+      expect([pair.a.link().state, pair.b.link().state]).toEqual(["up", "up"]);
+      expect(pair.a.link().ikeSas[0]!.credentialId).toBe("a.example");
+    });
+  }
+
+  it("a distinguished name is an identity of the subject", async () => {
+    const authority = await makeAuthority("ECDSA P-256");
+    const dn = { kind: "dn" as const, name: "CN=a.example" };
+    const pair = attempt({ a: { ...credentials(await authority.issue("a.example"), authority), localIdentity: dn }, b: { ...credentials(await authority.issue("b.example"), authority), remoteIdentity: dn } });
+    expect([pair.a.link().state, pair.b.link().state]).toEqual(["up", "up"]);
+  });
+
+  it("a foreign authority, an expired certificate and another name are refused with the reason", async () => {
+    const [authority, foreign] = [await makeAuthority("ECDSA P-256"), await makeAuthority("ECDSA P-256")];
+    const good = credentials(await authority.issue("b.example"), authority);
+    const untrusted = attempt({ a: credentials(await foreign.issue("a.example"), authority), b: good });
+    const expired = attempt({ a: credentials(await authority.issue("a.example", NOW - DAY_MS), authority), b: good });
+    const other = attempt({ a: credentials(await authority.issue("c.example"), authority), b: good });
+    for (const pair of [untrusted, expired, other]) {
+      expect(pair.b.inbound.size).toBe(0);
+      expect(pair.a.failures()[0]).toMatch(/^AUTHENTICATION_FAILED: The peer refused to authenticate/);
+    }
+    expect(untrusted.b.failures()[0]).toMatch(/trust|authority|issue/i);
+    expect(expired.b.failures()[0]).toMatch(/expire/i);
+    expect(other.b.failures()[0]).toMatch(/a\.example/);
+  });
+
+  it("a key that does not belong to the certificate is refused", async () => {
+    const authority = await makeAuthority("ECDSA P-256");
+    const [own, stolen] = [await authority.issue("a.example"), await authority.issue("a.example")];
+    const pair = attempt({ a: credentials({ ...own, privateKey: stolen.privateKey }, authority), b: credentials(await authority.issue("b.example"), authority) });
+    expect(pair.b.failures()[0]).toMatch(/signature/i);
+    expect(pair.b.inbound.size).toBe(0);
+  });
+
+  it("one end with a key and the other with a certificate say so", async () => {
+    const authority = await makeAuthority("ECDSA P-256");
+    const pair = attempt({ a: credentials(await authority.issue("a.example"), authority) });
+    expect(pair.b.failures()[0]).toBe("AUTHENTICATION_FAILED: The peer authenticates with DIGITAL_SIGNATURE, this side expects a pre-shared key.");
+  });
+
+  it("a private key that cannot be used is this side's failure, not a crash", async () => {
+    const authority = await makeAuthority("ECDSA P-256");
+    const own = await authority.issue("a.example");
+    const pair = attempt({ a: credentials({ ...own, privateKey: Uint8Array.of(1, 2, 3) }, authority), b: credentials(await authority.issue("b.example"), authority) });
+    expect(pair.a.failures()[0]).toMatch(/^OWN_CREDENTIAL: This side cannot prove who it is/);
+  });
+
+  it("a chain too long for the path goes in fragments, also when one is lost", async () => {
+    const authority = await makeAuthority("RSA 2048");
+    const [a, b] = [await authority.issue("a.example"), await authority.issue("b.example")];
+    const padded = (own: typeof a) => credentials({ ...own, chain: [own.chain[0]!, authority.der, authority.der] }, authority);
+    const pair = attempt({ a: padded(a), b: padded(b) });
+    expect([pair.a.link().state, pair.b.link().state]).toEqual(["up", "up"]);
+    expect(Math.max(...pair.link.sent.map((packet) => packet.bytes.length))).toBeLessThanOrEqual(1_228);
+    expect(pair.link.sent.length).toBeGreaterThan(6);
+    for (let lost = 2; lost < 8; lost++) {
+      const lossy = new Pair(4);
+      lossy.link.drops = (packet) => packet.index === lost;
+      const configs = linkConfigs({ a: padded(a), b: padded(b) });
+      lossy.give(lossy.b, { kind: "setLink", link: configs.b });
+      lossy.give(lossy.a, { kind: "setLink", link: configs.a });
+      expect(lossy.runUntil(() => lossy.bothUp(), 20_000), `packet ${lost}`).toBe(true);
+    }
+  });
+});

@@ -36,9 +36,7 @@ export function Overview({ initial }: { initial: OverviewData }) {
         {tiles.map((state) => (
           <li key={state} className="-mr-px -mb-px border-r border-b border-line">
             <Link href={`/links?state=${state}`} className="block p-3 hover:bg-raised">
-              <span className={`mb-1 block text-2xl font-semibold ${data.links[state] ? "" : "text-text-3"}`}>
-                {data.links[state] ?? 0}
-              </span>
+              <span className={`mb-1 block text-2xl font-semibold ${data.links[state] ? "" : "text-text-3"}`}>{data.links[state] ?? 0}</span>
               <Status name={state} />
             </Link>
           </li>

@@ -42,7 +42,7 @@ export function LiveMark() {
   return (
     <span className="inline-flex items-center gap-2 text-[12.5px] whitespace-nowrap text-text-2">
       <span aria-hidden className={`size-2 rounded-full ${live ? "bg-up" : "bg-off"}`} />
-      {live ? "Live" : stream.kind === "paused" ? "Paused" : "Not live"}
+      <span>{live ? "Live" : stream.kind === "paused" ? "Paused" : "Not live"}</span>
       {age === null ? null : <span className="hidden text-text-3 sm:inline">· {ageWords(age)} ago</span>}
     </span>
   );

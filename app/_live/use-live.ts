@@ -18,13 +18,7 @@ export class ApiError extends Error {
  * A view that stays current: starts from what the page rendered (`initial`), is read again from `path` whenever the stream says
  * that one of `watch` (`"link"`, `"link:<id>"`) changed, and every `everyMilliseconds` where the view has counters that move.
  */
-export function useLive<T>(options: {
-  path: string;
-  initial?: T;
-  watch: readonly string[];
-  everyMilliseconds?: number;
-  enabled?: boolean;
-}) {
+export function useLive<T>(options: { path: string; initial?: T; watch: readonly string[]; everyMilliseconds?: number; enabled?: boolean }) {
   return useQuery<T, Error>({
     queryKey: [options.path],
     queryFn: ({ signal }) => readJson<T>(options.path, signal),
@@ -49,12 +43,7 @@ async function apiError(response: Response): Promise<ApiError> {
   const requestId = response.headers.get("x-request-id");
   const body: unknown = await response.json().catch(() => null);
   const message =
-    typeof body === "object" &&
-    body !== null &&
-    "error" in body &&
-    typeof body.error === "object" &&
-    body.error !== null &&
-    "message" in body.error
+    typeof body === "object" && body !== null && "error" in body && typeof body.error === "object" && body.error !== null && "message" in body.error
       ? String(body.error.message)
       : `The console answered ${response.status}.`;
   return new ApiError(message, response.status, requestId);

@@ -23,9 +23,7 @@ export async function refusedResult(error: unknown): Promise<ActionResult<never>
  * A GET of the JSON API: authorises, reads, answers. Errors are `{ error: { message, fields, requestId } }` with the status
  * that fits; a cache never keeps an answer.
  */
-export function api<P extends Record<string, string>>(
-  read: (input: { actor: Actor; search: URLSearchParams; params: P }) => Promise<unknown>,
-) {
+export function api<P extends Record<string, string>>(read: (input: { actor: Actor; search: URLSearchParams; params: P }) => Promise<unknown>) {
   return async (request: Request, context: { params: Promise<P> }): Promise<Response> => {
     try {
       const actor = await currentActor();

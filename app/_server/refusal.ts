@@ -13,8 +13,7 @@ export function refusalOf(error: unknown, requestId: string): RefusalWords {
   console.error(`request ${requestId} failed:`, error);
   return {
     status: 500,
-    message:
-      "The console failed while doing this; the cause is in its log under the request id. Nothing was saved. Try again, and if it stays, look there.",
+    message: "The console failed while doing this; the cause is in its log under the request id. Nothing was saved. Try again, and if it stays, look there.",
     fields: {},
   };
 }

@@ -18,8 +18,7 @@ function leavesOf(value: unknown, path = "", into = new Map<string, string>()): 
   if (value === undefined || (value === null && path === "")) return into;
   if (Array.isArray(value) && value.every((item) => typeof item !== "object" || item === null)) into.set(path || "value", value.join(", "));
   else if (typeof value === "object" && value !== null) {
-    for (const [key, inner] of Object.entries(value))
-      leavesOf(inner, Array.isArray(value) ? `${path}[${key}]` : path ? `${path}.${key}` : key, into);
+    for (const [key, inner] of Object.entries(value)) leavesOf(inner, Array.isArray(value) ? `${path}[${key}]` : path ? `${path}.${key}` : key, into);
   } else into.set(path || "value", String(value));
   return into;
 }

@@ -33,8 +33,7 @@ export function CommandPalette({ open, onOpenChange }: { open: boolean; onOpenCh
   const router = useRouter();
   const objects = useQuery({
     queryKey: ["palette"],
-    queryFn: ({ signal }) =>
-      readJson<{ sites: { id: string; name: string }[]; links: { id: string; name: string }[] }>("/api/search", signal),
+    queryFn: ({ signal }) => readJson<{ sites: { id: string; name: string }[]; links: { id: string; name: string }[] }>("/api/search", signal),
     enabled: open,
   });
   const groups = useMemo<Group[]>(
@@ -72,14 +71,7 @@ export function CommandPalette({ open, onOpenChange }: { open: boolean; onOpenCh
         <Dialog.Backdrop className="backdrop" />
         <Dialog.Popup className="popup fixed top-[12vh] left-1/2 z-50 w-[calc(100vw-32px)] max-w-xl -translate-x-1/2 overflow-hidden">
           <Dialog.Title className="sr-only">Search and commands</Dialog.Title>
-          <Autocomplete.Root
-            items={groups}
-            open
-            inline
-            autoHighlight="always"
-            keepHighlight
-            itemToStringValue={(item: Command) => item.label}
-          >
+          <Autocomplete.Root items={groups} open inline autoHighlight="always" keepHighlight itemToStringValue={(item: Command) => item.label}>
             <Autocomplete.Input
               aria-label="Search pages, sites and links"
               placeholder="Search pages, sites and links…"

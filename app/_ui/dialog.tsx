@@ -24,9 +24,7 @@ export function Modal(props: {
           <div className="mb-4 flex items-start justify-between gap-4">
             <div>
               <Dialog.Title className="text-base font-semibold">{props.title}</Dialog.Title>
-              {props.description ? (
-                <Dialog.Description className="mt-1 text-[13px] text-text-2">{props.description}</Dialog.Description>
-              ) : null}
+              {props.description ? <Dialog.Description className="mt-1 text-[13px] text-text-2">{props.description}</Dialog.Description> : null}
             </div>
             <Dialog.Close className="btn btn-quiet btn-icon -mt-1 -mr-1" aria-label="Close">
               <X aria-hidden className="size-4" />

@@ -3,12 +3,7 @@
 import { type ComponentProps, type ReactNode, useId } from "react";
 
 /** A labelled text input with hint and error wired for screen readers. Spread `register(...)` of react-hook-form into it. */
-export function TextField({
-  label,
-  hint,
-  error,
-  ...input
-}: { label: string; hint?: ReactNode; error?: string | undefined } & ComponentProps<"input">) {
+export function TextField({ label, hint, error, ...input }: { label: string; hint?: ReactNode; error?: string | undefined } & ComponentProps<"input">) {
   const id = useId();
   return (
     <FieldFrame id={id} label={label} hint={hint} error={error}>
@@ -17,22 +12,11 @@ export function TextField({
   );
 }
 
-export function TextAreaField({
-  label,
-  hint,
-  error,
-  ...input
-}: { label: string; hint?: ReactNode; error?: string | undefined } & ComponentProps<"textarea">) {
+export function TextAreaField({ label, hint, error, ...input }: { label: string; hint?: ReactNode; error?: string | undefined } & ComponentProps<"textarea">) {
   const id = useId();
   return (
     <FieldFrame id={id} label={label} hint={hint} error={error}>
-      <textarea
-        id={id}
-        className="input mono"
-        aria-invalid={error ? true : undefined}
-        aria-describedby={described(id, hint, error)}
-        {...input}
-      />
+      <textarea id={id} className="input mono" aria-invalid={error ? true : undefined} aria-describedby={described(id, hint, error)} {...input} />
     </FieldFrame>
   );
 }
@@ -54,19 +38,7 @@ export function SelectField({
   );
 }
 
-function FieldFrame({
-  id,
-  label,
-  hint,
-  error,
-  children,
-}: {
-  id: string;
-  label: string;
-  hint: ReactNode;
-  error: string | undefined;
-  children: ReactNode;
-}) {
+function FieldFrame({ id, label, hint, error, children }: { id: string; label: string; hint: ReactNode; error: string | undefined; children: ReactNode }) {
   return (
     <div>
       <label className="field-label" htmlFor={id}>

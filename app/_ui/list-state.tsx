@@ -48,15 +48,7 @@ export function SearchBox({ label, name = "search" }: { label: string; name?: st
 }
 
 /** Filter chips for one parameter with several values (`?state=down,degraded`). */
-export function FilterChips({
-  name,
-  label,
-  choices,
-}: {
-  name: string;
-  label: string;
-  choices: readonly { value: string; label: string; count?: number }[];
-}) {
+export function FilterChips({ name, label, choices }: { name: string; label: string; choices: readonly { value: string; label: string; count?: number }[] }) {
   const { params, set } = useListState();
   const chosen = new Set((params.get(name) ?? "").split(",").filter(Boolean));
   function toggle(value: string) {
@@ -66,13 +58,7 @@ export function FilterChips({
   return (
     <div role="group" aria-label={label} className="flex flex-wrap gap-2">
       {choices.map((choice) => (
-        <button
-          key={choice.value}
-          type="button"
-          className="chip"
-          aria-pressed={chosen.has(choice.value)}
-          onClick={() => toggle(choice.value)}
-        >
+        <button key={choice.value} type="button" className="chip" aria-pressed={chosen.has(choice.value)} onClick={() => toggle(choice.value)}>
           {choice.label}
           {choice.count === undefined ? null : <span className="text-text-3">{choice.count}</span>}
         </button>
@@ -125,23 +111,11 @@ export function Pager({ page, pageSize, total, noun }: { page: number; pageSize:
       <span aria-live="polite">{counted(total, noun)}</span>
       {pages > 1 ? (
         <span className="flex items-center gap-2">
-          <button
-            type="button"
-            className="btn btn-icon"
-            aria-label="Previous page"
-            disabled={page <= 1}
-            onClick={() => set({ page: String(page - 1) })}
-          >
+          <button type="button" className="btn btn-icon" aria-label="Previous page" disabled={page <= 1} onClick={() => set({ page: String(page - 1) })}>
             <ChevronLeft aria-hidden className="size-4" />
           </button>
           Page {page} of {pages}
-          <button
-            type="button"
-            className="btn btn-icon"
-            aria-label="Next page"
-            disabled={page >= pages}
-            onClick={() => set({ page: String(page + 1) })}
-          >
+          <button type="button" className="btn btn-icon" aria-label="Next page" disabled={page >= pages} onClick={() => set({ page: String(page + 1) })}>
             <ChevronRight aria-hidden className="size-4" />
           </button>
         </span>

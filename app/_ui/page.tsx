@@ -3,13 +3,7 @@ import type { LucideIcon } from "lucide-react";
 import type { ReactNode } from "react";
 
 /** The head of every page: its one h1, a line below, and the actions at the right. */
-export function PageHead(props: {
-  title: string;
-  lead?: ReactNode;
-  back?: { href: string; label: string };
-  actions?: ReactNode;
-  beside?: ReactNode;
-}) {
+export function PageHead(props: { title: string; lead?: ReactNode; back?: { href: string; label: string }; actions?: ReactNode; beside?: ReactNode }) {
   return (
     <header className="mb-5">
       {props.back ? (

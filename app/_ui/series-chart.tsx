@@ -68,15 +68,7 @@ export function SeriesChart({
         {lines.map((line) => (
           <span key={line.label} className="inline-flex items-center gap-1.5 text-text-2">
             <svg aria-hidden="true" width="18" height="4" className="shrink-0">
-              <line
-                x1="0"
-                y1="2"
-                x2="18"
-                y2="2"
-                stroke={`var(${line.colour})`}
-                strokeWidth="2"
-                strokeDasharray={line.dashed ? "4 3" : undefined}
-              />
+              <line x1="0" y1="2" x2="18" y2="2" stroke={`var(${line.colour})`} strokeWidth="2" strokeDasharray={line.dashed ? "4 3" : undefined} />
             </svg>
             {line.label}
             <span className="font-medium text-text">{writeValue(line.values[last], write)}</span>
@@ -92,12 +84,7 @@ export function SeriesChart({
       <details className="mt-1 text-[12.5px] text-text-2">
         <summary className="w-fit rounded">Show {title.toLowerCase()} as a table</summary>
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
-        <div
-          className="mt-1 max-h-48 overflow-auto rounded-md border border-line"
-          tabIndex={0}
-          role="region"
-          aria-label={`${title}, table`}
-        >
+        <div className="mt-1 max-h-48 overflow-auto rounded-md border border-line" tabIndex={0} role="region" aria-label={`${title}, table`}>
           <table className="table">
             <thead>
               <tr>

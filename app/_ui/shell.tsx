@@ -36,11 +36,7 @@ export function Shell({ children, user }: { children: ReactNode; user: { name: s
       <div className="flex min-w-0 flex-col">
         <header className="sticky top-0 z-30 flex h-13 items-center gap-2 border-b border-line bg-surface px-3 md:px-6">
           <Drawer />
-          <button
-            type="button"
-            className="btn w-9 justify-center px-0 text-text-2 sm:w-60 sm:justify-start sm:px-3"
-            onClick={() => setPaletteOpen(true)}
-          >
+          <button type="button" className="btn w-9 justify-center px-0 text-text-2 sm:w-60 sm:justify-start sm:px-3" onClick={() => setPaletteOpen(true)}>
             <Search aria-hidden className="size-4 shrink-0" />
             <span className="sr-only flex-1 text-left sm:not-sr-only">Search or jump to… </span>
             <kbd className="hidden rounded border border-line px-1 font-sans text-[11px] text-text-3 sm:inline">Ctrl K</kbd>

@@ -1,16 +1,4 @@
-import {
-  Ban,
-  CircleAlert,
-  CircleCheck,
-  CircleHelp,
-  CircleMinus,
-  CirclePause,
-  CircleX,
-  LoaderCircle,
-  type LucideIcon,
-  PlugZap,
-  Unplug,
-} from "lucide-react";
+import { Ban, CircleAlert, CircleCheck, CircleHelp, CircleMinus, CirclePause, CircleX, LoaderCircle, type LucideIcon, PlugZap, Unplug } from "lucide-react";
 
 type Tone = "up" | "neg" | "deg" | "down" | "off";
 

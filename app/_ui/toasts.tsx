@@ -10,10 +10,7 @@ export function Toasts({ children }: { children: ReactNode }) {
     <Toast.Provider timeout={6_000}>
       {children}
       <Toast.Portal>
-        <Toast.Viewport
-          className="fixed right-4 bottom-4 z-50 flex w-[min(380px,calc(100vw-32px))] flex-col gap-2"
-          aria-label="Notifications"
-        >
+        <Toast.Viewport className="fixed right-4 bottom-4 z-50 flex w-[min(380px,calc(100vw-32px))] flex-col gap-2" aria-label="Notifications">
           <ToastList />
         </Toast.Viewport>
       </Toast.Portal>

@@ -25,6 +25,5 @@ export function may(actor: { readonly role: Role }, permission: Permission): boo
 
 /** The first line of every domain function. Throws Forbidden. */
 export function authorize(actor: Actor, permission: Permission): void {
-  if (!may(actor, permission))
-    throw new Forbidden(`The role ${actor.role} does not allow this. An owner can change roles under Settings, Users.`);
+  if (!may(actor, permission)) throw new Forbidden(`The role ${actor.role} does not allow this. An owner can change roles under Settings, Users.`);
 }

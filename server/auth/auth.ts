@@ -48,8 +48,7 @@ function makeAuth() {
         create: {
           before: async (session) => {
             const user = await database().user.findUnique({ where: { id: session.userId }, select: { disabled: true } });
-            if (user === null || user.disabled)
-              throw new APIError("FORBIDDEN", { message: "This account is disabled. An owner can enable it." });
+            if (user === null || user.disabled) throw new APIError("FORBIDDEN", { message: "This account is disabled. An owner can enable it." });
           },
         },
       },

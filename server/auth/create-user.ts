@@ -13,8 +13,7 @@ export const newUser = z.object({
 
 /** Inserts a user with a password, as better-auth keeps them. Throws Invalid when the address is taken. Returns the id. */
 export async function createUser(tx: Transaction, user: z.infer<typeof newUser>): Promise<string> {
-  if ((await tx.user.count({ where: { email: user.email } })) > 0)
-    throw new Invalid({ email: "There is a user with this address already." });
+  if ((await tx.user.count({ where: { email: user.email } })) > 0) throw new Invalid({ email: "There is a user with this address already." });
   const id = randomUUID();
   await tx.user.create({ data: { id, name: user.name, email: user.email, role: user.role } });
   await tx.account.create({

@@ -65,12 +65,7 @@ export async function setUserDisabled(actor: Actor, userId: string, disabled: bo
   await changeUser(actor, userId, { disabled }, (name) => `${name} was ${disabled ? "disabled" : "enabled"}`);
 }
 
-async function changeUser(
-  actor: Actor,
-  userId: string,
-  change: { role?: Role; disabled?: boolean },
-  summary: (name: string) => string,
-): Promise<void> {
+async function changeUser(actor: Actor, userId: string, change: { role?: Role; disabled?: boolean }, summary: (name: string) => string): Promise<void> {
   if (userId === actor.userId) throw new Conflict("You cannot change your own role or disable yourself: another owner can.");
   await database().$transaction(async (tx) => {
     const user = await tx.user.findUnique({ where: { id: userId } });

@@ -31,14 +31,7 @@ export async function createCredentials(
   return rows;
 }
 
-async function certificateFor(
-  tx: Transaction,
-  linkId: string,
-  end: "A" | "B",
-  identity: string,
-  state: CredentialState,
-  activatedAt: Date | null,
-) {
+async function certificateFor(tx: Transaction, linkId: string, end: "A" | "B", identity: string, state: CredentialState, activatedAt: Date | null) {
   const authority = await ensureAuthority(tx, "ipsec");
   const keys = await newKeyPair();
   const issued = await issueCertificate(tx, authority, {

@@ -83,8 +83,7 @@ export async function checkLinkConfig(tx: Transaction, config: LinkConfig, ownId
   const other = config.networksB.map(known);
   for (const a of own)
     for (const b of other)
-      if (overlap(a, b))
-        throw new Invalid({ networksB: `${b.text} overlaps ${a.text} at the first site. A tunnel can only join networks that are apart.` });
+      if (overlap(a, b)) throw new Invalid({ networksB: `${b.text} overlaps ${a.text} at the first site. A tunnel can only join networks that are apart.` });
   checkApart(own, "networksA");
   checkApart(other, "networksB");
   await checkOtherLinks(tx, config, ownId, own, other);
@@ -98,13 +97,7 @@ function checkApart(networks: readonly Prefix[], field: string): void {
 }
 
 /** At one gateway two links must not lead to overlapping far networks: it could not tell which tunnel a packet belongs to. */
-async function checkOtherLinks(
-  tx: Transaction,
-  config: LinkConfig,
-  ownId: string | null,
-  own: readonly Prefix[],
-  other: readonly Prefix[],
-): Promise<void> {
+async function checkOtherLinks(tx: Transaction, config: LinkConfig, ownId: string | null, own: readonly Prefix[], other: readonly Prefix[]): Promise<void> {
   const siteIds = [config.siteAId, ...(config.peer.kind === "site" ? [config.peer.siteId] : [])];
   const links = await tx.link.findMany({
     where: { OR: [{ siteAId: { in: siteIds } }, { siteBId: { in: siteIds } }], ...(ownId === null ? {} : { id: { not: ownId } }) },

@@ -75,9 +75,7 @@ export async function listLinks(actor: Actor, query: unknown): Promise<LinkListP
     database().$queryRaw<{ id: string; tunnel: Tunnel; since: Date | null }[]>(
       sql`${matching} SELECT id, tunnel, since FROM matching ${sort === "rx" || sort === "tx" ? rates : empty} ${filter} ORDER BY ${order}, lower(name) LIMIT ${pageSize} OFFSET ${(page - 1) * pageSize}`,
     ),
-    database().$queryRaw<{ tunnel: Tunnel; count: bigint }[]>(
-      sql`${matching} SELECT tunnel, count(*) AS count FROM matching GROUP BY tunnel`,
-    ),
+    database().$queryRaw<{ tunnel: Tunnel; count: bigint }[]>(sql`${matching} SELECT tunnel, count(*) AS count FROM matching GROUP BY tunnel`),
   ]);
   const counts = Object.fromEntries(counted.map((row) => [row.tunnel, Number(row.count)]));
   const total = tunnelOrder.reduce((sum, each) => sum + (state.length === 0 || state.includes(each) ? (counts[each] ?? 0) : 0), 0);

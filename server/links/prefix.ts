@@ -12,8 +12,7 @@ export interface Prefix {
 export function parsePrefix(text: string): Prefix | { readonly error: string } {
   const [addressText, lengthText, ...rest] = text.trim().split("/");
   const address = parseAddress(addressText ?? "");
-  if (address === null || rest.length > 0)
-    return { error: `“${text.trim()}” is not a network. Write an address and a prefix length, such as 10.1.0.0/24.` };
+  if (address === null || rest.length > 0) return { error: `“${text.trim()}” is not a network. Write an address and a prefix length, such as 10.1.0.0/24.` };
   const bits = address.family === 4 ? 32 : 128;
   const length = lengthText === undefined ? Number.NaN : Number(lengthText);
   if (!/^\d{1,3}$/.test(lengthText ?? "") || length > bits)

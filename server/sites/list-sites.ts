@@ -93,8 +93,7 @@ function itemOf(site: SiteRow, now: number): SiteListItem {
       version: gateway?.agentVersion ?? null,
       plane: gateway?.plane ?? null,
       planeReason: gateway?.planeReason ?? null,
-      certificate:
-        certificate === undefined ? null : { fingerprint: certificate.fingerprint, notAfter: certificate.notAfter.toISOString() },
+      certificate: certificate === undefined ? null : { fingerprint: certificate.fingerprint, notAfter: certificate.notAfter.toISOString() },
     },
   };
 }

@@ -95,8 +95,7 @@ async function checkSite(tx: Transaction, form: SiteForm, ownId: string | null):
   own.forEach((network, index) => {
     if ("error" in network) return;
     const twin = own.slice(0, index).find((earlier) => !("error" in earlier) && overlap(earlier, network));
-    if (twin !== undefined && !("error" in twin))
-      throw new Invalid({ networks: `${network.text} overlaps ${twin.text} in the same list.` });
+    if (twin !== undefined && !("error" in twin)) throw new Invalid({ networks: `${network.text} overlaps ${twin.text} in the same list.` });
     for (const other of others) {
       const theirs = parsePrefix(other.prefix);
       if (!("error" in theirs) && overlap(network, theirs)) {

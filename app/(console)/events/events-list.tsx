@@ -10,15 +10,7 @@ import { FilterChips, Pager, SearchBox } from "../../_ui/list-state.tsx";
 import { Empty, FailureNote } from "../../_ui/page.tsx";
 
 /** Operations and audit in one stream; each entry opens to what was before and after. */
-export function EventsList({
-  initial,
-  initialQuery,
-  kinds,
-}: {
-  initial: EventPage;
-  initialQuery: string;
-  kinds: readonly { value: string; label: string }[];
-}) {
+export function EventsList({ initial, initialQuery, kinds }: { initial: EventPage; initialQuery: string; kinds: readonly { value: string; label: string }[] }) {
   const query = useSearchParams().toString();
   const list = useLive<EventPage>({
     path: `/api/events?${query}`,
@@ -71,8 +63,7 @@ export function EventEntry({ event }: { event: EventView }) {
       <span className="text-text-2 md:w-40 md:truncate md:text-right">{event.actor}</span>
     </>
   );
-  if (event.before === null && event.after === null)
-    return <li className="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2.5 text-[13px]">{line}</li>;
+  if (event.before === null && event.after === null) return <li className="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2.5 text-[13px]">{line}</li>;
   return (
     <li>
       <details className="opener">

@@ -27,10 +27,7 @@ export async function restartLink(linkId: string): Promise<ActionResult<{ messag
 
 /** 100 echoes of 1,000 octets, 20 ms apart. */
 export async function sendTestTraffic(linkId: string): Promise<ActionResult<ProbeResult | null>> {
-  return act(
-    async (actor) =>
-      (await runLinkCommand(actor, { name: "probe", linkId, count: 100, intervalMilliseconds: 20, payloadBytes: 1_000 })).probe,
-  );
+  return act(async (actor) => (await runLinkCommand(actor, { name: "probe", linkId, count: 100, intervalMilliseconds: 20, payloadBytes: 1_000 })).probe);
 }
 
 export async function setLinkEnabled(linkId: string, enabled: boolean): Promise<ActionResult<void>> {
@@ -53,14 +50,10 @@ async function changed<T>(result: Promise<ActionResult<T>>): Promise<ActionResul
 
 /** The wizard's texts as the server's form wants them. What a browser sends is not trusted to be a WizardForm: the server parses. */
 function inputOf(form: WizardForm) {
-  const { peerKind, siteBId, peerName, peerAddress, peerIdentity, networksA, networksB, ikeProposals, espProposals, secret, ...rest } =
-    form;
+  const { peerKind, siteBId, peerName, peerAddress, peerIdentity, networksA, networksB, ikeProposals, espProposals, secret, ...rest } = form;
   return {
     ...rest,
-    peer:
-      peerKind === "site"
-        ? { kind: "site", siteId: siteBId }
-        : { kind: "third-party", name: peerName, address: peerAddress, identity: peerIdentity },
+    peer: peerKind === "site" ? { kind: "site", siteId: siteBId } : { kind: "third-party", name: peerName, address: peerAddress, identity: peerIdentity },
     networksA: splitList(String(networksA)),
     networksB: splitList(String(networksB)),
     ikeProposals: splitList(String(ikeProposals)),

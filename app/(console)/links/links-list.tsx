@@ -53,11 +53,7 @@ export function LinksList({ initial, initialQuery, mayEdit }: { initial: LinkLis
     <>
       <div className="mb-3 flex flex-wrap items-center gap-3">
         <SearchBox label="Search links" />
-        <FilterChips
-          name="state"
-          label="Tunnel state"
-          choices={states.map((state) => ({ ...state, count: page.counts[state.value] ?? 0 }))}
-        />
+        <FilterChips name="state" label="Tunnel state" choices={states.map((state) => ({ ...state, count: page.counts[state.value] ?? 0 }))} />
       </div>
       {list.error ? <FailureNote title="The links could not be read" message={list.error.message} /> : null}
       <div className="panel overflow-hidden">

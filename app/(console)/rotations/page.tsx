@@ -10,12 +10,6 @@ export default async function RotationsPage() {
   const actor = await pageActor();
   const [rotations, links] = await Promise.all([listRotations(actor), listLinkNames(actor)]);
   return (
-    <RotationsPanel
-      initial={rotations}
-      links={links}
-      zones={Intl.supportedValuesOf("timeZone")}
-      mayEdit={mayEdit(actor)}
-      mayOperate={mayOperate(actor)}
-    />
+    <RotationsPanel initial={rotations} links={links} zones={Intl.supportedValuesOf("timeZone")} mayEdit={mayEdit(actor)} mayOperate={mayOperate(actor)} />
   );
 }

@@ -55,13 +55,7 @@ export function RotationsPanel({
           ) : (
             <ul className="divide-y divide-line">
               {data.schedules.map((schedule) => (
-                <ScheduleRow
-                  key={schedule.id}
-                  schedule={schedule}
-                  mayEdit={mayEdit}
-                  mayOperate={mayOperate}
-                  onEdit={() => setEditing(schedule)}
-                />
+                <ScheduleRow key={schedule.id} schedule={schedule} mayEdit={mayEdit} mayOperate={mayOperate} onEdit={() => setEditing(schedule)} />
               ))}
             </ul>
           )}
@@ -78,30 +72,14 @@ export function RotationsPanel({
           )}
         </Panel>
       </div>
-      <Modal
-        open={editing !== null}
-        onOpenChange={(open) => !open && setEditing(null)}
-        title={editing === "new" ? "New schedule" : "Edit schedule"}
-      >
-        {editing === null ? null : (
-          <ScheduleForm schedule={editing === "new" ? null : editing} links={links} zones={zones} onDone={() => setEditing(null)} />
-        )}
+      <Modal open={editing !== null} onOpenChange={(open) => !open && setEditing(null)} title={editing === "new" ? "New schedule" : "Edit schedule"}>
+        {editing === null ? null : <ScheduleForm schedule={editing === "new" ? null : editing} links={links} zones={zones} onDone={() => setEditing(null)} />}
       </Modal>
     </>
   );
 }
 
-function ScheduleRow({
-  schedule,
-  mayEdit,
-  mayOperate,
-  onEdit,
-}: {
-  schedule: ScheduleView;
-  mayEdit: boolean;
-  mayOperate: boolean;
-  onEdit: () => void;
-}) {
+function ScheduleRow({ schedule, mayEdit, mayOperate, onEdit }: { schedule: ScheduleView; mayEdit: boolean; mayOperate: boolean; onEdit: () => void }) {
   const { run, busy } = useAction();
   return (
     <li className="flex flex-wrap items-center gap-x-4 gap-y-3 px-4 py-3 text-[13px]">
@@ -111,8 +89,8 @@ function ScheduleRow({
           <Status name={schedule.paused ? "paused" : "active"} />
         </p>
         <p className="text-text-2">
-          {schedule.kind === "psk" ? "Pre-shared keys" : "Certificates"} of {schedule.linkName ?? "every link"} ·{" "}
-          <code>{schedule.cron}</code> {schedule.timeZone}
+          {schedule.kind === "psk" ? "Pre-shared keys" : "Certificates"} of {schedule.linkName ?? "every link"} · <code>{schedule.cron}</code>{" "}
+          {schedule.timeZone}
         </p>
         {schedule.paused ? null : (
           <p className="text-text-2">

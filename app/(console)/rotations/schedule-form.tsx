@@ -52,15 +52,7 @@ export function ScheduleForm({
 
   return (
     <form method="post" onSubmit={(event) => void submit(event)} className="space-y-4">
-      <TextField
-        label="Name"
-        name="name"
-        required
-        maxLength={80}
-        defaultValue={schedule?.name ?? ""}
-        error={errors?.fields.name}
-        autoFocus
-      />
+      <TextField label="Name" name="name" required maxLength={80} defaultValue={schedule?.name ?? ""} error={errors?.fields.name} autoFocus />
       <div className="grid gap-4 sm:grid-cols-2">
         <SelectField label="Replaces" name="kind" defaultValue={schedule?.kind ?? "psk"} error={errors?.fields.kind}>
           <option value="psk">Pre-shared keys</option>
@@ -84,13 +76,7 @@ export function ScheduleForm({
           error={errors?.fields.cron}
           hint="Minute, hour, day of month, month, day of week."
         />
-        <SelectField
-          label="Time zone"
-          name="timeZone"
-          value={timeZone}
-          onChange={(event) => setTimeZone(event.target.value)}
-          error={errors?.fields.timeZone}
-        >
+        <SelectField label="Time zone" name="timeZone" value={timeZone} onChange={(event) => setTimeZone(event.target.value)} error={errors?.fields.timeZone}>
           {[...new Set([timeZone, "UTC", ...zones])].map((zone) => (
             <option key={zone}>{zone}</option>
           ))}

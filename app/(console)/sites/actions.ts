@@ -7,12 +7,7 @@ import { act } from "../../_server/answer.ts";
 import type { ActionResult } from "../../_ui/action-result.ts";
 import { splitList } from "../links/new/wizard-form.ts";
 
-export async function saveSite(form: {
-  id: string | null;
-  name: string;
-  networks: string;
-  address: string;
-}): Promise<ActionResult<{ id: string }>> {
+export async function saveSite(form: { id: string | null; name: string; networks: string; address: string }): Promise<ActionResult<{ id: string }>> {
   const input = { name: form.name, networks: splitList(String(form.networks)), address: form.address };
   return changed(act((actor) => (form.id === null ? sites.createSite(actor, input) : sites.updateSite(actor, form.id, input))));
 }

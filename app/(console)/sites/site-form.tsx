@@ -30,8 +30,7 @@ export function SiteForm({ site }: { site: { id: string; name: string; networks:
     setFailure(null);
     const result = await settled(() => saveSite({ id: site?.id ?? null, ...fields }));
     if (!result.ok) {
-      for (const name of ["name", "networks", "address"] as const)
-        if (result.fields[name]) form.setError(name, { message: result.fields[name] });
+      for (const name of ["name", "networks", "address"] as const) if (result.fields[name]) form.setError(name, { message: result.fields[name] });
       if (Object.keys(result.fields).length === 0) setFailure(result.message);
       return;
     }
@@ -75,11 +74,7 @@ export function SiteForm({ site }: { site: { id: string; name: string; networks:
         </p>
       ) : null}
       <div className="flex justify-end">
-        <button
-          type="submit"
-          className="btn btn-primary"
-          disabled={form.formState.isSubmitting || (site !== null && !form.formState.isDirty)}
-        >
+        <button type="submit" className="btn btn-primary" disabled={form.formState.isSubmitting || (site !== null && !form.formState.isDirty)}>
           {form.formState.isSubmitting ? "Saving…" : site ? "Save site" : "Create site"}
         </button>
       </div>

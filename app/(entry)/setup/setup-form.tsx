@@ -24,8 +24,7 @@ export function SetupForm() {
     setFailure(null);
     const result = await settled(() => finishSetup(fields));
     if (!result.ok) {
-      for (const name of ["code", "name", "email", "password"] as const)
-        if (result.fields[name]) form.setError(name, { message: result.fields[name] });
+      for (const name of ["code", "name", "email", "password"] as const) if (result.fields[name]) form.setError(name, { message: result.fields[name] });
       if (Object.keys(result.fields).length === 0) setFailure(result.message);
       return;
     }
@@ -44,12 +43,7 @@ export function SetupForm() {
         error={errors.code?.message}
         {...form.register("code", { required: "Type the code that the server printed." })}
       />
-      <TextField
-        label="Name"
-        autoComplete="name"
-        error={errors.name?.message}
-        {...form.register("name", { required: "Give your name." })}
-      />
+      <TextField label="Name" autoComplete="name" error={errors.name?.message} {...form.register("name", { required: "Give your name." })} />
       <TextField
         label="E-mail"
         type="email"

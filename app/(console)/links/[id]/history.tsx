@@ -37,12 +37,7 @@ export function History({ linkId, mayEdit }: { linkId: string; mayEdit: boolean 
                 {version.summary} · {version.actor} · <Ago at={version.at} />
               </span>
               {mayEdit && index > 0 ? (
-                <button
-                  type="button"
-                  className="btn"
-                  onClick={() => setAsked(version)}
-                  aria-label={`Roll back to version ${version.version}`}
-                >
+                <button type="button" className="btn" onClick={() => setAsked(version)} aria-label={`Roll back to version ${version.version}`}>
                   <RotateCcw aria-hidden className="size-4" /> Roll back
                 </button>
               ) : null}

@@ -35,13 +35,7 @@ export function LinkDetail({ initial, mayEdit, mayOperate }: { initial: LinkView
         title={link.name}
         back={{ href: "/links", label: "Links" }}
         beside={<Status name={link.tunnel} />}
-        actions={
-          <LinkActions
-            link={{ id: link.id, name: link.name, enabled: link.enabled, children: 1 }}
-            mayEdit={mayEdit}
-            mayOperate={mayOperate}
-          />
-        }
+        actions={<LinkActions link={{ id: link.id, name: link.name, enabled: link.enabled, children: 1 }} mayEdit={mayEdit} mayOperate={mayOperate} />}
       />
       <Tabs.Root value={tab} onValueChange={(value) => set({ tab: value === "overview" ? null : String(value) })}>
         <Tabs.List className="mb-4 flex gap-1 overflow-x-auto border-b border-line" aria-label="Parts of this link">

@@ -132,12 +132,7 @@ function TestTraffic({ link }: { link: LinkDetail }) {
   return (
     <Panel title="Test traffic">
       <div className="flex flex-wrap items-center gap-4 text-[13px]">
-        <button
-          type="button"
-          className="btn btn-primary"
-          disabled={busy !== null || link.tunnel === "disabled"}
-          onClick={() => void send()}
-        >
+        <button type="button" className="btn btn-primary" disabled={busy !== null || link.tunnel === "disabled"} onClick={() => void send()}>
           <Send aria-hidden className="size-4" /> {busy ? "Sending…" : "Send test traffic"}
         </button>
         <p role="status" className="text-text-2">

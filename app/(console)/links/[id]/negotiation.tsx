@@ -34,9 +34,7 @@ export function Negotiation({ linkId }: { linkId: string }) {
       </div>
     );
   const sites = [...new Set(trace.data.map((entry) => entry.siteName))].sort();
-  const entries = trace.data
-    .filter((entry) => site === null || entry.siteName === site)
-    .toSorted((a, b) => b.at - a.at || b.sequence - a.sequence);
+  const entries = trace.data.filter((entry) => site === null || entry.siteName === site).toSorted((a, b) => b.at - a.at || b.sequence - a.sequence);
   return (
     <section aria-label="Negotiation">
       <div className="mb-3 flex flex-wrap gap-2" role="group" aria-label="Gateway">
@@ -87,8 +85,7 @@ function TimelineEntry({ entry }: { entry: SitedTraceEntry }) {
 function Detail({ value }: { value: unknown }) {
   if (value === null || typeof value !== "object") return <span className="mono break-all">{String(value)}</span>;
   if (Array.isArray(value)) {
-    if (value.every((item) => typeof item !== "object" || item === null))
-      return <span className="mono break-words">{value.join(", ") || "none"}</span>;
+    if (value.every((item) => typeof item !== "object" || item === null)) return <span className="mono break-words">{value.join(", ") || "none"}</span>;
     return (
       <ol className="space-y-2">
         {value.map((item, index) => (

@@ -78,9 +78,7 @@ function IkeSaPanel({ sa }: { sa: ObservedIkeSa }) {
         <dt>Authenticated by key</dt>
         <dd className="mono">{sa.credentialId ?? "—"}</dd>
       </dl>
-      {sa.childSas.length === 0 ? (
-        <p className="border-t border-line p-4 text-[13px] text-text-2">No Child SA: no traffic can pass.</p>
-      ) : null}
+      {sa.childSas.length === 0 ? <p className="border-t border-line p-4 text-[13px] text-text-2">No Child SA: no traffic can pass.</p> : null}
       {sa.childSas.map((child) => (
         <ChildSaBlock key={child.inboundSpi} child={child} />
       ))}
@@ -113,12 +111,7 @@ function ChildSaBlock({ child }: { child: ObservedChildSa }) {
         </dd>
       </dl>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
-      <div
-        className="relative overflow-x-auto"
-        tabIndex={0}
-        role="region"
-        aria-label={`Counters of Child SA ${child.name}, inbound SPI ${child.inboundSpi}`}
-      >
+      <div className="relative overflow-x-auto" tabIndex={0} role="region" aria-label={`Counters of Child SA ${child.name}, inbound SPI ${child.inboundSpi}`}>
         <table className="table">
           <thead>
             <tr>

@@ -46,13 +46,7 @@ export function TrafficCharts({ linkId, sideName }: { linkId: string; sideName: 
       actions={
         <div role="group" aria-label="Period" className="flex gap-1">
           {ranges.map((known) => (
-            <button
-              key={known}
-              type="button"
-              className="chip"
-              aria-pressed={range === known}
-              onClick={() => set({ range: known === "15m" ? null : known })}
-            >
+            <button key={known} type="button" className="chip" aria-pressed={range === known} onClick={() => set({ range: known === "15m" ? null : known })}>
               {known}
             </button>
           ))}

@@ -14,9 +14,9 @@ describe("bringUpSteps", () => {
     expect(steps[0]).toMatchObject({ state: "failed", note: "Amsterdam refused it: unknown proposal" });
   });
   it("does not take an unanswered IKE_SA_INIT for an answer", () => {
-    const states = bringUpSteps(
-      link({ push: applied, ikeSas: [ikeSa({ state: "connecting", spiR: "0".repeat(16) })] }, { push: applied }),
-    ).map((step) => step.state);
+    const states = bringUpSteps(link({ push: applied, ikeSas: [ikeSa({ state: "connecting", spiR: "0".repeat(16) })] }, { push: applied })).map(
+      (step) => step.state,
+    );
     expect(states).toEqual(["done", "running", "waiting", "waiting", "waiting"]);
   });
   it("puts the latest failure at the step it stopped at", () => {

@@ -37,8 +37,7 @@ export function bringUpSteps(link: LinkDetail): BringUpStep[] {
   return reached.map(({ label }, index): BringUpStep => {
     if (current === -1 || index < current) return { label, state: "done" };
     if (index > current) return { label, state: "waiting" };
-    if (index === 0 && refused)
-      return { label, state: "failed", note: `${refused.siteName} refused it: ${refused.push.reason ?? "no reason given"}` };
+    if (index === 0 && refused) return { label, state: "failed", note: `${refused.siteName} refused it: ${refused.push.reason ?? "no reason given"}` };
     if (index === 0) return { label, state: "running", note: waitingNote(ours) };
     return failure ? { label, state: "failed", note: `${failure.sentence} The gateways keep trying.` } : { label, state: "running" };
   });

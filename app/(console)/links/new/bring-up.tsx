@@ -30,10 +30,7 @@ export function BringUp({ linkId, secret }: { linkId: string; secret: string | n
           const Icon = face.icon;
           return (
             <li key={step.label} className="flex items-start gap-3">
-              <Icon
-                aria-hidden
-                className={`mt-0.5 size-4 shrink-0 ${face.tone} ${step.state === "running" ? "animate-[spin_1.4s_linear_infinite]" : ""}`}
-              />
+              <Icon aria-hidden className={`mt-0.5 size-4 shrink-0 ${face.tone} ${step.state === "running" ? "animate-[spin_1.4s_linear_infinite]" : ""}`} />
               <div className="min-w-0">
                 <p className={step.state === "waiting" ? "text-text-2" : "font-medium"}>
                   {step.label} <span className={`ml-1 text-[12.5px] font-normal ${face.tone}`}>{face.word}</span>

@@ -30,15 +30,7 @@ interface Refusal {
 }
 
 /** Sites → networks → security → review of what each gateway will get → save and watch it come up. */
-export function LinkWizard({
-  sites,
-  presets,
-  firstSiteId,
-}: {
-  sites: readonly SiteChoice[];
-  presets: readonly PresetChoice[];
-  firstSiteId: string;
-}) {
+export function LinkWizard({ sites, presets, firstSiteId }: { sites: readonly SiteChoice[]; presets: readonly PresetChoice[]; firstSiteId: string }) {
   const form = useForm<WizardForm>({
     resolver: zodResolver(wizardForm),
     mode: "onTouched",
@@ -69,11 +61,11 @@ export function LinkWizard({
 
   /** Puts the server's refusal at its fields and goes to the first step that has one. */
   function refused(result: { message: string; fields: Record<string, string>; requestId: string | null }) {
-    setRefusal({ message: result.message, requestId: result.requestId });
     const names = Object.keys(result.fields);
     for (const name of names) if (isFormField(name)) form.setError(name, { message: result.fields[name] ?? result.message });
     const target = steps.findIndex((candidate) => candidate.fields.some((field) => names.includes(field)));
     if (target >= 0) show(target);
+    else setRefusal({ message: result.message, requestId: result.requestId });
   }
 
   async function next() {
@@ -109,9 +101,7 @@ export function LinkWizard({
             aria-current={index === step ? "step" : undefined}
             className={`flex items-center gap-2 ${index === step ? "font-medium text-text" : "text-text-3"}`}
           >
-            <span
-              className={`grid size-5 place-items-center rounded-full text-[11px] ${index <= step ? "bg-accent text-on-accent" : "bg-off-bg text-off"}`}
-            >
+            <span className={`grid size-5 place-items-center rounded-full text-[11px] ${index <= step ? "bg-accent text-on-accent" : "bg-off-bg text-off"}`}>
               {index + 1}
             </span>
             {each.label}

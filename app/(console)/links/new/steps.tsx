@@ -31,27 +31,22 @@ function useFields() {
 }
 
 export function SitesStep({ sites }: { sites: readonly SiteChoice[] }) {
-  const { register, watch, setValue, getValues, error } = useFields();
+  const { register, watch, setValue, getValues, getFieldState, error } = useFields();
   const kind = watch("peerKind");
 
   /** A name and the networks follow the choice until somebody writes their own. */
   function follow(end: "A" | "B", siteId: string) {
     const site = sites.find((candidate) => candidate.id === siteId);
     if (site) setValue(end === "A" ? "networksA" : "networksB", site.networks.join("\n"));
-    const names = [getValues("siteAId"), getValues("siteBId")].map((id) => sites.find((candidate) => candidate.id === id)?.name);
-    const suggested = names.filter((name) => name !== undefined).join(" – ");
-    if (names.length === 2 && (getValues("name") === "" || getValues("name").includes(" – "))) setValue("name", suggested);
+    const [nameA, nameB] = [getValues("siteAId"), getValues("siteBId")].map((id) => sites.find((candidate) => candidate.id === id)?.name);
+    if (nameA !== undefined && nameB !== undefined && !getFieldState("name").isDirty) setValue("name", `${nameA} – ${nameB}`);
   }
 
   return (
     <>
       <div className="grid gap-4 sm:grid-cols-2">
         <div className="space-y-2">
-          <SelectField
-            label="First site"
-            error={error("siteAId")}
-            {...register("siteAId", { onChange: (event) => follow("A", event.target.value) })}
-          >
+          <SelectField label="First site" error={error("siteAId")} {...register("siteAId", { onChange: (event) => follow("A", event.target.value) })}>
             <option value="">Choose a site…</option>
             {sites.map((site) => (
               <option key={site.id} value={site.id}>
@@ -64,11 +59,7 @@ export function SitesStep({ sites }: { sites: readonly SiteChoice[] }) {
         <div className="space-y-2">
           {kind === "site" ? (
             <>
-              <SelectField
-                label="Second site"
-                error={error("siteBId")}
-                {...register("siteBId", { onChange: (event) => follow("B", event.target.value) })}
-              >
+              <SelectField label="Second site" error={error("siteBId")} {...register("siteBId", { onChange: (event) => follow("B", event.target.value) })}>
                 <option value="">Choose a site…</option>
                 {sites.map((site) => (
                   <option key={site.id} value={site.id}>
@@ -96,12 +87,7 @@ export function SitesStep({ sites }: { sites: readonly SiteChoice[] }) {
       </fieldset>
       {kind === "third-party" ? (
         <div className="grid gap-4 sm:grid-cols-2">
-          <TextField
-            label="Peer address"
-            placeholder="203.0.113.7 or vpn.example.com"
-            error={error("peerAddress")}
-            {...register("peerAddress")}
-          />
+          <TextField label="Peer address" placeholder="203.0.113.7 or vpn.example.com" error={error("peerAddress")} {...register("peerAddress")} />
           <TextField
             label="Peer identity"
             placeholder="203.0.113.7"
@@ -139,9 +125,7 @@ export function NetworksStep({ nameA, nameB }: { nameA: string; nameB: string })
   const { register, error } = useFields();
   return (
     <>
-      <p className="text-[13px] text-text-2">
-        Traffic between these networks goes through the tunnel; anything else is left alone. One a line.
-      </p>
+      <p className="text-[13px] text-text-2">Traffic between these networks goes through the tunnel; anything else is left alone. One a line.</p>
       <div className="grid gap-4 sm:grid-cols-2">
         <TextAreaField label={`Networks at ${nameA}`} rows={4} spellCheck={false} error={error("networksA")} {...register("networksA")} />
         <TextAreaField label={`Networks at ${nameB}`} rows={4} spellCheck={false} error={error("networksB")} {...register("networksB")} />

@@ -37,15 +37,7 @@ export function PasswordForm() {
     <Panel title="Password">
       <form method="post" onSubmit={(event) => void submit(event)} className="max-w-xs space-y-4">
         <TextField label="Current password" name="current" type="password" autoComplete="current-password" required error={at("current")} />
-        <TextField
-          label="New password"
-          name="fresh"
-          type="password"
-          autoComplete="new-password"
-          required
-          error={at("fresh")}
-          hint="At least 12 characters."
-        />
+        <TextField label="New password" name="fresh" type="password" autoComplete="new-password" required error={at("fresh")} hint="At least 12 characters." />
         <TextField label="New password again" name="again" type="password" autoComplete="new-password" required error={at("again")} />
         <button type="submit" className="btn btn-primary" disabled={busy}>
           {busy ? "Changing…" : "Change password"}

@@ -63,14 +63,7 @@ export function TwoFactor({ enabled }: { enabled: boolean }) {
             </div>
           </div>
           <div className="max-w-xs">
-            <TextField
-              label="Authentication code"
-              name="code"
-              inputMode="numeric"
-              autoComplete="one-time-code"
-              required
-              error={error ?? undefined}
-            />
+            <TextField label="Authentication code" name="code" inputMode="numeric" autoComplete="one-time-code" required error={error ?? undefined} />
           </div>
           <button type="submit" className="btn btn-primary">
             Verify and turn on
@@ -81,14 +74,7 @@ export function TwoFactor({ enabled }: { enabled: boolean }) {
           <p className="text-[13px] text-text-2">
             {enabled ? "Signing in asks for a code from your authenticator app." : "A stolen password alone will no longer sign anyone in."}
           </p>
-          <TextField
-            label="Confirm with your password"
-            name="password"
-            type="password"
-            autoComplete="current-password"
-            required
-            error={error ?? undefined}
-          />
+          <TextField label="Confirm with your password" name="password" type="password" autoComplete="current-password" required error={error ?? undefined} />
           <button type="submit" className={`btn ${enabled ? "btn-danger" : "btn-primary"}`}>
             {enabled ? "Turn off" : "Set up"}
           </button>

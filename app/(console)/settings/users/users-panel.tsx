@@ -88,12 +88,7 @@ export function UsersPanel({ initial, ownId, mayEdit }: { initial: UserView[]; o
           </li>
         ))}
       </ul>
-      <Modal
-        open={adding}
-        onOpenChange={setAdding}
-        title="Add user"
-        description="Tell them the password on another channel; they change it under Account."
-      >
+      <Modal open={adding} onOpenChange={setAdding} title="Add user" description="Tell them the password on another channel; they change it under Account.">
         <AddUserForm onDone={() => setAdding(false)} />
       </Modal>
       <Confirm
@@ -125,8 +120,7 @@ function AddUserForm({ onDone }: { onDone: () => void }) {
     const result = await settled(() => addUser(fields));
     if (result.ok) return onDone();
     form.setError("root", { message: result.message });
-    for (const name of ["name", "email", "password", "role"] as const)
-      if (result.fields[name]) form.setError(name, { message: result.fields[name] });
+    for (const name of ["name", "email", "password", "role"] as const) if (result.fields[name]) form.setError(name, { message: result.fields[name] });
   }
   return (
     <form method="post" onSubmit={(event) => void form.handleSubmit(save)(event)} className="space-y-4" noValidate>

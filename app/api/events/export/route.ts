@@ -25,9 +25,7 @@ export async function GET(request: Request): Promise<Response> {
 async function* csvOf(chunks: AsyncIterable<EventView[]>): AsyncGenerator<string> {
   yield csvLine(["time", "actor", "kind", "summary", "before", "after"]);
   for await (const events of chunks) {
-    yield events
-      .map((event) => csvLine([event.at, event.actor, event.kind, event.summary, jsonCell(event.before), jsonCell(event.after)]))
-      .join("");
+    yield events.map((event) => csvLine([event.at, event.actor, event.kind, event.summary, jsonCell(event.before), jsonCell(event.after)])).join("");
   }
 }
 

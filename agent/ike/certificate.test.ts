@@ -79,7 +79,10 @@ describe("certificates", () => {
   it("a distinguished name is an identity of the subject", async () => {
     const authority = await makeAuthority("ECDSA P-256");
     const dn = { kind: "dn" as const, name: "CN=a.example" };
-    const pair = attempt({ a: { ...credentials(await authority.issue("a.example"), authority), localIdentity: dn }, b: { ...credentials(await authority.issue("b.example"), authority), remoteIdentity: dn } });
+    const pair = attempt({
+      a: { ...credentials(await authority.issue("a.example"), authority), localIdentity: dn },
+      b: { ...credentials(await authority.issue("b.example"), authority), remoteIdentity: dn },
+    });
     expect([pair.a.link().state, pair.b.link().state]).toEqual(["up", "up"]);
   });
 
@@ -101,7 +104,10 @@ describe("certificates", () => {
   it("a key that does not belong to the certificate is refused", async () => {
     const authority = await makeAuthority("ECDSA P-256");
     const [own, stolen] = [await authority.issue("a.example"), await authority.issue("a.example")];
-    const pair = attempt({ a: credentials({ ...own, privateKey: stolen.privateKey }, authority), b: credentials(await authority.issue("b.example"), authority) });
+    const pair = attempt({
+      a: credentials({ ...own, privateKey: stolen.privateKey }, authority),
+      b: credentials(await authority.issue("b.example"), authority),
+    });
     expect(pair.b.failures()[0]).toMatch(/signature/i);
     expect(pair.b.inbound.size).toBe(0);
   });
@@ -115,7 +121,10 @@ describe("certificates", () => {
   it("a private key that cannot be used is this side's failure, not a crash", async () => {
     const authority = await makeAuthority("ECDSA P-256");
     const own = await authority.issue("a.example");
-    const pair = attempt({ a: credentials({ ...own, privateKey: Uint8Array.of(1, 2, 3) }, authority), b: credentials(await authority.issue("b.example"), authority) });
+    const pair = attempt({
+      a: credentials({ ...own, privateKey: Uint8Array.of(1, 2, 3) }, authority),
+      b: credentials(await authority.issue("b.example"), authority),
+    });
     expect(pair.a.failures()[0]).toMatch(/^OWN_CREDENTIAL: This side cannot prove who it is/);
   });
 
@@ -133,7 +142,10 @@ describe("certificates", () => {
       const configs = linkConfigs({ a: padded(a), b: padded(b) });
       lossy.give(lossy.b, { kind: "setLink", link: configs.b });
       lossy.give(lossy.a, { kind: "setLink", link: configs.a });
-      expect(lossy.runUntil(() => lossy.bothUp(), 20_000), `packet ${lost}`).toBe(true);
+      expect(
+        lossy.runUntil(() => lossy.bothUp(), 20_000),
+        `packet ${lost}`,
+      ).toBe(true);
     }
   });
 });

@@ -99,11 +99,17 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
   phase.children.set(id, child);
   turn.effects.push({ kind: "installSa", sa: inbound });
   if (child.outbound !== null) turn.effects.push({ kind: "installSa", sa: outbound });
-  traceChoice(turn, link.config.id, "CHILD_SA", `Child SA ${facts.name} installed: in ${hex32(inbound.spi)}, out ${hex32(outbound.spi)}, ${formatEspSuite(facts.suite)}`, {
-    childSaId: id,
-    encapsulation,
-    use: facts.use,
-  });
+  traceChoice(
+    turn,
+    link.config.id,
+    "CHILD_SA",
+    `Child SA ${facts.name} installed: in ${hex32(inbound.spi)}, out ${hex32(outbound.spi)}, ${formatEspSuite(facts.suite)}`,
+    {
+      childSaId: id,
+      encapsulation,
+      use: facts.use,
+    },
+  );
   if (facts.use === "now" || (facts.use === "whenPeerDoes" && currentChild(turn, link, facts.name) === null)) sendOver(turn, link, child);
   return child;
 }

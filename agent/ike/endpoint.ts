@@ -124,7 +124,10 @@ function onExpire(turn: Turn, childSaId: string, hard: boolean): void {
 function onInstallFailed(turn: Turn, childSaId: string, reason: string): void {
   const found = findChild(turn, childSaId);
   if (found === null) return;
-  recordFailure(turn, found.sa.linkId, "DATA_PLANE", { code: "INSTALL_FAILED", sentence: `The data plane refused the Child SA "${found.child.name}": ${reason}` });
+  recordFailure(turn, found.sa.linkId, "DATA_PLANE", {
+    code: "INSTALL_FAILED",
+    sentence: `The data plane refused the Child SA "${found.child.name}": ${reason}`,
+  });
   found.child.state = { kind: "deleting" };
   found.sa.window.queue.push({ kind: "deleteChild", childSaId });
 }

@@ -15,8 +15,9 @@ function record(): { readonly pair: Pair; readonly packets: readonly Packet[] } 
 
 /** What an attacker's message must not move: the SAs, the policies, what the planes hold. */
 function standing(pair: Pair): string {
-  return JSON.stringify([pair.a, pair.b].map((side) => [side.link().state, side.link().ikeSas, [...side.inbound.keys()], [...side.outbound.keys()], [...side.policies.values()]]), (_key, value: unknown) =>
-    typeof value === "bigint" ? value.toString() : value,
+  return JSON.stringify(
+    [pair.a, pair.b].map((side) => [side.link().state, side.link().ikeSas, [...side.inbound.keys()], [...side.outbound.keys()], [...side.policies.values()]]),
+    (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value),
   );
 }
 

@@ -135,7 +135,10 @@ describe("reauthentication", () => {
       const pair = establishedPair();
       pair.run(1_000);
       const losses = watchFlow(pair);
-      const keys = [{ id: "k1", secret: new TextEncoder().encode("a pre-shared key of the tests") }, { id: "k2", secret: new TextEncoder().encode("the next") }];
+      const keys = [
+        { id: "k1", secret: new TextEncoder().encode("a pre-shared key of the tests") },
+        { id: "k2", secret: new TextEncoder().encode("the next") },
+      ];
       const rotated = linkConfigs({ both: { credentials: { method: "psk", keys, use: "k2" } } });
       const sas = pair.a.link().ikeSas;
       pair.give(pair.a, { kind: "setLink", link: rotated.a });

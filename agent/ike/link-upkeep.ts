@@ -40,7 +40,8 @@ function begin(turn: Turn, link: Link): void {
   const main = current.at(-1);
   if (main === undefined) {
     // A rekeyed SA whose successor is there is in inUse; one that is being taken over has no children to lose.
-    if (link.wanted === "up" && !sas.some((sa) => establishedPhase(sa)?.abandonAt === null && establishedPhase(sa)?.successor === null)) connect(turn, link, null);
+    if (link.wanted === "up" && !sas.some((sa) => establishedPhase(sa)?.abandonAt === null && establishedPhase(sa)?.successor === null))
+      connect(turn, link, null);
     return;
   }
   if (link.replaceWanted && main.replaces === null) return connect(turn, link, main);
@@ -77,7 +78,9 @@ function createMissingChildren(turn: Turn, link: Link, sa: Established): void {
 /** Of a replacement every child counts that is not on itself; of any other SA those that are nowhere. */
 function missingChildren(turn: Turn, link: Link, sa: Established): string[] {
   const isReplacement = sa.replaces !== null;
-  return link.config.children.filter((child) => !liveChildren(turn, link.config.id, child.name).some((live) => !isReplacement || live.sa === sa)).map((child) => child.name);
+  return link.config.children
+    .filter((child) => !liveChildren(turn, link.config.id, child.name).some((live) => !isReplacement || live.sa === sa))
+    .map((child) => child.name);
 }
 
 function hasChildTask(sa: IkeSa): boolean {
@@ -119,7 +122,8 @@ function resolveDuplicates(turn: Turn, link: Link): void {
     for (const other of sas.slice(index + 1)) {
       if (one.phase.abandonAt !== null || other.phase.abandonAt !== null) continue;
       if (overlapped(one, other)) closeLowestNonce(turn, link, one, other);
-      else if (other.replaces === null && namesOf(one.phase).every((name) => namesOf(other.phase).includes(name))) one.phase.abandonAt = turn.now + FORGOTTEN_MS;
+      else if (other.replaces === null && namesOf(one.phase).every((name) => namesOf(other.phase).includes(name)))
+        one.phase.abandonAt = turn.now + FORGOTTEN_MS;
     }
   }
 }
@@ -127,7 +131,12 @@ function resolveDuplicates(turn: Turn, link: Link): void {
 function closeLowestNonce(turn: Turn, link: Link, one: Established, other: Established): void {
   const [loser, winner] = compareNonces(one.phase.lowestNonce, other.phase.lowestNonce) < 0 ? [one, other] : [other, one];
   const isOurs = loser.phase.begunAs === "initiator";
-  traceChoice(turn, link.config.id, "IKE_AUTH", `Both ends began at once; of the two IKE SAs the one that ${isOurs ? "this side" : "the peer"} began has the lowest nonce and is closed.`);
+  traceChoice(
+    turn,
+    link.config.id,
+    "IKE_AUTH",
+    `Both ends began at once; of the two IKE SAs the one that ${isOurs ? "this side" : "the peer"} began has the lowest nonce and is closed.`,
+  );
   loser.phase.abandonAt = turn.now + DUPLICATE_MS;
   // What the loser was to replace, the winner replaces.
   winner.replaces ??= loser.replaces;
@@ -139,7 +148,8 @@ function closeLowestNonce(turn: Turn, link: Link, one: Established, other: Estab
 function reviveLast(turn: Turn, link: Link): void {
   for (const sa of ikeSasOf(turn, link.config.id)) {
     const phase = establishedPhase(sa);
-    if (phase !== null && phase.successor === null && phase.abandonAt !== null && !sa.window.queue.some((task) => task.kind === "deleteIke")) phase.abandonAt = null;
+    if (phase !== null && phase.successor === null && phase.abandonAt !== null && !sa.window.queue.some((task) => task.kind === "deleteIke"))
+      phase.abandonAt = null;
   }
 }
 

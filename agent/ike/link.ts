@@ -128,7 +128,17 @@ function updateChildren(turn: Turn, link: Link, before: LinkConfig): void {
 
 function identityPart(config: LinkConfig): unknown {
   const { localAddress, localIdentity, remoteAddresses, remotePort, remoteIdentity, ikeProposals, espProposals, forceEncapsulation } = config;
-  return { localAddress, localIdentity, remoteAddresses, remotePort, remoteIdentity, ikeProposals, espProposals, forceEncapsulation, method: config.credentials.method };
+  return {
+    localAddress,
+    localIdentity,
+    remoteAddresses,
+    remotePort,
+    remoteIdentity,
+    ikeProposals,
+    espProposals,
+    forceEncapsulation,
+    method: config.credentials.method,
+  };
 }
 
 function comparable(value: unknown): string {

@@ -204,7 +204,9 @@ export function moveRemote(turn: Turn, sa: IkeSa, remote: UdpEndpoint): void {
 function linksBetween(turn: Turn, local: string, remote: string): Link[] {
   const fits = [...turn.engine.links.values()].filter(
     ({ config, wanted }) =>
-      wanted !== "down" && (config.localAddress === null || config.localAddress === local) && (config.remoteAddresses.length === 0 || config.remoteAddresses.includes(remote)),
+      wanted !== "down" &&
+      (config.localAddress === null || config.localAddress === local) &&
+      (config.remoteAddresses.length === 0 || config.remoteAddresses.includes(remote)),
   );
   return fits.sort((a, b) => Number(b.config.remoteAddresses.length > 0) - Number(a.config.remoteAddresses.length > 0));
 }

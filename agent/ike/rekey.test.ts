@@ -16,7 +16,10 @@ function expectSettled(pair: Pair): void {
   expect([a.spiI, a.spiR]).toEqual([b.spiI, b.spiR]);
   expect(a.children[0]!.inboundSpi).toBe(b.children[0]!.outboundSpi);
   expect(a.children[0]!.outboundSpi).toBe(b.children[0]!.inboundSpi);
-  for (const [from, to] of [[pair.a, pair.b], [pair.b, pair.a]] as const) {
+  for (const [from, to] of [
+    [pair.a, pair.b],
+    [pair.b, pair.a],
+  ] as const) {
     const inbound = [...to.inbound.values()][0]!;
     const outbound = [...from.outbound.values()][0]!;
     expect(outbound.keys).toEqual(inbound.keys);
@@ -33,7 +36,10 @@ const PFS = { both: { espProposals: ["aes256gcm16-x25519-ecp256"] } };
 describe("rekeying", () => {
   for (const who of ["a", "b"] as const) {
     for (const what of ["child", "ike", "all"] as const) {
-      for (const [mode, overrides] of [["without PFS", {}], ["with PFS", PFS]] as const) {
+      for (const [mode, overrides] of [
+        ["without PFS", {}],
+        ["with PFS", PFS],
+      ] as const) {
         it(`${what} by ${who} ${mode} loses no packet and leaves one of each`, () => {
           const pair = establishedPair(7, overrides);
           pair.run(1_000);
@@ -71,7 +77,12 @@ describe("rekeying", () => {
 
   // The seed sets all nonces, so that over the seeds every order of the four occurs.
   for (let seed = 1; seed <= 24; seed++) {
-    for (const [whatA, whatB] of [["child", "child"], ["ike", "ike"], ["child", "ike"], ["all", "all"]] as const) {
+    for (const [whatA, whatB] of [
+      ["child", "child"],
+      ["ike", "ike"],
+      ["child", "ike"],
+      ["all", "all"],
+    ] as const) {
       it(`${whatA} by a and ${whatB} by b at once (seed ${seed}) loses no packet and leaves one of each`, () => {
         const pair = establishedPair(seed, seed % 2 === 0 ? PFS : {});
         pair.run(1_000);

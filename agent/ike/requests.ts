@@ -70,10 +70,16 @@ export function retransmitOrGiveUp(turn: Turn, sa: IkeSa): void {
     transmit(turn, sa, outstanding.datagrams);
     outstanding.nextAt = turn.now + options.retransmitFirstMs * options.retransmitFactor ** outstanding.sends;
     outstanding.sends += 1;
-    traceChoice(turn, sa.linkId, "RETRANSMIT", `No answer yet: request ${outstanding.messageId} is sent again (${outstanding.sends - 1} of ${options.retransmitTries}).`);
+    traceChoice(
+      turn,
+      sa.linkId,
+      "RETRANSMIT",
+      `No answer yet: request ${outstanding.messageId} is sent again (${outstanding.sends - 1} of ${options.retransmitTries}).`,
+    );
     return;
   }
-  if (outstanding.task.kind !== "deleteIke") recordFailure(turn, sa.linkId, "RETRANSMIT", outstanding.hint ?? silenceFailure(sa, outstanding, options.retransmitTries));
+  if (outstanding.task.kind !== "deleteIke")
+    recordFailure(turn, sa.linkId, "RETRANSMIT", outstanding.hint ?? silenceFailure(sa, outstanding, options.retransmitTries));
   removeIkeSa(turn, sa);
 }
 

@@ -19,7 +19,14 @@ export type ActiveTask =
   | { readonly kind: "ikeAuth"; readonly child: ChildRequest | null; readonly credentialId: string }
   | { readonly kind: "createChild"; readonly child: ChildRequest }
   | { readonly kind: "rekeyChild"; readonly childSaId: string; readonly child: ChildRequest; rival: ChildRival | null }
-  | { readonly kind: "rekeyIke"; readonly spi: IkeSpi; readonly nonce: Uint8Array; readonly kex: KeyExchange; readonly offered: readonly Proposal[]; rival: IkeRival | null }
+  | {
+      readonly kind: "rekeyIke";
+      readonly spi: IkeSpi;
+      readonly nonce: Uint8Array;
+      readonly kex: KeyExchange;
+      readonly offered: readonly Proposal[];
+      rival: IkeRival | null;
+    }
   | { readonly kind: "deleteChild"; readonly childSaId: string }
   | { readonly kind: "deleteIke" }
   | { readonly kind: "liveness"; readonly thenDelete: string | null };

@@ -106,7 +106,10 @@ function runChildTimers(turn: Turn, sa: IkeSa, child: ChildSa): void {
   const link: Link | null = sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
   if (establishedPhase(sa) === null || child.state.kind === "deleting") return;
   if (child.expiresAt <= now) {
-    recordFailure(turn, sa.linkId, "LIFETIME", { code: "CHILD_SA_EXPIRED", sentence: `The Child SA "${child.name}" reached its end without having been rekeyed.` });
+    recordFailure(turn, sa.linkId, "LIFETIME", {
+      code: "CHILD_SA_EXPIRED",
+      sentence: `The Child SA "${child.name}" reached its end without having been rekeyed.`,
+    });
     return endChild(turn, sa, link, child);
   }
   if (child.state.kind === "rekeyed" && child.state.abandonAt !== null && child.state.abandonAt <= now) return endChild(turn, sa, link, child);

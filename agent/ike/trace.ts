@@ -139,7 +139,6 @@ function describeProposal(proposal: Proposal): Record<string, unknown> {
   };
 }
 
-
 function hex(bytes: Uint8Array): string {
   let text = "";
   for (const octet of bytes) text += octet.toString(16).padStart(2, "0");

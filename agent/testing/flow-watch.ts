@@ -25,7 +25,8 @@ export function watchFlow(pair: Pair): string[] {
       for (const spi of next) watch.lastSent.set(spi, now);
       for (const [spi, at] of watch.lastSent) {
         if (now - at > LATEST_MS) watch.lastSent.delete(spi);
-        else if (!watch.to.inbound.has(spi)) losses.push(`${now}: ${watch.to.name} has no inbound SA ${spi}, on which ${watch.from.name} sent ${now - at} ms ago`);
+        else if (!watch.to.inbound.has(spi))
+          losses.push(`${now}: ${watch.to.name} has no inbound SA ${spi}, on which ${watch.from.name} sent ${now - at} ms ago`);
       }
     }
   };

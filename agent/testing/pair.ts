@@ -81,7 +81,8 @@ export class Pair {
           break;
         }
         case "updateSa":
-          if (!(effect.direction === "inbound" ? side.inbound : side.outbound).has(effect.spi)) side.bookkeeping.push(`updated ${effect.spi}, which is not there`);
+          if (!(effect.direction === "inbound" ? side.inbound : side.outbound).has(effect.spi))
+            side.bookkeeping.push(`updated ${effect.spi}, which is not there`);
           break;
         case "installPolicy":
           side.policies.set(effect.policy.id, effect.policy);
@@ -102,7 +103,8 @@ export class Pair {
       }
     }
     for (const policy of side.policies.values()) {
-      if (policy.action.kind === "protect" && !side.outbound.has(policy.action.spi)) side.bookkeeping.push(`policy ${policy.id} points at ${policy.action.spi}, which is not there`);
+      if (policy.action.kind === "protect" && !side.outbound.has(policy.action.spi))
+        side.bookkeeping.push(`policy ${policy.id} points at ${policy.action.spi}, which is not there`);
     }
     this.afterStep();
   }
@@ -173,9 +175,10 @@ export class Pair {
 const SECRET = new TextEncoder().encode("a pre-shared key of the tests");
 
 /** Both ends of one link between 10.1.0.0/24 (a) and 10.2.0.0/24 (b); `both`, `a` and `b` overwrite. */
-export function linkConfigs(
-  overrides: { readonly both?: Partial<LinkConfig>; readonly a?: Partial<LinkConfig>; readonly b?: Partial<LinkConfig> } = {},
-): { readonly a: LinkConfig; readonly b: LinkConfig } {
+export function linkConfigs(overrides: { readonly both?: Partial<LinkConfig>; readonly a?: Partial<LinkConfig>; readonly b?: Partial<LinkConfig> } = {}): {
+  readonly a: LinkConfig;
+  readonly b: LinkConfig;
+} {
   const common = {
     id: "link",
     remotePort: 500,

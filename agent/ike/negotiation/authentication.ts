@@ -26,7 +26,9 @@ export interface OwnProof {
 }
 
 /** Our AUTH with the credential `credentialId`, or why our own key or certificate cannot make one. */
-export function proveOwn(...facts: Parameters<typeof makeProof>): { readonly ok: true; readonly proof: OwnProof } | { readonly ok: false; readonly failure: Failure } {
+export function proveOwn(
+  ...facts: Parameters<typeof makeProof>
+): { readonly ok: true; readonly proof: OwnProof } | { readonly ok: false; readonly failure: Failure } {
   try {
     return { ok: true, proof: makeProof(...facts) };
   } catch (error) {
@@ -35,14 +37,7 @@ export function proveOwn(...facts: Parameters<typeof makeProof>): { readonly ok:
   }
 }
 
-function makeProof(
-  session: Session,
-  transcript: InitTranscript,
-  role: Role,
-  identity: WireIdentity,
-  credentials: Credentials,
-  credentialId: string,
-): OwnProof {
+function makeProof(session: Session, transcript: InitTranscript, role: Role, identity: WireIdentity, credentials: Credentials, credentialId: string): OwnProof {
   const octets = signedOctets(session, transcript, role, identity);
   if (credentials.method === "psk") {
     const key = credentials.keys.find((one) => one.id === credentialId);
@@ -74,7 +69,13 @@ export function verifyPeer(
   return verifyCertificate(session, auth, octets, identity, payloads, credentials, now);
 }
 
-function verifyPsk(session: Session, auth: PayloadOf<"auth">, octets: Uint8Array, identity: WireIdentity, credentials: Extract<Credentials, { method: "psk" }>) {
+function verifyPsk(
+  session: Session,
+  auth: PayloadOf<"auth">,
+  octets: Uint8Array,
+  identity: WireIdentity,
+  credentials: Extract<Credentials, { method: "psk" }>,
+) {
   if (auth.method !== AuthMethod.SHARED_KEY_MIC) {
     return failed("AUTHENTICATION_FAILED", `The peer authenticates with ${nameOf(AuthMethod, auth.method)}, this side expects a pre-shared key.`);
   }
@@ -102,7 +103,8 @@ function verifyCertificate(
   const chain = payloads.filter((one): one is PayloadOf<"cert"> => one.kind === "cert" && one.encoding === CertEncoding.X509_SIGNATURE).map((one) => one.data);
   const leaf = chain[0];
   if (leaf === undefined) return failed("AUTHENTICATION_FAILED", `${describeIdentity(identity)} sent no certificate.`);
-  if (chain.length > MOST_CERTIFICATES) return failed("AUTHENTICATION_FAILED", `The peer sent ${chain.length} certificates; at most ${MOST_CERTIFICATES} are looked at.`);
+  if (chain.length > MOST_CERTIFICATES)
+    return failed("AUTHENTICATION_FAILED", `The peer sent ${chain.length} certificates; at most ${MOST_CERTIFICATES} are looked at.`);
   try {
     const verdict = verifyPeerCertificate({ chain, trustedAuthorities: credentials.trustedAuthorities, at: now, identity });
     if (!verdict.ok) return failed("AUTHENTICATION_FAILED", verdict.sentence);

@@ -1,4 +1,4 @@
-import { Encr, Esn, Integ, Kex, type Prf, ProtocolId, TransformType } from "../../wire/iana.ts";
+import { type Encr, Esn, Integ, Kex, type Prf, ProtocolId, TransformType } from "../../wire/iana.ts";
 import type { Proposal, Transform } from "../../wire/ikev2/message-types.ts";
 import { formatAlgorithms, formatCipher, formatInteg, formatKex, formatPrf, type ProposalSpec } from "./proposal-keywords.ts";
 
@@ -138,7 +138,12 @@ function match(proposal: Proposal, spec: ProposalSpec, withKex: boolean, keMetho
       chosen.set(type, null);
       continue;
     }
-    const found = pick(theirs, ours.filter((one) => one.type === type), type, keMethod);
+    const found = pick(
+      theirs,
+      ours.filter((one) => one.type === type),
+      type,
+      keMethod,
+    );
     if (found === undefined) return null;
     chosen.set(type, found);
   }
@@ -194,7 +199,9 @@ const TYPE_NAMES: Readonly<Record<number, string>> = {
 };
 
 function describeTransforms(transforms: readonly Transform[]): string {
-  const groups = [TransformType.ENCR, TransformType.INTEG, TransformType.PRF, TransformType.KE].map((type) => transforms.filter((one) => one.type === type && one.id !== 0));
+  const groups = [TransformType.ENCR, TransformType.INTEG, TransformType.PRF, TransformType.KE].map((type) =>
+    transforms.filter((one) => one.type === type && one.id !== 0),
+  );
   const words = groups.filter((group) => group.length > 0).map(listTransforms);
   if (transforms.some((one) => one.type === TransformType.ESN && one.id === Esn.ESN)) words.push("esn");
   return words.join("-");
@@ -220,4 +227,3 @@ function formatTransform(transform: Transform): string {
       return `transform_${transform.type}_${transform.id}`;
   }
 }
-

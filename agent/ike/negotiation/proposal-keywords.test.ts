@@ -4,7 +4,12 @@ import { parseProposal } from "./proposal-keywords.ts";
 
 describe("parseProposal", () => {
   it("reads an AEAD suite", () => {
-    expect(parseProposal("aes256gcm16-prfsha384-x25519", "ike")).toMatchObject({ encr: [{ id: Encr.AES_GCM_16, keyLengthBits: 256 }], integ: [], prf: [Prf.HMAC_SHA2_384], kex: [Kex.X25519] });
+    expect(parseProposal("aes256gcm16-prfsha384-x25519", "ike")).toMatchObject({
+      encr: [{ id: Encr.AES_GCM_16, keyLengthBits: 256 }],
+      integ: [],
+      prf: [Prf.HMAC_SHA2_384],
+      kex: [Kex.X25519],
+    });
   });
 
   it("takes the PRF of the integrity algorithm when none is named", () => {
@@ -14,7 +19,10 @@ describe("parseProposal", () => {
   it("keeps alternatives in their order", () => {
     const spec = parseProposal("aes256gcm16-aes128gcm16-chacha20poly1305-x25519-ecp256-esn-noesn", "esp");
     expect(spec.encr.map((cipher) => cipher.keyLengthBits)).toEqual([256, 128, null]);
-    expect([spec.kex, spec.esn]).toEqual([[Kex.X25519, Kex.ECP_256], [Esn.ESN, Esn.NONE]]);
+    expect([spec.kex, spec.esn]).toEqual([
+      [Kex.X25519, Kex.ECP_256],
+      [Esn.ESN, Esn.NONE],
+    ]);
   });
 
   it("takes strongSwan's other spellings", () => {

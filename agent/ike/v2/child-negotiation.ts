@@ -80,7 +80,12 @@ export function answerChild(
   if (choice === null) return refuseProposals(link, offered.proposals, withKex);
   const { suite } = choice;
   if (suite.kex !== Kex.NONE && ke?.method !== suite.kex) {
-    traceChoice(turn, link.config.id, "CREATE_CHILD_SA", `The peer's key exchange value is for ${formatKex(ke?.method ?? Kex.NONE)}; it is asked for ${formatKex(suite.kex)}.`);
+    traceChoice(
+      turn,
+      link.config.id,
+      "CREATE_CHILD_SA",
+      `The peer's key exchange value is for ${formatKex(ke?.method ?? Kex.NONE)}; it is asked for ${formatKex(suite.kex)}.`,
+    );
     return { ok: false, payloads: [invalidKe(suite.kex)], failure: null };
   }
   const found = chooseChild(turn, link, tsi.selectors, tsr.selectors, rekeyed);
@@ -134,13 +139,18 @@ export function completeChild(
   const nonceI = nonces === null ? request.nonce : nonces.nonceI;
   let secret: Uint8Array | null = null;
   if (suite.kex !== Kex.NONE) {
-    if (ke === null || request.kex === null || ke.method !== suite.kex || request.kex.method !== suite.kex) throw invalidSyntax("The answer lacks the key exchange value it chose.");
+    if (ke === null || request.kex === null || ke.method !== suite.kex || request.kex.method !== suite.kex)
+      throw invalidSyntax("The answer lacks the key exchange value it chose.");
     secret = peerSecret(() => request.kex!.computeSharedSecret(ke.data));
   }
   const localSelectors = narrow(parseSelectors(tsi.selectors), request.localSelectors);
   const remoteSelectors = narrow(parseSelectors(tsr.selectors), request.remoteSelectors);
   if (localSelectors.length === 0 || remoteSelectors.length === 0) {
-    throw new IkeProtocolError(NotifyType.TS_UNACCEPTABLE, "notify", `The peer answered with selectors outside of ours: ${describeSelectors(tsi.selectors)} to ${describeSelectors(tsr.selectors)}.`);
+    throw new IkeProtocolError(
+      NotifyType.TS_UNACCEPTABLE,
+      "notify",
+      `The peer answered with selectors outside of ours: ${describeSelectors(tsi.selectors)} to ${describeSelectors(tsr.selectors)}.`,
+    );
   }
   const keys = deriveChildKeys(suite, requirePhase(sa).session.keys, { nonceI, nonceR }, secret);
   return addChild(turn, sa, link, {
@@ -225,7 +235,9 @@ function refuseProposals(link: Link, proposals: Parameters<typeof describeOffer>
 }
 
 function refuseSelectors(link: Link, tsi: readonly WireTrafficSelector[], tsr: readonly WireTrafficSelector[]): ChildAnswer {
-  const ours = link.config.children.map((child) => `${child.remoteSelectors.map(formatSelector).join(", ")} to ${child.localSelectors.map(formatSelector).join(", ")}`).join("; ");
+  const ours = link.config.children
+    .map((child) => `${child.remoteSelectors.map(formatSelector).join(", ")} to ${child.localSelectors.map(formatSelector).join(", ")}`)
+    .join("; ");
   const sentence = `The peer asks for traffic from ${describeSelectors(tsi)} to ${describeSelectors(tsr)}; this side allows ${ours}.`;
   return { ok: false, payloads: [notify(NotifyType.TS_UNACCEPTABLE)], failure: { code: "TS_UNACCEPTABLE", sentence } };
 }
@@ -237,7 +249,13 @@ interface FoundChild {
 }
 
 /** The child of ours that the offered selectors mean: exactly equal before narrowed, without an SA before with one. */
-function chooseChild(turn: Turn, link: Link, tsi: readonly WireTrafficSelector[], tsr: readonly WireTrafficSelector[], rekeyed: ChildSa | null): FoundChild | null {
+function chooseChild(
+  turn: Turn,
+  link: Link,
+  tsi: readonly WireTrafficSelector[],
+  tsr: readonly WireTrafficSelector[],
+  rekeyed: ChildSa | null,
+): FoundChild | null {
   const offeredRemote = parseSelectors(tsi);
   const offeredLocal = parseSelectors(tsr);
   let best: (FoundChild & { readonly rank: number }) | null = null;
@@ -251,9 +269,16 @@ function chooseChild(turn: Turn, link: Link, tsi: readonly WireTrafficSelector[]
     if (best === null || rank > best.rank) best = { config, local, remote, rank };
   }
   if (best === null) return null;
-  const isNarrowed = !offeredRemote.every((one) => best.remote.some((other) => contains(other, one))) || !offeredLocal.every((one) => best.local.some((other) => contains(other, one)));
+  const isNarrowed =
+    !offeredRemote.every((one) => best.remote.some((other) => contains(other, one))) ||
+    !offeredLocal.every((one) => best.local.some((other) => contains(other, one)));
   if (isNarrowed) {
-    traceChoice(turn, link.config.id, "CHILD_SA", `The peer's selectors are narrowed to "${best.config.name}": ${best.remote.map(formatSelector).join(", ")} to ${best.local.map(formatSelector).join(", ")}.`);
+    traceChoice(
+      turn,
+      link.config.id,
+      "CHILD_SA",
+      `The peer's selectors are narrowed to "${best.config.name}": ${best.remote.map(formatSelector).join(", ")} to ${best.local.map(formatSelector).join(", ")}.`,
+    );
   }
   return best;
 }
@@ -267,4 +292,3 @@ function requirePhase(sa: IkeSa): NonNullable<ReturnType<typeof establishedPhase
   if (phase === null) throw new TypeError("The IKE SA is not established.");
   return phase;
 }
-

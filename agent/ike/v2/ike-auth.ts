@@ -80,7 +80,12 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
 }
 
 /** Responder: finds the link by who the peer is, checks its proof, answers with ours. The answer; null: the SA is gone after it. */
-export function onAuthRequest(turn: Turn, sa: IkeSa, candidates: readonly Link[], payloads: readonly Payload[]): { readonly payloads: Payload[]; readonly keep: boolean } {
+export function onAuthRequest(
+  turn: Turn,
+  sa: IkeSa,
+  candidates: readonly Link[],
+  payloads: readonly Payload[],
+): { readonly payloads: Payload[]; readonly keep: boolean } {
   if (sa.phase.kind !== "initAnswered") throw invalidSyntax("IKE_AUTH comes once, after IKE_SA_INIT.");
   const { session, transcript, cacheKey } = sa.phase;
   const idi = findPayload(payloads, "idi");
@@ -134,28 +139,58 @@ function forgetEarlierSas(turn: Turn, sa: IkeSa, link: Link): void {
 function findLink(turn: Turn, candidates: readonly Link[], session: Session, idi: WireIdentity, idr: WireIdentity | null): Link | null {
   const byPeer = candidates.filter((link) => sameIdentity(toWireIdentity(link.config.remoteIdentity), idi));
   const fitting = byPeer.filter((link) => idr === null || sameIdentity(toWireIdentity(link.config.localIdentity), idr));
-  const suited = fitting.find((link) => link.ike.some((spec) => spec.encr.some((cipher) => cipher.id === session.suite.encr && cipher.keyLengthBits === session.suite.keyLengthBits) && spec.kex.includes(session.suite.kex)));
+  const suited = fitting.find((link) =>
+    link.ike.some(
+      (spec) =>
+        spec.encr.some((cipher) => cipher.id === session.suite.encr && cipher.keyLengthBits === session.suite.keyLengthBits) &&
+        spec.kex.includes(session.suite.kex),
+    ),
+  );
   if (suited !== undefined) return suited;
   const linkId = candidates.length === 1 ? candidates[0]!.config.id : (byPeer[0]?.config.id ?? null);
   recordFailure(turn, linkId, "IKE_AUTH", mismatch(candidates, byPeer, fitting, session, idi, idr));
   return null;
 }
 
-function mismatch(candidates: readonly Link[], byPeer: readonly Link[], fitting: readonly Link[], session: Session, idi: WireIdentity, idr: WireIdentity | null) {
+function mismatch(
+  candidates: readonly Link[],
+  byPeer: readonly Link[],
+  fitting: readonly Link[],
+  session: Session,
+  idi: WireIdentity,
+  idr: WireIdentity | null,
+) {
   const list = (links: readonly Link[], side: "localIdentity" | "remoteIdentity"): string =>
     links.map((link) => describeIdentity(toWireIdentity(link.config[side]))).join(" or ") || "nobody";
   if (byPeer.length === 0) {
-    return { code: "AUTHENTICATION_FAILED", sentence: `The peer says it is ${describeIdentity(idi)}; this side expects ${list(candidates, "remoteIdentity")}.` };
+    return {
+      code: "AUTHENTICATION_FAILED",
+      sentence: `The peer says it is ${describeIdentity(idi)}; this side expects ${list(candidates, "remoteIdentity")}.`,
+    };
   }
   if (fitting.length === 0) {
-    return { code: "AUTHENTICATION_FAILED", sentence: `The peer wants to reach ${idr === null ? "anyone" : describeIdentity(idr)}; this side is ${list(byPeer, "localIdentity")}.` };
+    return {
+      code: "AUTHENTICATION_FAILED",
+      sentence: `The peer wants to reach ${idr === null ? "anyone" : describeIdentity(idr)}; this side is ${list(byPeer, "localIdentity")}.`,
+    };
   }
-  return { code: "NO_PROPOSAL_CHOSEN", sentence: `The IKE suite ${formatIkeSuite(session.suite)} is allowed for the address and not for this peer (${describeSpecs(fitting[0]!.ike)}).` };
+  return {
+    code: "NO_PROPOSAL_CHOSEN",
+    sentence: `The IKE suite ${formatIkeSuite(session.suite)} is allowed for the address and not for this peer (${describeSpecs(fitting[0]!.ike)}).`,
+  };
 }
 
 const REFUSED = { payloads: [notify(NotifyType.AUTHENTICATION_FAILED)], keep: false } as const satisfies { payloads: Payload[]; keep: boolean };
 
-function establish(turn: Turn, sa: IkeSa, link: Link, session: Session, transcript: InitTranscript, peer: WireIdentity, credentialId: string): EstablishedPhase {
+function establish(
+  turn: Turn,
+  sa: IkeSa,
+  link: Link,
+  session: Session,
+  transcript: InitTranscript,
+  peer: WireIdentity,
+  credentialId: string,
+): EstablishedPhase {
   const { config } = link;
   const isInitiator = sa.role === "initiator";
   const phase: EstablishedPhase = {
@@ -176,7 +211,12 @@ function establish(turn: Turn, sa: IkeSa, link: Link, session: Session, transcri
     abandonAt: null,
   };
   sa.phase = phase;
-  traceChoice(turn, config.id, "IKE_AUTH", `${describeIdentity(peer)} is authenticated with ${config.credentials.method === "psk" ? "the pre-shared key" : "a certificate; ours is"} "${credentialId}".`);
+  traceChoice(
+    turn,
+    config.id,
+    "IKE_AUTH",
+    `${describeIdentity(peer)} is authenticated with ${config.credentials.method === "psk" ? "the pre-shared key" : "a certificate; ours is"} "${credentialId}".`,
+  );
   emitEvent(turn, { kind: "ikeSaEstablished", linkId: config.id, ikeSaId: sa.id });
   return phase;
 }

@@ -157,7 +157,17 @@ function acceptInit(turn: Turn, links: readonly Link[], { link, choice }: Agreem
   const { publicData, sharedSecret } = answerExchange(choice.suite.kex, arrival.keData);
   const nonceR = turn.engine.random.bytes(NONCE_OCTETS);
   const base = newIkeSa(turn, "responder", message.header.spiI, newIkeSpi(turn), local, remote);
-  const session = newSession(turn, link, "initiator", choice, { spiI: base.spiI, spiR: base.spiR, nonceI, nonceR }, sharedSecret, message.payloads, local, remote);
+  const session = newSession(
+    turn,
+    link,
+    "initiator",
+    choice,
+    { spiI: base.spiI, spiR: base.spiR, nonceI, nonceR },
+    sharedSecret,
+    message.payloads,
+    local,
+    remote,
+  );
   const fake = links.some((one) => one.config.forceEncapsulation);
   const answer: Payload[] = [
     { kind: "sa", proposals: [choice.proposal] },
@@ -183,7 +193,7 @@ function acceptInit(turn: Turn, links: readonly Link[], { link, choice }: Agreem
 /** RFC 7296 §2.6: from the threshold on only an initiator that can receive at its address gets further; at the limit none does. */
 function passesFloodControl(turn: Turn, message: Message, nonceI: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): boolean {
   const { options, cookies, halfOpen } = turn.engine;
-  if (halfOpen.size < options.cookieThreshold) return true;
+  if (halfOpen.size < Math.min(options.cookieThreshold, options.halfOpenLimit)) return true;
   const facts = { spiI: message.header.spiI, nonceI, remote };
   const returned = findNotify(message.payloads, NotifyType.COOKIE);
   if (returned === null || !cookies.isValid(returned.data, facts, turn.now)) {
@@ -229,9 +239,19 @@ function onInvalidKe(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, data: U
   const method = readU16(data, 0);
   const isOffered = sent.specs.some((spec) => spec.kex.some((one) => one === method));
   if (!isOffered || findKex(method) === undefined || method === sent.kex.method || sent.rounds >= MOST_ROUNDS) {
-    return rememberHint(turn, sa, "INVALID_KE_PAYLOAD", `The peer wants the key exchange ${formatKex(method)}, which this side does not offer (${describeSpecs(sent.specs)}).`);
+    return rememberHint(
+      turn,
+      sa,
+      "INVALID_KE_PAYLOAD",
+      `The peer wants the key exchange ${formatKex(method)}, which this side does not offer (${describeSpecs(sent.specs)}).`,
+    );
   }
-  traceChoice(turn, link.config.id, "IKE_SA_INIT", `The peer wants ${formatKex(method)} instead of ${formatKex(sent.kex.method)}; the request is repeated with it.`);
+  traceChoice(
+    turn,
+    link.config.id,
+    "IKE_SA_INIT",
+    `The peer wants ${formatKex(method)} instead of ${formatKex(sent.kex.method)}; the request is repeated with it.`,
+  );
   sendInit(turn, sa, link, { ...sent, kex: startKeyExchange(method), rounds: sent.rounds + 1 });
 }
 
@@ -250,7 +270,14 @@ function rememberHint(turn: Turn, sa: IkeSa, code: string, sentence: string): vo
   outstanding.nextAt = Math.min(outstanding.nextAt, turn.now + HINT_PATIENCE_MS);
 }
 
-function newIkeSa(turn: Turn, role: Role, spiI: IkeSpi, spiR: IkeSpi, local: UdpEndpoint | null, remote: UdpEndpoint): Omit<IkeSa, "linkId" | "replaces" | "phase"> {
+function newIkeSa(
+  turn: Turn,
+  role: Role,
+  spiI: IkeSpi,
+  spiR: IkeSpi,
+  local: UdpEndpoint | null,
+  remote: UdpEndpoint,
+): Omit<IkeSa, "linkId" | "replaces" | "phase"> {
   return {
     id: newId(turn, "ike"),
     role,
@@ -298,7 +325,12 @@ function float(turn: Turn, sa: IkeSa, link: Link): void {
   const { remotePort } = link.config;
   sa.local = { address: sa.local!.address, port: natPort };
   sa.remote = { address: sa.remote.address, port: remotePort === ikePort ? natPort : remotePort === 500 ? 4500 : remotePort };
-  traceChoice(turn, link.config.id, "IKE_SA_INIT", `Traffic goes in UDP from port ${natPort} to port ${sa.remote.port}: ${link.config.forceEncapsulation ? "this side asks for it" : "there is a NAT"}.`);
+  traceChoice(
+    turn,
+    link.config.id,
+    "IKE_SA_INIT",
+    `Traffic goes in UDP from port ${natPort} to port ${sa.remote.port}: ${link.config.forceEncapsulation ? "this side asks for it" : "there is a NAT"}.`,
+  );
 }
 
 function capabilities(): Payload[] {

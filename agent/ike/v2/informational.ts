@@ -64,7 +64,12 @@ export function deleteIkeUnheard(turn: Turn, sa: IkeSa): void {
 }
 
 /** Responder; the answer, and whether the peer has ended the IKE SA. */
-export function answerInformational(turn: Turn, sa: IkeSa, link: Link | null, payloads: readonly Payload[]): { readonly payloads: Payload[]; readonly isEnd: boolean } {
+export function answerInformational(
+  turn: Turn,
+  sa: IkeSa,
+  link: Link | null,
+  payloads: readonly Payload[],
+): { readonly payloads: Payload[]; readonly isEnd: boolean } {
   const error = findError(payloads);
   if (error !== null) return onErrorNotify(turn, sa, error.type);
   const deletes = payloads.filter((payload) => payload.kind === "delete");
@@ -85,7 +90,9 @@ function onErrorNotify(turn: Turn, sa: IkeSa, type: number): { readonly payloads
   const isRefusal = type === NotifyType.AUTHENTICATION_FAILED;
   recordFailure(turn, sa.linkId, "INFORMATIONAL", {
     code: notifyName(type),
-    sentence: isRefusal ? "The peer refused this side's proof of identity: its key, certificate or identity is not the one it expects." : `The peer reports ${notifyName(type)}.`,
+    sentence: isRefusal
+      ? "The peer refused this side's proof of identity: its key, certificate or identity is not the one it expects."
+      : `The peer reports ${notifyName(type)}.`,
   });
   return { payloads: [], isEnd: isRefusal };
 }

@@ -8,7 +8,20 @@ import { findError, notify, sendRequest } from "../messaging.ts";
 import type { ActiveTask } from "../task.ts";
 import { hex32, traceChoice } from "../trace.ts";
 import { emitEvent, type Turn } from "../turn.ts";
-import { answerChild, childRefusal, childRequestPayloads, compareNonces, completeChild, dropIfDeleted, lowerNonce, notifyName, pfsMethod, requestChild, requireNonce, spiOctets } from "./child-negotiation.ts";
+import {
+  answerChild,
+  childRefusal,
+  childRequestPayloads,
+  compareNonces,
+  completeChild,
+  dropIfDeleted,
+  lowerNonce,
+  notifyName,
+  pfsMethod,
+  requestChild,
+  requireNonce,
+  spiOctets,
+} from "./child-negotiation.ts";
 import { retryAfterRefusal, temporaryRetryAt } from "./retry.ts";
 
 /*
@@ -25,11 +38,25 @@ export function beginRekeyChild(turn: Turn, sa: IkeSa, link: Link, childSaId: st
   const old = establishedPhase(sa)?.children.get(childSaId);
   if (old === undefined || old.state.kind !== "established") return;
   // The configured selectors, not the narrowed ones: a rekey must not narrow further (RFC 7296 §2.9.2).
-  const config = link.config.children.find((child) => child.name === old.name) ?? { name: old.name, localSelectors: old.inbound.localSelectors, remoteSelectors: old.inbound.remoteSelectors };
+  const config = link.config.children.find((child) => child.name === old.name) ?? {
+    name: old.name,
+    localSelectors: old.inbound.localSelectors,
+    remoteSelectors: old.inbound.remoteSelectors,
+  };
   const child = requestChild(turn, link, config, kexMethod);
   const rekeySa = notify(NotifyType.REKEY_SA, undefined, { protocolId: ProtocolId.ESP, spi: spiOctets(old.inbound.spi) });
-  traceChoice(turn, link.config.id, "CREATE_CHILD_SA", `Child SA ${old.name} (in ${hex32(old.inbound.spi)}) is being rekeyed${kexMethod === null ? " without" : " with"} a key exchange of its own.`);
-  sendRequest(turn, sa, ExchangeType.CREATE_CHILD_SA, [rekeySa, ...childRequestPayloads(child, "create")], { kind: "rekeyChild", childSaId, child, rival: null });
+  traceChoice(
+    turn,
+    link.config.id,
+    "CREATE_CHILD_SA",
+    `Child SA ${old.name} (in ${hex32(old.inbound.spi)}) is being rekeyed${kexMethod === null ? " without" : " with"} a key exchange of its own.`,
+  );
+  sendRequest(turn, sa, ExchangeType.CREATE_CHILD_SA, [rekeySa, ...childRequestPayloads(child, "create")], {
+    kind: "rekeyChild",
+    childSaId,
+    child,
+    rival: null,
+  });
 }
 
 export function finishRekeyChild(turn: Turn, sa: IkeSa, link: Link, task: Extract<ActiveTask, { kind: "rekeyChild" }>, payloads: readonly Payload[]): void {
@@ -47,7 +74,12 @@ export function finishRekeyChild(turn: Turn, sa: IkeSa, link: Link, task: Extrac
       sa.window.queue.push({ kind: "deleteChild", childSaId: redundant.id });
       return;
     }
-    traceChoice(turn, link.config.id, "CREATE_CHILD_SA", "Both ends rekeyed at once; the peer's has the lowest nonce and is the peer's to close (RFC 7296 §2.8.1).");
+    traceChoice(
+      turn,
+      link.config.id,
+      "CREATE_CHILD_SA",
+      "Both ends rekeyed at once; the peer's has the lowest nonce and is the peer's to close (RFC 7296 §2.8.1).",
+    );
   }
   const successor = completeChild(turn, sa, link, task.child, payloads, null, "now");
   if (rival !== undefined) rival.state = { kind: "rekeyed", successorId: successor.id, abandonAt: turn.now + ABANDON_MS };
@@ -113,7 +145,11 @@ function onRefused(turn: Turn, sa: IkeSa, link: Link, phase: EstablishedPhase, t
       break;
   }
   old.rekeyAt = retryAfterRefusal(turn);
-  const hint = error.type === NotifyType.NO_PROPOSAL_CHOSEN && pfsMethod(link) !== null ? " It may want another PFS group or none, which only shows at a rekey." : "";
+  const hint =
+    error.type === NotifyType.NO_PROPOSAL_CHOSEN && pfsMethod(link) !== null ? " It may want another PFS group or none, which only shows at a rekey." : "";
   const failure = childRefusal(task.child, error);
-  recordFailure(turn, link.config.id, "CREATE_CHILD_SA", { code: notifyName(error.type), sentence: `The Child SA "${old.name}" could not be rekeyed. ${failure.sentence}${hint}` });
+  recordFailure(turn, link.config.id, "CREATE_CHILD_SA", {
+    code: notifyName(error.type),
+    sentence: `The Child SA "${old.name}" could not be rekeyed. ${failure.sentence}${hint}`,
+  });
 }

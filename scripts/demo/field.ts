@@ -41,8 +41,10 @@ class Field {
     this.counterLines = counterLines;
   }
 
+  /** Enrols and starts both gateways, and waits until each has its first configuration and listens for IKE. */
   async enrol(request: Extract<FieldRequest, { kind: "enrol" }>): Promise<null> {
     this.gateways = await Promise.all([this.startGateway(this.net.left, request.left, request), this.startGateway(this.net.right, request.right, request)]);
+    await Promise.all(this.gateways.map(untilListening));
     return null;
   }
 
@@ -123,6 +125,15 @@ async function makeField(): Promise<Field> {
     counter.once("exit", () => reject(new Error("the packet counter in the middle could not be started")));
   });
   return new Field(net, counter, lines);
+}
+
+async function untilListening(gateway: Gateway): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  for (let state = await status(gateway); state === null || state.plane === "none"; state = await status(gateway)) {
+    if (gateway.process.exitCode !== null) throw new Error(`the gateway in ${gateway.site.name} ended with exit code ${gateway.process.exitCode}`);
+    if (performance.now() > deadline) throw new Error(`the gateway in ${gateway.site.name} got no configuration within 20 s`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 async function establishedChild(gateway: Gateway): Promise<ObservedChildSa | null> {

@@ -15,7 +15,7 @@ import { Processes, startTicksOf } from "../start/processes.ts";
 import { takeSignals } from "../start/signals.ts";
 import { askField, type FieldReply, type Measurement, type TunnelFacts } from "./field-protocol.ts";
 import { findPrivileges } from "./requirements.ts";
-import { seedDemo } from "./seed.ts";
+import { seedLink, seedSites } from "./seed.ts";
 
 const started = performance.now();
 const { values: flags } = parseArgs({ options: { once: { type: "boolean", default: false }, verbose: { type: "boolean", default: false } } });
@@ -94,10 +94,12 @@ async function play(
   const options = childOptions(stage.processes, env, fail);
   const consoleReady = startConsole(options("console"), consolePort);
   consoleReady.catch(() => undefined);
-  const [seeded, fieldProcess] = await Promise.all([seedDemo(), field, startHub(options("hub"))]);
+  const [seeded, fieldProcess] = await Promise.all([seedSites(), field, startHub(options("hub"))]);
   const order = (token: string, name: string) => ({ token, stateDirectory: join(stage.directory, name) });
-  await askField(fieldProcess, { kind: "enrol", hubUrl, hubSocket, left: order(seeded.leftToken, "amsterdam"), right: order(seeded.rightToken, "berlin") });
+  await askField(fieldProcess, { kind: "enrol", hubUrl, hubSocket, left: order(seeded.left.token, "amsterdam"), right: order(seeded.right.token, "berlin") });
   await consoleReady;
+  // Only now that both gateways listen: to an early IKE message the other's kernel would answer with an ICMP error, in the clear.
+  await seedLink(seeded);
   const code = await prepareSetup();
   const secondsToReady = seconds();
   say("ready");

@@ -26,7 +26,12 @@ export interface TlsFiles {
 export function startTlsFront(options: { tls: TlsFiles; host: string; port: number; consolePort: number }): Promise<Server> {
   const { tls, host, port, consolePort } = options;
   const server = createServer({ cert: tls.certificate, key: tls.key, minVersion: "TLSv1.2" }, (incoming, answer) => {
-    const headers = { ...incoming.headers, "x-forwarded-proto": "https", "x-forwarded-for": incoming.socket.remoteAddress ?? "" };
+    const headers = {
+      ...incoming.headers,
+      "x-forwarded-proto": "https",
+      "x-forwarded-host": incoming.headers.host ?? "",
+      "x-forwarded-for": incoming.socket.remoteAddress ?? "",
+    };
     const onward = request({ host: "127.0.0.1", port: consolePort, method: incoming.method, path: incoming.url, headers }, (reply) => {
       answer.writeHead(reply.statusCode ?? 502, reply.headers);
       // A client that leaves ends the stream behind it, and the other way round; neither is an error of this server.

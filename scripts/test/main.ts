@@ -6,16 +6,16 @@ import { z } from "zod";
 import { childEnvironment, root } from "../setup.mjs";
 import { runChecks } from "./check.ts";
 import { ensurePackages } from "./packages.ts";
-import { add, closingLine, type Counts, endRunningGroups, nothing, runInGroup } from "./stage.ts";
+import { add, closingLine, type Counts, endRunningGroups, forgetResult, nothing, runInGroup } from "./stage.ts";
 
-const stageNames = ["check", "unit", "interop", "browser"] as const;
+const stageNames = ["check", "unit", "interop", "demo", "browser"] as const;
 type StageName = (typeof stageNames)[number];
 
 const strict = process.env["CI"] === "true";
 const env = childEnvironment();
 const results = mkdtempSync(join(tmpdir(), "culvert-test-"));
 
-/** `npm test [-- check unit interop browser]`: the named stages, or all; the closing line counts what passed and what failed. */
+/** `npm test [-- check unit interop demo browser]`: the named stages, or all; the closing line counts what passed and what failed. */
 async function main(): Promise<number> {
   const { positionals } = parseArgs({ allowPositionals: true });
   for (const name of positionals)
@@ -51,7 +51,13 @@ async function runStage(name: StageName): Promise<Counts> {
   return { passed: 0, failed: 1, skipped: 0 };
 }
 
-const stages: Record<StageName, () => Promise<Counts>> = { check: runChecks, unit: runUnitTests, interop: runInterop, browser: runBrowserTests };
+const stages: Record<StageName, () => Promise<Counts>> = {
+  check: runChecks,
+  unit: () => runVitest(["--exclude", demoTests]),
+  interop: runInterop,
+  demo: () => runVitest([demoTests]),
+  browser: runBrowserTests,
+};
 
 const vitestReport = z.object({
   numPassedTests: z.number(),
@@ -62,9 +68,13 @@ const vitestReport = z.object({
   success: z.boolean(),
 });
 
-async function runUnitTests(): Promise<Counts> {
+/** They start whole consoles and measure time: nothing else runs beside them. */
+const demoTests = "scripts/demo/demo.test.ts";
+
+async function runVitest(args: readonly string[]): Promise<Counts> {
   const file = join(results, "vitest.json");
-  const code = await runInGroup("vitest", ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${file}`], { env, timeoutSeconds: 900 });
+  forgetResult(file);
+  const code = await runInGroup("vitest", ["run", ...args, "--reporter=default", "--reporter=json", `--outputFile.json=${file}`], { env, timeoutSeconds: 900 });
   const report = vitestReport.parse(JSON.parse(readFileSync(file, "utf8")));
   // A file that cannot be loaded has no failed test of its own.
   const failed = report.numFailedTests > 0 || (code === 0 && report.success) ? report.numFailedTests : Math.max(1, report.numFailedTestSuites);
@@ -76,7 +86,7 @@ const interopReport = z.object({ results: z.array(z.object({ passed: z.boolean()
 async function runInterop(): Promise<Counts> {
   mkdirSync(join(root, "dist"), { recursive: true });
   const file = join(root, "dist/interop.json");
-  rmSync(file, { force: true });
+  forgetResult(file);
   const code = await runInGroup(process.execPath, ["e2e/interop/run.ts", "--json", file], { env, timeoutSeconds: 900 });
   const report = interopReport.parse(JSON.parse(readFileSync(file, "utf8")));
   const passed = report.results.filter((result) => result.passed).length;

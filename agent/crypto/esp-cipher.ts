@@ -103,6 +103,8 @@ function withoutTrailer(content: Uint8Array): { payload: Uint8Array; nextHeader:
   const padLength = content[content.length - 2] ?? 0;
   const end = content.length - 2 - padLength;
   if (end < 0) throw new CryptoError("badLength", `a pad length of ${padLength} is longer than the packet`);
+  // RFC 4303 §2.4: the receiver should inspect it.
+  for (let i = 0; i < padLength; i++) if (content[end + i] !== i + 1) throw new CryptoError("badLength", "the padding is not 1, 2, 3 …");
   return { payload: content.subarray(0, end), nextHeader: content[content.length - 1] ?? 0 };
 }
 

@@ -16,7 +16,7 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
  *   `dependencies: false` takes node_modules as it is; `build: false` leaves out the console and the gateway bundle.
  */
 export async function setUp({ dependencies = true, build = true, say = sayOnStandardError } = {}) {
-  const steps = [...(dependencies ? [installDependencies] : []), generatePrisma, ...(build ? [bundleAgent, buildConsole] : [])];
+  const steps = [dependencies ? installDependencies : givenDependencies, generatePrisma, ...(build ? [bundleAgent, buildConsole] : [])];
   for (const step of steps) {
     const stamp = join(root, step.stamp);
     if (existsSync(join(root, step.result)) && existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint(step.inputs)) continue;
@@ -57,6 +57,9 @@ const installDependencies = {
   // Not `npm ci`: a registry may lack packages for other platforms, which the lock file then lacks too.
   run: () => run("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error"], process.env),
 };
+
+/** Somebody else has installed them, as an image's build does: only the stamp is wanted, so that `npm start` finds nothing to do. */
+const givenDependencies = { ...installDependencies, title: "Taking the dependencies as they are", run: async () => undefined };
 
 const generatePrisma = {
   title: "Generating the database client",

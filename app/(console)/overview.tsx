@@ -103,7 +103,7 @@ export function Overview({ initial }: { initial: OverviewData }) {
             ) : (
               <ol className="divide-y divide-line">
                 {data.recent.map((event) => (
-                  <EventEntry key={event.id} event={event} />
+                  <EventEntry key={event.id} event={event} compact />
                 ))}
               </ol>
             )}

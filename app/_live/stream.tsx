@@ -13,24 +13,39 @@ const Stream = createContext<StreamState>({ kind: "connecting", lastHeardAt: nul
 export function StreamProvider({ children }: { children: ReactNode }) {
   const client = useQueryClient();
   const [state, setState] = useState<StreamState>({ kind: "connecting", lastHeardAt: null });
-  useEffect(
-    () =>
-      followStream({
-        onState: setState,
-        onChanged: ({ resource, id }) => {
-          void client.invalidateQueries({
-            predicate: (query) => {
-              const watch = query.meta?.watch;
-              return Array.isArray(watch) && (watch.includes(resource) || watch.includes(`${resource}:${id}`));
-            },
-          });
-        },
-        // What changed while nobody listened is unknown: everything live is read again.
-        onResumed: () => void client.invalidateQueries({ predicate: (query) => Array.isArray(query.meta?.watch) }),
-      }),
-    [client],
-  );
+  useEffect(() => {
+    const pending = new Set<string>();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    function flush() {
+      timer = undefined;
+      if (pending.size === 0) return;
+      const changed = new Set(pending);
+      pending.clear();
+      void client.invalidateQueries({ predicate: (query) => watches(query.meta?.watch, changed) });
+      timer = setTimeout(flush, coalesceMilliseconds);
+    }
+    const end = followStream({
+      onState: setState,
+      onChanged: ({ resource, id }) => {
+        pending.add(resource).add(`${resource}:${id}`);
+        // The first change shows at once; a burst behind it is read once a second.
+        if (timer === undefined) flush();
+      },
+      // What changed while nobody listened is unknown: everything live is read again.
+      onResumed: () => void client.invalidateQueries({ predicate: (query) => Array.isArray(query.meta?.watch) }),
+    });
+    return () => {
+      clearTimeout(timer);
+      end();
+    };
+  }, [client]);
   return <Stream value={state}>{children}</Stream>;
+}
+
+const coalesceMilliseconds = 1_000;
+
+function watches(watch: unknown, changed: ReadonlySet<string>): boolean {
+  return Array.isArray(watch) && watch.some((name) => changed.has(String(name)));
 }
 
 /** "Live · 2 s ago" in the top bar. */

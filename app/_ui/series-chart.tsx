@@ -83,7 +83,6 @@ export function SeriesChart({
       <div ref={host} aria-hidden="true" className={times.length === 0 ? "hidden" : ""} />
       <details className="mt-1 text-[12.5px] text-text-2">
         <summary className="w-fit rounded">Show {title.toLowerCase()} as a table</summary>
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
         <div className="mt-1 max-h-48 overflow-auto rounded-md border border-line" tabIndex={0} role="region" aria-label={`${title}, table`}>
           <table className="table">
             <thead>

@@ -100,9 +100,7 @@ function freePort(): Promise<number> {
     probe.on("error", reject);
     probe.listen(0, "127.0.0.1", () => {
       const address = probe.address();
-      probe.close(() =>
-        typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("No free port on loopback.")),
-      );
+      probe.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("No free port on loopback."))));
     });
   });
 }

@@ -18,9 +18,8 @@ export async function migrate(url: string, directory: string, onApplied: (name: 
     await client.query("SELECT pg_advisory_lock($1)", [prismaLock]);
     await client.query(createRecords);
     const applied = new Map<string, string>();
-    for (const row of (
-      await client.query("SELECT migration_name, checksum FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL")
-    ).rows)
+    for (const row of (await client.query("SELECT migration_name, checksum FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL"))
+      .rows)
       applied.set(String(row.migration_name), String(row.checksum));
     const fresh: string[] = [];
     for (const name of await migrationNames(directory)) {

@@ -65,8 +65,9 @@ export async function readOverview(actor: Actor): Promise<OverviewView> {
         since: run.finishedAt?.toISOString() ?? null,
       }),
     ),
+    // Gateway certificates renew by themselves: only an expired one needs a person.
     ...keys.flatMap((key): Attention[] =>
-      key.state === "expired" || key.state === "expiring"
+      key.state === "expired" || (key.state === "expiring" && key.linkId !== null)
         ? [
             {
               href: "/keys",
@@ -80,9 +81,7 @@ export async function readOverview(actor: Actor): Promise<OverviewView> {
     ),
   ];
   const expiring = keys.flatMap((key) =>
-    key.expiresAt !== null && Date.parse(key.expiresAt) < Date.now() + horizonMilliseconds
-      ? [{ id: key.id, name: key.name, expiresAt: key.expiresAt }]
-      : [],
+    key.expiresAt !== null && Date.parse(key.expiresAt) < Date.now() + horizonMilliseconds ? [{ id: key.id, name: key.name, expiresAt: key.expiresAt }] : [],
   );
   return { links, attention: attention.slice(0, attentionCount), throughput: series.points, expiring: expiring.slice(0, 8), recent };
 }
@@ -122,7 +121,5 @@ function sentenceOf(tunnel: Tunnel, observed: readonly unknown[]): string {
     return parsed.success && parsed.data.lastFailure !== null ? [parsed.data.lastFailure] : [];
   });
   const newest = failures.toSorted((a, b) => b.at - a.at)[0];
-  return (
-    newest?.sentence ?? (tunnel === "degraded" ? "Part of its traffic is not protected by a Child SA." : "The gateways report no reason.")
-  );
+  return newest?.sentence ?? (tunnel === "degraded" ? "Part of its traffic is not protected by a Child SA." : "The gateways report no reason.");
 }

@@ -51,26 +51,34 @@ export function EventsList({ initial, initialQuery, kinds }: { initial: EventPag
   );
 }
 
-/** One event: a line, and the diff behind it where there is one. */
-export function EventEntry({ event }: { event: EventView }) {
+/** One event: a line, and the diff behind it where there is one. `compact` is for a narrow column. */
+export function EventEntry({ event, compact = false }: { event: EventView; compact?: boolean }) {
+  const opens = event.before !== null || event.after !== null;
   const line = (
     <>
-      <span className="text-text-3 md:w-24">
+      {opens ? (
+        <ChevronRight aria-hidden className="opener-mark -mr-2 size-3.5 shrink-0 text-text-3" />
+      ) : (
+        <span aria-hidden className="-mr-2 size-3.5 shrink-0" />
+      )}
+      <span className={`text-text-3 ${compact ? "w-20 shrink-0" : "order-2 md:order-1 md:w-24"}`}>
         <Ago at={event.at} />
       </span>
-      <span className="min-w-0 flex-1 break-words">{event.summary}</span>
-      <span className="tag">{event.kind}</span>
-      <span className="text-text-2 md:w-40 md:truncate md:text-right">{event.actor}</span>
+      <span className={`min-w-0 break-words ${compact ? "flex-1" : "order-1 basis-[calc(100%-2.5rem)] md:order-2 md:flex-1 md:basis-0"}`}>{event.summary}</span>
+      {compact ? null : (
+        <>
+          <span className="tag order-3">{event.kind}</span>
+          <span className="order-4 text-text-2 md:w-40 md:truncate md:text-right">{event.actor}</span>
+        </>
+      )}
     </>
   );
-  if (event.before === null && event.after === null) return <li className="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2.5 text-[13px]">{line}</li>;
+  const row = `flex items-center gap-x-4 gap-y-1 px-4 py-2.5 text-[13px] ${compact ? "" : "flex-wrap"}`;
+  if (!opens) return <li className={row}>{line}</li>;
   return (
     <li>
       <details className="opener">
-        <summary className="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2.5 text-[13px] hover:bg-raised">
-          <ChevronRight aria-hidden className="opener-mark -mr-2 size-3.5 text-text-3" />
-          {line}
-        </summary>
+        <summary className={`${row} hover:bg-raised`}>{line}</summary>
         <div className="border-t border-line bg-raised p-4">
           <DiffView before={event.before} after={event.after} />
         </div>

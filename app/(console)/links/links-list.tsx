@@ -75,7 +75,6 @@ export function LinksList({ initial, initialQuery, mayEdit }: { initial: LinkLis
 
 function LinkTable({ rows }: { rows: readonly LinkRow[] }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard.
     <div className="relative hidden overflow-x-auto md:block" tabIndex={0} role="region" aria-label="Links, table">
       <table className="table">
         <caption className="sr-only">Links</caption>

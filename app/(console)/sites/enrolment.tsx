@@ -23,7 +23,6 @@ export function Enrolment({ siteId, again }: { siteId: string; again: boolean })
           <p className="text-[13px] text-text-2">
             Run this on the gateway, as root. It works once and expires <When at={issued.expiresAt} />. This page says Connected by itself.
           </p>
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
           <pre
             className="mono overflow-x-auto rounded-md border border-line bg-raised p-3 break-all whitespace-pre-wrap"
             tabIndex={0}

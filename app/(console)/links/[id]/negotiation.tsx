@@ -62,13 +62,13 @@ function TimelineEntry({ entry }: { entry: SitedTraceEntry }) {
   return (
     <li>
       <details className="opener">
-        <summary className="grid grid-cols-[auto_1fr] items-baseline gap-x-3 px-4 py-2 text-[13px] hover:bg-raised md:grid-cols-[92px_110px_150px_1fr]">
+        <summary className="grid grid-cols-[auto_1fr] items-baseline gap-x-3 px-4 py-2 text-[13px] hover:bg-raised md:grid-cols-[100px_120px_240px_1fr]">
           <time className="mono text-text-3" dateTime={new Date(entry.at).toISOString()} suppressHydrationWarning>
             {clock(entry.at)}
           </time>
           <span className="text-text-2">{entry.siteName}</span>
-          <span className={`inline-flex items-center gap-1.5 ${face.tone}`}>
-            <Icon aria-hidden className="size-3.5 self-center" />
+          <span className={`flex flex-wrap items-baseline gap-x-1.5 ${face.tone}`}>
+            <Icon aria-hidden className="size-3.5 shrink-0 self-center" />
             {face.word} <span className="text-text-2">{entry.exchange}</span>
           </span>
           <span className="min-w-0 break-words">{entry.summary}</span>

@@ -110,7 +110,6 @@ function ChildSaBlock({ child }: { child: ObservedChildSa }) {
           <When at={child.rekeyAt} absent="not scheduled" />, expires <When at={child.expiresAt} absent="never" />
         </dd>
       </dl>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
       <div className="relative overflow-x-auto" tabIndex={0} role="region" aria-label={`Counters of Child SA ${child.name}, inbound SPI ${child.inboundSpi}`}>
         <table className="table">
           <thead>

@@ -31,6 +31,7 @@ export class Endpoint implements IkeEndpoint {
       cookies: new CookieJar(random),
       graves: [],
       nextId: 0,
+      strangerReportedAt: 0,
     };
   }
 

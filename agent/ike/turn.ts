@@ -19,6 +19,8 @@ export interface EngineState {
   /** Inbound SAs whose exchange is over and that wait out the packets in flight. */
   readonly graves: Grave[];
   nextId: number;
+  /** When a stranger's request was last reported: once a second is enough for people, and anyone can send one. */
+  strangerReportedAt: Instant;
 }
 
 export interface Grave {

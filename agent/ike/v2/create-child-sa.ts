@@ -12,6 +12,9 @@ import { answerRekeyIke } from "./rekey-ike.ts";
 
 /* CREATE_CHILD_SA (RFC 7296 §1.3): a new Child SA here; rekeying in rekey-child.ts and rekey-ike.ts. */
 
+/** An authenticated peer is not trusted with all of our memory. */
+const MOST_CHILDREN = 64;
+
 export function beginCreateChild(turn: Turn, sa: IkeSa, link: Link, childName: string, kexMethod: number | null = pfsMethod(link)): void {
   const config = link.config.children.find((child) => child.name === childName);
   if (config === undefined || establishedPhase(sa)?.successor !== null) return;
@@ -45,6 +48,7 @@ export function answerCreateChildSa(turn: Turn, sa: IkeSa, link: Link | null, pa
   // RFC 7296 §2.25.2: no children are made while the IKE SA itself is being replaced.
   if (phase.successor !== null || sa.window.outstanding?.task.kind === "rekeyIke") return [notify(NotifyType.TEMPORARY_FAILURE)];
   if (rekeySa !== null) return answerRekeyChild(turn, sa, link, rekeySa, payloads);
+  if (phase.children.size >= MOST_CHILDREN) return [notify(NotifyType.NO_ADDITIONAL_SAS)];
   const answer = answerChild(turn, sa, link, payloads, null, null);
   if (answer.ok) emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: answer.child.id });
   else if (answer.failure !== null) recordFailure(turn, link.config.id, "CREATE_CHILD_SA", answer.failure);

@@ -1,31 +1,31 @@
 import { findKex, startKeyExchange } from "../../crypto/key-exchange.ts";
-import { supportedSignatureHashes } from "../../crypto/signature.ts";
 import type { UdpEndpoint } from "../../ipsec/security-association.ts";
-import { ExchangeType, Kex, NotifyType } from "../../wire/iana.ts";
+import { ExchangeType, NotifyType } from "../../wire/iana.ts";
 import { serializeMessage } from "../../wire/ikev2/message.ts";
-import type { IkeSpi, Message, Payload, Proposal } from "../../wire/ikev2/message-types.ts";
+import type { Header, IkeSpi, Message, Payload, Proposal } from "../../wire/ikev2/message-types.ts";
 import { invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
-import { readU16, writeU16 } from "../../wire/octets.ts";
+import { readU16 } from "../../wire/octets.ts";
 import { recordFailure } from "../diagnosis/failure.ts";
 import { newReassembly } from "../fragmentation.ts";
 import { establishedPhase, type IkeSa, type InitOffer, type Link, newWindow, type Role } from "../ike-sa.ts";
 import { answerInClear, findError, findNotify, findPayload, headerOf, holdOutstanding, invalidKe, notify, registerIkeSa, transmit } from "../messaging.ts";
-import { type Choice, chooseIke, describeOffer, describeSpecs, firstDifference, formatIkeSuite, type IkeSuite, offer } from "../negotiation/choose-proposal.ts";
-import { deriveIkeKeys } from "../negotiation/key-schedule.ts";
-import { detectNat, natDetectionNotifies } from "../negotiation/nat-detection.ts";
+import { type Choice, chooseIke, describeOffer, describeSpecs, firstDifference, type IkeSuite, offer } from "../negotiation/choose-proposal.ts";
+import { natDetectionNotifies } from "../negotiation/nat-detection.ts";
 import { formatKex } from "../negotiation/proposal-keywords.ts";
-import type { Session } from "../session.ts";
 import { traceChoice, traceMessage } from "../trace.ts";
 import { ikeSasOf, newId, newIkeSpi, type Turn } from "../turn.ts";
 import { answerExchange, NONCE_OCTETS, notifyName, peerSecret, requireNonce } from "./child-negotiation.ts";
 import { certificateRequest, sendAuthRequest } from "./ike-auth.ts";
+import { capabilities, newSession, traceSession } from "./init-session.ts";
 
 /* IKE_SA_INIT (RFC 7296 §1.2, §2.6, §2.7, §2.23): HDR, SAi1, KEi, Ni  -->  <--  HDR, SAr1, KEr, Nr */
 
 /** How often the responder may send us back for a cookie or a group before we give up. */
 const MOST_ROUNDS = 5;
-/** An error in the clear may be forged: wait this much longer for a real answer (RFC 7296 §2.21.1). */
+/** An error in the clear may be forged: wait at most this long for a real answer (RFC 7296 §2.21.1). */
 const HINT_PATIENCE_MS = 2_000;
+/** Anyone can send a request from an address that has no link: one a second is answered and reported. */
+const STRANGER_PAUSE_MS = 1_000;
 
 /** Sends our IKE_SA_INIT to the peer. `replaces`: the IKE SA that goes once this one is up. */
 export function beginIkeSa(turn: Turn, link: Link, remoteAddress: string, replaces: string | null): IkeSa {
@@ -118,13 +118,11 @@ export function onInitRequest(turn: Turn, links: readonly Link[], message: Messa
   const nonceI = requireNonce(payloads);
   if (!passesFloodControl(turn, message, nonceI, local, remote)) return;
   const linkId = links.length === 1 ? links[0]!.config.id : null;
+  if (links.length === 0) return refuseStranger(turn, header, local, remote);
   traceMessage(turn, linkId, "received", header, payloads);
   const agreement = agree(links, offered.proposals, ke.method);
   if (agreement === null) {
-    const sentence =
-      links.length === 0
-        ? `No link of this gateway is between ${local.address} and ${remote.address}.`
-        : `No common IKE proposal: the peer offers ${describeOffer(offered.proposals)}; this side allows ${describeSpecs(links[0]!.ike)} (${firstDifference(offered.proposals, links[0]!.ike, true)}).`;
+    const sentence = `No common IKE proposal: the peer offers ${describeOffer(offered.proposals)}; this side allows ${describeSpecs(links[0]!.ike)} (${firstDifference(offered.proposals, links[0]!.ike, true)}).`;
     recordFailure(turn, linkId, "IKE_SA_INIT", { code: "NO_PROPOSAL_CHOSEN", sentence });
     return answerInClear(turn, header, local, remote, linkId, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
   }
@@ -134,6 +132,14 @@ export function onInitRequest(turn: Turn, links: readonly Link[], message: Messa
     return answerInClear(turn, header, local, remote, linkId, [invalidKe(suite.kex)]);
   }
   acceptInit(turn, links, agreement, { message, datagram, local, remote, nonceI, cacheKey, keData: ke.data, linkId });
+}
+
+function refuseStranger(turn: Turn, request: Header, local: UdpEndpoint, remote: UdpEndpoint): void {
+  if (turn.now - turn.engine.strangerReportedAt < STRANGER_PAUSE_MS) return;
+  turn.engine.strangerReportedAt = turn.now;
+  const sentence = `No link of this gateway is between ${local.address} and ${remote.address}.`;
+  recordFailure(turn, null, "IKE_SA_INIT", { code: "NO_PROPOSAL_CHOSEN", sentence });
+  answerInClear(turn, request, local, remote, null, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
 }
 
 interface Agreement {
@@ -294,31 +300,6 @@ function newIkeSa(
   };
 }
 
-function newSession(
-  turn: Turn,
-  link: Link,
-  peerRole: Role,
-  choice: Choice<IkeSuite>,
-  facts: Parameters<typeof deriveIkeKeys>[1],
-  secret: Uint8Array,
-  peerPayloads: readonly Payload[],
-  local: UdpEndpoint,
-  remote: UdpEndpoint,
-): Session {
-  // In the request the responder's SPI was still 0 when the hashes were made.
-  const hashed = peerRole === "initiator" ? { spiI: facts.spiI, spiR: 0n } : facts;
-  const nat = detectNat(peerPayloads, hashed, local, remote);
-  const hashes = findNotify(peerPayloads, NotifyType.SIGNATURE_HASH_ALGORITHMS);
-  return {
-    suite: choice.suite,
-    keys: deriveIkeKeys(choice.suite, facts, secret, turn.engine.random),
-    nat,
-    encapsulated: nat !== "none" || link.config.forceEncapsulation,
-    fragmentation: findNotify(peerPayloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) !== null,
-    peerHashes: hashes === null ? null : readHashes(hashes.data),
-  };
-}
-
 /** RFC 7296 §2.23: from here on both ends use the NAT-T port. */
 function float(turn: Turn, sa: IkeSa, link: Link): void {
   const { ikePort, natPort } = turn.engine.options;
@@ -331,28 +312,6 @@ function float(turn: Turn, sa: IkeSa, link: Link): void {
     "IKE_SA_INIT",
     `Traffic goes in UDP from port ${natPort} to port ${sa.remote.port}: ${link.config.forceEncapsulation ? "this side asks for it" : "there is a NAT"}.`,
   );
-}
-
-function capabilities(): Payload[] {
-  const hashes = new Uint8Array(2 * supportedSignatureHashes.length);
-  for (const [index, hash] of supportedSignatureHashes.entries()) writeU16(hashes, 2 * index, hash);
-  return [notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED), notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, hashes)];
-}
-
-function readHashes(data: Uint8Array): number[] {
-  const hashes: number[] = [];
-  for (let at = 0; at + 1 < data.length; at += 2) hashes.push(readU16(data, at));
-  return hashes;
-}
-
-function traceSession(turn: Turn, linkId: string | null, session: Session): void {
-  traceChoice(turn, linkId, "IKE_SA_INIT", `IKE suite ${formatIkeSuite(session.suite)}; NAT: ${session.nat}.`, {
-    suite: formatIkeSuite(session.suite),
-    keyExchange: formatKex(session.suite.kex ?? Kex.NONE),
-    nat: session.nat,
-    encapsulated: session.encapsulated,
-    fragmentation: session.fragmentation,
-  });
 }
 
 function sameOctets(a: Uint8Array, b: Uint8Array): boolean {

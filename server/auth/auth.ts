@@ -37,7 +37,14 @@ function makeAuth() {
     session: { expiresIn: 12 * 3_600, updateAge: 900 },
     plugins: [twoFactor({ issuer: "Culvert" })],
     disabledPaths: ["/sign-up/email", "/update-user", "/change-email", "/delete-user", "/request-password-reset", "/reset-password"],
-    rateLimit: { enabled: true, storage: "database", window: 60, max: 120 },
+    // Kept in the database, so that it holds across consoles. Ten guesses a minute from one address are too few to find a password.
+    rateLimit: {
+      enabled: true,
+      storage: "database",
+      window: 60,
+      max: 120,
+      customRules: { "/sign-in/*": { window: 60, max: 10 }, "/two-factor/*": { window: 60, max: 10 }, "/change-password": { window: 60, max: 10 } },
+    },
     advanced: {
       useSecureCookies: secure,
       cookiePrefix: "culvert",

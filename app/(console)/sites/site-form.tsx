@@ -20,7 +20,7 @@ export function SiteForm({ site }: { site: { id: string; name: string; networks:
   const router = useRouter();
   const toasts = useToasts();
   const form = useForm<SiteFields>({
-    mode: "onBlur",
+    mode: "onTouched",
     defaultValues: { name: site?.name ?? "", networks: site?.networks.join("\n") ?? "", address: site?.address ?? "" },
   });
   const [failure, setFailure] = useState<string | null>(null);

@@ -16,7 +16,7 @@ interface SetupFields {
 
 /** The first account, an owner. Whoever can read the server's output has the code. */
 export function SetupForm() {
-  const form = useForm<SetupFields>({ mode: "onBlur", defaultValues: { code: "", name: "", email: "", password: "" } });
+  const form = useForm<SetupFields>({ mode: "onTouched", defaultValues: { code: "", name: "", email: "", password: "" } });
   const [failure, setFailure] = useState<string | null>(null);
   const errors = form.formState.errors;
 

@@ -2,7 +2,7 @@
 
 import { zodResolver } from "@hookform/resolvers/zod";
 import { useEffect, useRef, useState } from "react";
-import { FormProvider, useForm } from "react-hook-form";
+import { FormProvider, useForm, type UseFormReturn } from "react-hook-form";
 import type { LinkPreview } from "../../../../server/links/preview-link.ts";
 import { DiffView } from "../../../_ui/diff-view.tsx";
 import { FailureNote } from "../../../_ui/page.tsx";
@@ -44,6 +44,7 @@ export function LinkWizard({ sites, presets, firstSiteId }: { sites: readonly Si
   const heading = useRef<HTMLHeadingElement>(null);
   const current = steps[step] ?? steps[0];
 
+  useRecheckWhileTyping(form);
   useAskBeforeLeaving(form.formState.isDirty && saved === null);
 
   function show(next: number) {
@@ -192,6 +193,16 @@ function startingValues(sites: readonly SiteChoice[], presets: readonly PresetCh
 
 function isFormField(name: string): name is keyof WizardForm {
   return steps.some((step) => step.fields.some((field) => field === name));
+}
+
+/** A mistake that was shown goes as soon as it is put right: left until blur, it would move the button away from under the click. */
+function useRecheckWhileTyping(form: UseFormReturn<WizardForm>) {
+  useEffect(() => {
+    const subscription = form.watch((_values, { name }) => {
+      if (name !== undefined && form.getFieldState(name).error !== undefined) void form.trigger(name);
+    });
+    return () => subscription.unsubscribe();
+  }, [form]);
 }
 
 function useAskBeforeLeaving(dirty: boolean) {

@@ -114,7 +114,7 @@ interface AddUserFields {
 }
 
 function AddUserForm({ onDone }: { onDone: () => void }) {
-  const form = useForm<AddUserFields>({ defaultValues: { name: "", email: "", password: "", role: "viewer" }, mode: "onBlur" });
+  const form = useForm<AddUserFields>({ defaultValues: { name: "", email: "", password: "", role: "viewer" }, mode: "onTouched" });
   const errors = form.formState.errors;
   async function save(fields: AddUserFields) {
     const result = await settled(() => addUser(fields));

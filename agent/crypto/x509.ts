@@ -131,15 +131,14 @@ function checkPath(path: readonly Certificate[], at: number): CertificateVerdict
 }
 
 function checkDates(certificate: Certificate, at: number): CertificateVerdict | null {
-  const { notBefore, notAfter } = certificate.fields;
-  const today = day(at);
-  if (at > notAfter.getTime())
-    return refuse("expired", `the certificate of ${nameOf(certificate)} expired on ${day(notAfter.getTime())} (it is ${today} here)`);
-  if (at >= notBefore.getTime()) return null;
-  return refuse(
-    "notYetValid",
-    `the certificate of ${nameOf(certificate)} is not valid before ${day(notBefore.getTime())} (it is ${today} here: is a clock wrong?)`,
-  );
+  const [notBefore, notAfter] = [certificate.fields.notBefore.getTime(), certificate.fields.notAfter.getTime()];
+  if (at > notAfter) {
+    const [end, now] = instants(notAfter, at);
+    return refuse("expired", `the certificate of ${nameOf(certificate)} expired on ${end} (it is ${now} here)`);
+  }
+  if (at >= notBefore) return null;
+  const [start, now] = instants(notBefore, at);
+  return refuse("notYetValid", `the certificate of ${nameOf(certificate)} is not valid before ${start} (it is ${now} here: is a clock wrong?)`);
 }
 
 function checkCritical(certificate: Certificate): CertificateVerdict | null {
@@ -243,8 +242,11 @@ function hex(data: Uint8Array): string {
   return Buffer.from(data.subarray(0, 64)).toString("hex");
 }
 
-function day(at: number): string {
-  return new Date(at).toISOString().slice(0, 10);
+/** The days of two instants, with the time when they are on the same. */
+function instants(...times: readonly number[]): string[] {
+  const texts = times.map((time) => new Date(time).toISOString());
+  const days = texts.map((text) => text.slice(0, 10));
+  return new Set(days).size > 1 ? days : texts.map((text) => `${text.slice(0, 10)} ${text.slice(11, 19)} UTC`);
 }
 
 function refuse(code: CertificateFailure, sentence: string): CertificateVerdict {

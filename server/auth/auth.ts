@@ -23,7 +23,7 @@ function makeAuth() {
     baseURL: url,
     basePath: "/api/auth",
     secret: requiredSetting("CULVERT_SESSION_SECRET", "sessions are signed with it."),
-    trustedOrigins: [new URL(url).origin],
+    trustedOrigins: (request) => [new URL(url).origin, ...ownOrigin(request)],
     telemetry: { enabled: false },
     database: prismaAdapter(database(), { provider: "postgresql" }),
     // Accounts are made by an owner or by setup, in server/auth/create-user.ts: nobody signs up.
@@ -61,4 +61,11 @@ function makeAuth() {
       },
     },
   });
+}
+
+/** The origin a browser reached this console under, by whatever name: a request from there is no other site's. */
+function ownOrigin(request: Request | undefined): string[] {
+  const host = request?.headers.get("x-forwarded-host") ?? request?.headers.get("host");
+  const scheme = request?.headers.get("x-forwarded-proto") === "https" ? "https" : "http";
+  return host == null ? [] : [`${scheme}://${host}`];
 }

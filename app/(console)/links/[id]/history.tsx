@@ -59,8 +59,14 @@ export function History({ linkId, mayEdit }: { linkId: string; mayEdit: boolean 
         title={`Roll back to version ${asked?.version ?? ""}?`}
         consequence={
           <div className="space-y-2">
-            <p>A new version with the old settings is saved and pushed to both gateways. Only what differs is touched:</p>
-            <DiffView before={current?.config ?? null} after={asked?.config ?? null} />
+            <p>
+              A new version with the old settings is saved and pushed to both gateways. Whether the link is enabled stays as it is. Only what differs is
+              touched:
+            </p>
+            <DiffView
+              before={current?.config ?? null}
+              after={asked === null || current === undefined ? null : { ...asked.config, enabled: current.config.enabled }}
+            />
           </div>
         }
         confirmLabel="Roll back"

@@ -14,9 +14,7 @@ export async function authenticationOf(tx: Transaction, linkId: string, end: "A"
   });
   const active = credentials.find((credential) => credential.state === "active");
   if (active === undefined) throw new Error(`Link ${linkId} has no active credential for its end ${end}.`);
-  const opened = await Promise.all(
-    credentials.map(async (row) => ({ row, secret: row.secretId === null ? "" : await openSecret(tx, row.secretId) })),
-  );
+  const opened = await Promise.all(credentials.map(async (row) => ({ row, secret: row.secretId === null ? "" : await openSecret(tx, row.secretId) })));
   if (active.kind === "psk") return { method: "psk", keys: opened.map(({ row, secret }) => ({ id: row.id, secret })), use: active.id };
   const authority = await ensureAuthority(tx, "ipsec");
   return {

@@ -7,8 +7,7 @@ import { Invalid } from "../errors.ts";
  */
 export function nextRuns(cron: string, timeZone: string, count: number, from: Date = new Date()): number[] {
   if (!isTimeZone(timeZone)) throw new Invalid({ timeZone: `There is no time zone “${timeZone}”.` });
-  if (cron.trim().split(/\s+/).length !== 5)
-    throw new Invalid({ cron: "Write five fields: minute, hour, day of month, month, day of week." });
+  if (cron.trim().split(/\s+/).length !== 5) throw new Invalid({ cron: "Write five fields: minute, hour, day of month, month, day of week." });
   try {
     const runs = new Cron(cron.trim(), { timezone: timeZone, paused: true }).nextRuns(count, from);
     if (runs.length === 0) throw new RangeError("It never comes.");

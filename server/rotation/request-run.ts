@@ -20,8 +20,7 @@ export async function requestScheduledRuns(actor: Actor, scheduleId: string, dry
       select: { id: true, name: true },
       orderBy: { name: "asc" },
     });
-    if (links.length === 0)
-      throw new Conflict(`No enabled link has a ${schedule.kind === "psk" ? "pre-shared key" : "certificate"} to rotate.`);
+    if (links.length === 0) throw new Conflict(`No enabled link has a ${schedule.kind === "psk" ? "pre-shared key" : "certificate"} to rotate.`);
     for (const link of links) await request(tx, { actor, link, kind: schedule.kind, scheduleId, dryRun });
   });
 }

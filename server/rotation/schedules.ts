@@ -82,23 +82,13 @@ export async function saveSchedule(actor: Actor, id: string | null, input: unkno
   await database().$transaction(async (tx) => {
     const sameName = await tx.rotationSchedule.findUnique({ where: { name: form.name } });
     if (sameName !== null && sameName.id !== id) throw new Invalid({ name: "There is a schedule of this name already." });
-    if (form.linkId !== null && (await tx.link.count({ where: { id: form.linkId } })) === 0)
-      throw new Invalid({ linkId: "This link is no longer there." });
+    if (form.linkId !== null && (await tx.link.count({ where: { id: form.linkId } })) === 0) throw new Invalid({ linkId: "This link is no longer there." });
     const before = id === null ? null : await tx.rotationSchedule.findUnique({ where: { id } });
     if (id !== null && before === null) throw new NotFound("There is no such schedule.");
-    const saved =
-      id === null ? await tx.rotationSchedule.create({ data: form }) : await tx.rotationSchedule.update({ where: { id }, data: form });
+    const saved = id === null ? await tx.rotationSchedule.create({ data: form }) : await tx.rotationSchedule.update({ where: { id }, data: form });
     await recordEvent(tx, {
-      ...eventOf(
-        actor,
-        saved,
-        id === null ? "created" : "changed",
-        `Rotation schedule ${form.name} was ${id === null ? "created" : "changed"}`,
-      ),
-      before:
-        before === null
-          ? null
-          : { name: before.name, kind: before.kind, linkId: before.linkId, cron: before.cron, timeZone: before.timeZone },
+      ...eventOf(actor, saved, id === null ? "created" : "changed", `Rotation schedule ${form.name} was ${id === null ? "created" : "changed"}`),
+      before: before === null ? null : { name: before.name, kind: before.kind, linkId: before.linkId, cron: before.cron, timeZone: before.timeZone },
       after: form,
     });
     await announce(tx, { resource: "rotation", id: saved.id });
@@ -111,10 +101,7 @@ export async function pauseSchedule(actor: Actor, id: string, paused: boolean): 
     const schedule = await tx.rotationSchedule.findUnique({ where: { id } });
     if (schedule === null) throw new NotFound("There is no such schedule.");
     await tx.rotationSchedule.update({ where: { id }, data: { paused } });
-    await recordEvent(
-      tx,
-      eventOf(actor, schedule, paused ? "paused" : "resumed", `Rotation schedule ${schedule.name} was ${paused ? "paused" : "resumed"}`),
-    );
+    await recordEvent(tx, eventOf(actor, schedule, paused ? "paused" : "resumed", `Rotation schedule ${schedule.name} was ${paused ? "paused" : "resumed"}`));
     await announce(tx, { resource: "rotation", id });
   });
 }

@@ -131,11 +131,14 @@ function peerEnd(config: LinkConfig): LinkEnd {
 
 export type SitedTraceEntry = TraceEntry & { readonly siteName: string };
 
-/** The newest 200 trace entries of both ends, oldest first. */
-export async function readTrace(actor: Actor, linkId: string): Promise<SitedTraceEntry[]> {
+/** An empty INFORMATIONAL asks for a sign of life (RFC 7296 §1.4): many a minute, and of no interest while they are answered. */
+const livenessChecks = { exchange: "INFORMATIONAL", summary: { endsWith: ": empty" } };
+
+/** The newest 200 trace entries of both ends, oldest first; liveness checks among them only when asked for. */
+export async function readTrace(actor: Actor, linkId: string, withLiveness = false): Promise<SitedTraceEntry[]> {
   authorize(actor, "read");
   const rows = await database().traceEntry.findMany({
-    where: { linkId },
+    where: { linkId, ...(withLiveness ? {} : { NOT: livenessChecks }) },
     orderBy: [{ at: "desc" }, { id: "desc" }],
     take: 200,
     include: { gateway: { select: { site: { select: { name: true } } } } },

@@ -32,13 +32,7 @@ export function LinkActions({
         type="button"
         className="btn"
         disabled={busy !== null || !link.enabled}
-        onClick={() =>
-          void run(
-            "Rekey",
-            () => rekeyLink(link.id),
-            (value) => value.message,
-          )
-        }
+        onClick={() => void run("Rekey", () => rekeyLink(link.id), "The link is being rekeyed; traffic keeps flowing")}
       >
         <RefreshCw aria-hidden className="size-4" /> {busy === "Rekey" ? "Rekeying…" : "Rekey now"}
       </button>

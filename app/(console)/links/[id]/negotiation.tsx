@@ -18,8 +18,9 @@ const faces = {
 /** The decoded exchange of both ends on one time line; each entry opens to its payloads, or to the inputs of the choice. */
 export function Negotiation({ linkId }: { linkId: string }) {
   const [site, setSite] = useState<string | null>(null);
+  const [liveness, setLiveness] = useState(false);
   const trace = useLive<SitedTraceEntry[]>({
-    path: `/api/links/${linkId}/trace`,
+    path: `/api/links/${linkId}/trace${liveness ? "?liveness=1" : ""}`,
     watch: [`link:${linkId}`, `trace:${linkId}`],
     everyMilliseconds: 5_000,
   });
@@ -46,6 +47,11 @@ export function Negotiation({ linkId }: { linkId: string }) {
             {name}
           </button>
         ))}
+      </div>
+      <div className="mb-3">
+        <button type="button" className="chip" aria-pressed={liveness} onClick={() => setLiveness(!liveness)}>
+          Liveness checks
+        </button>
       </div>
       <ol className="panel divide-y divide-line">
         {entries.map((entry) => (

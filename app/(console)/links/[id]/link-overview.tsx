@@ -97,11 +97,11 @@ function EndPanel({ end }: { end: LinkEnd }) {
         <dd className="mono">{end.identity}</dd>
         {end.gateway === null ? null : (
           <>
-            <dt>Received</dt>
+            <dt>Received, SAs in use</dt>
             <dd>
               {byteCount(total((child) => child.bytesIn))} in {plainCount(total((child) => child.packetsIn))} packets
             </dd>
-            <dt>Sent</dt>
+            <dt>Sent, SAs in use</dt>
             <dd>
               {byteCount(total((child) => child.bytesOut))} in {plainCount(total((child) => child.packetsOut))} packets
             </dd>

@@ -29,6 +29,7 @@ export async function createDueRuns(now: Date): Promise<void> {
         const run = await tx.rotationRun.create({
           data: {
             scheduleId: id,
+            createdAt: now,
             linkId: link.id,
             linkName: link.name,
             kind: schedule.kind,

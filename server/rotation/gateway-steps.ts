@@ -4,6 +4,7 @@ import { performGatewayCommand } from "../commands/gateway-command.ts";
 import { database } from "../db/client.ts";
 import { linkConfig } from "../links/link-config.ts";
 import { initiatorOf } from "../publishing/desired-link.ts";
+import { gatewayState } from "../sites/gateway-state.ts";
 
 /** The rotation cannot go on; the message is one sentence for people. Any other error is a fault and is tried again. */
 export class RotationFailed extends Error {}
@@ -30,8 +31,11 @@ export async function waitUntilApplied(linkId: string): Promise<void> {
     const late = states.filter((state) => state.verdictRevision < state.requiredRevision);
     if (late.length === 0) return;
     if (Date.now() > deadline) {
-      const names = late.map((state) => state.gateway.site.name).join(" and ");
-      throw new RotationFailed(`The gateway of ${names} did not take the new key within ${applyMilliseconds / 1_000} s: is it connected?`);
+      const reasons = late.map(({ gateway }) => {
+        const isConnected = gatewayState(gateway, Date.now()) === "connected";
+        return `the gateway of ${gateway.site.name} ${isConnected ? `did not answer within ${applyMilliseconds / 1_000} s` : "is not connected"}`;
+      });
+      throw new RotationFailed(`Not both ends took the change of keys: ${reasons.join(", and ")}.`);
     }
     await pause();
   }
@@ -74,13 +78,15 @@ async function endsWithout(linkId: string, credentialIds: ReadonlySet<string>): 
       const observed = observedLink.safeParse(state.observed);
       const ikeSas = observed.success ? observed.data.ikeSas : [];
       return !ikeSas.some(
-        (ike) =>
-          ike.credentialId !== null &&
-          credentialIds.has(ike.credentialId) &&
-          ike.childSas.some((child) => child.state === "established" || child.state === "rekeyed"),
+        (ike) => isInUse(ike.state) && ike.credentialId !== null && credentialIds.has(ike.credentialId) && ike.childSas.some((child) => isInUse(child.state)),
       );
     })
     .map((state) => state.gateway.site.name);
+}
+
+/** An SA that carries traffic; one that is being rekeyed still does. */
+function isInUse(state: string): boolean {
+  return state === "established" || state === "rekeying";
 }
 
 /** Traffic is the proof; a pair of sites without two hosts to probe between is judged by its SAs alone, and that is said. */

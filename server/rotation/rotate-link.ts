@@ -31,7 +31,11 @@ export async function rotateLink(runId: string): Promise<void> {
   const link = await database().link.findUnique({ where: { id: run.linkId ?? "" }, include: { siteA: true, siteB: true } });
   if (link === null) return finish(run, "failed", "The link is no longer there.");
   if (link.siteBId === null)
-    return finish(run, "skipped", `The peer of ${link.name} is not a gateway of ours, so its key cannot be replaced from here: replace it by hand at both ends.`);
+    return finish(
+      run,
+      "skipped",
+      `The peer of ${link.name} is not a gateway of ours, so its key cannot be replaced from here: replace it by hand at both ends.`,
+    );
   if (!link.enabled) return finish(run, "skipped", `${link.name} is disabled: its key is replaced when it runs again.`);
   if (run.dryRun) {
     const { ok, sentence } = await checkWithoutChange(link);
@@ -48,7 +52,20 @@ async function rotate(run: RotationRun, link: LinkWithSites): Promise<void> {
     await keepOldKey(link);
     return finish(run, "failed", `${error.message} The old key is kept.`);
   }
-  await finish(run, "succeeded", `${run.kind === "psk" ? "The pre-shared key" : "Both certificates"} of ${link.name} ${run.kind === "psk" ? "was" : "were"} replaced.`);
+  await finish(
+    run,
+    "succeeded",
+    `${run.kind === "psk" ? "The pre-shared key" : "Both certificates"} of ${link.name} ${run.kind === "psk" ? "was" : "were"} replaced.`,
+  );
+}
+
+/** Ends a run that faults kept from going on, with the old key in use. Does nothing to a run that has ended. */
+export async function abandonRotation(runId: string): Promise<void> {
+  const run = await database().rotationRun.findUnique({ where: { id: runId } });
+  if (run?.state !== "running") return;
+  const link = await database().link.findUnique({ where: { id: run.linkId ?? "" } });
+  if (link !== null) await keepOldKey(link);
+  await finish(run, "failed", "A fault in the hub kept the rotation from going on; the hub's log has it. The old key is kept.");
 }
 
 /** Does the step and returns what to say of it. */
@@ -132,6 +149,8 @@ async function step(run: RotationRun, name: StepName, work: () => Promise<string
   const key = { runId: run.id, position: steps.indexOf(name) };
   const known = await db.rotationStep.findUnique({ where: { runId_position: key } });
   if (known?.state === "succeeded") return;
+  // The hub died between the failure and putting the old key back: trying again could find the old key and take it for the new one.
+  if (known?.state === "failed") throw new RotationFailed(known.message);
   if (known === null) await db.rotationStep.create({ data: { ...key, name, state: "running" } });
   await announce(db, { resource: "rotation", id: run.id });
   const close = async (state: "succeeded" | "failed", message: string) => {

@@ -1,9 +1,9 @@
-import { PgBoss } from "pg-boss";
+import { type JobWithMetadata, PgBoss } from "pg-boss";
 import { subscribe } from "../db/changes.ts";
 import { database } from "../db/client.ts";
 import { databaseUrl } from "../db/settings.ts";
 import { createDueRuns } from "./due-runs.ts";
-import { rotateLink } from "./rotate-link.ts";
+import { abandonRotation, rotateLink } from "./rotate-link.ts";
 
 const runQueue = "rotation-run";
 const tickQueue = "rotation-tick";
@@ -26,14 +26,22 @@ export async function startRotationWorker(options: { readonly log: (line: string
   // exclusive: at most one job of a link is waiting or under way, so telling of a run twice does no harm.
   await boss.createQueue(runQueue, { policy: "exclusive", expireInSeconds: expireSeconds, retryLimit: 5, retryDelay: 1, deleteAfterSeconds: 3_600 });
   await boss.createQueue(tickQueue, { policy: "exclusive", expireInSeconds: 60, retryLimit: 0, deleteAfterSeconds: 3_600 });
-  const enqueue = () => enqueueWaitingRuns(boss).catch((error: unknown) => options.log(`rotation: ${reasonOf(error)}`));
+  const enqueue = () => enqueueOpenRuns(boss).catch((error: unknown) => options.log(`rotation: ${reasonOf(error)}`));
   await boss.schedule(tickQueue, "* * * * *");
   await boss.work(tickQueue, { pollingIntervalSeconds: 2 }, async () => {
     await createDueRuns(new Date());
     await enqueue();
   });
-  await boss.work<RunJob>(runQueue, { pollingIntervalSeconds: 0.5, batchSize: 1 }, async (jobs) => {
-    for (const { data } of jobs) await rotateLink(data.runId);
+  await boss.work(runQueue, { pollingIntervalSeconds: 0.5, batchSize: 1, includeMetadata: true }, async (jobs: JobWithMetadata<RunJob>[]) => {
+    for (const { data, retryCount, retryLimit } of jobs) {
+      try {
+        await rotateLink(data.runId);
+      } catch (error) {
+        options.log(`rotation ${data.runId}: ${reasonOf(error)}`);
+        if (retryCount < retryLimit) throw error;
+        await abandonRotation(data.runId);
+      }
+    }
     // Another run of the same link may have waited for this one.
     await enqueue();
   });
@@ -51,9 +59,10 @@ export async function startRotationWorker(options: { readonly log: (line: string
   };
 }
 
-async function enqueueWaitingRuns(boss: PgBoss): Promise<void> {
-  const waiting = await database().rotationRun.findMany({ where: { state: "waiting" }, orderBy: { createdAt: "asc" }, take: 100 });
-  for (const run of waiting) await boss.send(runQueue, { runId: run.id } satisfies RunJob, { singletonKey: run.linkId ?? run.id });
+async function enqueueOpenRuns(boss: PgBoss): Promise<void> {
+  // A run under way has its job, and telling of it again is ignored; unless that job is gone, with every hub that tried.
+  const runs = await database().rotationRun.findMany({ where: { state: { in: ["waiting", "running"] } }, orderBy: { createdAt: "asc" }, take: 100 });
+  for (const run of runs) await boss.send(runQueue, { runId: run.id } satisfies RunJob, { singletonKey: run.linkId ?? run.id });
 }
 
 function reasonOf(error: unknown): string {

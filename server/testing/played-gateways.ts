@@ -1,0 +1,208 @@
+import { command } from "../../contract/hub-protocol.ts";
+import type { ObservedLink } from "../../contract/observed-state.ts";
+import { database } from "../db/client.ts";
+import { createLink } from "../links/save-link.ts";
+import { presets } from "../links/presets.ts";
+import { authenticationOf } from "../publishing/authentication.ts";
+import { ingestVerdicts } from "../reports/ingest-verdicts.ts";
+import { createSite } from "../sites/save-site.ts";
+import { owner } from "./database.ts";
+
+/** What a played gateway does wrong; everything else it does as the real one. */
+export interface Faults {
+  /** Site names whose gateway never answers. */
+  offline?: string[];
+  /** A site name whose gateway refuses the revision that holds a second key, and why. */
+  refuses?: { site: string; reason: string };
+  reauthentication?: "refused";
+  /** The tunnel goes on with the old key although the gateway said that it has the new one. */
+  keepsOldSa?: boolean;
+  echoes?: "lost";
+}
+
+export interface PlayedLink {
+  readonly linkId: string;
+  readonly siteA: string;
+  readonly siteB: string;
+  stop(): Promise<void>;
+}
+
+let pairs = 0;
+
+/**
+ * Two sites, a link between them that is up, and both its gateways played at the database: they answer revisions and commands and
+ * report SAs as a hub would write them down for real ones.
+ */
+export async function playLink(method: "psk" | "certificate", faults: Faults = {}, secret: string | null = null): Promise<PlayedLink> {
+  pairs += 1;
+  // Links are made several at a time: the number is this one's own.
+  const pair = pairs;
+  const [siteA, siteB] = [`Amsterdam ${pair}`, `Berlin ${pair}`];
+  const a = await createSite(owner, { name: siteA, networks: [`10.${pair}.1.0/24`], address: `192.0.2.${pair}` });
+  const b = await createSite(owner, { name: siteB, networks: [`10.${pair}.2.0/24`], address: `198.51.100.${pair}` });
+  const { id: linkId } = await createLink(owner, {
+    name: `Link ${pair}`,
+    siteAId: a.id,
+    peer: { kind: "site", siteId: b.id },
+    networksA: [`10.${pair}.1.0/24`],
+    networksB: [`10.${pair}.2.0/24`],
+    preset: presets[0]?.id,
+    method,
+    secret,
+    ikeProposals: presets[0]?.ikeProposals,
+    espProposals: presets[0]?.espProposals,
+    ikeRekeySeconds: 14_400,
+    espRekeySeconds: 3_600,
+    livenessSeconds: 10,
+  });
+  const player = new LinkPlayer(linkId, faults);
+  await player.start();
+  return { linkId, siteA, siteB, stop: () => player.stop() };
+}
+
+interface PlayedEnd {
+  readonly gatewayId: string;
+  readonly end: "A" | "B";
+  readonly site: string;
+}
+
+const turnMilliseconds = 40;
+
+class LinkPlayer {
+  readonly #linkId: string;
+  readonly #faults: Faults;
+  #ends: PlayedEnd[] = [];
+  #isStopped = false;
+  #playing: Promise<void> = Promise.resolve();
+
+  constructor(linkId: string, faults: Faults) {
+    this.#linkId = linkId;
+    this.#faults = faults;
+  }
+
+  async start(): Promise<void> {
+    const link = await database().link.findUniqueOrThrow({ where: { id: this.#linkId } });
+    const gateways = await database().gateway.findMany({ where: { siteId: { in: [link.siteAId, link.siteBId ?? ""] } }, include: { site: true } });
+    this.#ends = gateways.map((gateway) => ({ gatewayId: gateway.id, end: gateway.siteId === link.siteAId ? "A" : "B", site: gateway.site.name }));
+    await this.#establish();
+    // Echoes passed before: silence under a new key then means something.
+    for (const { gatewayId } of this.#ends)
+      await database().counterSample.create({
+        data: { linkId: this.#linkId, gatewayId, resolutionSeconds: 1, at: new Date(), probesSent: 1, probesAnswered: 1 },
+      });
+    this.#playing = this.#play();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#playing;
+  }
+
+  async #play(): Promise<void> {
+    while (!this.#isStopped) {
+      for (const end of this.#ends) {
+        if (this.#faults.offline?.includes(kindOfSite(end.site)) === true) continue;
+        await database().gateway.update({ where: { id: end.gatewayId }, data: { hubId: "played", enrolledAt: new Date(), lastHeardAt: new Date() } });
+        await this.#answerRevision(end);
+        await this.#answerCommands(end);
+      }
+      await new Promise((resolve) => setTimeout(resolve, turnMilliseconds));
+    }
+  }
+
+  async #answerRevision({ gatewayId, end, site }: PlayedEnd): Promise<void> {
+    const gateway = await database().gateway.findUniqueOrThrow({ where: { id: gatewayId } });
+    if (gateway.appliedRevision >= gateway.desiredRevision) return;
+    const told = await authenticationOf(database(), this.#linkId, end);
+    const credentials = told.method === "psk" ? told.keys.length : told.certificates.length;
+    const { refuses } = this.#faults;
+    const isRefused = refuses !== undefined && refuses.site === kindOfSite(site) && credentials > 1;
+    await ingestVerdicts(gatewayId, gateway.desiredRevision, [
+      { linkId: this.#linkId, outcome: isRefused ? "refused" : "applied", reason: isRefused ? refuses.reason : null },
+    ]);
+  }
+
+  async #answerCommands({ gatewayId }: PlayedEnd): Promise<void> {
+    for (const row of await database().gatewayCommand.findMany({ where: { gatewayId, state: "queued" } })) {
+      const answer = async (isDone: boolean, message: string, probe?: { sent: number; received: number }) => {
+        const result = probe === undefined ? {} : { probe: { ...probe, roundTripMsMedian: null, roundTripMsMax: null } };
+        await database().gatewayCommand.update({
+          where: { id: row.id },
+          data: { state: isDone ? "done" : "failed", message, finishedAt: new Date(), ...result },
+        });
+      };
+      const asked = command.parse(row.command);
+      if (asked.name === "probe") await answer(true, "Probed.", { sent: asked.count, received: this.#faults.echoes === "lost" ? 0 : asked.count });
+      else if (asked.name !== "reauthenticate") await answer(false, `A played gateway does not ${asked.name}.`);
+      else if (this.#faults.reauthentication === "refused") await answer(false, "The peer refused the identity (AUTHENTICATION_FAILED).");
+      else {
+        if (this.#faults.keepsOldSa !== true) await this.#establish();
+        await answer(true, "Authenticated anew.");
+      }
+    }
+  }
+
+  /** Both ends report one IKE SA that the credentials now in use authenticated. */
+  async #establish(): Promise<void> {
+    for (const { gatewayId, end } of this.#ends) {
+      const { use } = await authenticationOf(database(), this.#linkId, end);
+      const key = { linkId: this.#linkId, gatewayId };
+      const report = { state: "up" as const, since: new Date(), reportedAt: new Date(), observed: observed(this.#linkId, use) };
+      await database().linkState.upsert({ where: { linkId_gatewayId: key }, create: { ...key, ...report }, update: report });
+    }
+  }
+}
+
+/** "Amsterdam 3" → "Amsterdam": names are unique a test, faults are told by kind. */
+function kindOfSite(name: string): string {
+  return name.split(" ")[0] ?? name;
+}
+
+function observed(linkId: string, credentialId: string): ObservedLink {
+  const at = Date.now();
+  return {
+    id: linkId,
+    state: "up",
+    since: at,
+    lastFailure: null,
+    roundTripMs: 1,
+    probesSent: 1,
+    probesAnswered: 1,
+    ikeSas: [
+      {
+        state: "established",
+        role: "initiator",
+        spiI: "00000000000000a1",
+        spiR: "00000000000000b1",
+        suite: "aes256gcm16-prfsha384-x25519",
+        localEndpoint: "192.0.2.1:500",
+        remoteEndpoint: "198.51.100.1:500",
+        remoteIdentity: "peer",
+        credentialId,
+        nat: "none",
+        establishedAt: at,
+        rekeyAt: null,
+        childSas: [
+          {
+            name: "lan",
+            state: "established",
+            inboundSpi: "c0000001",
+            outboundSpi: "c0000002",
+            suite: "aes256gcm16",
+            encapsulation: "none",
+            localNetworks: [],
+            remoteNetworks: [],
+            installedAt: at,
+            rekeyAt: null,
+            expiresAt: null,
+            bytesIn: 0,
+            bytesOut: 0,
+            packetsIn: 0,
+            packetsOut: 0,
+            drops: { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 },
+          },
+        ],
+      },
+    ],
+  };
+}

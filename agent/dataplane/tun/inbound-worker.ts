@@ -11,6 +11,7 @@ import { Arena } from "../ffi/arena.ts";
 import { readSockaddr, writeSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
+import { EarlyPackets } from "./early-packets.ts";
 import { closeReceiveSa, isFromPeer, makeReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
 import { ReceiveBatch } from "./receive-batch.ts";
 import { clampMss } from "./tcp-header.ts";
@@ -33,6 +34,7 @@ const counters = new CounterTable(options.counters);
 const sas = new Map<EspSpi, ReceiveSa>();
 const batch = new ReceiveBatch(arena);
 const tun = new TunWriter(arena, options.tunFd);
+const early = new EarlyPackets(arena);
 const view = makeIpPacketView();
 let now = 0;
 let running = true;
@@ -76,7 +78,7 @@ function takeMessage(index: number, fd: number): void {
     const end = start + Math.min(offset + step, octets);
     switch (classifyEncapsulated(arena.bytes, at, end)) {
       case "esp":
-        takeEsp(at, end, index);
+        takeEsp(at, end, batch.nameAt(index));
         break;
       case "ike":
         takeIke(at, end, index, fd);
@@ -91,10 +93,14 @@ function takeMessage(index: number, fd: number): void {
 }
 
 /** RFC 4303 §3.4: SA, replay window, ICV, then the number is marked as seen, then what came out is checked. */
-function takeEsp(start: number, end: number, index: number): void {
+function takeEsp(start: number, end: number, nameAt: number): void {
   const { bytes } = arena;
   const sa = sas.get(espSpi(bytes, start));
-  if (sa === undefined) return counters.add(GLOBAL_ROW, Counter.noSa, 1);
+  if (sa === undefined) {
+    counters.add(GLOBAL_ROW, Counter.noSa, 1);
+    early.keep(start, end, nameAt, now);
+    return;
+  }
   const { transform } = sa;
   if (end - start < ESP_HEADER_LENGTH + transform.ivOctets + 2 + transform.icvOctets) return counters.add(sa.row, Counter.malformed, 1);
   const low = espSequence(bytes, start);
@@ -103,7 +109,7 @@ function takeEsp(start: number, end: number, index: number): void {
   if (!transform.open(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
   const isNewest = sequence > sa.window.highest;
   sa.window.mark(sequence);
-  if (isNewest && !isFromPeer(arena, sa, batch.nameAt(index))) noticeMove(sa, index);
+  if (isNewest && !isFromPeer(arena, sa, nameAt)) noticeMove(sa, nameAt);
   takeInner(sa, start + ESP_HEADER_LENGTH + transform.ivOctets, end - transform.icvOctets);
 }
 
@@ -129,8 +135,8 @@ function takeInner(sa: ReceiveSa, start: number, contentEnd: number): void {
 }
 
 /** Only for an authenticated packet newer than all before, or an old one replayed from elsewhere could move the tunnel (RFC 3947 §5.1). */
-function noticeMove(sa: ReceiveSa, index: number): void {
-  const remote = readSockaddr(arena, batch.nameAt(index));
+function noticeMove(sa: ReceiveSa, nameAt: number): void {
+  const remote = readSockaddr(arena, nameAt);
   sa.remoteOctets = writeSockaddr(arena, sa.remoteAt, remote);
   raise({ kind: "natMappingChanged", childSaId: sa.childSaId, spi: sa.spi, remote });
 }
@@ -167,6 +173,7 @@ function obey(command: WorkerCommand): void {
       const { sa, row } = command;
       if (sas.has(sa.spi)) throw new Error(`an inbound SA with the SPI ${sa.spi.toString(16)} is installed already`);
       sas.set(sa.spi, makeReceiveSa(arena, sa, row, options.pathMtu));
+      takeEarly(sa.spi);
       return;
     }
     case "updateSa": {
@@ -187,6 +194,15 @@ function obey(command: WorkerCommand): void {
     case "deletePolicy":
       throw new Error(`${command.kind} was given to the inbound worker`);
   }
+}
+
+/** What was here before its SA is no drop after all. */
+function takeEarly(spi: EspSpi): void {
+  early.take(spi, now, (start, end, nameAt) => {
+    counters.add(GLOBAL_ROW, Counter.noSa, -1);
+    takeEsp(start, end, nameAt);
+  });
+  tun.flush();
 }
 
 function remove(spi: EspSpi): void {

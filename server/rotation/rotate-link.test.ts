@@ -169,13 +169,17 @@ describe("a hub that dies in the middle", () => {
   });
 
   it("never makes a success of a failure: the old key had been put back when it died", async () => {
-    const { linkId } = await play("psk", { echoes: "lost" });
+    const faults: Faults = { reauthentication: "refused" };
+    const { linkId } = await play("psk", faults);
     const before = await activeIds(linkId);
     const { id } = await rotateNow(linkId);
     await database().rotationRun.update({ where: { id }, data: { state: "running", finishedAt: null } });
+    // The old key would work now: done again, the failed step would pass with it.
+    delete faults.reauthentication;
     await rotateLink(id);
     const run = await runWithSteps(id);
-    expect([run.state, run.sentence]).toEqual(["failed", "No echo passed the tunnel under the new key. The old key is kept."]);
+    expect(run.state).toBe("failed");
+    expect(run.sentence).toContain("AUTHENTICATION_FAILED");
     expect(await activeIds(linkId)).toEqual(before);
   });
 

@@ -1,10 +1,12 @@
+import { readdir } from "node:fs/promises";
 import AxeBuilder from "@axe-core/playwright";
 import { type BrowserContext, expect, type Page, test } from "@playwright/test";
 import { observedState } from "../../contract/observed-state.ts";
 import { makeThreeNamespaces, sweepLeftovers, type ThreeNamespaces } from "../lib/namespaces.ts";
 import { startPing } from "../lib/traffic.ts";
 import { type ConsoleUnderTest, startConsoleUnderTest } from "./console-under-test.ts";
-import { type EnrolledGateway, enrolGateway } from "./enrolled-gateway.ts";
+import type { EnrolledGateway } from "./enrolled-gateway.ts";
+import { admin, createLink, enrol, next, rotateNow, sitePath, tunnelStatus } from "./steps.ts";
 
 /*
  * The whole story, as a new admin lives it, against real parts: console, hub and Postgres as `npm start` runs them, two gateways
@@ -12,7 +14,8 @@ import { type EnrolledGateway, enrolGateway } from "./enrolled-gateway.ts";
  */
 test.describe.configure({ mode: "serial" });
 
-const password = "correct horse battery staple";
+/** A key that is typed in once and must be seen nowhere again. */
+const plantedKey = "planted-PSK-b7e1d5c3a9";
 let console_: ConsoleUnderTest;
 let net: ThreeNamespaces;
 let context: BrowserContext;
@@ -39,9 +42,9 @@ test("sets the console up with the code that the server printed", async () => {
   await page.goto("/");
   await expect(page.getByRole("heading", { level: 1, name: "Set up Culvert" })).toBeVisible();
   await page.getByLabel("Setup code").fill("wrong-code");
-  await page.getByLabel("Name").fill("Ada Admin");
-  await page.getByLabel("E-mail").fill("ada@example.test");
-  await page.getByLabel("Password").fill(password);
+  await page.getByLabel("Name").fill(admin.name);
+  await page.getByLabel("E-mail").fill(admin.email);
+  await page.getByLabel("Password").fill(admin.password);
   await page.getByRole("button", { name: "Create account" }).click();
   await expect(page.getByText("This is not the code")).toBeVisible();
   await page.getByLabel("Setup code").fill(console_.setupCode);
@@ -75,31 +78,13 @@ for (const [name, side] of [
   ["Berlin", "right"],
 ] as const) {
   test(`enrols the gateway of ${name} with one copied command`, async () => {
-    await page.goto("/sites");
-    await page.getByRole("link", { name, exact: true }).first().click();
-    await page.getByRole("button", { name: "Create enrolment command" }).click();
-    const command = await page.getByRole("region", { name: "Enrolment command" }).getByText(/npx culvert-agent/).innerText();
-    gateways.set(name, await enrolGateway(net[side], command, console_.hubSocket));
-    await expect(page.locator("[data-status]", { hasText: "Connected" }).first()).toBeVisible({ timeout: 15_000 });
+    gateways.set(name, await enrol(page, name, net[side], console_.hubSocket));
   });
 }
 
 test("creates a link in the wizard and watches it come up", async () => {
-  await page.goto("/links/new");
-  await page.getByRole("combobox", { name: "First site" }).selectOption({ label: "Amsterdam" });
-  await page.getByRole("combobox", { name: "Second site" }).selectOption({ label: "Berlin" });
-  await page.getByRole("textbox", { name: "Link name" }).fill("Amsterdam – Berlin");
-  await page.getByRole("button", { name: "Continue" }).click();
-  await expect(page.getByLabel("Networks at Amsterdam")).toHaveValue("10.1.0.0/24");
-  await page.getByRole("button", { name: "Continue" }).click();
-  await page.getByRole("button", { name: "Continue" }).click();
-  await expect(page.getByText("What each gateway will get")).toBeVisible();
-  await page.getByRole("button", { name: "Create link" }).click();
-  await expect(page.getByText("The link is up and carries traffic.")).toBeVisible({ timeout: 20_000 });
-  await page.getByRole("link", { name: "Open link" }).click();
-  await expect(page.getByRole("heading", { level: 1, name: "Amsterdam – Berlin" })).toBeVisible();
-  linkPath = new URL(page.url()).pathname;
-  await expect(tunnelStatus("Up")).toBeVisible();
+  linkPath = await createLink(page, { first: "Amsterdam", second: "Berlin", name: "Amsterdam – Berlin", method: "psk" });
+  await expect(tunnelStatus(page, "Up")).toBeVisible();
 });
 
 test("moves the counters when traffic flows", async () => {
@@ -121,14 +106,8 @@ test("shows the negotiation, decoded", async () => {
 });
 
 test("rotates the pre-shared key while an echo is sent every 10 ms: none is lost", async () => {
-  await page.goto("/rotations");
-  await page.getByRole("button", { name: "New schedule" }).first().click();
-  await page.getByLabel("Name").fill("Weekly keys");
-  await page.getByLabel("Cron expression").fill("0 3 * * 0");
-  await page.getByRole("button", { name: "Save schedule" }).click();
   const ping = await startPing(net.left, net.right, 0.01);
-  await page.getByRole("button", { name: /Rotate now/ }).first().click();
-  await expect(page.locator("[data-status]", { hasText: "Succeeded" }).first()).toBeVisible({ timeout: 60_000 });
+  await rotateNow(page, { name: "Weekly keys", kind: "psk" });
   const result = await ping.stop();
   expect(result.sent).toBeGreaterThan(100);
   expect(result.lost).toBe(0);
@@ -150,7 +129,7 @@ test("loses nothing while console and hub are away for 60 s with a rekey in betw
   expect(result.sent).toBeGreaterThan(2_000);
   expect(result.lost).toBe(0);
   await page.goto(linkPath);
-  await expect(tunnelStatus("Up")).toBeVisible({ timeout: 15_000 });
+  await expect(tunnelStatus(page, "Up")).toBeVisible({ timeout: 15_000 });
 });
 
 test("brings the link back within 10 s after a gateway was killed", async () => {
@@ -162,15 +141,26 @@ test("brings the link back within 10 s after a gateway was killed", async () => 
     expect(stdout).toContain("1 received");
   }).toPass({ timeout: 10_000, intervals: [100] });
   expect(Date.now() - startedAt).toBeLessThan(10_000);
-  await expect(tunnelStatus("Up")).toBeVisible({ timeout: 15_000 });
+  await expect(tunnelStatus(page, "Up")).toBeVisible({ timeout: 15_000 });
 });
 
 for (const theme of ["light", "dark"] as const) {
   test(`has no accessibility violation on any page, ${theme}`, async () => {
     await page.emulateMedia({ colorScheme: theme });
     await page.evaluate((value) => localStorage.setItem("theme", value), theme);
-    const sitePath = await firstSitePath();
-    const pages = ["/", "/sites", "/sites/new", sitePath, "/links", "/links/new", linkPath, `${linkPath}?tab=sas`, `${linkPath}?tab=negotiation`, `${linkPath}?tab=history`];
+    const amsterdam = await sitePath(page, "Amsterdam");
+    const pages = [
+      "/",
+      "/sites",
+      "/sites/new",
+      amsterdam,
+      "/links",
+      "/links/new",
+      linkPath,
+      `${linkPath}?tab=sas`,
+      `${linkPath}?tab=negotiation`,
+      `${linkPath}?tab=history`,
+    ];
     for (const path of [...pages, "/keys", "/rotations", "/events", "/settings/account", "/settings/users"]) {
       await page.goto(path);
       await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
@@ -187,20 +177,102 @@ test("records who did what", async () => {
 });
 
 test("shows within 5 s that a gateway was revoked", async () => {
-  await page.goto(await firstSitePath());
+  await page.goto(await sitePath(page, "Amsterdam"));
   await page.getByRole("button", { name: "Revoke gateway" }).click();
   await page.getByRole("alertdialog").getByRole("button", { name: "Revoke gateway" }).click();
   const revokedAt = Date.now();
   await expect(page.locator("[data-status]", { hasText: "Revoked" }).first()).toBeVisible({ timeout: 5_000 });
   await page.goto(linkPath);
-  await expect(tunnelStatus(/Unknown|Down/)).toBeVisible({ timeout: Math.max(1, 5_000 - (Date.now() - revokedAt)) });
+  await expect(tunnelStatus(page, /Unknown|Down/)).toBeVisible({ timeout: Math.max(1, 5_000 - (Date.now() - revokedAt)) });
 });
 
-test("has written no key to its logs", async () => {
-  const written = [console_.log(), ...[...gateways.values()].map((gateway) => gateway.log())].join("\n");
-  expect(written).not.toContain("PRIVATE KEY");
-  expect(written).not.toContain(password);
+test("answers nothing to a stranger but the way to sign in", async ({ browser }) => {
+  const stranger = await browser.newContext({ baseURL: console_.url });
+  for (const path of await apiPaths()) {
+    const answer = await stranger.request.get(path, { maxRedirects: 0 });
+    expect([path, answer.status()]).toEqual([path, 401]);
+  }
+  for (const path of consolePages()) {
+    const answer = await stranger.request.get(path, { maxRedirects: 0 });
+    expect([path, answer.status(), new URL(answer.headers()["location"] ?? "/", console_.url).pathname]).toEqual([path, 307, "/sign-in"]);
+  }
+  await stranger.close();
 });
+
+test("shows a viewer everything and lets the viewer change nothing", async ({ browser }) => {
+  await page.goto("/settings/users");
+  await page.getByRole("button", { name: "Add user" }).first().click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Name").fill("Vic Viewer");
+  await dialog.getByLabel("E-mail").fill("vic@example.test");
+  await dialog.getByLabel("Password").fill(`${admin.password} too`);
+  await dialog.getByLabel("Role").selectOption("viewer");
+  await dialog.getByRole("button", { name: "Add user" }).click();
+  await expect(page.getByText("vic@example.test")).toBeVisible();
+  const viewer = await browser.newContext({ baseURL: console_.url });
+  const view = await viewer.newPage();
+  await view.goto("/sign-in");
+  await view.getByLabel("E-mail").fill("vic@example.test");
+  await view.getByLabel("Password").fill(`${admin.password} too`);
+  await view.getByRole("button", { name: "Sign in" }).click();
+  await expect(view.getByRole("heading", { level: 1, name: "Overview" })).toBeVisible();
+  await view.goto(linkPath);
+  await expect(view.getByRole("heading", { level: 1, name: "Amsterdam – Berlin" })).toBeVisible();
+  for (const name of ["Rekey now", "Restart", "Disable", "Send test traffic"]) await expect(view.getByRole("button", { name })).toHaveCount(0);
+  await view.goto("/links");
+  await expect(view.getByRole("link", { name: "New link" })).toHaveCount(0);
+  await viewer.close();
+});
+
+test("tells a key that was typed in to no page, no API answer and no log", async () => {
+  await page.goto("/links/new");
+  await page.getByRole("combobox", { name: "First site" }).selectOption({ label: "Berlin" });
+  await page.getByRole("radio", { name: "a third-party peer" }).check();
+  await page.getByRole("textbox", { name: "Peer name" }).fill("Partner");
+  await page.getByRole("textbox", { name: "Peer address" }).fill("203.0.113.7");
+  await page.getByRole("textbox", { name: "Peer identity" }).fill("partner.example.test");
+  await page.getByRole("textbox", { name: "Link name" }).fill("Partner");
+  await next(page);
+  await page.getByRole("textbox", { name: "Networks at Partner" }).fill("10.9.0.0/24");
+  await next(page);
+  await page.getByLabel("Pre-shared key", { exact: true }).fill(plantedKey);
+  await next(page);
+  await page.getByRole("button", { name: "Create link" }).click();
+  await expect(page.getByText(/Waiting|In progress|Done/).first()).toBeVisible();
+  await page.goto("/links");
+  const partner = (await page.getByRole("link", { name: "Partner", exact: true }).first().getAttribute("href")) ?? "";
+  const paths = [
+    ...(await apiPaths()),
+    ...consolePages(),
+    partner,
+    `${partner}?tab=history`,
+    `/api${partner}`,
+    `/api${partner}/versions`,
+    `/api${partner}/trace`,
+  ];
+  // The stream never ends; what it says is which resource changed, by id.
+  const texts = await Promise.all(paths.filter((path) => !path.endsWith("/stream")).map(async (path) => (await page.request.get(path)).text()));
+  const told = [...texts, console_.log(), ...[...gateways.values()].map((gateway) => gateway.log())].join("\n");
+  expect(told).toContain("partner.example.test");
+  expect(told).not.toContain(plantedKey);
+  expect(told).not.toContain(Buffer.from(plantedKey).toString("base64"));
+  expect(told).not.toContain(admin.password);
+  expect(told).not.toMatch(/BEGIN [A-Z ]*PRIVATE KEY/);
+});
+
+function consolePages(): string[] {
+  return ["/", "/sites", "/sites/new", "/links", "/links/new", linkPath, "/keys", "/rotations", "/events", "/settings/account", "/settings/users"];
+}
+
+/** Every API route that there is, from the files themselves, so that a new one is tried too. better-auth answers under /api/auth by itself. */
+async function apiPaths(): Promise<string[]> {
+  const root = new URL("../../app/api/", import.meta.url);
+  const files = await readdir(root, { recursive: true });
+  const ids: Record<string, string> = { links: linkPath.split("/").at(-1) ?? "", sites: (await sitePath(page, "Amsterdam")).split("/").at(-1) ?? "" };
+  return files
+    .filter((file) => file.endsWith("route.ts") && !file.startsWith("auth"))
+    .map((file) => `/api/${file.replace(/\/route\.ts$/, "").replace("[id]", ids[file.split("/")[0] ?? ""] ?? "")}`);
+}
 
 /** Inbound SPIs of the established Child SAs, as the gateway itself says. */
 async function childSpis(gateway: EnrolledGateway | undefined, linkId: string): Promise<string[]> {
@@ -208,14 +280,3 @@ async function childSpis(gateway: EnrolledGateway | undefined, linkId: string): 
   const link = status.links.find((candidate) => candidate.id === linkId);
   return (link?.ikeSas ?? []).flatMap((ike) => ike.childSas.filter((child) => child.state === "established").map((child) => child.inboundSpi)).toSorted();
 }
-
-function tunnelStatus(state: string | RegExp) {
-  return page.locator("dl", { hasText: "Tunnel" }).locator("[data-status]").filter({ hasText: state }).first();
-}
-
-async function firstSitePath(): Promise<string> {
-  await page.goto("/sites");
-  const href = await page.getByRole("link", { name: "Amsterdam", exact: true }).first().getAttribute("href");
-  return href ?? "/sites";
-}
-

@@ -16,7 +16,10 @@ export function certificateScenario(kind: KeyKind, name: string, initiator: "us"
       const { ike } = await expectUp(context, us, peer);
       equal(ike.role, initiator === "us" ? "initiator" : "responder");
       equal(ike.credentialId, "own");
-      match(peer.log(), kind === "rsa-2048" ? /authentication of 'left\.example' with RSA.* successful/ : /authentication of 'left\.example' with ECDSA.* successful/);
+      match(
+        peer.log(),
+        kind === "rsa-2048" ? /authentication of 'left\.example' with RSA.* successful/ : /authentication of 'left\.example' with ECDSA.* successful/,
+      );
     },
   };
 }

@@ -21,7 +21,12 @@ export function commandedRekey(name: string, what: What, who: Who, initiator: Wh
       await withoutLoss(context, async () => {
         for (let round = 0; round < 3; round++) await rekeyOnce(context, us, peer, what, who);
       });
-      await us.waitForLink(linkId, "the replaced SAs to be gone", ({ ikeSas }) => (ikeSas.length === 1 && ikeSas[0]?.childSas.length === 1 ? true : undefined), 15_000);
+      await us.waitForLink(
+        linkId,
+        "the replaced SAs to be gone",
+        ({ ikeSas }) => (ikeSas.length === 1 && ikeSas[0]?.childSas.length === 1 ? true : undefined),
+        15_000,
+      );
     },
   };
 }
@@ -31,7 +36,11 @@ async function rekeyOnce(context: Context, us: Agent, peer: Charon, what: What, 
   if (who === "us") await us.rekey(linkId, what);
   else await peer.rekey(what === "ike" ? { ike: "site" } : { child: "net" });
   await us.waitForLink(linkId, `a new ${title(what)}`, ({ ikeSas }) => {
-    const old = ikeSas.some((ike) => (what === "ike" ? ike.spiI === before.ike.spiI : ike.childSas.some((child) => child.state === "established" && child.inboundSpi === before.child.inboundSpi)));
+    const old = ikeSas.some((ike) =>
+      what === "ike"
+        ? ike.spiI === before.ike.spiI
+        : ike.childSas.some((child) => child.state === "established" && child.inboundSpi === before.child.inboundSpi),
+    );
     return old || ikeSas.length === 0 ? undefined : true;
   });
   const after = await expectUp(context, us, peer);
@@ -86,7 +95,10 @@ export function collidingRekey(name: string, what: What): Scenario {
           const before = await expectUp(context, us, peer, 15_000);
           await Promise.all([us.rekey(linkId, what), peer.rekey(what === "ike" ? { ike: "site" } : { child: "net" })]);
           if (what === "child") await expectNewChild(us, before.child.inboundSpi);
-          else await us.waitForLink(linkId, "a new IKE SA", ({ ikeSas }) => (ikeSas.some((ike) => ike.state === "established" && ike.spiI !== before.ike.spiI) ? true : undefined));
+          else
+            await us.waitForLink(linkId, "a new IKE SA", ({ ikeSas }) =>
+              ikeSas.some((ike) => ike.state === "established" && ike.spiI !== before.ike.spiI) ? true : undefined,
+            );
         }
       });
       await expectUp(context, us, peer, 15_000);

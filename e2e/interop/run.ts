@@ -25,7 +25,12 @@ const longestScenarioSeconds = 100;
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: "string" }, jobs: { type: "string", default: "2" }, list: { type: "boolean", default: false }, logs: { type: "boolean", default: false } },
+    options: {
+      json: { type: "string" },
+      jobs: { type: "string", default: "2" },
+      list: { type: "boolean", default: false },
+      logs: { type: "boolean", default: false },
+    },
   });
   const scenarios = select(await load(), positionals);
   if (values.list) {
@@ -68,9 +73,18 @@ function select(all: readonly Scenario[], names: readonly string[]): readonly Sc
 
 function requirePrograms(): void {
   if (process.getuid?.() !== 0) throw new Error("the interop scenarios make network namespaces and TUN devices: run them as root");
-  const missing = ["/usr/lib/ipsec/charon", "/usr/lib/ipsec/plugins/libstrongswan-gcm.so", "/usr/sbin/swanctl", "/usr/bin/iperf3", "/usr/bin/openssl", "/usr/bin/tcpdump", "/usr/sbin/nft"].filter((path) => !existsSync(path));
+  const missing = [
+    "/usr/lib/ipsec/charon",
+    "/usr/lib/ipsec/plugins/libstrongswan-gcm.so",
+    "/usr/sbin/swanctl",
+    "/usr/bin/iperf3",
+    "/usr/bin/openssl",
+    "/usr/bin/tcpdump",
+    "/usr/sbin/nft",
+  ].filter((path) => !existsSync(path));
   if (missing.length > 0) {
-    const packages = "strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins iperf3 openssl tcpdump nftables iputils-ping iproute2";
+    const packages =
+      "strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins iperf3 openssl tcpdump nftables iputils-ping iproute2";
     throw new Error(`missing: ${missing.join(", ")}; on Debian: apt-get install ${packages}`);
   }
 }
@@ -125,7 +139,13 @@ async function inTime(work: Promise<void>): Promise<void> {
 }
 
 function logTails(context: Context, lines: number): string {
-  const tail = (text: string) => text.trimEnd().split("\n").slice(-lines).map((line) => `    ${line.slice(0, 400)}`).join("\n");
+  const tail = (text: string) =>
+    text
+      .trimEnd()
+      .split("\n")
+      .slice(-lines)
+      .map((line) => `    ${line.slice(0, 400)}`)
+      .join("\n");
   const { us, peer } = context.logs();
   return `\n  our log:\n${tail(us)}\n  charon's log:\n${tail(peer)}`;
 }

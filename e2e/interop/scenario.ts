@@ -235,10 +235,7 @@ export function expectNewChild(us: Agent, oldInboundSpi: string): Promise<Observ
 /** Ten echoes each way, none lost. */
 export async function expectTraffic(context: Context): Promise<void> {
   const { left, right } = context.net;
-  const [out, back] = await Promise.all([
-    ping(left, right, { count: 10 }),
-    ping(right, left, { count: 10 }),
-  ]);
+  const [out, back] = await Promise.all([ping(left, right, { count: 10 }), ping(right, left, { count: 10 })]);
   deepStrictEqual({ out, back }, { out: { sent: 10, received: 10, lost: 0 }, back: { sent: 10, received: 10, lost: 0 } });
 }
 
@@ -262,13 +259,22 @@ export async function withoutLoss<T>(context: Context, work: () => Promise<T>, l
     result = await work();
     // Enough echoes after the last step to show that the new SAs carry them.
     const enough = Math.max(least, answered() + 30);
-    await pollUntil("enough echoes", 10_000, async () => (answered() >= enough ? true : undefined), () => `${answered()} of ${enough} were answered`);
+    await pollUntil(
+      "enough echoes",
+      10_000,
+      async () => (answered() >= enough ? true : undefined),
+      () => `${answered()} of ${enough} were answered`,
+    );
   } finally {
     totals = await Promise.all(pings.map((running) => running.stop()));
   }
   const sum = (count: (ping: PingResult) => number) => totals.reduce((total, each) => total + count(each), 0);
   context.note(`${sum(({ sent }) => sent)} echoes, ${sum(({ lost }) => lost)} lost`);
-  deepStrictEqual(totals.map(({ lost }) => lost), [0, 0], "echoes were lost: of those from us, and of those from the peer");
+  deepStrictEqual(
+    totals.map(({ lost }) => lost),
+    [0, 0],
+    "echoes were lost: of those from us, and of those from the peer",
+  );
   return result;
 }
 

@@ -7,7 +7,15 @@ import { stringify } from "yaml";
 import { z } from "zod";
 import type { DesiredStateInput } from "../../contract/desired-state.ts";
 import type { Command } from "../../contract/hub-protocol.ts";
-import { observedState, traceEntry, type ObservedChildSa, type ObservedIkeSa, type ObservedLink, type ObservedState, type TraceEntry } from "../../contract/observed-state.ts";
+import {
+  observedState,
+  traceEntry,
+  type ObservedChildSa,
+  type ObservedIkeSa,
+  type ObservedLink,
+  type ObservedState,
+  type TraceEntry,
+} from "../../contract/observed-state.ts";
 import { removeAtExit } from "./cleanup.ts";
 import type { Site } from "./namespaces.ts";
 import { pollUntil } from "./poll.ts";
@@ -213,4 +221,3 @@ function exchangeLine(path: string, line: string): Promise<string> {
     connection.once("end", () => failed(new Error("the agent closed its control socket without an answer")));
   });
 }
-

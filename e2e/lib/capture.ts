@@ -21,13 +21,20 @@ export interface Capture {
 
 /** Records whole packets that pass a device with tcpdump. It has begun when this resolves. */
 export async function startCapture(where: Namespace, device: string, file: string): Promise<Capture> {
-  const program = where.start(["tcpdump", "-i", device, "-s", "0", "-U", "-B", "8192", "--immediate-mode", "-Z", "root", "-w", file], { stdio: ["ignore", "ignore", "pipe"] });
+  const program = where.start(["tcpdump", "-i", device, "-s", "0", "-U", "-B", "8192", "--immediate-mode", "-Z", "root", "-w", file], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let said = "";
   program.stderr?.on("data", (bytes: Buffer) => {
     said += bytes.toString("utf8");
   });
   const ended = new Promise<void>((resolve) => program.once("close", () => resolve()));
-  await pollUntil("tcpdump to listen", 5_000, async () => (/listening on/.test(said) ? true : undefined), () => said);
+  await pollUntil(
+    "tcpdump to listen",
+    5_000,
+    async () => (/listening on/.test(said) ? true : undefined),
+    () => said,
+  );
   return {
     async stop() {
       await settled(file);

@@ -139,7 +139,10 @@ class RunningCharon implements Charon {
   async listSas(): Promise<CharonIkeSa[]> {
     const { stdout, stderr, code } = await this.swanctl(["--list-sas", "--raw"], 5_000);
     if (code !== 0) throw new Error(`swanctl --list-sas: ${stderr}`);
-    return stdout.split("\n").filter((line) => line.startsWith("list-sa event")).flatMap(readIkeSas);
+    return stdout
+      .split("\n")
+      .filter((line) => line.startsWith("list-sa event"))
+      .flatMap(readIkeSas);
   }
 
   async initiate(child: string): Promise<string> {
@@ -219,7 +222,10 @@ function readIkeSas(line: string): CharonIkeSa[] {
     spiI: text(sa, "initiator-spi"),
     spiR: text(sa, "responder-spi"),
     remoteIdentity: text(sa, "remote-id"),
-    suite: ["encr-alg", "encr-keysize", "integ-alg", "prf-alg", "dh-group"].map((key) => text(sa, key)).filter(Boolean).join("/"),
+    suite: ["encr-alg", "encr-keysize", "integ-alg", "prf-alg", "dh-group"]
+      .map((key) => text(sa, key))
+      .filter(Boolean)
+      .join("/"),
     children: sections(sa["child-sas"]).map(readChildSa),
   }));
 }
@@ -231,7 +237,10 @@ function readChildSa([, sa]: [string, RawSection]): CharonChildSa {
     state: text(sa, "state"),
     spiIn: text(sa, "spi-in"),
     spiOut: text(sa, "spi-out"),
-    suite: ["encr-alg", "encr-keysize", "integ-alg", "dh-group"].map((key) => text(sa, key)).filter(Boolean).join("/"),
+    suite: ["encr-alg", "encr-keysize", "integ-alg", "dh-group"]
+      .map((key) => text(sa, key))
+      .filter(Boolean)
+      .join("/"),
     localSelectors: list(sa["local-ts"]),
     remoteSelectors: list(sa["remote-ts"]),
     bytesIn: Number(text(sa, "bytes-in")),

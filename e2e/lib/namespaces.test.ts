@@ -27,7 +27,10 @@ test("removing the namespaces ends what runs inside", async () => {
   });
   net.remove();
   deepStrictEqual(await ended, "SIGKILL");
-  deepStrictEqual([net.left, net.middle, net.right].map(({ name }) => existsSync(`/run/netns/${name}`)), [false, false, false]);
+  deepStrictEqual(
+    [net.left, net.middle, net.right].map(({ name }) => existsSync(`/run/netns/${name}`)),
+    [false, false, false],
+  );
 });
 
 test("sweeps the namespaces of a process that was killed, and leaves those of one that lives", async () => {
@@ -41,7 +44,10 @@ test("sweeps the namespaces of a process that was killed, and leaves those of on
     const dead = new Promise((resolve) => doomed.once("close", resolve));
     doomed.kill("SIGKILL");
     await dead;
-    deepStrictEqual(sweepLeftovers("cvis").toSorted(), ["l", "m", "r"].map((side) => `cvis-${doomed.pid}-0-${side}`));
+    deepStrictEqual(
+      sweepLeftovers("cvis").toSorted(),
+      ["l", "m", "r"].map((side) => `cvis-${doomed.pid}-0-${side}`),
+    );
     ok(existsSync(`/run/netns/${living.left.name}`));
   } finally {
     living.remove();

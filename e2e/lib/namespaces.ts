@@ -118,10 +118,7 @@ function cable(middleDevice: string, middleMac: string, siteName: string, siteMa
 }
 
 function address(device: string, prefix: string, neighbour: string, neighbourMac: string): string[] {
-  return [
-    `address add ${prefix} dev ${device}`,
-    `neigh replace ${neighbour} lladdr ${neighbourMac} dev ${device} nud permanent`,
-  ];
+  return [`address add ${prefix} dev ${device}`, `neigh replace ${neighbour} lladdr ${neighbourMac} dev ${device} nud permanent`];
 }
 
 function siteCommands(outside: string, gateway: string, gatewayMac: string, inside: string): string[] {

@@ -53,7 +53,12 @@ export async function startPing(from: Site, to: Site, intervalSeconds = 0.01): P
   program.stdout?.on("data", (bytes: Buffer) => seen.read(bytes.toString("latin1")));
   program.stderr?.on("data", (bytes: Buffer) => seen.read(bytes.toString("latin1")));
   const ended = new Promise<void>((resolve) => program.once("close", () => resolve()));
-  await pollUntil("the first answer to a continuous ping", 3_000, async () => (seen.answered.size > 0 ? true : undefined), () => seen.otherLines.join("\n"));
+  await pollUntil(
+    "the first answer to a continuous ping",
+    3_000,
+    async () => (seen.answered.size > 0 ? true : undefined),
+    () => seen.otherLines.join("\n"),
+  );
   return {
     answered: () => seen.answered.size,
     async stop() {

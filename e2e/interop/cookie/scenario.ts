@@ -11,7 +11,12 @@ export const scenario: Scenario = {
     const { right } = context.net;
     await right.run(["ip", "route", "add", "blackhole", "192.0.2.1/32"]);
     const doomed = await context.startUs();
-    await pollUntil("a half-open IKE SA at the peer", 5_000, async () => (/generating IKE_SA_INIT response/.test(peer.log()) ? true : undefined), () => peer.log());
+    await pollUntil(
+      "a half-open IKE SA at the peer",
+      5_000,
+      async () => (/generating IKE_SA_INIT response/.test(peer.log()) ? true : undefined),
+      () => peer.log(),
+    );
     await doomed.kill();
     await right.run(["ip", "route", "delete", "blackhole", "192.0.2.1/32"]);
     const us = await context.startUs();

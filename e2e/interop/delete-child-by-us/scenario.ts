@@ -19,11 +19,21 @@ export const scenario: Scenario = {
     const peer = await context.startPeer({ children });
     const us = await context.startUs({ children: [net, other] });
     const peersChildren = async () => (await peer.listSas()).flatMap((ike) => ike.children.map((child) => child.name)).toSorted();
-    await pollUntil("two Child SAs at the peer", 10_000, async () => ((await peersChildren()).join() === "net,other" ? true : undefined), async () => (await peersChildren()).join());
+    await pollUntil(
+      "two Child SAs at the peer",
+      10_000,
+      async () => ((await peersChildren()).join() === "net,other" ? true : undefined),
+      async () => (await peersChildren()).join(),
+    );
     const before = await spiOfNet(us);
     await withoutLoss(context, async () => {
       await us.configure(withChildren(context));
-      await pollUntil("one Child SA at the peer", 10_000, async () => ((await peersChildren()).join() === "net" ? true : undefined), async () => (await peersChildren()).join());
+      await pollUntil(
+        "one Child SA at the peer",
+        10_000,
+        async () => ((await peersChildren()).join() === "net" ? true : undefined),
+        async () => (await peersChildren()).join(),
+      );
     });
     deepEqual(await spiOfNet(us), before, "the Child SA that stays was replaced");
   },

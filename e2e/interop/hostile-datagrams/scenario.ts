@@ -24,7 +24,8 @@ export const scenario: Scenario = {
     writeFileSync(file, JSON.stringify(seeds.map(({ destinationPort, payload }) => ({ port: destinationPort, hex: Buffer.from(payload).toString("hex") }))));
     const seed = Date.now() % 2 ** 31;
     context.note(`seed ${seed}`);
-    const send = (count: number) => context.net.right.run([process.execPath, sender, file, "192.0.2.1", String(seed), String(count)], { timeoutMilliseconds: 60_000 });
+    const send = (count: number) =>
+      context.net.right.run([process.execPath, sender, file, "192.0.2.1", String(seed), String(count)], { timeoutMilliseconds: 60_000 });
     // The first part fills caches and pools; only what comes after it can be growth.
     await send(mutations / 5);
     const warm = (await us.status()).memoryBytes;

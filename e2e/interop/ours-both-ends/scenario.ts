@@ -18,7 +18,9 @@ export const scenario: Scenario = {
         ({ inboundSpi } = await expectNewChild(left, inboundSpi));
         const { ike } = await end.waitUntilUp(linkId);
         await end.rekey(linkId, "ike");
-        await left.waitForLink(linkId, "a new IKE SA", ({ ikeSas }) => (ikeSas.some((sa) => sa.state === "established" && sa.spiI !== ike.spiI) ? true : undefined));
+        await left.waitForLink(linkId, "a new IKE SA", ({ ikeSas }) =>
+          ikeSas.some((sa) => sa.state === "established" && sa.spiI !== ike.spiI) ? true : undefined,
+        );
         await left.waitUntilUp(linkId);
         await right.waitUntilUp(linkId);
       }

@@ -8,10 +8,14 @@ export const scenario: Scenario = {
     const peer = await context.startPeer();
     const us = await context.startUs();
     const before = await expectUp(context, us, peer);
-    await withoutLoss(context, async () => {
-      await us.command({ name: "reauthenticate", linkId });
-      await us.waitForLink(linkId, "only the new IKE SA", ({ ikeSas }) => (ikeSas.length === 1 && ikeSas[0]?.spiI !== before.ike.spiI ? true : undefined));
-    }, 100);
+    await withoutLoss(
+      context,
+      async () => {
+        await us.command({ name: "reauthenticate", linkId });
+        await us.waitForLink(linkId, "only the new IKE SA", ({ ikeSas }) => (ikeSas.length === 1 && ikeSas[0]?.spiI !== before.ike.spiI ? true : undefined));
+      },
+      100,
+    );
     const after = await expectUp(context, us, peer);
     notEqual(after.child.inboundSpi, before.child.inboundSpi);
   },

@@ -1,0 +1,65 @@
+import { type BrowserContext, expect, type Page, test } from "@playwright/test";
+import { makeThreeNamespaces, sweepLeftovers, type ThreeNamespaces } from "../lib/namespaces.ts";
+import { startPing } from "../lib/traffic.ts";
+import { type ConsoleUnderTest, startConsoleUnderTest } from "./console-under-test.ts";
+import type { EnrolledGateway } from "./enrolled-gateway.ts";
+import { createLink, createSite, enrol, rotateNow, setUp, tunnelStatus } from "./steps.ts";
+
+/* A link whose ends prove themselves with certificates of the console's own authority, and their rotation. */
+test.describe.configure({ mode: "serial" });
+
+let console_: ConsoleUnderTest;
+let net: ThreeNamespaces;
+let context: BrowserContext;
+let page: Page;
+const gateways: EnrolledGateway[] = [];
+let linkPath = "";
+
+test.beforeAll(async ({ browser }) => {
+  sweepLeftovers("cvc");
+  net = await makeThreeNamespaces("cvc");
+  console_ = await startConsoleUnderTest();
+  context = await browser.newContext({ baseURL: console_.url });
+  page = await context.newPage();
+});
+
+test.afterAll(async () => {
+  await context?.close();
+  for (const gateway of gateways) await gateway.stop();
+  await console_?.remove();
+  net?.remove();
+});
+
+test("brings a link with certificates up", async () => {
+  await setUp(page, console_.setupCode);
+  await createSite(page, { name: "Amsterdam", network: "10.1.0.0/24", address: "192.0.2.1" });
+  await createSite(page, { name: "Berlin", network: "10.2.0.0/24", address: "198.51.100.1" });
+  gateways.push(await enrol(page, "Amsterdam", net.left, console_.hubSocket), await enrol(page, "Berlin", net.right, console_.hubSocket));
+  linkPath = await createLink(page, { first: "Amsterdam", second: "Berlin", name: "By certificate", method: "certificate" });
+  await expect(tunnelStatus(page, "Up")).toBeVisible();
+});
+
+test("replaces both certificates while an echo is sent every 10 ms: none is lost", async () => {
+  await page.goto("/keys");
+  const before = await page.getByRole("table", { name: "Keys and certificates" }).innerText();
+  const ping = await startPing(net.left, net.right, 0.01);
+  await rotateNow(page, { name: "Quarterly certificates", kind: "certificate" });
+  const result = await ping.stop();
+  expect(result.sent).toBeGreaterThan(50);
+  expect(result.lost).toBe(0);
+  await page.goto("/keys");
+  expect(await page.getByRole("table", { name: "Keys and certificates" }).innerText()).not.toBe(before);
+  await page.goto(linkPath);
+  await expect(tunnelStatus(page, "Up")).toBeVisible();
+});
+
+test("writes no private key to a log, a page or an API answer", async () => {
+  const answers = await Promise.all(
+    [linkPath, `${linkPath}?tab=history`, "/keys", "/events", `/api${linkPath}`, "/api/keys", "/api/events"].map(async (path) =>
+      (await page.request.get(path)).text(),
+    ),
+  );
+  const written = [console_.log(), ...gateways.map((gateway) => gateway.log()), ...answers].join("\n");
+  expect(written).toContain("By certificate");
+  expect(written).not.toMatch(/BEGIN [A-Z ]*PRIVATE KEY/);
+});

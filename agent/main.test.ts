@@ -23,10 +23,18 @@ function agent(...args: string[]): Promise<{ code: number; stdout: string; stder
 test("a bad configuration ends with code 2 and every problem on a line of its own", async () => {
   const path = join(directory, "site.yaml");
   writeFileSync(path, exampleYaml.replace("10.2.0.0/24", "10.2.0.1/24").replace("use: k1", "use: k2"));
-  for (const args of [["check", "--config", path], ["--config", path, "--socket", join(directory, "s")]]) {
+  for (const args of [
+    ["check", "--config", path],
+    ["--config", path, "--socket", join(directory, "s")],
+  ]) {
     const { code, stdout, stderr } = await agent(...args);
     expect([code, stdout]).toEqual([2, ""]);
-    expect(stderr.trim().split("\n").map((line) => line.split(": ")[0])).toEqual(["site.yaml:14", "site.yaml:20"]);
+    expect(
+      stderr
+        .trim()
+        .split("\n")
+        .map((line) => line.split(": ")[0]),
+    ).toEqual(["site.yaml:14", "site.yaml:20"]);
   }
 });
 

@@ -98,7 +98,10 @@ export const desiredState = z.strictObject({
     ikePort: z.number().int().min(1).max(65_535).default(500),
     natPort: z.number().int().min(1).max(65_535).default(4_500),
     /** Name and MTU of the TUN device; 0: computed from the path (1,500 less the largest encapsulation in use). */
-    tunName: z.string().regex(/^[a-z][a-z0-9]{0,14}$/).default("culvert0"),
+    tunName: z
+      .string()
+      .regex(/^[a-z][a-z0-9]{0,14}$/)
+      .default("culvert0"),
     tunMtu: z.union([z.literal(0), z.number().int().min(1_280).max(9_000)]).default(0),
   }),
   links: z.array(link).max(10_000),

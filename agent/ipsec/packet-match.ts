@@ -39,8 +39,7 @@ export function matchesPacket(
   const source = direction === "outbound" ? local : remote;
   const destination = direction === "outbound" ? remote : local;
   return (
-    matchesEnd(source, bytes, view.sourceOffset, view.sourcePort, view) &&
-    matchesEnd(destination, bytes, view.destinationOffset, view.destinationPort, view)
+    matchesEnd(source, bytes, view.sourceOffset, view.sourcePort, view) && matchesEnd(destination, bytes, view.destinationOffset, view.destinationPort, view)
   );
 }
 

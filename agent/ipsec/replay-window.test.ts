@@ -48,11 +48,16 @@ describe("ReplayWindow", () => {
 describe("extended sequence numbers (RFC 4303 appendix A2)", () => {
   it("finds any number that is in the window or less than 2^32 minus the window ahead", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 64, max: 4096 }), fc.integer({ min: 1, max: 2 ** 50 }), fc.integer({ min: 0, max: 2 ** 32 - 1 }), (size, highest, ahead) => {
-        const sequence = highest - size + 1 + ahead;
-        fc.pre(sequence > 0);
-        expect(inferSequenceNumber(sequence % 2 ** 32, highest, size)).toBe(sequence);
-      }),
+      fc.property(
+        fc.integer({ min: 64, max: 4096 }),
+        fc.integer({ min: 1, max: 2 ** 50 }),
+        fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+        (size, highest, ahead) => {
+          const sequence = highest - size + 1 + ahead;
+          fc.pre(sequence > 0);
+          expect(inferSequenceNumber(sequence % 2 ** 32, highest, size)).toBe(sequence);
+        },
+      ),
     );
   });
 

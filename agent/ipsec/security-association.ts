@@ -46,4 +46,3 @@ export interface OutboundPolicy {
   /** `discard` while the link has no SA: nothing leaves in clear. */
   readonly action: { readonly kind: "protect"; readonly spi: EspSpi } | { readonly kind: "discard" };
 }
-

@@ -6,7 +6,18 @@ import { makeIpPacketView, readIpPacket } from "../wire/ip.ts";
 import { lifetimeState, sequenceNumberLimit, softLifetime } from "./lifetime.ts";
 import { compileSelectors, matchesPacket } from "./packet-match.ts";
 import { OutboundSpd } from "./spd.ts";
-import { contains, formatSelector, fromPrefix, fromWire, intersect, narrow, parseSelector, toPrefix, toWire, type TrafficSelector } from "./traffic-selector.ts";
+import {
+  contains,
+  formatSelector,
+  fromPrefix,
+  fromWire,
+  intersect,
+  narrow,
+  parseSelector,
+  toPrefix,
+  toWire,
+  type TrafficSelector,
+} from "./traffic-selector.ts";
 
 const range = (maximum: number) => fc.tuple(fc.nat(maximum), fc.nat(maximum)).map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const);
 /** Few addresses, protocols and ports, so that the naive model can try all packets. */
@@ -36,19 +47,39 @@ function naiveMatch(selector: TrafficSelector, family: number, address: number, 
 }
 
 function* allPackets(): Generator<[number, number, number, number]> {
-  for (const family of [4, 6]) for (let address = 0; address < 9; address++) for (const protocol of [1, 6, 17]) for (const port of [-1, 0, 1, 2, 3, 4]) yield [family, address, protocol, port];
+  for (const family of [4, 6])
+    for (let address = 0; address < 9; address++)
+      for (const protocol of [1, 6, 17]) for (const port of [-1, 0, 1, 2, 3, 4]) yield [family, address, protocol, port];
 }
 
 describe("traffic selectors", () => {
-  it.each(["10.0.0.0/24", "0.0.0.0/0", "192.0.2.1/32", "2001:db8::/32", "::/0", "10.0.0.5-10.0.0.9", "10.0.0.0/24[tcp/80]", "10.0.0.0/24[udp]", "10.0.0.0/24[any/1000-2000]", "10.0.0.0/24[tcp/opaque]", "::1/128[47]"])(
-    "reads and prints %s",
-    (text) => expect(formatSelector(parseSelector(text))).toBe(text),
-  );
+  it.each([
+    "10.0.0.0/24",
+    "0.0.0.0/0",
+    "192.0.2.1/32",
+    "2001:db8::/32",
+    "::/0",
+    "10.0.0.5-10.0.0.9",
+    "10.0.0.0/24[tcp/80]",
+    "10.0.0.0/24[udp]",
+    "10.0.0.0/24[any/1000-2000]",
+    "10.0.0.0/24[tcp/opaque]",
+    "::1/128[47]",
+  ])("reads and prints %s", (text) => expect(formatSelector(parseSelector(text))).toBe(text));
 
-  it.each(["10.0.0.1/24", "10.0.0.0/33", "10.0.0.0/024", "10.0.0/24", "::1/129", "10.0.0.9-10.0.0.5", "10.0.0.1-::1", "10.0.0.0/24[tcp/70000]", "10.0.0.0/24[foo]", "10.0.0.0/24[tcp/9-8]", "10.0.0.0/24[tcp"])(
-    "refuses %s with a sentence",
-    (text) => expect(() => parseSelector(text)).toThrow(RangeError),
-  );
+  it.each([
+    "10.0.0.1/24",
+    "10.0.0.0/33",
+    "10.0.0.0/024",
+    "10.0.0/24",
+    "::1/129",
+    "10.0.0.9-10.0.0.5",
+    "10.0.0.1-::1",
+    "10.0.0.0/24[tcp/70000]",
+    "10.0.0.0/24[foo]",
+    "10.0.0.0/24[tcp/9-8]",
+    "10.0.0.0/24[tcp",
+  ])("refuses %s with a sentence", (text) => expect(() => parseSelector(text)).toThrow(RangeError));
 
   it("names the network in the error for host bits", () => expect(() => fromPrefix("10.0.0.1/24")).toThrow("10.0.0.0/24"));
 

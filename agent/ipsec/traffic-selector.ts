@@ -110,9 +110,7 @@ export function narrow(offered: readonly TrafficSelector[], allowed: readonly Tr
       if (both !== null) common.push(both);
     }
   }
-  return common.filter((selector, index) =>
-    common.every((other, at) => at === index || !contains(other, selector) || (equal(other, selector) && at > index)),
-  );
+  return common.filter((selector, index) => common.every((other, at) => at === index || !contains(other, selector) || (equal(other, selector) && at > index)));
 }
 
 /** Whether all traffic of `inner` is traffic of `outer`. */

@@ -172,7 +172,11 @@ export class Agent {
       onFault: (sentence) => this.#logFault(sentence),
     });
     this.#engine = engine;
-    this.#reconciler = new Reconciler({ submit: (input) => engine.driver.submit(input), resolveHost, forceEncapsulation: !engine.plane.capabilities.encapsulations.includes("none") });
+    this.#reconciler = new Reconciler({
+      submit: (input) => engine.driver.submit(input),
+      resolveHost,
+      forceEncapsulation: !engine.plane.capabilities.encapsulations.includes("none"),
+    });
     this.#refreshTimer ??= setInterval(() => void this.#refreshAddresses(), ADDRESS_REFRESH_MS);
     return this.#reconciler;
   }
@@ -186,7 +190,8 @@ export class Agent {
     const snapshots = this.#snapshots();
     for (const { config } of this.#reconciler?.running.values() ?? []) {
       const state = snapshots.get(config.id)?.state ?? "down";
-      if (config.initiate === "respond" && config.remoteAddresses.length > 0 && state === "down") await this.#engine?.driver.submit({ kind: "up", linkId: config.id });
+      if (config.initiate === "respond" && config.remoteAddresses.length > 0 && state === "down")
+        await this.#engine?.driver.submit({ kind: "up", linkId: config.id });
     }
   }
 
@@ -222,7 +227,9 @@ export class Agent {
   #refreshAddresses(): Promise<void> {
     return this.#exclusively(async () => {
       const snapshots = this.#snapshots();
-      const changed = await this.#reconciler?.refreshAddresses((linkId) => snapshots.get(linkId)?.state === "down" || snapshots.get(linkId)?.state === "negotiating");
+      const changed = await this.#reconciler?.refreshAddresses(
+        (linkId) => snapshots.get(linkId)?.state === "down" || snapshots.get(linkId)?.state === "negotiating",
+      );
       if (changed === undefined || changed.length === 0) return;
       this.#options.log(`addresses of ${changed.join(", ")} resolved anew`);
       await this.#applyRoutes();

@@ -67,7 +67,8 @@ export function parseCommandLine(args: readonly string[], environment: Readonly<
   const [verb = values.config === undefined ? "" : "run", linkId, ...rest] = positionals;
   if (rest.length > 0) throw new UsageError(`"${rest[0]}" is one argument too many`);
   const stateDir = values["state-dir"] ?? "/var/lib/culvert-agent";
-  const socket = values.socket ?? environment["CULVERT_SOCKET"] ?? (values["state-dir"] === undefined ? "/run/culvert-agent.sock" : join(stateDir, "agent.sock"));
+  const socket =
+    values.socket ?? environment["CULVERT_SOCKET"] ?? (values["state-dir"] === undefined ? "/run/culvert-agent.sock" : join(stateDir, "agent.sock"));
   const json = values.json ?? false;
   switch (verb) {
     case "help":

@@ -30,23 +30,66 @@ describe("a bad configuration", () => {
     ["a wrong type", exampleYaml.replace("revision: 7", "revision: seven"), "site.yaml:2: revision", /expected a number, found a string/],
     ["an unknown choice", exampleYaml.replace("    local:", "    initiate: maybe\n    local:"), "site.yaml:8: links[0].initiate", /use one of: start, respond/],
     ["a number out of range", exampleYaml.replace("gateway:\n", "gateway:\n  tunMtu: 100\n"), "site.yaml:4: gateway.tunMtu", /.+/],
-    ["no network", exampleYaml.replace("10.2.0.0/24", "10.2.0.0"), "site.yaml:20: links[0].children[0].remoteNetworks[0]", /not a network — write a prefix such as/],
-    ["host bits", exampleYaml.replace("10.2.0.0/24", "10.2.0.1/24"), "site.yaml:20: links[0].children[0].remoteNetworks[0]", /host bits set — write 10\.2\.0\.0\/24/],
-    ["the same network on both sides", exampleYaml.replace("10.2.0.0/24", "10.1.0.0/24"), "site.yaml:20: links[0].children[0].remoteNetworks[0]", /lies in the local network/],
+    [
+      "no network",
+      exampleYaml.replace("10.2.0.0/24", "10.2.0.0"),
+      "site.yaml:20: links[0].children[0].remoteNetworks[0]",
+      /not a network — write a prefix such as/,
+    ],
+    [
+      "host bits",
+      exampleYaml.replace("10.2.0.0/24", "10.2.0.1/24"),
+      "site.yaml:20: links[0].children[0].remoteNetworks[0]",
+      /host bits set — write 10\.2\.0\.0\/24/,
+    ],
+    [
+      "the same network on both sides",
+      exampleYaml.replace("10.2.0.0/24", "10.1.0.0/24"),
+      "site.yaml:20: links[0].children[0].remoteNetworks[0]",
+      /lies in the local network/,
+    ],
     ["an unknown algorithm", exampleYaml.replace("proposals: [aes256gcm16]", "proposals: [aes999]"), "site.yaml:16: links[0].esp.proposals[0]", /aes999/],
-    ["a key that is not there", exampleYaml.replace("use: k1", "use: k2"), "site.yaml:14: links[0].authentication.use", /"k2" names none of the keys — use one of: k1/],
-    ["a bad hexadecimal secret", exampleYaml.replace("correct-horse-battery", '"0xabc"'), "site.yaml:13: links[0].authentication.keys[0].secret", /hexadecimal/],
-    ["a number where text belongs", exampleYaml.replace("correct-horse-battery", "0xabcd"), "site.yaml:13: links[0].authentication.keys[0].secret", /found a number — put the value in quotes/],
-    ["an unreadable secret file", exampleYaml.replace("correct-horse-battery", "{ file: nowhere.psk }"), "site.yaml:13: links[0].authentication.keys[0].secret.file", /no such file/],
+    [
+      "a key that is not there",
+      exampleYaml.replace("use: k1", "use: k2"),
+      "site.yaml:14: links[0].authentication.use",
+      /"k2" names none of the keys — use one of: k1/,
+    ],
+    [
+      "a bad hexadecimal secret",
+      exampleYaml.replace("correct-horse-battery", '"0xabc"'),
+      "site.yaml:13: links[0].authentication.keys[0].secret",
+      /hexadecimal/,
+    ],
+    [
+      "a number where text belongs",
+      exampleYaml.replace("correct-horse-battery", "0xabcd"),
+      "site.yaml:13: links[0].authentication.keys[0].secret",
+      /found a number — put the value in quotes/,
+    ],
+    [
+      "an unreadable secret file",
+      exampleYaml.replace("correct-horse-battery", "{ file: nowhere.psk }"),
+      "site.yaml:13: links[0].authentication.keys[0].secret.file",
+      /no such file/,
+    ],
     ["an unknown method", exampleYaml.replace("method: psk", "method: magic"), "site.yaml:11: links[0].authentication.method", /use "psk" or "certificate"/],
     ["no peer to start with", exampleYaml.replace("address: 198.51.100.1, ", ""), "site.yaml:9: links[0].remote.address", /peer's address is missing/],
     ["a repeated id", secondLink((link) => link.replace("10.2.0.0/24", "10.3.0.0/24")), "site.yaml:21: links[1].id", /used by an earlier link/],
-    ["networks that two links claim", secondLink((link) => link.replace("berlin", "paris").replace("10.2.0.0/24", "10.2.0.128/25")), "site.yaml:35: links[1].children[0].remoteNetworks[0]", /overlaps 10\.2\.0\.0\/24 of link "berlin"/],
+    [
+      "networks that two links claim",
+      secondLink((link) => link.replace("berlin", "paris").replace("10.2.0.0/24", "10.2.0.128/25")),
+      "site.yaml:35: links[1].children[0].remoteNetworks[0]",
+      /overlaps 10\.2\.0\.0\/24 of link "berlin"/,
+    ],
     ["broken YAML", exampleYaml.replace("revision: 7", "revision: [7"), "site.yaml:3", /not valid YAML/],
   ];
   test.each(cases)("%s is reported with line, field and reason", (_name, text, place, reason) => {
     const lines = problemsOf(text);
-    expect(lines.some((line) => line.startsWith(`${place}: `) && reason.test(line)), lines.join("\n")).toBe(true);
+    expect(
+      lines.some((line) => line.startsWith(`${place}: `) && reason.test(line)),
+      lines.join("\n"),
+    ).toBe(true);
   });
 
   test("every problem is reported at once, in the order of the file", () => {
@@ -55,7 +98,11 @@ describe("a bad configuration", () => {
   });
 
   test("no message quotes a secret", () => {
-    const texts = [exampleYaml.replace("correct-horse-battery", "0sPLANTED!SECRET"), exampleYaml.replace("{ id: k1, secret: correct-horse-battery }", "{ id: k1, secret: PLANTED!SECRET"), exampleYaml.replace("correct-horse-battery", "[PLANTED!SECRET]")];
+    const texts = [
+      exampleYaml.replace("correct-horse-battery", "0sPLANTED!SECRET"),
+      exampleYaml.replace("{ id: k1, secret: correct-horse-battery }", "{ id: k1, secret: PLANTED!SECRET"),
+      exampleYaml.replace("correct-horse-battery", "[PLANTED!SECRET]"),
+    ];
     for (const text of texts) {
       const lines = problemsOf(text);
       expect(lines.length).toBeGreaterThan(0);

@@ -25,7 +25,12 @@ export function readConfigFile(path: string): ConfigResult {
   const document = parseDocument(text, { lineCounter });
   if (document.errors.length > 0) {
     // The library's message goes on to quote the line, which may hold a secret.
-    return { ok: false, lines: document.errors.map((error) => `${name}:${lineCounter.linePos(error.pos[0]).line}: not valid YAML: ${error.message.split(/ at line |\n/)[0]} — correct the syntax`) };
+    return {
+      ok: false,
+      lines: document.errors.map(
+        (error) => `${name}:${lineCounter.linePos(error.pos[0]).line}: not valid YAML: ${error.message.split(/ at line |\n/)[0]} — correct the syntax`,
+      ),
+    };
   }
   const locate = (at: ConfigPath): number => lineOf(document, lineCounter, at);
   const format = (problem: ConfigProblem): string =>
@@ -53,7 +58,10 @@ class SecretFiles {
   }
 
   inline(state: DesiredState): DesiredState {
-    return { ...state, links: state.links.map((link, index) => ({ ...link, authentication: this.#authentication(link.authentication, ["links", index, "authentication"]) })) };
+    return {
+      ...state,
+      links: state.links.map((link, index) => ({ ...link, authentication: this.#authentication(link.authentication, ["links", index, "authentication"]) })),
+    };
   }
 
   #authentication(auth: DesiredState["links"][number]["authentication"], at: ConfigPath): DesiredState["links"][number]["authentication"] {
@@ -82,7 +90,13 @@ class SecretFiles {
       if (text !== "") return text;
       this.problems.push(errorAt([...at, "file"], `${source.file} is empty`, "write the secret into it"));
     } catch (error) {
-      this.problems.push(errorAt([...at, "file"], `${source.file} cannot be read: ${messageOf(error)}`, "check the path (relative to the configuration file) and its permissions"));
+      this.problems.push(
+        errorAt(
+          [...at, "file"],
+          `${source.file} cannot be read: ${messageOf(error)}`,
+          "check the path (relative to the configuration file) and its permissions",
+        ),
+      );
     }
     return this.unreadable;
   }

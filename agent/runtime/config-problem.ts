@@ -28,13 +28,20 @@ export function warningAt(path: ConfigPath, reason: string, advice: string): Con
 
 /** The schema's complaints in plain words. An unknown key is named by its own path, so that its line can be found. */
 export function fromZodError(error: z.ZodError): ConfigProblem[] {
-  return error.issues.flatMap((issue) => fromIssue(issue, issue.path.filter((step) => typeof step !== "symbol")));
+  return error.issues.flatMap((issue) =>
+    fromIssue(
+      issue,
+      issue.path.filter((step) => typeof step !== "symbol"),
+    ),
+  );
 }
 
 function fromIssue(issue: z.core.$ZodIssue, path: ConfigPath): ConfigProblem[] {
   switch (issue.code) {
     case "unrecognized_keys":
-      return issue.keys.map((key) => errorAt([...path, key], `unknown key "${key}"`, "remove it or correct its spelling (culvert-agent schema lists every key)"));
+      return issue.keys.map((key) =>
+        errorAt([...path, key], `unknown key "${key}"`, "remove it or correct its spelling (culvert-agent schema lists every key)"),
+      );
     case "invalid_type":
       return [
         issue.input === undefined
@@ -64,7 +71,11 @@ function adviceFor(expected: string, input: unknown): string {
 /** A union fails on every branch; what they had in common is what the author needs. */
 function fromUnion(issue: z.core.$ZodIssueInvalidUnion, path: ConfigPath): ConfigProblem {
   if (issue.discriminator !== undefined) {
-    return errorAt(path.at(-1) === issue.discriminator ? path : [...path, issue.discriminator], `"${issue.discriminator}" is missing or none of those allowed`, 'use "psk" or "certificate"');
+    return errorAt(
+      path.at(-1) === issue.discriminator ? path : [...path, issue.discriminator],
+      `"${issue.discriminator}" is missing or none of those allowed`,
+      'use "psk" or "certificate"',
+    );
   }
   const formats = issue.errors.flat().flatMap((branch) => (branch.code === "invalid_format" ? [branch.format] : []));
   if (formats.some((format) => format.startsWith("cidr"))) {

@@ -16,7 +16,17 @@ function setUp() {
     localAddressFor: async () => "192.0.2.1",
   };
   const now = { value: 1_000 };
-  const driver = new Driver({ endpoint, plane, transport, natPort: 4_500, clock: { now: () => now.value }, onEvent: (event) => plane.calls.push(event.kind), onTrace: () => undefined, onPlaneFailed: (reason) => faults.push(`plane: ${reason}`), onFault: (sentence) => faults.push(sentence) });
+  const driver = new Driver({
+    endpoint,
+    plane,
+    transport,
+    natPort: 4_500,
+    clock: { now: () => now.value },
+    onEvent: (event) => plane.calls.push(event.kind),
+    onTrace: () => undefined,
+    onPlaneFailed: (reason) => faults.push(`plane: ${reason}`),
+    onFault: (sentence) => faults.push(sentence),
+  });
   return { plane, endpoint, driver, faults, now };
 }
 
@@ -35,7 +45,11 @@ test("a refused SA is told to the engine before any other waiting input, and the
   plane.refusal = "no room";
   endpoint.respond = (input) => (input.kind === "up" ? [{ kind: "installSa", sa }, transmit(1)] : []);
   await Promise.all([driver.submit({ kind: "up", linkId: "l" }), driver.submit({ kind: "down", linkId: "l" })]);
-  expect(endpoint.inputs).toEqual([{ kind: "up", linkId: "l" }, { kind: "installFailed", childSaId: "c1", reason: "no room" }, { kind: "down", linkId: "l" }]);
+  expect(endpoint.inputs).toEqual([
+    { kind: "up", linkId: "l" },
+    { kind: "installFailed", childSaId: "c1", reason: "no room" },
+    { kind: "down", linkId: "l" },
+  ]);
   expect(plane.calls).toContain("send 1");
   expect(faults).toEqual(["installSa failed: no room"]);
 });

@@ -153,7 +153,8 @@ export class Driver {
       const reason = error instanceof Error ? error.message : String(error);
       onFault(`${effect.kind} failed: ${reason}`);
       // The rest of this input's effects still runs; the engine then takes the Child SA down with the peer.
-      if (effect.kind === "installSa") this.#queue.unshift({ input: { kind: "installFailed", childSaId: effect.sa.childSaId, reason }, settle: () => undefined });
+      if (effect.kind === "installSa")
+        this.#queue.unshift({ input: { kind: "installFailed", childSaId: effect.sa.childSaId, reason }, settle: () => undefined });
     }
   }
 

@@ -16,7 +16,11 @@ export interface OwnedTransport extends IkeTransport {
 /** Makes the parts that touch the machine; the agent's tests give others. */
 export interface EngineFactories {
   openPlane(settings: { readonly tunName: string; readonly tunMtu: number; readonly natPort: number }): Promise<DataPlane>;
-  openTransport(settings: { readonly port: number; readonly onDatagram: (datagram: ReceivedIke) => void; readonly onFault: (sentence: string) => void }): Promise<OwnedTransport>;
+  openTransport(settings: {
+    readonly port: number;
+    readonly onDatagram: (datagram: ReceivedIke) => void;
+    readonly onFault: (sentence: string) => void;
+  }): Promise<OwnedTransport>;
   createEndpoint(options: EndpointOptions, random: RandomSource): IkeEndpoint;
   readonly runIp?: RunIp;
 }
@@ -61,7 +65,11 @@ const endpointDefaults = {
 /** Rejects with a sentence when the device or the ports cannot be had; nothing is left open then. */
 export async function openEngine(settings: GatewaySettings, options: EngineOptions): Promise<Engine> {
   const { factories, clock, random, onEvent, onTrace, onPlaneFailed, onFault } = options;
-  const plane = await factories.openPlane({ tunName: settings.tunName, tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu, natPort: settings.natPort });
+  const plane = await factories.openPlane({
+    tunName: settings.tunName,
+    tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu,
+    natPort: settings.natPort,
+  });
   try {
     const endpoint = factories.createEndpoint({ ...endpointDefaults, ikePort: settings.ikePort, natPort: settings.natPort }, random);
     let driver: Driver | null = null;

@@ -26,10 +26,19 @@ export async function enrol(options: EnrolOptions): Promise<MachineIdentity> {
   const caPem = await fetchPinnedCa(address, options.token.split(".")[2]!);
   const { privateKeyPem, csrPem } = await createCertificateRequest(hostname());
   const answer = await post(address, caPem, { token: options.token, csrPem, hostname: hostname(), agentVersion: options.agentVersion });
-  if (!new X509Certificate(answer.caPem).raw.equals(new X509Certificate(caPem).raw)) throw new Error("the hub answered with another CA than the one in the token");
+  if (!new X509Certificate(answer.caPem).raw.equals(new X509Certificate(caPem).raw))
+    throw new Error("the hub answered with another CA than the one in the token");
   const certificate = new X509Certificate(answer.certificatePem);
   if (!certificate.verify(new X509Certificate(caPem).publicKey)) throw new Error("the certificate that the hub issued is not signed by its CA");
-  return { gatewayId: answer.gatewayId, siteName: answer.siteName, hub: options.hub, via: options.via, caPem, certificatePem: answer.certificatePem, privateKeyPem };
+  return {
+    gatewayId: answer.gatewayId,
+    siteName: answer.siteName,
+    hub: options.hub,
+    via: options.via,
+    caPem,
+    certificatePem: answer.certificatePem,
+    privateKeyPem,
+  };
 }
 
 /**

@@ -42,23 +42,26 @@ interface TestHub {
 async function openHub(options: { readonly listen?: string | number; readonly leaf?: IssueOptions; readonly ca?: TestCertificate } = {}): Promise<TestHub> {
   const ca = options.ca ?? authority;
   const leaf = await issue(ca, options.leaf ?? { name: "hub", dnsNames: ["culvert-hub"], usage: "server" });
-  const server = createServer({ cert: leaf.pem + ca.pem, key: leaf.keyPem, ca: ca.pem, requestCert: true, rejectUnauthorized: false, minVersion: "TLSv1.3" }, (request, response) => {
-    let body = "";
-    request.on("data", (chunk: Buffer) => {
-      body += chunk.toString();
-    });
-    request.on("end", () => {
-      void (async () => {
-        const asked = enrolRequest.parse(JSON.parse(body));
-        if (!asked.token.includes(secret)) {
-          response.writeHead(403).end(JSON.stringify({ error: "the token was used already" }));
-          return;
-        }
-        const certificatePem = await issueForRequest(ca, asked.csrPem, { name: "gw-1", usage: "client" });
-        response.writeHead(200).end(JSON.stringify({ gatewayId: "gw-1", siteName: "Amsterdam", certificatePem, caPem: ca.pem }));
-      })();
-    });
-  });
+  const server = createServer(
+    { cert: leaf.pem + ca.pem, key: leaf.keyPem, ca: ca.pem, requestCert: true, rejectUnauthorized: false, minVersion: "TLSv1.3" },
+    (request, response) => {
+      let body = "";
+      request.on("data", (chunk: Buffer) => {
+        body += chunk.toString();
+      });
+      request.on("end", () => {
+        void (async () => {
+          const asked = enrolRequest.parse(JSON.parse(body));
+          if (!asked.token.includes(secret)) {
+            response.writeHead(403).end(JSON.stringify({ error: "the token was used already" }));
+            return;
+          }
+          const certificatePem = await issueForRequest(ca, asked.csrPem, { name: "gw-1", usage: "client" });
+          response.writeHead(200).end(JSON.stringify({ gatewayId: "gw-1", siteName: "Amsterdam", certificatePem, caPem: ca.pem }));
+        })();
+      });
+    },
+  );
   const sockets = new WebSocketServer({ server });
   const hub: TestHub = {
     server,
@@ -88,11 +91,27 @@ async function openHub(options: { readonly listen?: string | number; readonly le
 
 async function identityFor(hub: TestHub, changes: Partial<MachineIdentity> = {}, issueOptions: Partial<IssueOptions> = {}): Promise<MachineIdentity> {
   const client = await issue(authority, { name: "gw-1", usage: "client", ...issueOptions });
-  return { gatewayId: "gw-1", siteName: "Amsterdam", hub: `https://127.0.0.1:${hub.port}`, via: null, caPem: authority.pem, certificatePem: client.pem, privateKeyPem: client.keyPem, ...changes };
+  return {
+    gatewayId: "gw-1",
+    siteName: "Amsterdam",
+    hub: `https://127.0.0.1:${hub.port}`,
+    via: null,
+    caPem: authority.pem,
+    certificatePem: client.pem,
+    privateKeyPem: client.keyPem,
+    ...changes,
+  };
 }
 
 const report: ObservedState = {
-  at: 1, revision: 7, agentVersion: "0", startedAt: 1, plane: "p", planeReason: "r", links: [], memoryBytes: 1,
+  at: 1,
+  revision: 7,
+  agentVersion: "0",
+  startedAt: 1,
+  plane: "p",
+  planeReason: "r",
+  links: [],
+  memoryBytes: 1,
   drops: { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 },
 };
 
@@ -117,7 +136,8 @@ function startClient(identity: MachineIdentity, subject: Partial<HubClientOption
   return { client, logs, saved };
 }
 
-const ofType = <T extends FromGateway["type"]>(hub: TestHub, type: T) => hub.messages.filter((message): message is Extract<FromGateway, { type: T }> => message.type === type);
+const ofType = <T extends FromGateway["type"]>(hub: TestHub, type: T) =>
+  hub.messages.filter((message): message is Extract<FromGateway, { type: T }> => message.type === type);
 
 test("it says hello over mutual TLS 1.3, reports at once and then every second", async () => {
   const hub = await openHub();
@@ -138,16 +158,20 @@ test("a desired state is applied and answered link by link; one that cannot be i
   await expect.poll(() => hub.connections.length).toBe(1);
   hub.send({ type: "desired", state: { ...exampleState(), revision: 8 } });
   hub.send({ type: "desired", state: { ...exampleState(), revision: 9 } });
-  await expect.poll(() => ofType(hub, "applied")).toEqual([
-    { type: "applied", revision: 8, links: [{ linkId: "berlin", outcome: "applied", reason: null }] },
-    { type: "applied", revision: 9, links: [{ linkId: "berlin", outcome: "refused", reason: "no TUN device" }] },
-  ]);
+  await expect
+    .poll(() => ofType(hub, "applied"))
+    .toEqual([
+      { type: "applied", revision: 8, links: [{ linkId: "berlin", outcome: "applied", reason: null }] },
+      { type: "applied", revision: 9, links: [{ linkId: "berlin", outcome: "refused", reason: "no TUN device" }] },
+    ]);
   client.close();
 });
 
 test("commands are answered by id, and a long one does not hold up the next", async () => {
   const hub = await openHub();
-  startClient(await identityFor(hub), { perform: (command) => (command.name === "probe" ? new Promise(() => undefined) : Promise.resolve({ ok: true, message: "done" })) });
+  startClient(await identityFor(hub), {
+    perform: (command) => (command.name === "probe" ? new Promise(() => undefined) : Promise.resolve({ ok: true, message: "done" })),
+  });
   await expect.poll(() => hub.connections.length).toBe(1);
   hub.send({ type: "command", id: "1", command: { name: "probe", linkId: "l", count: 9, intervalMilliseconds: 1, payloadBytes: 0 } });
   hub.send({ type: "command", id: "2", command: { name: "rekey", linkId: "l", what: "all" } });

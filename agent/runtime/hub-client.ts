@@ -102,7 +102,12 @@ export class HubClient {
     const address = parseHubAddress(hub, via);
     const tls = { ...hubTlsOptions(address, caPem), cert: certificatePem, key: privateKeyPem };
     const url = `wss://${address.url.host}${hubPath}`;
-    const socket = new WebSocket(url, { createConnection: () => connect(tls), handshakeTimeout: silenceMilliseconds, perMessageDeflate: false, maxPayload: 64 * 1_048_576 });
+    const socket = new WebSocket(url, {
+      createConnection: () => connect(tls),
+      handshakeTimeout: silenceMilliseconds,
+      perMessageDeflate: false,
+      maxPayload: 64 * 1_048_576,
+    });
     this.#socket = socket;
     socket.on("open", () => this.#opened());
     socket.on("message", (data) => this.#received(String(data)));

@@ -62,7 +62,11 @@ export class Prober {
   }
 
   /** `count` echoes, `intervalMilliseconds` apart whether or not they are answered. */
-  async series(source: string, target: string, options: { readonly count: number; readonly intervalMilliseconds: number; readonly payloadBytes: number }): Promise<ProbeResult> {
+  async series(
+    source: string,
+    target: string,
+    options: { readonly count: number; readonly intervalMilliseconds: number; readonly payloadBytes: number },
+  ): Promise<ProbeResult> {
     const startedAt = performance.now();
     const answers: Promise<number | null>[] = [];
     for (let index = 0; index < options.count; index++) {
@@ -98,7 +102,10 @@ export class Prober {
     for (;;) {
       const active = [...this.#sockets.values()].filter((socket) => socket.outstanding.size > 0);
       if (active.length === 0 || this.#isClosed) break;
-      await waitReadable(active.map((socket) => socket.fd), WAIT_SLICE_MS);
+      await waitReadable(
+        active.map((socket) => socket.fd),
+        WAIT_SLICE_MS,
+      );
       for (const socket of this.#sockets.values()) this.#receive(socket);
     }
     this.#isWatching = false;

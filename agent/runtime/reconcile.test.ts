@@ -11,7 +11,8 @@ function setUp(hosts: Record<string, readonly string[]> = {}) {
     resolveHost: async (name) => hosts[name] ?? Promise.reject(new Error("ENOTFOUND")),
     forceEncapsulation: true,
   });
-  const take = () => inputs.splice(0).map((input) => (input.kind === "setLink" ? `set ${input.link.id}` : input.kind === "removeLink" ? `remove ${input.linkId}` : input.kind));
+  const take = () =>
+    inputs.splice(0).map((input) => (input.kind === "setLink" ? `set ${input.link.id}` : input.kind === "removeLink" ? `remove ${input.linkId}` : input.kind));
   return { inputs, reconciler, take, hosts };
 }
 

@@ -73,7 +73,9 @@ export class Reconciler {
    * since a tunnel that works must not follow a name. Returns the links that changed.
    */
   async refreshAddresses(isIdle: (linkId: string) => boolean): Promise<string[]> {
-    const candidates = [...this.#held.values()].map((held) => held.desired).concat([...this.#running.values()].filter((link) => isIdle(link.desired.id)).map((link) => link.desired));
+    const candidates = [...this.#held.values()]
+      .map((held) => held.desired)
+      .concat([...this.#running.values()].filter((link) => isIdle(link.desired.id)).map((link) => link.desired));
     const changed: string[] = [];
     for (const link of candidates.filter((candidate) => isHostName(candidate.remote.address))) {
       const before = this.#running.get(link.id)?.comparable;

@@ -14,24 +14,68 @@ const up: LinkSnapshot = {
   lastFailure: null,
   ikeSas: [
     {
-      id: "i1", state: "established", role: "initiator", spiI: 1n, spiR: 0xabcn, suite: "s", local: endpoint, remote: { address: "2001:db8::1", port: 4_500 },
-      remoteIdentity: "b", credentialId: "k1", nat: "both", establishedAt: 5, rekeyAt: 9.5,
+      id: "i1",
+      state: "established",
+      role: "initiator",
+      spiI: 1n,
+      spiR: 0xabcn,
+      suite: "s",
+      local: endpoint,
+      remote: { address: "2001:db8::1", port: 4_500 },
+      remoteIdentity: "b",
+      credentialId: "k1",
+      nat: "both",
+      establishedAt: 5,
+      rekeyAt: 9.5,
       children: [
         {
-          id: "c1", name: "lan", state: "established", inboundSpi: 0xc1 as EspSpi, outboundSpi: 0xffffffff as EspSpi, suite: "s", encapsulation: "udp",
-          localSelectors: [toSelector(parsePrefix("10.1.0.0/24")!)], remoteSelectors: [toSelector(parsePrefix("10.2.0.0/24")!)], installedAt: 5, rekeyAt: 6, expiresAt: null,
+          id: "c1",
+          name: "lan",
+          state: "established",
+          inboundSpi: 0xc1 as EspSpi,
+          outboundSpi: 0xffffffff as EspSpi,
+          suite: "s",
+          encapsulation: "udp",
+          localSelectors: [toSelector(parsePrefix("10.1.0.0/24")!)],
+          remoteSelectors: [toSelector(parsePrefix("10.2.0.0/24")!)],
+          installedAt: 5,
+          rekeyAt: 6,
+          expiresAt: null,
         },
       ],
     },
   ],
 };
-const link: LinkToReport = { id: "l", enabled: true, heldReason: null, routeFault: null, children: [{ name: "lan" }], probe: { sent: 2, answered: 2, roundTripMs: 1, lostInARow: 0, fault: null } };
+const link: LinkToReport = {
+  id: "l",
+  enabled: true,
+  heldReason: null,
+  routeFault: null,
+  children: [{ name: "lan" }],
+  probe: { sent: 2, answered: 2, roundTripMs: 1, lostInARow: 0, fault: null },
+};
 
 test("a report is one that the console accepts, with counters of both directions and their drops added", () => {
-  const report = buildReport({ at: 10.7, revision: 7, agentVersion: "0", startedAt: 1, plane: new RecordingPlane(), links: [link], snapshots: new Map([["l", up]]), idleSince: new Map() });
+  const report = buildReport({
+    at: 10.7,
+    revision: 7,
+    agentVersion: "0",
+    startedAt: 1,
+    plane: new RecordingPlane(),
+    links: [link],
+    snapshots: new Map([["l", up]]),
+    idleSince: new Map(),
+  });
   expect(observedState.parse(report)).toEqual(report);
   expect(report.links[0]).toMatchObject({ state: "up", since: 5, ikeSas: [{ spiI: "0000000000000001", remoteEndpoint: "[2001:db8::1]:4500" }] });
-  expect(report.links[0]!.ikeSas[0]!.childSas[0]).toMatchObject({ inboundSpi: "000000c1", outboundSpi: "ffffffff", localNetworks: ["10.1.0.0/24"], packetsIn: 3, bytesOut: 300, drops: { replay: 2 } });
+  expect(report.links[0]!.ikeSas[0]!.childSas[0]).toMatchObject({
+    inboundSpi: "000000c1",
+    outboundSpi: "ffffffff",
+    localNetworks: ["10.1.0.0/24"],
+    packetsIn: 3,
+    bytesOut: 300,
+    drops: { replay: 2 },
+  });
 });
 
 test("up means every child, its routes and its probes; anything less is degraded", () => {

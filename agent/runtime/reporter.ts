@@ -68,7 +68,9 @@ export function tunnelStateOf(link: LinkToReport, snapshot: LinkSnapshot | undef
   if (!link.enabled) return "disabled";
   if (snapshot === undefined) return "down";
   if (snapshot.state !== "up") return snapshot.state;
-  const established = new Set(snapshot.ikeSas.flatMap((sa) => sa.children.filter((child) => child.state === "established" || child.state === "rekeying").map((child) => child.name)));
+  const established = new Set(
+    snapshot.ikeSas.flatMap((sa) => sa.children.filter((child) => child.state === "established" || child.state === "rekeying").map((child) => child.name)),
+  );
   const isMissingChild = link.children.some((child) => !established.has(child.name));
   const isSilent = link.probe.lostInARow >= LOST_PROBES_DEGRADED;
   return isMissingChild || isSilent || link.routeFault !== null ? "degraded" : "up";

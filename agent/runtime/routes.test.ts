@@ -19,7 +19,13 @@ function fakeTable(foreign: readonly string[] = []) {
   return { table, log, ip };
 }
 
-const link = (linkId: string, remote: string, peers: readonly string[] = []): LinkRoutes => ({ linkId, localNetworks: [], remoteNetworks: [remote], peers, mtu: 1_400 });
+const link = (linkId: string, remote: string, peers: readonly string[] = []): LinkRoutes => ({
+  linkId,
+  localNetworks: [],
+  remoteNetworks: [remote],
+  peers,
+  mtu: 1_400,
+});
 
 test("a link's routes come and go with it, and those of other links are not touched", async () => {
   const { table, log, ip } = fakeTable();

@@ -50,7 +50,8 @@ export class Routes {
   async apply(links: readonly LinkRoutes[]): Promise<Map<string, string>> {
     const faults = new Map<string, string>();
     const wanted = new Map<string, { readonly route: Route; readonly linkId: string }>();
-    for (const link of links) for (const route of await this.#routesOf(link)) if (!wanted.has(keyOf(route))) wanted.set(keyOf(route), { route, linkId: link.linkId });
+    for (const link of links)
+      for (const route of await this.#routesOf(link)) if (!wanted.has(keyOf(route))) wanted.set(keyOf(route), { route, linkId: link.linkId });
     for (const [key, route] of this.#installed) {
       if (wanted.has(key)) continue;
       this.#installed.delete(key);
@@ -108,7 +109,8 @@ export class Routes {
       const reason = error instanceof Error ? error.message : String(error);
       if (!reason.includes("File exists")) return `the route to ${route.destination} could not be set: ${reason}`;
       const existing = await this.#ip([family, "-N", "-o", "route", "show", "exact", route.destination]).catch(() => "");
-      if (!existing.includes(`proto ${routeProtocol}`)) return `another route to ${route.destination} exists (${existing.trim()}); remove it to let the link use that network`;
+      if (!existing.includes(`proto ${routeProtocol}`))
+        return `another route to ${route.destination} exists (${existing.trim()}); remove it to let the link use that network`;
       await this.#ip([family, "route", "replace", ...args]);
       return null;
     }
@@ -116,7 +118,9 @@ export class Routes {
 
   async #delete(route: Route): Promise<void> {
     // Already gone, for example with its device: that is what was wanted.
-    await this.#ip([route.family === 4 ? "-4" : "-6", "route", "del", route.destination, ...route.options.slice(0, 2), "proto", String(routeProtocol)]).catch(() => undefined);
+    await this.#ip([route.family === 4 ? "-4" : "-6", "route", "del", route.destination, ...route.options.slice(0, 2), "proto", String(routeProtocol)]).catch(
+      () => undefined,
+    );
   }
 }
 

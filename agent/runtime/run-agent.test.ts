@@ -44,7 +44,8 @@ function fakeMachine() {
     },
   };
   const options = { stateDir: join(directory, "state"), socket: join(directory, "agent.sock"), factories, log: (line: string) => void logs.push(line) };
-  const inputs = () => endpoints.flatMap((endpoint) => endpoint.inputs.splice(0)).map((input) => (input.kind === "setLink" ? `set ${input.link.id}` : input.kind));
+  const inputs = () =>
+    endpoints.flatMap((endpoint) => endpoint.inputs.splice(0)).map((input) => (input.kind === "setLink" ? `set ${input.link.id}` : input.kind));
   return { options, planes, ipCalls, logs, faults, inputs };
 }
 
@@ -112,7 +113,15 @@ test("with the hub away the links start from disk; without enrolment it says wha
   const authority = await createAuthority();
   const client = await issue(authority, { name: "gw", usage: "client" });
   const store = new StateStore(machine.options.stateDir);
-  store.saveIdentity({ gatewayId: "gw", siteName: "s", hub: "https://127.0.0.1:1", via: null, caPem: authority.pem, certificatePem: client.pem, privateKeyPem: client.keyPem });
+  store.saveIdentity({
+    gatewayId: "gw",
+    siteName: "s",
+    hub: "https://127.0.0.1:1",
+    via: null,
+    caPem: authority.pem,
+    certificatePem: client.pem,
+    privateKeyPem: client.keyPem,
+  });
   store.saveDesired(stateOfLinks(2));
   running = await runAgent({ ...machine.options, config: null });
   expect(machine.inputs()).toEqual(["set l1", "set l2"]);
@@ -123,7 +132,15 @@ test("a damaged state on disk does not keep the gateway from starting", async ()
   const machine = fakeMachine();
   const authority = await createAuthority();
   const client = await issue(authority, { name: "gw", usage: "client" });
-  new StateStore(machine.options.stateDir).saveIdentity({ gatewayId: "gw", siteName: "s", hub: "https://127.0.0.1:1", via: null, caPem: authority.pem, certificatePem: client.pem, privateKeyPem: client.keyPem });
+  new StateStore(machine.options.stateDir).saveIdentity({
+    gatewayId: "gw",
+    siteName: "s",
+    hub: "https://127.0.0.1:1",
+    via: null,
+    caPem: authority.pem,
+    certificatePem: client.pem,
+    privateKeyPem: client.keyPem,
+  });
   writeFileSync(join(machine.options.stateDir, "desired.json"), "{");
   running = await runAgent({ ...machine.options, config: null });
   expect(machine.logs[0]).toMatch(/stored state cannot be used/);

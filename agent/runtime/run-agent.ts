@@ -73,7 +73,10 @@ async function runManaged(options: RunOptions): Promise<RunningAgent> {
   const { log } = options;
   const store = new StateStore(options.stateDir);
   const identity = store.loadIdentity();
-  if (identity === null) throw new Error(`${options.stateDir} holds no enrolment: run the command that the console shows ("culvert-agent enrol …") first, or use --config site.yaml`);
+  if (identity === null)
+    throw new Error(
+      `${options.stateDir} holds no enrolment: run the command that the console shows ("culvert-agent enrol …") first, or use --config site.yaml`,
+    );
   const agent = createAgent(options);
   const reload = async (): Promise<ControlAnswer> => ({ ok: false, message: "This gateway takes its configuration from the console.", value: null });
   const control = await openControl(options, agent, reload);

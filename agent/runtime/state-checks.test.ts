@@ -12,12 +12,20 @@ const stateWith = (remotes: readonly string[]) => ({
 });
 
 test("two links are refused exactly when their networks overlap, and it is the later one that is", () => {
-  const network = fc.tuple(fc.nat(7), fc.integer({ min: 22, max: 32 })).map(([octet, length]) => `172.16.${octet & (0xff << Math.max(0, 24 - length))}.0/${length}`);
+  const network = fc
+    .tuple(fc.nat(7), fc.integer({ min: 22, max: 32 }))
+    .map(([octet, length]) => `172.16.${octet & (0xff << Math.max(0, 24 - length))}.0/${length}`);
   fc.assert(
     fc.property(fc.array(network, { minLength: 1, maxLength: 6 }), (remotes) => {
       const prefixes = remotes.map((text) => parsePrefix(text)!);
-      const expected = prefixes.flatMap((prefix, index) => (prefixes.slice(0, index).some((other) => overlaps(other, prefix)) ? [`links[${index}].children[0].remoteNetworks[0]`] : []));
-      expect(checkState(stateWith(remotes)).map((problem) => formatPath(problem.path)).toSorted()).toEqual(expected.toSorted());
+      const expected = prefixes.flatMap((prefix, index) =>
+        prefixes.slice(0, index).some((other) => overlaps(other, prefix)) ? [`links[${index}].children[0].remoteNetworks[0]`] : [],
+      );
+      expect(
+        checkState(stateWith(remotes))
+          .map((problem) => formatPath(problem.path))
+          .toSorted(),
+      ).toEqual(expected.toSorted());
     }),
   );
 });

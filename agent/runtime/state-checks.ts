@@ -55,7 +55,8 @@ function checkAuthentication(link: DesiredLink, at: ConfigPath, unreadable: stri
     problems.push(errorAt([...base, "use"], `"${auth.use}" names none of the ${list}`, `use one of: ${entries.map((entry) => entry.id).join(", ")}`));
   }
   for (const [index, entry] of entries.entries()) {
-    if (entries.findIndex((other) => other.id === entry.id) < index) problems.push(errorAt([...base, list, index, "id"], `the id "${entry.id}" is used twice`, "give every key an id of its own"));
+    if (entries.findIndex((other) => other.id === entry.id) < index)
+      problems.push(errorAt([...base, list, index, "id"], `the id "${entry.id}" is used twice`, "give every key an id of its own"));
   }
   if (auth.method === "psk") {
     for (const [index, key] of auth.keys.entries()) problems.push(...checkSecret(key.secret, unreadable, [...base, "keys", index, "secret"], decodeSecret));
@@ -66,7 +67,8 @@ function checkAuthentication(link: DesiredLink, at: ConfigPath, unreadable: stri
     const keyPath = [...base, "certificates", index, "privateKey"];
     problems.push(...checkSecret(entry.privateKey, unreadable, keyPath, (text) => checkKeyPair(text, entry.chain, unreadable)));
   }
-  for (const [index, authority] of auth.trustedAuthorities.entries()) problems.push(...checkSecret(authority, unreadable, [...base, "trustedAuthorities", index], readCertificates));
+  for (const [index, authority] of auth.trustedAuthorities.entries())
+    problems.push(...checkSecret(authority, unreadable, [...base, "trustedAuthorities", index], readCertificates));
   return problems;
 }
 
@@ -112,7 +114,9 @@ function checkKeyPair(keyText: string, chain: DesiredSecret, unreadable: string 
 function checkProposals(proposals: readonly string[], protocol: "ike" | "esp", at: ConfigPath): ConfigProblem[] {
   return proposals.flatMap((text, index) => {
     const problem = proposalProblem(text, protocol);
-    return problem === null ? [] : [errorAt([...at, index], problem, "write proposal keywords such as aes256gcm16-prfsha384-x25519 (IKE) or aes256gcm16 (ESP)")];
+    return problem === null
+      ? []
+      : [errorAt([...at, index], problem, "write proposal keywords such as aes256gcm16-prfsha384-x25519 (IKE) or aes256gcm16 (ESP)")];
   });
 }
 
@@ -120,7 +124,8 @@ function checkChildren(link: DesiredLink, at: ConfigPath): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   for (const [index, child] of link.children.entries()) {
     const base = [...at, "children", index];
-    if (link.children.findIndex((other) => other.name === child.name) < index) problems.push(errorAt([...base, "name"], `the name "${child.name}" is used twice`, "give every child a name of its own"));
+    if (link.children.findIndex((other) => other.name === child.name) < index)
+      problems.push(errorAt([...base, "name"], `the name "${child.name}" is used twice`, "give every child a name of its own"));
     for (const side of ["localNetworks", "remoteNetworks"] as const) {
       for (const [at, text] of child[side].entries()) {
         const prefix = parsePrefix(text);
@@ -142,7 +147,9 @@ function checkOwnNetworks(local: readonly string[], remote: readonly string[], a
       // Both 0/0 is the route-based case: routes, not selectors, say what goes through.
       return prefix !== null && inner !== null && prefix.length > 0 && contains(prefix, inner);
     });
-    return outer === undefined ? [] : [errorAt([...at, "remoteNetworks", index], `${text} lies in the local network ${outer}`, "the two sites need different networks")];
+    return outer === undefined
+      ? []
+      : [errorAt([...at, "remoteNetworks", index], `${text} lies in the local network ${outer}`, "the two sites need different networks")];
   });
 }
 

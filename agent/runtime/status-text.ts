@@ -11,12 +11,20 @@ export function formatStatus(state: ObservedState): string {
 export function formatTrace(entries: readonly TraceEntry[]): string {
   if (entries.length === 0) return "nothing has been negotiated yet\n";
   const arrows = { sent: "→", received: "←", local: "·" } as const;
-  return entries.map((entry) => `${new Date(entry.at).toISOString()} ${arrows[entry.direction]} ${entry.exchange}${entry.messageId === null ? "" : ` #${entry.messageId}`}  ${entry.summary}\n`).join("");
+  return entries
+    .map(
+      (entry) =>
+        `${new Date(entry.at).toISOString()} ${arrows[entry.direction]} ${entry.exchange}${entry.messageId === null ? "" : ` #${entry.messageId}`}  ${entry.summary}\n`,
+    )
+    .join("");
 }
 
 function formatLink(link: ObservedLink, now: number): string {
-  const lines = [`${link.id}: ${link.state} for ${duration(now - link.since)}${link.roundTripMs === null ? "" : `, round trip ${link.roundTripMs.toFixed(1)} ms`}`];
-  if (link.lastFailure !== null) lines.push(`  last failure, ${duration(now - link.lastFailure.at)} ago: ${link.lastFailure.sentence} (${link.lastFailure.code})`);
+  const lines = [
+    `${link.id}: ${link.state} for ${duration(now - link.since)}${link.roundTripMs === null ? "" : `, round trip ${link.roundTripMs.toFixed(1)} ms`}`,
+  ];
+  if (link.lastFailure !== null)
+    lines.push(`  last failure, ${duration(now - link.lastFailure.at)} ago: ${link.lastFailure.sentence} (${link.lastFailure.code})`);
   for (const sa of link.ikeSas) lines.push(...formatIkeSa(sa, now));
   return lines.join("\n");
 }

@@ -9,7 +9,13 @@ import type { InboundSa, OutboundPolicy, OutboundSa } from "../ipsec/security-as
 const noDrops: DropCounters = { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 };
 
 export class RecordingPlane implements DataPlane {
-  readonly capabilities: DataPlaneCapabilities = { name: "recording", reason: "a test", encapsulations: ["udp"], modes: ["tunnel"], extendedSequenceNumbers: true };
+  readonly capabilities: DataPlaneCapabilities = {
+    name: "recording",
+    reason: "a test",
+    encapsulations: ["udp"],
+    modes: ["tunnel"],
+    extendedSequenceNumbers: true,
+  };
   readonly calls: string[] = [];
   /** Installing fails with this when set. */
   refusal: string | null = null;

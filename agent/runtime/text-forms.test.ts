@@ -24,7 +24,14 @@ test("what is no prefix is not read", () => {
 });
 
 test("a range that is no prefix, a protocol and ports are shown as they are", () => {
-  const selector = { ...toSelector(parsePrefix("10.1.0.0/24")!), startAddress: 0x0a010005n, endAddress: 0x0a010009n, ipProtocol: 6, startPort: 80, endPort: 90 };
+  const selector = {
+    ...toSelector(parsePrefix("10.1.0.0/24")!),
+    startAddress: 0x0a010005n,
+    endAddress: 0x0a010009n,
+    ipProtocol: 6,
+    startPort: 80,
+    endPort: 90,
+  };
   expect(formatSelector(selector)).toBe("10.1.0.5-10.1.0.9[6/80-90]");
 });
 
@@ -51,7 +58,11 @@ test("an identity's kind follows from its form", () => {
 });
 
 test("the largest inner packet, padded and encapsulated, fits the path, and one alignment more does not", () => {
-  const suites = [{ iv: 8, icv: 16, alignment: 4 }, { iv: 16, icv: 16, alignment: 16 }, { iv: 16, icv: 32, alignment: 16 }];
+  const suites = [
+    { iv: 8, icv: 16, alignment: 4 },
+    { iv: 16, icv: 16, alignment: 16 },
+    { iv: 16, icv: 32, alignment: 16 },
+  ];
   for (const suite of suites) {
     for (const family of [4, 6] as const) {
       const outerSize = (inner: number) => (family === 4 ? 20 : 40) + 8 + 8 + suite.iv + Math.ceil((inner + 2) / suite.alignment) * suite.alignment + suite.icv;
@@ -65,14 +76,25 @@ test("the largest inner packet, padded and encapsulated, fits the path, and one 
 });
 
 test("the forms of the command line", () => {
-  const read = (text: string) => parseCommandLine(text.split(" ").filter((word) => word !== ""), {});
+  const read = (text: string) =>
+    parseCommandLine(
+      text.split(" ").filter((word) => word !== ""),
+      {},
+    );
   expect(read("--config site.yaml")).toEqual({ kind: "run", config: "site.yaml", stateDir: "/var/lib/culvert-agent", socket: "/run/culvert-agent.sock" });
   expect(read("run --state-dir /d")).toEqual({ kind: "run", config: null, stateDir: "/d", socket: "/d/agent.sock" });
   expect(read("status --json --socket /s")).toEqual({ kind: "status", socket: "/s", json: true });
   expect(read("rekey l --ike")).toMatchObject({ command: { name: "rekey", linkId: "l", what: "ike" } });
   expect(read("rekey l")).toMatchObject({ command: { what: "all" } });
   expect(read("trace l")).toMatchObject({ command: { name: "trace", linkId: "l" } });
-  expect(read("enrol --hub https://h:1 --token t --via unix:/s")).toEqual({ kind: "enrol", hub: "https://h:1", token: "t", via: "unix:/s", stateDir: "/var/lib/culvert-agent" });
+  expect(read("enrol --hub https://h:1 --token t --via unix:/s")).toEqual({
+    kind: "enrol",
+    hub: "https://h:1",
+    token: "t",
+    via: "unix:/s",
+    stateDir: "/var/lib/culvert-agent",
+  });
   expect(read("")).toEqual({ kind: "help" });
-  for (const text of ["up", "explode l", "rekey a b", "--nonsense", "check", "enrol --hub https://h:1", "probe l --count 0"]) expect(() => read(text), text).toThrow(UsageError);
+  for (const text of ["up", "explode l", "rekey a b", "--nonsense", "check", "enrol --hub https://h:1", "probe l --count 0"])
+    expect(() => read(text), text).toThrow(UsageError);
 });

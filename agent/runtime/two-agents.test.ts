@@ -37,7 +37,10 @@ const processes: ChildProcess[] = [];
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), "cvrt-two-"));
   for (const name of [sides.a.namespace, middle, sides.b.namespace]) ip("netns", "add", name);
-  for (const [side, gateway] of [[sides.a, "192.0.2.254"], [sides.b, "198.51.100.254"]] as const) {
+  for (const [side, gateway] of [
+    [sides.a, "192.0.2.254"],
+    [sides.b, "198.51.100.254"],
+  ] as const) {
     ip("-n", middle, "link", "add", `to-${side.name}`, "type", "veth", "peer", "name", "out0", "netns", side.namespace);
     ip("-n", middle, "addr", "add", `${gateway}/24`, "dev", `to-${side.name}`);
     ip("-n", middle, "link", "set", `to-${side.name}`, "up");
@@ -101,12 +104,15 @@ interface Started {
 function start(side: Side): Started {
   const config = join(directory, `${side.name}.yaml`);
   if (!existsSync(config)) writeConfig(side);
-  const process_ = spawn("ip", ["netns", "exec", side.namespace, process.execPath, program, "run", "--config", config, "--socket", socketOf(side)], { stdio: ["ignore", "pipe", "pipe"] });
+  const process_ = spawn("ip", ["netns", "exec", side.namespace, process.execPath, program, "run", "--config", config, "--socket", socketOf(side)], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   processes.push(process_);
   let output = "";
-  for (const stream of [process_.stdout, process_.stderr]) stream?.on("data", (bytes: Buffer) => {
-    output += bytes.toString();
-  });
+  for (const stream of [process_.stdout, process_.stderr])
+    stream?.on("data", (bytes: Buffer) => {
+      output += bytes.toString();
+    });
   return { process: process_, output: () => output };
 }
 
@@ -125,7 +131,8 @@ async function waitUntilUp(side: Side, started: Started, timeout = 10_000): Prom
   return found;
 }
 
-const childSpis = (found: ObservedLink): string[] => found.ikeSas.flatMap((sa) => sa.childSas.filter((child) => child.state === "established").map((child) => child.inboundSpi));
+const childSpis = (found: ObservedLink): string[] =>
+  found.ikeSas.flatMap((sa) => sa.childSas.filter((child) => child.state === "established").map((child) => child.inboundSpi));
 
 /** Pings until `during` is done and one second more; the numbers of sent and received. */
 async function pingDuring(from: Side, to: string, during: () => Promise<void>): Promise<{ sent: number; received: number }> {
@@ -149,92 +156,137 @@ describe("two gateways", () => {
   let a: Started;
   let b: Started;
 
-  asRoot("a link comes up from two files and carries traffic both ways", async () => {
-    b = start(sides.b);
-    a = start(sides.a);
-    await waitUntilUp(sides.a, a);
-    await waitUntilUp(sides.b, b);
-    for (const [side, peer] of [[sides.a, sides.b], [sides.b, sides.a]] as const) {
-      expect(inside(side.namespace, "ping", "-n", "-c", "5", "-i", "0.05", "-W", "1", peer.inside)).toContain("5 packets transmitted, 5 received");
-    }
-    const found = await link(sides.a);
-    expect(found?.ikeSas[0]).toMatchObject({ role: "initiator", state: "established", credentialId: "k1", remoteIdentity: expect.stringContaining("b.example") });
-    expect(found?.ikeSas[0]?.childSas[0]?.packetsIn).toBeGreaterThanOrEqual(10);
-  }, 40_000);
-
-  asRoot("no packet is lost while child and IKE SA are rekeyed from either side and authenticated anew", async () => {
-    for (const side of [sides.a, sides.b]) {
-      for (const name of ["child", "ike", "reauthenticate"] as const) {
-        const before = await waitUntilUp(sides.a, a);
-        const counts = await pingDuring(sides.a, sides.b.inside, async () => {
-          await new Promise((resolve) => setTimeout(resolve, 300));
-          await ask(side, name === "reauthenticate" ? { name, linkId: "link" } : { name: "rekey", linkId: "link", what: name });
-          const identify = (found: ObservedLink | null) => (name === "child" ? (found === null ? [] : childSpis(found)) : (found?.ikeSas.filter((sa) => sa.state === "established").map((sa) => sa.spiI) ?? []));
-          await expect.poll(async () => {
-            const now = identify(await link(sides.a));
-            return now.length === 1 && now[0] !== identify(before)[0];
-          }, { timeout: 8_000, interval: 50, message: `${side.name} ${name}\n${a.output()}${b.output()}` }).toBe(true);
-        });
-        expect(counts.sent, `${side.name} ${name}`).toBeGreaterThan(50);
-        // The one in flight when ping is stopped does not count.
-        expect(counts.sent - counts.received, `${side.name} ${name}`).toBeLessThanOrEqual(1);
+  asRoot(
+    "a link comes up from two files and carries traffic both ways",
+    async () => {
+      b = start(sides.b);
+      a = start(sides.a);
+      await waitUntilUp(sides.a, a);
+      await waitUntilUp(sides.b, b);
+      for (const [side, peer] of [
+        [sides.a, sides.b],
+        [sides.b, sides.a],
+      ] as const) {
+        expect(inside(side.namespace, "ping", "-n", "-c", "5", "-i", "0.05", "-W", "1", peer.inside)).toContain("5 packets transmitted, 5 received");
       }
-    }
-  }, 120_000);
+      const found = await link(sides.a);
+      expect(found?.ikeSas[0]).toMatchObject({
+        role: "initiator",
+        state: "established",
+        credentialId: "k1",
+        remoteIdentity: expect.stringContaining("b.example"),
+      });
+      expect(found?.ikeSas[0]?.childSas[0]?.packetsIn).toBeGreaterThanOrEqual(10);
+    },
+    40_000,
+  );
 
-  asRoot("no packet is lost while the pre-shared key is replaced: both accepted, the new one used, the old one gone", async () => {
-    const stages = [{ keys: bothKeys, use: "k1" }, { keys: bothKeys, use: "k2" }];
-    const counts = await pingDuring(sides.a, sides.b.inside, async () => {
-      for (const stage of stages) {
-        for (const side of [sides.b, sides.a]) {
-          writeConfig(side, stage);
-          expect(await askAgent(socketOf(side), { kind: "reload" })).toMatchObject({ ok: true });
+  asRoot(
+    "no packet is lost while child and IKE SA are rekeyed from either side and authenticated anew",
+    async () => {
+      for (const side of [sides.a, sides.b]) {
+        for (const name of ["child", "ike", "reauthenticate"] as const) {
+          const before = await waitUntilUp(sides.a, a);
+          const counts = await pingDuring(sides.a, sides.b.inside, async () => {
+            await new Promise((resolve) => setTimeout(resolve, 300));
+            await ask(side, name === "reauthenticate" ? { name, linkId: "link" } : { name: "rekey", linkId: "link", what: name });
+            const identify = (found: ObservedLink | null) =>
+              name === "child"
+                ? found === null
+                  ? []
+                  : childSpis(found)
+                : (found?.ikeSas.filter((sa) => sa.state === "established").map((sa) => sa.spiI) ?? []);
+            await expect
+              .poll(
+                async () => {
+                  const now = identify(await link(sides.a));
+                  return now.length === 1 && now[0] !== identify(before)[0];
+                },
+                { timeout: 8_000, interval: 50, message: `${side.name} ${name}\n${a.output()}${b.output()}` },
+              )
+              .toBe(true);
+          });
+          expect(counts.sent, `${side.name} ${name}`).toBeGreaterThan(50);
+          // The one in flight when ping is stopped does not count.
+          expect(counts.sent - counts.received, `${side.name} ${name}`).toBeLessThanOrEqual(1);
         }
       }
-      await ask(sides.a, { name: "reauthenticate", linkId: "link" });
-      for (const side of [sides.a, sides.b]) {
-        await expect.poll(async () => (await link(side))?.ikeSas.map((sa) => `${sa.state} ${sa.credentialId}`), { timeout: 8_000, message: a.output() + b.output() }).toEqual(["established k2"]);
-      }
-      for (const side of [sides.b, sides.a]) {
-        writeConfig(side, { keys: `[{ id: k2, secret: another-${secret} }]`, use: "k2" });
-        expect(await askAgent(socketOf(side), { kind: "reload" })).toMatchObject({ ok: true });
-      }
-      await new Promise((resolve) => setTimeout(resolve, 500));
-    });
-    expect(counts.sent).toBeGreaterThan(50);
-    expect(counts.sent - counts.received).toBeLessThanOrEqual(1);
-  }, 40_000);
+    },
+    120_000,
+  );
+
+  asRoot(
+    "no packet is lost while the pre-shared key is replaced: both accepted, the new one used, the old one gone",
+    async () => {
+      const stages = [
+        { keys: bothKeys, use: "k1" },
+        { keys: bothKeys, use: "k2" },
+      ];
+      const counts = await pingDuring(sides.a, sides.b.inside, async () => {
+        for (const stage of stages) {
+          for (const side of [sides.b, sides.a]) {
+            writeConfig(side, stage);
+            expect(await askAgent(socketOf(side), { kind: "reload" })).toMatchObject({ ok: true });
+          }
+        }
+        await ask(sides.a, { name: "reauthenticate", linkId: "link" });
+        for (const side of [sides.a, sides.b]) {
+          await expect
+            .poll(async () => (await link(side))?.ikeSas.map((sa) => `${sa.state} ${sa.credentialId}`), { timeout: 8_000, message: a.output() + b.output() })
+            .toEqual(["established k2"]);
+        }
+        for (const side of [sides.b, sides.a]) {
+          writeConfig(side, { keys: `[{ id: k2, secret: another-${secret} }]`, use: "k2" });
+          expect(await askAgent(socketOf(side), { kind: "reload" })).toMatchObject({ ok: true });
+        }
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      });
+      expect(counts.sent).toBeGreaterThan(50);
+      expect(counts.sent - counts.received).toBeLessThanOrEqual(1);
+    },
+    40_000,
+  );
 
   asRoot("neither log nor trace holds the key", async () => {
     expect(a.output() + b.output()).not.toContain(secret);
     expect(JSON.stringify(await ask(sides.a, { name: "trace", linkId: "link", limit: 1_000 }))).not.toContain(secret);
   });
 
-  asRoot("after kill -9 and a restart the link is back within 10 s", async () => {
-    for (const side of ["a", "b"] as const) {
-      const killed = side === "a" ? a : b;
-      killed.process.kill("SIGKILL"); // `ip netns exec` became the agent: this is its process id
-      await new Promise((resolve) => killed.process.once("close", resolve));
-      const restartedAt = performance.now();
-      const started = start(sides[side]);
-      if (side === "a") a = started;
-      else b = started;
-      await waitUntilUp(sides[side], started, 10_000);
-      await expect.poll(() => inside(sides.a.namespace, "sh", "-c", `ping -n -c 1 -W 1 ${sides.b.inside} || true`), { timeout: 10_000 }).toContain(" 1 received");
-      expect(performance.now() - restartedAt).toBeLessThan(10_000);
-    }
-  }, 60_000);
+  asRoot(
+    "after kill -9 and a restart the link is back within 10 s",
+    async () => {
+      for (const side of ["a", "b"] as const) {
+        const killed = side === "a" ? a : b;
+        killed.process.kill("SIGKILL"); // `ip netns exec` became the agent: this is its process id
+        await new Promise((resolve) => killed.process.once("close", resolve));
+        const restartedAt = performance.now();
+        const started = start(sides[side]);
+        if (side === "a") a = started;
+        else b = started;
+        await waitUntilUp(sides[side], started, 10_000);
+        await expect
+          .poll(() => inside(sides.a.namespace, "sh", "-c", `ping -n -c 1 -W 1 ${sides.b.inside} || true`), { timeout: 10_000 })
+          .toContain(" 1 received");
+        expect(performance.now() - restartedAt).toBeLessThan(10_000);
+      }
+    },
+    60_000,
+  );
 
-  asRoot("SIGTERM tells the peer and leaves no device, route or socket", async () => {
-    for (const side of ["a", "b"] as const) {
-      const started = side === "a" ? a : b;
-      started.process.kill("SIGTERM");
-      await expect.poll(() => started.process.exitCode, { timeout: 5_000, message: started.output() }).toBe(0);
-      const { namespace } = sides[side];
-      expect(ip("-n", namespace, "link")).not.toContain("culvert0");
-      expect(ip("-n", namespace, "route", "show", "proto", "213")).toBe("");
-      expect(existsSync(socketOf(sides[side]))).toBe(false);
-      if (side === "a") await expect.poll(async () => (await link(sides.b))?.ikeSas.length, { timeout: 5_000 }).toBe(0);
-    }
-  }, 30_000);
+  asRoot(
+    "SIGTERM tells the peer and leaves no device, route or socket",
+    async () => {
+      for (const side of ["a", "b"] as const) {
+        const started = side === "a" ? a : b;
+        started.process.kill("SIGTERM");
+        await expect.poll(() => started.process.exitCode, { timeout: 5_000, message: started.output() }).toBe(0);
+        const { namespace } = sides[side];
+        expect(ip("-n", namespace, "link")).not.toContain("culvert0");
+        expect(ip("-n", namespace, "route", "show", "proto", "213")).toBe("");
+        expect(existsSync(socketOf(sides[side]))).toBe(false);
+        if (side === "a") await expect.poll(async () => (await link(sides.b))?.ikeSas.length, { timeout: 5_000 }).toBe(0);
+      }
+    },
+    30_000,
+  );
 });

@@ -15,7 +15,10 @@ export function formatAddress(bytes: Uint8Array): string {
   if (isMapped) return `::ffff:${bytes.subarray(12).join(".")}`; // RFC 5952 §5
   const run = longestZeroRun(groups);
   if (run === null) return groups.map(hex).join(":");
-  return `${groups.slice(0, run.start).map(hex).join(":")}::${groups.slice(run.start + run.length).map(hex).join(":")}`;
+  return `${groups.slice(0, run.start).map(hex).join(":")}::${groups
+    .slice(run.start + run.length)
+    .map(hex)
+    .join(":")}`;
 }
 
 export function addressToBigInt(bytes: Uint8Array): bigint {

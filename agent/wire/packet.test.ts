@@ -23,7 +23,10 @@ describe("checksum", () => {
 });
 
 describe("ICMP", () => {
-  it.each([["IPv4", v4], ["IPv6", v6]] as const)("builds an echo with right checksums over %s", (_name, { a, b }) => {
+  it.each([
+    ["IPv4", v4],
+    ["IPv6", v6],
+  ] as const)("builds an echo with right checksums over %s", (_name, { a, b }) => {
     const packet = buildEcho("request", a, b, echo);
     const view = makeIpPacketView();
     expect(readIpPacket(packet, 0, packet.length, view)).toBe(true);
@@ -36,7 +39,10 @@ describe("ICMP", () => {
     expect(view.destinationPort).toBe(view.sourcePort);
   });
 
-  it.each([["IPv4", v4], ["IPv6", v6]] as const)("tells the sender of a too big %s packet the MTU and quotes it", (_name, { a, b }) => {
+  it.each([
+    ["IPv4", v4],
+    ["IPv6", v6],
+  ] as const)("tells the sender of a too big %s packet the MTU and quotes it", (_name, { a, b }) => {
     const original = buildEcho("request", a, b, { ...echo, data: new Uint8Array(1400) });
     const error = buildPacketTooBig(original, 0, original.length, b, 1300)!;
     expect(icmpSum(error)).toBe(0);

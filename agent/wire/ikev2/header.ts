@@ -55,8 +55,7 @@ export function writeHeader(target: Uint8Array, header: Header, firstPayload: nu
   target[16] = firstPayload;
   target[17] = (header.majorVersion << 4) | header.minorVersion;
   target[18] = header.exchangeType;
-  target[19] =
-    (header.fromInitiator ? FLAG_INITIATOR : 0) | (header.isResponse ? FLAG_RESPONSE : 0) | (header.higherVersion ? FLAG_VERSION : 0);
+  target[19] = (header.fromInitiator ? FLAG_INITIATOR : 0) | (header.isResponse ? FLAG_RESPONSE : 0) | (header.higherVersion ? FLAG_VERSION : 0);
   writeU32(target, 20, header.messageId);
   writeU32(target, 24, length);
 }

@@ -66,13 +66,22 @@ const payload: fc.Arbitrary<Payload> = fc.oneof(
   fc.record({ kind: fc.constant("delete" as const), protocolId: fc.constantFrom(2, 3), spis: fc.array(octets(4, 4), { maxLength: 3 }) }),
   fc.constant({ kind: "delete" as const, protocolId: 1, spis: [] }),
   fc.record({ kind: fc.constant("vendor" as const), data }),
-  fc.record({ kind: fc.constantFrom("tsi" as const, "tsr" as const), selectors: fc.array(fc.oneof(selector, unknownSelector), { minLength: 1, maxLength: 4 }) }),
+  fc.record({
+    kind: fc.constantFrom("tsi" as const, "tsr" as const),
+    selectors: fc.array(fc.oneof(selector, unknownSelector), { minLength: 1, maxLength: 4 }),
+  }),
   fc.record({ kind: fc.constantFrom("eap" as const, "cp" as const), data }),
   fc.record({ kind: fc.constant("unknown" as const), payloadType: fc.constantFrom(1, 49, 54, 200, 255), critical: fc.boolean(), data }),
 );
 const encrypted: fc.Arbitrary<Payload> = fc.oneof(
   fc.record({ kind: fc.constant("sk" as const), firstPayload: u8, body: data }),
-  fc.record({ kind: fc.constant("skf" as const), firstPayload: u8, fragmentNumber: fc.constantFrom(1, 2), totalFragments: fc.integer({ min: 2, max: 9 }), body: data }),
+  fc.record({
+    kind: fc.constant("skf" as const),
+    firstPayload: u8,
+    fragmentNumber: fc.constantFrom(1, 2),
+    totalFragments: fc.integer({ min: 2, max: 9 }),
+    body: data,
+  }),
 );
 const payloads = fc.tuple(fc.array(payload, { maxLength: 6 }), fc.option(encrypted)).map(([some, last]) => (last === null ? some : [...some, last]));
 
@@ -87,8 +96,15 @@ function errorOf(action: () => void): IkeProtocolError {
 }
 
 const plainHeader: Header = {
-  spiI: 1n as IkeSpi, spiR: 2n as IkeSpi, majorVersion: 2, minorVersion: 0, exchangeType: ExchangeType.INFORMATIONAL,
-  fromInitiator: true, isResponse: false, higherVersion: false, messageId: 3,
+  spiI: 1n as IkeSpi,
+  spiR: 2n as IkeSpi,
+  majorVersion: 2,
+  minorVersion: 0,
+  exchangeType: ExchangeType.INFORMATIONAL,
+  fromInitiator: true,
+  isResponse: false,
+  higherVersion: false,
+  messageId: 3,
 };
 
 describe("messages", () => {
@@ -156,7 +172,11 @@ describe("protected frames", () => {
     expect(framed.aad.length).toBe(36);
   });
 
-  it.each([[0, 1], [2, 1], [0, 0]])("refuse fragment %d of %d without an answer", (fragmentNumber, totalFragments) => {
+  it.each([
+    [0, 1],
+    [2, 1],
+    [0, 0],
+  ])("refuse fragment %d of %d without an answer", (fragmentNumber, totalFragments) => {
     const { bytes } = frameSkf(plainHeader, { firstPayload: 0, fragmentNumber, totalFragments }, 20);
     expect(errorOf(() => parseMessage(bytes)).disposition).toBe("discard");
   });

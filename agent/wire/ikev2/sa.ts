@@ -100,7 +100,8 @@ function structureLength(bytes: Uint8Array, minimum: number, what: string): numb
 /** The "last substructure" octet has to agree with whether octets follow. */
 function moreFollow(octet: number, moreValue: number, octetsFollow: boolean, what: string): boolean {
   if (octet !== 0 && octet !== moreValue) throw invalidSyntax(`The first octet of a ${what} is ${octet}.`);
-  if ((octet === moreValue) !== octetsFollow) throw invalidSyntax(`A ${what} marked as ${octet === 0 ? "the last one is followed by others" : "not the last one has none behind it"}.`);
+  if ((octet === moreValue) !== octetsFollow)
+    throw invalidSyntax(`A ${what} marked as ${octet === 0 ? "the last one is followed by others" : "not the last one has none behind it"}.`);
   return octetsFollow;
 }
 

@@ -39,9 +39,7 @@ export const goldenPackets: readonly GoldenPacket[] = [
     where: "clear",
     exchangeType: 34,
     summary: "notify",
-    bytes: hex(
-      "509853c0fc5f3da500000000000000002920222000000000000000260000000a00000011000e",
-    ),
+    bytes: hex("509853c0fc5f3da500000000000000002920222000000000000000260000000a00000011000e"),
   },
   {
     name: "strongswan-ike-sa-init-request-again",
@@ -132,10 +130,7 @@ export const goldenPackets: readonly GoldenPacket[] = [
     where: "clear",
     exchangeType: 34,
     summary: "notify",
-    bytes: hex(
-      "010203040506070811121314151617182920222000000000000000380000001c00004006000102030405060708090a0b",
-      "0c0d0e0f10111213",
-    ),
+    bytes: hex("010203040506070811121314151617182920222000000000000000380000001c00004006000102030405060708090a0b", "0c0d0e0f10111213"),
   },
   {
     name: "hand-fragment-2-of-3",
@@ -168,9 +163,6 @@ export const goldenPackets: readonly GoldenPacket[] = [
     where: "protected",
     exchangeType: 37,
     summary: "delete notify",
-    bytes: hex(
-      "010203040506070811121314151617182a20250000000002000000382900001003040002c0010203c00102040000000c",
-      "03044009c0010203",
-    ),
+    bytes: hex("010203040506070811121314151617182a20250000000002000000382900001003040002c0010203c00102040000000c", "03044009c0010203"),
   },
 ];

@@ -19,10 +19,7 @@ const SUM = 2;
 const WORD = 3;
 
 /** sum += low half of word + high half of word */
-const addHalves = [
-  ...[...get(SUM), ...get(WORD), ...i64Const(0xffffffff), 0x83, 0x7c],
-  ...[...get(WORD), ...i64Const(32), 0x88, 0x7c, ...set(SUM)],
-];
+const addHalves = [...[...get(SUM), ...get(WORD), ...i64Const(0xffffffff), 0x83, 0x7c], ...[...get(WORD), ...i64Const(32), 0x88, 0x7c, ...set(SUM)]];
 /** while (length >= step) { word = load(at); …; at += step; length -= step } */
 const loop = (step: number, body: number[]) => [
   ...[0x02, 0x40, 0x03, 0x40],
@@ -35,9 +32,7 @@ const loop = (step: number, body: number[]) => [
 /** word = i64.load offset(at), unaligned */
 const load64 = (offset: number) => [...get(AT), 0x29, 0x00, offset, ...set(WORD)];
 /** sum = (sum & mask) + (sum >> bits) */
-const fold = (mask: number, bits: number) => [
-  ...[...get(SUM), ...i64Const(mask), 0x83, ...get(SUM), ...i64Const(bits), 0x88, 0x7c, ...set(SUM)],
-];
+const fold = (mask: number, bits: number) => [...[...get(SUM), ...i64Const(mask), 0x83, ...get(SUM), ...i64Const(bits), 0x88, 0x7c, ...set(SUM)]];
 
 const body = [
   ...loop(32, [...load64(0), ...addHalves, ...load64(8), ...addHalves, ...load64(16), ...addHalves, ...load64(24), ...addHalves]),

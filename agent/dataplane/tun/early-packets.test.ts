@@ -31,7 +31,10 @@ test("hands over what came for an SPI in the order of arrival, once, with its se
   keep(spi, 1, 1_000);
   keep(other, 2, 1_001);
   keep(spi, 3, 1_002, 120);
-  deepStrictEqual(take(spi, 1_010), [[100, 1, 1, 1], [120, 3, 3, 3]]);
+  deepStrictEqual(take(spi, 1_010), [
+    [100, 1, 1, 1],
+    [120, 3, 3, 3],
+  ]);
   deepStrictEqual(take(spi, 1_010), []);
   deepStrictEqual(take(other, 1_010), [[100, 2, 2, 2]]);
 });
@@ -46,7 +49,10 @@ test("forgets a packet after a second", () => {
 test("keeps the last 64 under a flood, in the order of arrival", () => {
   const { keep, take } = setUp();
   for (let index = 0; index < 100; index++) keep(spi, index, 1_000);
-  deepStrictEqual(take(spi, 1_000).map(([, mark]) => mark), Array.from({ length: 64 }, (_, index) => 36 + index));
+  deepStrictEqual(
+    take(spi, 1_000).map(([, mark]) => mark),
+    Array.from({ length: 64 }, (_, index) => 36 + index),
+  );
 });
 
 test("does not keep what is larger than a slot", () => {

@@ -27,6 +27,7 @@ export class PolicyTable<Sa> {
   #cached: CompiledPolicy<Sa> | null = null;
   /** A selector looks at ports or protocols: then two addresses alone do not decide. */
   #addressesDecide = true;
+  #isStale = false;
 
   install(policy: OutboundPolicy, sa: Sa | null): void {
     const previous = this.#policies.get(policy.id);
@@ -38,16 +39,16 @@ export class PolicyTable<Sa> {
       discards: policy.action.kind === "discard",
       lastAcquireAt: previous?.lastAcquireAt ?? 0,
     });
-    this.#compile();
+    this.#changed();
   }
 
   remove(id: string): void {
-    if (this.#policies.delete(id)) this.#compile();
+    if (this.#policies.delete(id)) this.#changed();
   }
 
   clear(): void {
     this.#policies.clear();
-    this.#compile();
+    this.#changed();
   }
 
   /** An SA is gone: what pointed at it sends nothing any more. */
@@ -56,6 +57,7 @@ export class PolicyTable<Sa> {
   }
 
   lookup(bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
+    if (this.#isStale) this.#compile();
     if (view.family === 6) return this.#first(this.#others, bytes, view);
     const source = readU32(bytes, view.sourceOffset);
     const destination = readU32(bytes, view.destinationOffset);
@@ -83,7 +85,16 @@ export class PolicyTable<Sa> {
     return null;
   }
 
+  /** Compiled at the next lookup: thousands of policies installed in a row are compiled once. */
+  #changed(): void {
+    this.#isStale = true;
+    this.#cachedSource = -1;
+    this.#cachedDestination = -1;
+    this.#cached = null;
+  }
+
   #compile(): void {
+    this.#isStale = false;
     const byLength = new Map<number, Map<number, CompiledPolicy<Sa>[]>>();
     this.#others = [];
     this.#addressesDecide = true;
@@ -106,9 +117,6 @@ export class PolicyTable<Sa> {
       if (isOther) this.#others.push(policy);
     }
     this.#prefixes = [...byLength].sort(([a], [b]) => b - a).map(([length, byNetwork]) => ({ length, byNetwork }));
-    this.#cachedSource = -1;
-    this.#cachedDestination = -1;
-    this.#cached = null;
   }
 }
 

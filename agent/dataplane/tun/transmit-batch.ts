@@ -164,11 +164,5 @@ export class TransmitBatch {
 }
 
 function fits(group: Group, sa: TransmitSa, octets: number): boolean {
-  return (
-    group.sa === sa &&
-    !group.closed &&
-    octets <= group.segmentOctets &&
-    group.count < MAX_SEGMENTS &&
-    group.octets + octets <= MAX_GROUP_OCTETS
-  );
+  return group.sa === sa && !group.closed && octets <= group.segmentOctets && group.count < MAX_SEGMENTS && group.octets + octets <= MAX_GROUP_OCTETS;
 }

@@ -1,0 +1,205 @@
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import { buildTcp, headerOctets, naiveChecksum, naiveTransportChecksum, type TcpPacket } from "../../testing/inner-packets.ts";
+import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
+import { Arena } from "../ffi/arena.ts";
+import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
+import { segmentTcp } from "./segmentation.ts";
+import { TcpFlag } from "./tcp-header.ts";
+import { TunWriter } from "./tun-writer.ts";
+
+/* A file stands in for the device: every frame's IP header says where the next begins. */
+const directory = mkdtempSync(join(tmpdir(), "cvdt-writer-"));
+const arena = new Arena(4 << 20);
+const inputAt = arena.allocate(1 << 20);
+const piecesAt = arena.allocate(1 << 20);
+let files = 0;
+
+afterAll(() => rmSync(directory, { recursive: true }));
+
+interface Frame {
+  readonly vnet: DataView;
+  readonly packet: Uint8Array;
+}
+
+/** What a writer writes for these packets, given to it in this order. */
+function written(packets: readonly Uint8Array[]): Frame[] {
+  const path = join(directory, String(files++));
+  const fd = openSync(path, "w");
+  const writer = new TunWriter(arena, fd);
+  let at = inputAt;
+  for (const packet of packets) {
+    const view = makeIpPacketView();
+    arena.bytes.set(packet, at);
+    if (!readIpPacket(arena.bytes, at, at + packet.length, view)) throw new Error("not a packet");
+    writer.write(at, view);
+    at += packet.length + 5;
+  }
+  writer.flush();
+  closeSync(fd);
+  return framesOf(new Uint8Array(readFileSync(path)));
+}
+
+function framesOf(bytes: Uint8Array): Frame[] {
+  const frames: Frame[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const start = at + VNET_HEADER_OCTETS;
+    const view = makeIpPacketView();
+    if (!readIpPacket(bytes, start, bytes.length, view)) throw new Error("a frame without a packet was written");
+    at = start + view.totalLength;
+    frames.push({ vnet: new DataView(bytes.slice(start - VNET_HEADER_OCTETS, start).buffer), packet: bytes.slice(start, at) });
+  }
+  return frames;
+}
+
+/** What the kernel makes of a frame: the packet, or its segments with checksums completed. */
+function unmerged({ vnet, packet }: Frame): Uint8Array[] {
+  if (vnet.getUint8(1) === Vnet.GSO_NONE) return [packet];
+  const view = makeIpPacketView();
+  arena.bytes.set(packet, piecesAt);
+  readIpPacket(arena.bytes, piecesAt, piecesAt + packet.length, view);
+  const pieces: Uint8Array[] = [];
+  segmentTcp(
+    arena,
+    piecesAt,
+    view,
+    vnet.getUint16(4, true),
+    () => piecesAt + 70_000,
+    (at, octets) => pieces.push(arena.bytes.slice(at, at + octets)) > 0,
+  );
+  return pieces;
+}
+
+const v4 = { family: 4, source: Uint8Array.of(10, 0, 0, 1), destination: Uint8Array.of(10, 9, 0, 2) } as const;
+const v6 = { family: 6, source: new Uint8Array(16).fill(0xfd), destination: new Uint8Array(16).fill(0xfc) } as const;
+const base = {
+  sourcePort: 40_000,
+  destinationPort: 443,
+  flags: TcpFlag.ACK,
+  options: Uint8Array.of(1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8),
+  sequence: 1_000,
+} as const;
+const payload = (octets: number, mark: number) => new Uint8Array(octets).fill(mark);
+
+/** `count` segments that follow each other. */
+function run(count: number, octets: number, changes: Partial<TcpPacket> = {}): Uint8Array[] {
+  return Array.from({ length: count }, (_, index) =>
+    buildTcp({ ...v4, ...base, sequence: (0xffff_fff0 + index * octets) >>> 0, identification: index, payload: payload(octets, index), ...changes }),
+  );
+}
+
+describe("TunWriter", () => {
+  it("hands over runs that, cut again, are what came in: every octet and checksum", () => {
+    const runs = fc.record({
+      address: fc.constantFrom(v4, v6),
+      octets: fc.integer({ min: 1, max: 1_400 }),
+      count: fc.integer({ min: 1, max: 80 }),
+      lastOctets: fc.integer({ min: 1, max: 1_400 }),
+      isPushed: fc.boolean(),
+      sequence: fc.nat(0xffffffff),
+    });
+    fc.assert(
+      fc.property(fc.array(runs, { minLength: 1, maxLength: 4 }), (specs) => {
+        const packets = specs.flatMap(({ address, octets, count, lastOctets, isPushed, sequence }, which) =>
+          Array.from({ length: count }, (_, index) => {
+            const isLast = index === count - 1;
+            return buildTcp({
+              ...address,
+              ...base,
+              sourcePort: which,
+              sequence: (sequence + index * octets) >>> 0,
+              identification: index % 64,
+              flags: TcpFlag.ACK | (isLast && isPushed ? TcpFlag.PSH : 0),
+              payload: payload(isLast ? Math.min(lastOctets, octets) : octets, index),
+            });
+          }),
+        );
+        const frames = written(packets);
+        const out = frames.flatMap(unmerged);
+        expect(out).toHaveLength(packets.length);
+        // The identification restarts with each frame: the kernel counts it on from the first segment's.
+        for (const [index, packet] of packets.entries()) expect(withoutIdentification(out[index]!).equals(withoutIdentification(packet))).toBe(true);
+        for (const packet of out) expect(naiveTransportChecksum(packet)).toBe(0);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it.each([
+    ["IPv4", v4, Vnet.GSO_TCPV4],
+    ["IPv6", v6, Vnet.GSO_TCPV6],
+  ] as const)("describes a run of %s in the vnet header and leaves the pseudo-header's sum in the checksum", (_name, address, type) => {
+    const frames = written(run(10, 1_000, address));
+    expect(frames).toHaveLength(1);
+    const { vnet, packet } = frames[0]!;
+    const tcpAt = headerOctets(packet);
+    const fields = [vnet.getUint8(0), vnet.getUint8(1), ...[2, 4, 6, 8].map((at) => vnet.getUint16(at, true))];
+    expect(fields).toEqual([Vnet.NEEDS_CSUM, type, tcpAt + 32, 1_000, tcpAt, 16]);
+    expect(packet.length).toBe(tcpAt + 32 + 10_000);
+    if (address.family === 4) expect(naiveChecksum(packet.subarray(0, 20))).toBe(0);
+    // The kernel sums from csum_start on, field included, and complements: then all is right.
+    const completed = packet.slice();
+    new DataView(completed.buffer).setUint16(tcpAt + 16, naiveChecksum(packet.subarray(tcpAt)));
+    expect(naiveTransportChecksum(completed)).toBe(0);
+  });
+
+  it("begins a new run after 64 segments, before 64 KB, after PSH and after a shorter segment", () => {
+    expect(written(run(65, 10)).map((frame) => unmerged(frame).length)).toEqual([64, 1]);
+    expect(written(run(50, 1_400)).every((frame) => frame.packet.length <= 65_535)).toBe(true);
+    const [first, second, third] = run(3, 100) as [Uint8Array, Uint8Array, Uint8Array];
+    const pushed = buildTcp({ ...v4, ...base, sequence: 0xffff_fff0, flags: TcpFlag.ACK | TcpFlag.PSH, payload: payload(100, 0) });
+    expect(written([pushed, second, third]).map((frame) => unmerged(frame).length)).toEqual([1, 2]);
+    const shorter = buildTcp({ ...v4, ...base, sequence: (0xffff_fff0 + 100) >>> 0, payload: payload(50, 1) });
+    const behind = buildTcp({ ...v4, ...base, sequence: (0xffff_fff0 + 150) >>> 0, payload: payload(50, 2) });
+    expect(written([first, shorter, behind]).map((frame) => unmerged(frame).length)).toEqual([2, 1]);
+  });
+
+  const next: TcpPacket = { ...v4, ...base, sequence: (0xffff_fff0 + 100) >>> 0, payload: payload(100, 1), identification: 1 };
+  const damaged = buildTcp(next);
+  damaged[60] = damaged[60]! ^ 1;
+  const otherTtl = buildTcp(next);
+  otherTtl[8] = 63;
+  const otherTos = buildTcp(next);
+  otherTos[1] = 3;
+  const mayFragment = buildTcp(next);
+  mayFragment[6] = 0;
+  const otherWindow = buildTcp({ ...next });
+  otherWindow[34] = 1;
+  it.each<[string, Uint8Array]>([
+    ["another sequence number", buildTcp({ ...next, sequence: 5 })],
+    ["other ports", buildTcp({ ...next, sourcePort: 40_001 })],
+    ["another source", buildTcp({ ...next, source: Uint8Array.of(10, 0, 0, 3) })],
+    ["a larger segment", buildTcp({ ...next, payload: payload(101, 1) })],
+    ["no data", buildTcp({ ...next, payload: payload(0, 1) })],
+    ["FIN", buildTcp({ ...next, flags: TcpFlag.ACK | TcpFlag.FIN })],
+    ["RST", buildTcp({ ...next, flags: TcpFlag.RST })],
+    ["SYN", buildTcp({ ...next, flags: TcpFlag.SYN | TcpFlag.ACK })],
+    ["URG", buildTcp({ ...next, flags: TcpFlag.ACK | TcpFlag.URG })],
+    ["ECE", buildTcp({ ...next, flags: TcpFlag.ACK | TcpFlag.ECE })],
+    ["CWR", buildTcp({ ...next, flags: TcpFlag.ACK | TcpFlag.CWR })],
+    ["other TCP options", buildTcp({ ...next, options: Uint8Array.of(1, 1, 8, 10, 1, 2, 3, 5, 5, 6, 7, 8) })],
+    ["IP options", buildTcp({ ...next, ipOptions: Uint8Array.of(1, 1, 1, 0) })],
+    ["a wrong checksum", damaged],
+    ["another TTL", otherTtl],
+    ["another ECN mark", otherTos],
+    ["another don't-fragment bit", mayFragment],
+    ["another window, with a checksum that is wrong for it", otherWindow],
+    ["another family", buildTcp({ ...v6, ...base, payload: payload(100, 1) })],
+  ])("leaves apart a segment with %s, as it came", (_name, packet) => {
+    const [first] = run(1, 100) as [Uint8Array];
+    const frames = written([first, packet]);
+    expect(frames).toHaveLength(2);
+    expect(Buffer.from(frames[0]!.packet).equals(first)).toBe(true);
+    expect(Buffer.from(frames[1]!.packet).equals(packet)).toBe(true);
+    for (const { vnet } of frames) expect(new Uint8Array(vnet.buffer).every((octet) => octet === 0)).toBe(true);
+  });
+});
+
+function withoutIdentification(packet: Uint8Array): Buffer {
+  const copy = Buffer.from(packet);
+  if (packet[0]! >> 4 === 4) copy.fill(0, 4, 6).fill(0, 10, 12);
+  return copy;
+}

@@ -27,6 +27,7 @@ export interface ReceiveSa {
 
 /** @throws Error with a sentence when the SA asks for what this plane does not have. */
 export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu: number): ReceiveSa {
+  if (sa.encapsulation !== "udp") throw new Error("the TUN plane takes ESP in UDP only: the link must ask for UDP encapsulation");
   const transform = new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers);
   const remoteAt = arena.allocate(SOCKADDR_OCTETS);
   return {

@@ -1,0 +1,105 @@
+import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
+import { Encr } from "../../wire/iana.ts";
+import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import type { DataPlane, DataPlaneCapabilities, DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../data-plane.ts";
+
+const NO_DROPS: DropCounters = { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 };
+const CCM: readonly number[] = [Encr.AES_CCM_8, Encr.AES_CCM_12, Encr.AES_CCM_16];
+
+/**
+ * A data plane that keeps books and moves nothing: for tests of what gives it orders. It refuses what the TUN plane refuses; the same
+ * contract suite runs against both. `sent` holds what was to go out of the NAT-T port; `raise` and `receive` play the network.
+ */
+export class MemoryDataPlane implements DataPlane {
+  readonly capabilities: DataPlaneCapabilities = {
+    name: "memory",
+    reason: "bookkeeping only",
+    encapsulations: ["udp"],
+    modes: ["tunnel"],
+    extendedSequenceNumbers: true,
+  };
+  readonly sas = { inbound: new Map<EspSpi, InboundSa | OutboundSa>(), outbound: new Map<EspSpi, InboundSa | OutboundSa>() };
+  readonly policies = new Map<string, OutboundPolicy>();
+  readonly sent: { readonly local: UdpEndpoint; readonly remote: UdpEndpoint; readonly bytes: Uint8Array | "keepalive" }[] = [];
+  readonly #eventListeners: ((event: DataPlaneEvent) => void)[] = [];
+  readonly #ikeListeners: ((datagram: IkeDatagram) => void)[] = [];
+  #isClosed = false;
+
+  onEvent(listener: (event: DataPlaneEvent) => void): void {
+    this.#eventListeners.push(listener);
+  }
+
+  onIkeDatagram(listener: (datagram: IkeDatagram) => void): void {
+    this.#ikeListeners.push(listener);
+  }
+
+  raise(event: DataPlaneEvent): void {
+    for (const listener of this.#eventListeners) listener(event);
+  }
+
+  receive(datagram: IkeDatagram): void {
+    for (const listener of this.#ikeListeners) listener(datagram);
+  }
+
+  sendIkeDatagram(datagram: IkeDatagram): void {
+    if (!this.#isClosed) this.sent.push(datagram);
+  }
+
+  sendNatKeepalive(local: UdpEndpoint, remote: UdpEndpoint): void {
+    if (!this.#isClosed) this.sent.push({ local, remote, bytes: "keepalive" });
+  }
+
+  async installSa(sa: InboundSa | OutboundSa): Promise<void> {
+    this.#mustRun();
+    const installed = this.sas[sa.direction];
+    if (installed.has(sa.spi)) throw new Error(`an ${sa.direction} SA with the SPI ${sa.spi.toString(16)} is installed already`);
+    if (sa.encapsulation !== "udp") throw new Error("the memory plane knows ESP in UDP only");
+    if (CCM.includes(sa.keys.encr)) throw new Error(`the memory plane has no ESP cipher with the number ${sa.keys.encr}`);
+    installed.set(sa.spi, sa);
+  }
+
+  async updateSa(direction: "inbound" | "outbound", spi: EspSpi, remote: UdpEndpoint): Promise<void> {
+    this.#mustRun();
+    const sa = this.sas[direction].get(spi);
+    if (sa !== undefined) this.sas[direction].set(spi, { ...sa, remote });
+  }
+
+  querySa(direction: "inbound" | "outbound", spi: EspSpi): SaCounters | null {
+    return this.sas[direction].has(spi) ? { packets: 0, bytes: 0, lastUsedAt: 0, drops: NO_DROPS } : null;
+  }
+
+  async deleteSa(direction: "inbound" | "outbound", spi: EspSpi): Promise<void> {
+    this.#mustRun();
+    this.sas[direction].delete(spi);
+  }
+
+  async installPolicy(policy: OutboundPolicy): Promise<void> {
+    this.#mustRun();
+    if (policy.action.kind === "protect" && !this.sas.outbound.has(policy.action.spi)) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
+    this.policies.set(policy.id, policy);
+  }
+
+  async deletePolicy(id: string): Promise<void> {
+    this.#mustRun();
+    this.policies.delete(id);
+  }
+
+  globalDrops(): DropCounters {
+    return NO_DROPS;
+  }
+
+  async flush(): Promise<void> {
+    this.#mustRun();
+    this.sas.inbound.clear();
+    this.sas.outbound.clear();
+    this.policies.clear();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+  }
+
+  #mustRun(): void {
+    if (this.#isClosed) throw new Error("the data plane is not running");
+  }
+}

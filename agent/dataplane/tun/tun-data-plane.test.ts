@@ -1,0 +1,31 @@
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { dataPlaneContract } from "../data-plane.contract.ts";
+
+const asRoot = process.getuid?.() === 0 || process.env["CI"] === "true" ? test : test.skip;
+const namespace = `cvdt-${process.pid}-c`;
+const runner = fileURLToPath(new URL("../../testing/tun-contract-runner.ts", import.meta.url));
+const names = [
+  ...dataPlaneContract.map(({ name }) => name),
+  "takes the device away when it closes",
+  "says in a sentence that the port or the device is taken, and leaves nothing behind",
+];
+let results: Record<string, string | null> = {};
+
+describe("TunDataPlane", () => {
+  beforeAll(() => {
+    if (process.getuid?.() !== 0) return;
+    execFileSync("ip", ["netns", "add", namespace]);
+    execFileSync("ip", ["-n", namespace, "link", "set", "lo", "up"]);
+    results = JSON.parse(execFileSync("ip", ["netns", "exec", namespace, process.execPath, runner], { encoding: "utf8", timeout: 30_000 }));
+  });
+
+  afterAll(() => {
+    if (process.getuid?.() === 0) execFileSync("ip", ["netns", "del", namespace]);
+  });
+
+  asRoot.each(names)("%s", (name) => {
+    expect(results[name]).toBeNull();
+  });
+});

@@ -72,5 +72,7 @@ export interface Announcer {
 
 /** Announces changes; inside a transaction they are sent when it commits and not at all when it rolls back. */
 export async function announce(database: Announcer, ...changes: readonly Change[]): Promise<void> {
-  for (const change of changes) await database.$executeRaw`SELECT pg_notify(${changeChannel}, ${`${change.resource}:${change.id}`})`;
+  if (changes.length === 0) return;
+  const payloads = changes.map((change) => `${change.resource}:${change.id}`);
+  await database.$executeRaw`SELECT pg_notify(${changeChannel}, payload) FROM unnest(${payloads}::text[]) AS payload`;
 }

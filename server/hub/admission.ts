@@ -7,6 +7,7 @@ import { certificateFingerprint } from "../keys/fingerprint.ts";
 export interface Admitted {
   readonly gatewayId: string;
   readonly gatewayName: string;
+  readonly certificateId: string;
 }
 
 /**
@@ -23,7 +24,7 @@ export async function admitGateway(request: IncomingMessage): Promise<Admitted |
     include: { gateway: { include: { site: true } } },
   });
   if (row === null || row.revokedAt !== null || row.gateway.revokedAt !== null) return null;
-  return { gatewayId: row.gatewayId, gatewayName: row.gateway.site.name };
+  return { gatewayId: row.gatewayId, gatewayName: row.gateway.site.name, certificateId: row.id };
 }
 
 /** For logs: which certificate knocked, without its content. */

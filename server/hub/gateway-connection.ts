@@ -1,6 +1,7 @@
 import type { WebSocket } from "ws";
 import { type Command, fromGateway, type FromGateway, type FromHub, heartbeatMilliseconds, silenceMilliseconds } from "../../contract/hub-protocol.ts";
-import { announce } from "../db/changes.ts";
+import type { ObservedState } from "../../contract/observed-state.ts";
+import { announce, type Change } from "../db/changes.ts";
 import { database } from "../db/client.ts";
 import { compileDesiredState } from "../publishing/compile-desired-state.ts";
 import { ReportIngest } from "../reports/ingest-report.ts";
@@ -12,7 +13,10 @@ import { finishCommand } from "./relay-commands.ts";
 export interface GatewayConnectionOptions {
   readonly gatewayId: string;
   readonly gatewayName: string;
-  readonly hubId: string;
+  /** The certificate it was admitted by. */
+  readonly certificateId: string;
+  /** This connection's own name: two of one gateway may overlap for a moment, at two hubs or at one. */
+  readonly holder: string;
   readonly remoteAddress: string | null;
   readonly log: (line: string) => void;
 }
@@ -23,6 +27,8 @@ export interface GatewayConnectionOptions {
  */
 export class GatewayConnection {
   readonly gatewayId: string;
+  readonly certificateId: string;
+  readonly holder: string;
   readonly #options: GatewayConnectionOptions;
   readonly #socket: WebSocket;
   readonly #ingest: ReportIngest;
@@ -30,15 +36,21 @@ export class GatewayConnection {
   #lastHeardAt = Date.now();
   /** -1: nothing pushed yet over this connection, so whatever is desired is pushed. */
   #pushedRevision = -1;
+  #isPushWaiting = false;
+  #isRegistered = false;
+  /** The newest report that is not written yet. A report holds totals, so that an older one which has to wait can be left out. */
+  #report: ObservedState | null = null;
   #work: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(socket: WebSocket, options: GatewayConnectionOptions) {
     this.gatewayId = options.gatewayId;
+    this.certificateId = options.certificateId;
+    this.holder = options.holder;
     this.#options = options;
     this.#socket = socket;
     this.#ingest = new ReportIngest(options.gatewayId, options.gatewayName);
-    socket.on("message", (data: Buffer) => this.#queue(() => this.#take(data)));
+    socket.on("message", (data: Buffer) => this.#take(data));
     socket.on("ping", () => this.#heard());
     socket.on("pong", () => this.#heard());
     socket.on("error", (error) => options.log(`${options.gatewayName}: ${error.message}`));
@@ -48,33 +60,24 @@ export class GatewayConnection {
 
   /** Registers it as connected here, then pushes what is desired. */
   begin(): void {
-    this.#queue(async () => {
-      const now = new Date();
-      const { gatewayId, hubId, remoteAddress } = this.#options;
-      const gateway = await database().gateway.update({
-        where: { id: gatewayId },
-        data: { hubId, connectedAt: now, lastHeardAt: now, remoteAddress },
-        select: { siteId: true },
-      });
-      await announce(database(), { resource: "gateway", id: gatewayId }, { resource: "site", id: gateway.siteId });
-    });
+    this.#queue(() => this.#register());
     this.pushIfStale(null);
   }
 
   /** Pushes the desired state when it is newer than what was pushed; `revision` is what is known of the newest, null: look. */
   pushIfStale(revision: number | null): void {
-    if (revision !== null && revision <= this.#pushedRevision) return;
+    if (this.#isPushWaiting || (revision !== null && revision <= this.#pushedRevision)) return;
+    this.#isPushWaiting = true;
     this.#queue(async () => {
-      const { state, refused } = await compileDesiredState(database(), this.gatewayId);
+      this.#isPushWaiting = false;
+      const { state, refused } = await compileDesiredState(this.gatewayId);
       if (state.revision <= this.#pushedRevision) return;
+      if (refused.length > 0) {
+        const verdicts = refused.map(({ linkId, reason }) => ({ linkId, outcome: "refused" as const, reason }));
+        await ingestVerdicts(this.gatewayId, state.revision, verdicts);
+      }
       this.#pushedRevision = state.revision;
       this.#send({ type: "desired", state });
-      if (refused.length > 0)
-        await ingestVerdicts(
-          this.gatewayId,
-          state.revision,
-          refused.map(({ linkId, reason }) => ({ linkId, outcome: "refused" as const, reason })),
-        );
     });
   }
 
@@ -109,28 +112,45 @@ export class GatewayConnection {
 
   #queue(work: () => Promise<void>): void {
     this.#work = this.#work.then(work).catch((error: unknown) => {
-      // A database that is away for a moment must not cost the gateway its connection: the next report or push tries again.
+      // A database that is away for a moment must not cost the gateway its connection: the next report or look tries again.
       this.#options.log(`${this.#options.gatewayName}: ${error instanceof Error ? error.message : String(error)}`);
-      this.#pushedRevision = -1;
     });
   }
 
-  async #take(data: Buffer): Promise<void> {
+  #take(data: Buffer): void {
     this.#heard();
     const message = parseMessage(data);
     if (message === null) return this.drop("it sent a message that this hub does not understand");
-    await this.#handle(message);
+    if (message.type !== "report") return this.#queue(() => this.#handle(message));
+    const isWaiting = this.#report !== null;
+    this.#report = message.state;
+    if (!isWaiting) this.#queue(() => this.#writeReport());
   }
 
-  async #handle(message: FromGateway): Promise<void> {
+  async #register(): Promise<void> {
+    const now = new Date();
+    const { remoteAddress } = this.#options;
+    const data = { hubId: this.holder, connectedAt: now, lastHeardAt: now, remoteAddress };
+    const { siteId } = await database().gateway.update({ where: { id: this.gatewayId }, data, select: { siteId: true } });
+    this.#isRegistered = true;
+    await announce(database(), { resource: "gateway", id: this.gatewayId }, { resource: "site", id: siteId });
+  }
+
+  async #writeReport(): Promise<void> {
+    const report = this.#report;
+    this.#report = null;
+    if (report === null || this.#closed) return;
+    if (!this.#isRegistered) await this.#register();
+    await this.#ingest.take(report, this.holder);
+  }
+
+  async #handle(message: Exclude<FromGateway, { type: "report" }>): Promise<void> {
     switch (message.type) {
       case "hello":
         await database().gateway.update({ where: { id: this.gatewayId }, data: { hostname: message.hostname, agentVersion: message.agentVersion } });
         return;
       case "applied":
         return ingestVerdicts(this.gatewayId, message.revision, message.links);
-      case "report":
-        return this.#ingest.take(message.state, this.#options.hubId);
       case "trace":
         return ingestTrace(this.gatewayId, message.entries);
       case "result":
@@ -147,11 +167,19 @@ export class GatewayConnection {
     this.#closed = true;
     clearInterval(this.#heartbeat);
     this.#queue(async () => {
-      const { gatewayId, hubId } = this.#options;
-      // Another hub, or a newer connection to this one, may hold it by now: then it is not disconnected.
-      const left = await database().gateway.updateMany({ where: { id: gatewayId, hubId }, data: { hubId: null } });
-      if (left.count > 0) await announce(database(), { resource: "gateway", id: gatewayId });
+      // Another connection may hold it by now: then it is not disconnected.
+      const left = await database().gateway.updateMany({ where: { id: this.gatewayId, hubId: this.holder }, data: { hubId: null } });
+      if (left.count > 0) await announce(database(), ...(await this.#concerned()));
     });
+  }
+
+  /** What looks different while the gateway is away. */
+  async #concerned(): Promise<Change[]> {
+    const gateway = await database().gateway.findUnique({ where: { id: this.gatewayId }, select: { siteId: true } });
+    if (gateway === null) return [];
+    const { siteId } = gateway;
+    const links = await database().link.findMany({ where: { OR: [{ siteAId: siteId }, { siteBId: siteId }] }, select: { id: true } });
+    return [{ resource: "gateway", id: this.gatewayId }, { resource: "site", id: siteId }, ...links.map(({ id }) => ({ resource: "link", id }) as const)];
   }
 }
 

@@ -1,83 +1,92 @@
-import "reflect-metadata";
 import { randomBytes } from "node:crypto";
-import { request } from "node:https";
-import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
+import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { WebSocket } from "ws";
-import type { DesiredState } from "../../contract/desired-state.ts";
-import type { EnrolResponse } from "../../contract/enrolment.ts";
-import { type FromGateway, type FromHub, fromHub, hubPath } from "../../contract/hub-protocol.ts";
-import type { ObservedLink } from "../../contract/observed-state.ts";
 import { performGatewayCommand } from "../commands/gateway-command.ts";
+import { type Change, subscribe } from "../db/changes.ts";
 import { database } from "../db/client.ts";
 import { newKeyPair } from "../keys/authority.ts";
-import { createLink, setLinkEnabled } from "../links/save-link.ts";
+import { setLinkEnabled } from "../links/save-link.ts";
 import { createEnrolmentToken, revokeGateway } from "../sites/enrolment.ts";
 import { createSite } from "../sites/save-site.ts";
 import { owner, startTestDatabase } from "../testing/database.ts";
+import { connectGateway, connectRaw, endConnections, enrol, enrolAndConnect, get, post, reportOf } from "../testing/fake-gateway.ts";
+import { createTestLink } from "../testing/link-forms.ts";
+import { until } from "../testing/until.ts";
 import { type RunningHub, startHub } from "./start-hub.ts";
 
 let stopDatabase: () => Promise<void>;
 let hub: RunningHub;
 let siteA: string;
 let siteB: string;
-const open: WebSocket[] = [];
 
 beforeAll(async () => {
   ({ stop: stopDatabase } = await startTestDatabase());
-  hub = await startHub({ port: 0, bind: "127.0.0.1", unixPath: null, log: () => {} });
+  hub = await startHub({ port: 0, bind: "127.0.0.1", unixPath: null, log: () => {}, renewMilliseconds: 1_000 });
   siteA = (await createSite(owner, { name: "Amsterdam", networks: ["10.1.0.0/24"], address: "192.0.2.1" })).id;
   siteB = (await createSite(owner, { name: "Berlin", networks: ["10.2.0.0/24"], address: "198.51.100.1" })).id;
 });
 
-afterEach(() => {
-  for (const socket of open.splice(0)) socket.terminate();
-});
+afterEach(endConnections);
 
 afterAll(async () => {
   await hub?.close();
   await stopDatabase?.();
 });
 
+const gatewayAt = (siteId: string) => database().gateway.findFirstOrThrow({ where: { siteId } });
+
 describe("enrolment", () => {
   it("gives a machine with a token a certificate, once", async () => {
     const { token } = await createEnrolmentToken(owner, siteA);
-    const first = await enrol(token);
+    const first = await enrol(hub.port, token);
     expect(first.status).toBe(200);
     expect(first.body.siteName).toBe("Amsterdam");
-    const second = await enrol(token);
+    const second = await enrol(hub.port, token);
     expect(second.status).toBe(403);
     expect(second.body).toEqual({ error: expect.stringContaining("used already") });
+  });
+
+  it("takes a token once however many machines try it at once", async () => {
+    const { token } = await createEnrolmentToken(owner, siteA);
+    const answers = await Promise.all(Array.from({ length: 5 }, () => enrol(hub.port, token)));
+    expect(answers.map((answer) => answer.status).toSorted()).toEqual([200, 403, 403, 403, 403]);
+    expect(await database().gatewayCertificate.count({ where: { gateway: { siteId: siteA }, revokedAt: null } })).toBe(1);
   });
 
   it("refuses a token that is over, one that was never made, and a request that is none", async () => {
     const { token } = await createEnrolmentToken(owner, siteA);
     await database().enrolmentToken.updateMany({ where: { usedAt: null }, data: { expiresAt: new Date(Date.now() - 1_000) } });
-    expect((await enrol(token)).body).toEqual({ error: expect.stringContaining("expired") });
+    expect((await enrol(hub.port, token)).body).toEqual({ error: expect.stringContaining("expired") });
     const never = `culvert1.${randomBytes(32).toString("base64url")}.${token.split(".")[2]}`;
-    expect((await enrol(never)).body).toEqual({ error: expect.stringContaining("not known") });
-    expect((await post({ token: "x" })).status).toBe(403);
-    expect((await post("x".repeat(20_000))).status).toBe(403);
+    expect((await enrol(hub.port, never)).body).toEqual({ error: expect.stringContaining("not known") });
+    expect((await post(hub.port, { token: "x" })).status).toBe(403);
+    expect((await post(hub.port, "x".repeat(20_000))).status).toBe(403);
+  });
+
+  it("keeps a token whose certificate request is broken for another try", async () => {
+    const { token } = await createEnrolmentToken(owner, siteA);
+    expect((await post(hub.port, { token, csrPem: "nonsense", hostname: "gw", agentVersion: "test" })).status).toBe(403);
+    expect((await enrol(hub.port, token)).status).toBe(200);
   });
 });
 
 describe("a gateway's connection", () => {
   it("is refused without a certificate of ours", async () => {
-    await expect(connectRaw({})).rejects.toThrow(/401/);
+    await expect(connectRaw(hub.port, {})).rejects.toThrow(/401/);
     const foreign = await newKeyPair();
-    await expect(connectRaw({ key: foreign.privateKeyPem })).rejects.toThrow();
+    await expect(connectRaw(hub.port, { key: foreign.privateKeyPem })).rejects.toThrow();
   });
 
   it("gets the desired state, its answer and report are written, and a save is pushed within a second", async () => {
-    const gateway = await enrolAndConnect(siteA);
-    await enrolAndConnect(siteB);
-    const linkId = await makeLink();
+    const gateway = await enrolAndConnect(hub.port, siteA);
+    await enrolAndConnect(hub.port, siteB);
+    const linkId = await createTestLink(siteA, siteB);
     const desired = await gateway.desiredWith(linkId);
     expect(desired.links[0]).toMatchObject({ initiate: "start", remote: { address: "198.51.100.1" }, children: [{ localNetworks: ["10.1.0.0/24"] }] });
     gateway.send({ type: "applied", revision: desired.revision, links: [{ linkId, outcome: "applied", reason: null }] });
-    gateway.send(report(desired.revision, linkId, "up", 0));
-    gateway.send(report(desired.revision, linkId, "up", 5_000));
+    gateway.send(reportOf(desired.revision, [{ id: linkId, state: "up", bytes: 0 }]));
     await until(async () => (await database().linkState.findFirst({ where: { linkId, state: "up" } }))?.verdict === "applied");
+    gateway.send(reportOf(desired.revision, [{ id: linkId, state: "up", bytes: 5_000 }]));
     const sample = await until(async () => database().counterSample.findFirst({ where: { linkId, resolutionSeconds: 1, bytesIn: 5_000 } }));
     expect(sample.packetsIn).toBe(50n);
     const savedAt = Date.now();
@@ -87,11 +96,10 @@ describe("a gateway's connection", () => {
   });
 
   it("carries a command there and its answer back", async () => {
-    const gateway = await enrolAndConnect(siteA);
-    const { id: gatewayId } = await database().gateway.findFirstOrThrow({ where: { siteId: siteA } });
+    const gateway = await enrolAndConnect(hub.port, siteA);
     gateway.onCommand((id) => gateway.send({ type: "result", id, ok: true, message: "rekeyed" }));
     const outcome = await performGatewayCommand({
-      gatewayId,
+      gatewayId: (await gatewayAt(siteA)).id,
       linkId: null,
       command: { name: "rekey", linkId: "x", what: "all" },
       requestedBy: owner.name,
@@ -101,184 +109,86 @@ describe("a gateway's connection", () => {
   });
 
   it("ends within 5 s of its revocation, and the certificate opens nothing any more", async () => {
-    const gateway = await enrolAndConnect(siteA);
-    const closed = new Promise<void>((resolve) => gateway.socket.once("close", () => resolve()));
+    const gateway = await enrolAndConnect(hub.port, siteA);
+    const closed = once(gateway.socket, "close");
     const revokedAt = Date.now();
     await revokeGateway(owner, siteA);
     await closed;
     expect(Date.now() - revokedAt).toBeLessThan(5_000);
-    await expect(connectRaw(gateway.identity)).rejects.toThrow(/401/);
+    await expect(connectRaw(hub.port, gateway.identity)).rejects.toThrow(/401/);
+  });
+
+  it("ends within 5 s of a revocation that no NOTIFY told of", async () => {
+    const gateway = await enrolAndConnect(hub.port, siteA);
+    await until(async () => (await gatewayAt(siteA)).hubId);
+    const closed = once(gateway.socket, "close");
+    const revokedAt = Date.now();
+    await database().gateway.updateMany({ where: { siteId: siteA }, data: { revokedAt: new Date() } });
+    await closed;
+    expect(Date.now() - revokedAt).toBeLessThan(5_000);
+  });
+
+  it("ends when the gateway is enrolled on another machine: the old certificate is over", async () => {
+    const old = await enrolAndConnect(hub.port, siteA);
+    const closed = once(old.socket, "close");
+    expect((await enrol(hub.port, (await createEnrolmentToken(owner, siteA)).token)).status).toBe(200);
+    await closed;
+    await expect(connectRaw(hub.port, old.identity)).rejects.toThrow(/401/);
   });
 
   it("ends when it sends what is not of the contract", async () => {
-    const gateway = await enrolAndConnect(siteA);
-    const closed = new Promise<void>((resolve) => gateway.socket.once("close", () => resolve()));
+    const gateway = await enrolAndConnect(hub.port, siteA);
+    const closed = once(gateway.socket, "close");
     gateway.socket.send('{"type":"report"}');
     await closed;
   });
 
-  it("is marked as gone when it breaks", async () => {
-    const gateway = await enrolAndConnect(siteA);
-    await until(async () => (await database().gateway.findFirst({ where: { siteId: siteA, hubId: { not: null } } })) !== null);
+  it("is marked as gone when it breaks, and its links and site are told of", async () => {
+    const gateway = await enrolAndConnect(hub.port, siteA);
+    const linkId = (await database().link.findFirstOrThrow()).id;
+    await until(async () => (await gatewayAt(siteA)).hubId);
+    const changes: Change[] = [];
+    const unsubscribe = await subscribe((change) => changes.push(change));
     gateway.socket.terminate();
-    await until(async () => (await database().gateway.findFirst({ where: { siteId: siteA, hubId: null } })) !== null);
+    await until(async () => (await gatewayAt(siteA)).hubId === null);
+    await until(async () => changes.some((change) => change.resource === "link" && change.id === linkId));
+    expect(changes).toContainEqual({ resource: "site", id: siteA });
+    unsubscribe();
+  });
+
+  it("stays registered when the gateway connects anew before its old connection has ended", async () => {
+    const first = await enrolAndConnect(hub.port, siteA);
+    await until(async () => (await gatewayAt(siteA)).hubId);
+    const firstEnded = once(first.socket, "close");
+    const second = await connectGateway(hub.port, first.identity);
+    await firstEnded;
+    const { desiredRevision, lastHeardAt } = await gatewayAt(siteA);
+    second.send(reportOf(desiredRevision, []));
+    await until(async () => Number((await gatewayAt(siteA)).lastHeardAt) > Number(lastHeardAt));
+    expect((await gatewayAt(siteA)).hubId).not.toBeNull();
+  });
+
+  it("registers late when the database was away as it began", async () => {
+    await database().$executeRaw`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'away'; END $$`;
+    await database().$executeRaw`CREATE TRIGGER away BEFORE UPDATE OF "connectedAt" ON "Gateway" FOR EACH ROW EXECUTE FUNCTION refuse()`;
+    const gateway = await enrolAndConnect(hub.port, siteA);
+    await gateway.until(() => true);
+    expect((await gatewayAt(siteA)).hubId).toBeNull();
+    await database().$executeRaw`DROP TRIGGER away ON "Gateway"`;
+    gateway.send(reportOf(1, []));
+    await until(async () => (await gatewayAt(siteA)).hubId);
   });
 });
 
-it("has health to tell and nothing else", async () => {
-  expect(await get("/healthz")).toBe(200);
-  expect(await get("/")).toBe(404);
+describe("the hub itself", () => {
+  it("has health to tell and nothing else", async () => {
+    expect((await get(hub.port, "/healthz")).status).toBe(200);
+    expect((await get(hub.port, "/")).status).toBe(404);
+  });
+
+  it("shows a new certificate in time, without a restart", async () => {
+    const { certificate } = await get(hub.port, "/healthz");
+    await until(async () => (await get(hub.port, "/healthz")).certificate !== certificate);
+    await enrolAndConnect(hub.port, siteB);
+  });
 });
-
-let linkCount = 0;
-
-async function makeLink(): Promise<string> {
-  const { id } = await createLink(owner, {
-    name: `Amsterdam–Berlin ${++linkCount}`,
-    siteAId: siteA,
-    peer: { kind: "site", siteId: siteB },
-    networksA: ["10.1.0.0/24"],
-    networksB: ["10.2.0.0/24"],
-    preset: "recommended",
-    method: "psk",
-    secret: null,
-    ikeProposals: ["aes256gcm16-prfsha384-x25519"],
-    espProposals: ["aes256gcm16"],
-    ikeRekeySeconds: 14_400,
-    espRekeySeconds: 3_600,
-    livenessSeconds: 10,
-  });
-  return id;
-}
-
-function report(revision: number, linkId: string, state: ObservedLink["state"], bytes: number): FromGateway {
-  const drops = { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 };
-  const now = Date.now();
-  const child = {
-    name: "lan",
-    state: "established" as const,
-    inboundSpi: "0000aaaa",
-    outboundSpi: "0000bbbb",
-    suite: "aes256gcm16",
-    encapsulation: "udp" as const,
-    localNetworks: ["10.1.0.0/24"],
-    remoteNetworks: ["10.2.0.0/24"],
-    installedAt: now,
-    rekeyAt: null,
-    expiresAt: null,
-    bytesIn: bytes,
-    bytesOut: bytes,
-    packetsIn: bytes / 100,
-    packetsOut: bytes / 100,
-    drops,
-  };
-  const ike = {
-    state: "established" as const,
-    role: "initiator" as const,
-    spiI: "00000000000000aa",
-    spiR: "00000000000000bb",
-    suite: "aes256gcm16-prfsha384-x25519",
-    localEndpoint: "192.0.2.1:4500",
-    remoteEndpoint: "198.51.100.1:4500",
-    remoteIdentity: "berlin",
-    credentialId: null,
-    nat: "none" as const,
-    establishedAt: now,
-    rekeyAt: null,
-    childSas: [child],
-  };
-  const link = { id: linkId, state, since: now, ikeSas: [ike], lastFailure: null, roundTripMs: 1.5, probesSent: 1, probesAnswered: 1 };
-  return {
-    type: "report",
-    state: { at: now, revision, agentVersion: "test", startedAt: now, plane: "tun", planeReason: "test", links: [link], drops, memoryBytes: 1 },
-  };
-}
-
-interface Identity {
-  readonly key?: string;
-  readonly cert?: string;
-}
-
-async function enrolAndConnect(siteId: string) {
-  const { token } = await createEnrolmentToken(owner, siteId);
-  const { body, privateKeyPem } = await enrol(token);
-  const identity = { key: privateKeyPem, cert: body.certificatePem };
-  const states: DesiredState[] = [];
-  const waiting: (() => void)[] = [];
-  let commandListener: (id: string) => void = () => {};
-  const socket = await connectRaw(identity, (message) => {
-    if (message.type === "desired") states.push(message.state);
-    if (message.type === "command") commandListener(message.id);
-    for (const wake of waiting.splice(0)) wake();
-  });
-  const until = async (accept: (state: DesiredState) => boolean): Promise<DesiredState> => {
-    for (;;) {
-      const last = states.at(-1);
-      if (last !== undefined && accept(last)) return last;
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    }
-  };
-  return {
-    socket,
-    identity,
-    until,
-    desiredWith: (linkId: string) => until((state) => state.links.some((link) => link.id === linkId)),
-    onCommand(listener: (id: string) => void) {
-      commandListener = listener;
-    },
-    send: (message: FromGateway) => socket.send(JSON.stringify(message)),
-  };
-}
-
-function connectRaw(identity: Identity, onMessage: (message: FromHub) => void = () => {}): Promise<WebSocket> {
-  return new Promise((resolve, reject) => {
-    // What TLS trusts is the gateway's side, tested with it; here the hub's own checks are looked at.
-    const socket = new WebSocket(`wss://127.0.0.1:${hub.port}${hubPath}`, { ...identity, rejectUnauthorized: false });
-    open.push(socket);
-    socket.on("message", (data: Buffer) => onMessage(fromHub.parse(JSON.parse(data.toString()))));
-    socket.once("open", () => resolve(socket));
-    socket.on("error", reject);
-  });
-}
-
-async function enrol(token: string): Promise<{ status: number; body: EnrolResponse; privateKeyPem: string }> {
-  const keys = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
-  const csr = await Pkcs10CertificateRequestGenerator.create({ name: "CN=test", keys, signingAlgorithm: { name: "ECDSA", hash: "SHA-256" } });
-  const pkcs8 = Buffer.from(await crypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
-  const { status, body } = await post({ token, csrPem: csr.toString("pem"), hostname: "gw.example.test", agentVersion: "test" });
-  return { status, body: body as EnrolResponse, privateKeyPem: `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n` };
-}
-
-function post(body: unknown): Promise<{ status: number; body: unknown }> {
-  return new Promise((resolve, reject) => {
-    const message = request({ host: "127.0.0.1", port: hub.port, path: "/enrol", method: "POST", rejectUnauthorized: false }, (response) => {
-      let text = "";
-      response.on("data", (chunk: Buffer) => {
-        text += chunk.toString();
-      });
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) }));
-    });
-    message.on("error", reject);
-    message.end(JSON.stringify(body));
-  });
-}
-
-function get(path: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    request({ host: "127.0.0.1", port: hub.port, path, rejectUnauthorized: false }, (response) => {
-      response.resume();
-      resolve(response.statusCode ?? 0);
-    })
-      .on("error", reject)
-      .end();
-  });
-}
-
-async function until<T>(look: () => Promise<T>): Promise<NonNullable<T>> {
-  for (const deadline = Date.now() + 10_000; ; ) {
-    const found = await look();
-    if (found !== null && found !== undefined && found !== false) return found as NonNullable<T>;
-    if (Date.now() > deadline) throw new Error("it did not happen within 10 s");
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

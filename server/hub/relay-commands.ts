@@ -9,10 +9,17 @@ const patienceMilliseconds = 10_000;
 /** Sends what is queued for the gateways connected here. Claiming is one update, so two hubs never send the same command. */
 export async function relayCommands(connections: ReadonlyMap<string, GatewayConnection>): Promise<void> {
   const db = database();
-  const queued = await db.gatewayCommand.findMany({ where: { state: "queued" }, orderBy: { createdAt: "asc" }, take: 200 });
+  const queued = await db.gatewayCommand.findMany({
+    where: { state: "queued" },
+    orderBy: { createdAt: "asc" },
+    take: 200,
+    include: { gateway: { select: { hubId: true } } },
+  });
   for (const row of queued) {
     const connection = connections.get(row.gatewayId);
-    if (connection === undefined) {
+    // A connection that another one has taken over may not have ended here yet: what is sent on it is lost.
+    const isTakenOver = row.gateway.hubId !== null && row.gateway.hubId !== connection?.holder;
+    if (connection === undefined || isTakenOver) {
       if (Date.now() - row.createdAt.getTime() > patienceMilliseconds) await fail(row.id, "The gateway is not connected to the console.");
       continue;
     }
@@ -37,6 +44,9 @@ export async function finishCommand(gatewayId: string, result: Extract<FromGatew
 
 async function fail(id: string, message: string): Promise<void> {
   const db = database();
-  const failed = await db.gatewayCommand.updateMany({ where: { id, state: { in: ["queued", "sent"] } }, data: { state: "failed", message, finishedAt: new Date() } });
+  const failed = await db.gatewayCommand.updateMany({
+    where: { id, state: { in: ["queued", "sent"] } },
+    data: { state: "failed", message, finishedAt: new Date() },
+  });
   if (failed.count > 0) await announce(db, { resource: "command", id });
 }

@@ -11,8 +11,9 @@ import { database } from "../db/client.ts";
 import { removeOldRows } from "../reports/retention.ts";
 import { startRotationWorker } from "../rotation/worker.ts";
 import { admitGateway, knocker } from "./admission.ts";
-import { issueHubCertificate } from "./certificate.ts";
+import { type HubTls, issueHubCertificate } from "./certificate.ts";
 import { EnrolmentRefused, enrolGateway } from "./enrol.ts";
+import { errand, type Errand } from "./errand.ts";
 import { GatewayConnection } from "./gateway-connection.ts";
 import { relayCommands } from "./relay-commands.ts";
 
@@ -23,6 +24,8 @@ export interface HubOptions {
   /** Listen there as well, for gateways that reach it through a socket file. */
   readonly unixPath: string | null;
   readonly log: (line: string) => void;
+  /** How often the hub makes itself a new certificate; a day when absent. */
+  readonly renewMilliseconds?: number;
 }
 
 export interface RunningHub {
@@ -33,6 +36,7 @@ export interface RunningHub {
 /** How soon a hub notices a revocation or a save whose NOTIFY it missed: twice within the 5 s that are promised. */
 const pollMilliseconds = 2_000;
 const retentionMilliseconds = 600_000;
+const dayMilliseconds = 86_400_000;
 const maxMessageOctets = 16 << 20;
 const maxEnrolmentOctets = 16_384;
 
@@ -41,14 +45,13 @@ const maxEnrolmentOctets = 16_384;
  * connections: gateways keep their tunnels and come back.
  */
 export async function startHub(options: HubOptions): Promise<RunningHub> {
-  const hubId = randomUUID();
   const connections = new Map<string, GatewayConnection>();
-  const tls = await issueHubCertificate();
+  const tls = secureContextOf(await issueHubCertificate());
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maxMessageOctets });
   const makeServer = () => {
     const server = createServer(
       // Enrolment comes without a certificate, so TLS asks for one and `admitGateway` insists.
-      { cert: tls.chain, key: tls.privateKey, ca: tls.authority, requestCert: true, rejectUnauthorized: false, minVersion: "TLSv1.3" },
+      { ...tls, requestCert: true, rejectUnauthorized: false },
       (request, response) => void answer(request, response, options.log),
     );
     server.on("upgrade", (request, socket, head) => void accept(request, socket, head));
@@ -67,7 +70,7 @@ export async function startHub(options: HubOptions): Promise<RunningHub> {
       sockets.handleUpgrade(request, socket, head, (webSocket) => {
         connections.get(admitted.gatewayId)?.drop("it connected anew");
         const remoteAddress = request.socket.remoteAddress ?? null;
-        const connection = new GatewayConnection(webSocket, { ...admitted, hubId, remoteAddress, log: options.log });
+        const connection = new GatewayConnection(webSocket, { ...admitted, holder: randomUUID(), remoteAddress, log: options.log });
         connections.set(admitted.gatewayId, connection);
         webSocket.once("close", () => {
           if (connections.get(admitted.gatewayId) === connection) connections.delete(admitted.gatewayId);
@@ -92,65 +95,73 @@ export async function startHub(options: HubOptions): Promise<RunningHub> {
     else if (change.resource === "command") care.relay();
   });
   const poll = setInterval(() => care.lookAtAll(), pollMilliseconds);
-  const retention = setInterval(() => care.run("retention", removeOldRows), retentionMilliseconds);
+  const retention = errand("retention", options.log, removeOldRows);
+  const retain = setInterval(() => retention.ask(), retentionMilliseconds);
+  // A hub may run for longer than its certificate is valid.
+  const renewal = errand("the hub's new certificate", options.log, async () => {
+    const fresh = secureContextOf(await issueHubCertificate());
+    for (const server of servers) server.setSecureContext(fresh);
+  });
+  const renew = setInterval(() => renewal.ask(), options.renewMilliseconds ?? dayMilliseconds);
   const rotation = await startRotationWorker({ log: options.log });
   const address = servers[0]?.address();
   return {
     port: typeof address === "object" && address !== null ? address.port : options.port,
     async close() {
       unsubscribe();
-      clearInterval(poll);
-      clearInterval(retention);
+      for (const timer of [poll, retain, renew]) clearInterval(timer);
       await rotation.close();
       const open = [...connections.values()];
       for (const connection of open) connection.drop("the hub is stopping");
       await Promise.all(servers.map(closeServer));
       await Promise.all(open.map((connection) => connection.finished()));
-      await care.idle();
+      await Promise.all([care.idle(), retention.idle(), renewal.idle()]);
     },
   };
+}
+
+function secureContextOf({ chain, privateKey, authority }: HubTls) {
+  return { cert: chain, key: privateKey, ca: authority, minVersion: "TLSv1.3" } as const;
 }
 
 /** Keeps the connections in step with the database: drops the revoked, pushes what changed, relays commands. */
 class Caretaker {
   readonly #connections: Map<string, GatewayConnection>;
-  readonly #log: (line: string) => void;
-  #work: Promise<void> = Promise.resolve();
+  readonly #toLookAt = new Set<string>();
+  readonly #looking: Errand;
+  readonly #relaying: Errand;
 
   constructor(connections: Map<string, GatewayConnection>, log: (line: string) => void) {
     this.#connections = connections;
-    this.#log = log;
+    this.#looking = errand("the look at gateways", log, () => this.#look());
+    this.#relaying = errand("commands", log, () => relayCommands(connections));
   }
 
   lookAt(gatewayId: string): void {
-    if (this.#connections.has(gatewayId)) this.run("a change of a gateway", () => this.#check([gatewayId]));
+    if (!this.#connections.has(gatewayId)) return;
+    this.#toLookAt.add(gatewayId);
+    this.#looking.ask();
   }
 
   lookAtAll(): void {
-    this.run("the regular look at all gateways", () => this.#check([...this.#connections.keys()]));
+    for (const gatewayId of this.#connections.keys()) this.lookAt(gatewayId);
     this.relay();
   }
 
   relay(): void {
-    this.run("commands", () => relayCommands(this.#connections));
-  }
-
-  /** One thing after the other; a failure is logged and the next poll tries again. */
-  run(what: string, work: () => Promise<void>): void {
-    this.#work = this.#work.then(work).catch((error: unknown) => {
-      this.#log(`${what}: ${error instanceof Error ? error.message : String(error)}`);
-    });
+    this.#relaying.ask();
   }
 
   async idle(): Promise<void> {
-    await this.#work;
+    await Promise.all([this.#looking.idle(), this.#relaying.idle()]);
   }
 
-  async #check(gatewayIds: readonly string[]): Promise<void> {
-    if (gatewayIds.length === 0) return;
+  async #look(): Promise<void> {
+    const gatewayIds = [...this.#toLookAt];
+    this.#toLookAt.clear();
     const rows = await database().gateway.findMany({
-      where: { id: { in: [...gatewayIds] } },
-      select: { id: true, revokedAt: true, desiredRevision: true },
+      where: { id: { in: gatewayIds } },
+      select: { id: true, revokedAt: true, desiredRevision: true, certificates: { where: { revokedAt: { not: null } }, select: { id: true } } },
     });
     const known = new Map(rows.map((row) => [row.id, row]));
     for (const id of gatewayIds) {
@@ -158,6 +169,7 @@ class Caretaker {
       const connection = this.#connections.get(id);
       if (row === undefined) connection?.drop("its site was deleted");
       else if (row.revokedAt !== null) connection?.drop("it is revoked");
+      else if (row.certificates.some((revoked) => revoked.id === connection?.certificateId)) connection?.drop("its certificate is revoked");
       else connection?.pushIfStale(row.desiredRevision);
     }
   }

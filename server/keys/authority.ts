@@ -31,8 +31,11 @@ const authorityLock = 7_305_002;
 
 /** The newest authority for `purpose`; made at first use (ECDSA P-256, ten years) with its key sealed in Postgres. */
 export async function ensureAuthority(tx: Transaction, purpose: AuthorityPurpose): Promise<Authority> {
+  const newest = () => tx.authority.findFirst({ where: { purpose }, orderBy: { createdAt: "desc" } });
+  const known = await newest();
+  if (known !== null) return known;
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(${authorityLock})`;
-  const existing = await tx.authority.findFirst({ where: { purpose }, orderBy: { createdAt: "desc" } });
+  const existing = await newest();
   if (existing !== null) return existing;
   const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const notAfter = new Date(Date.now() + 3_650 * dayMilliseconds);

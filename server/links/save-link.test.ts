@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { database } from "../db/client.ts";
 import { Invalid } from "../errors.ts";
-import { authenticationOf } from "../publishing/authentication.ts";
 import { createSite } from "../sites/save-site.ts";
+import { authenticationOf } from "../testing/authentication-of.ts";
 import { owner, startTestDatabase } from "../testing/database.ts";
 import { linkStatuses } from "./link-status.ts";
 import { listLinks } from "./list-links.ts";
@@ -64,14 +64,14 @@ describe("createLink", () => {
     const { id, secret } = await createLink(owner, form());
     expect(secret).toBeNull();
     expect(await revisions()).toEqual(before.map((revision) => revision + 1));
-    const [a, b] = await Promise.all([authenticationOf(database(), id, "A"), authenticationOf(database(), id, "B")]);
+    const [a, b] = await Promise.all([authenticationOf(id, "A"), authenticationOf(id, "B")]);
     expect(a).toEqual(b);
     expect((await readLink(owner, id)).ends.map((end) => end.push.state)).toEqual(["waiting", "waiting"]);
   });
 
   it("gives each end a certificate of its own when certificates were chosen", async () => {
     const { id } = await createLink(owner, form({ method: "certificate" }));
-    const [a, b] = await Promise.all([authenticationOf(database(), id, "A"), authenticationOf(database(), id, "B")]);
+    const [a, b] = await Promise.all([authenticationOf(id, "A"), authenticationOf(id, "B")]);
     if (a.method !== "certificate" || b.method !== "certificate") throw new Error("no certificates");
     expect(a.certificates[0]?.chain).toContain("BEGIN CERTIFICATE");
     expect(a.certificates[0]?.chain).not.toBe(b.certificates[0]?.chain);

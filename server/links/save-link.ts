@@ -2,6 +2,7 @@ import { recordEvent } from "../audit/record-event.ts";
 import { type Actor, authorize } from "../auth/actor.ts";
 import { announce } from "../db/changes.ts";
 import { database, type Transaction } from "../db/client.ts";
+import { lockConfiguration } from "../db/configuration-lock.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { createCredentials } from "../keys/credentials.ts";
 import { gatewaysOfLink, touchGateways } from "../publishing/touch.ts";
@@ -16,6 +17,7 @@ import { checkLinkConfig, checkLinkForm } from "./link-form.ts";
 export async function createLink(actor: Actor, input: unknown): Promise<{ id: string; secret: string | null }> {
   authorize(actor, "edit");
   return database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const checked = await checkLinkForm(tx, input);
     const { config } = checked;
     const link = await tx.link.create({ data: { name: config.name, siteAId: config.siteAId, siteBId: checked.siteB?.id ?? null, config } });
@@ -52,6 +54,7 @@ export async function rollbackLink(actor: Actor, linkId: string, version: number
 export async function deleteLink(actor: Actor, linkId: string): Promise<void> {
   authorize(actor, "edit");
   await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const link = await tx.link.findUnique({ where: { id: linkId }, include: { credentials: true } });
     if (link === null) throw new NotFound("There is no such link.");
     const gateways = await gatewaysOfLink(tx, link);
@@ -65,10 +68,10 @@ export async function deleteLink(actor: Actor, linkId: string): Promise<void> {
 
 type Change = (config: LinkConfig, tx: Transaction) => LinkConfig | Promise<LinkConfig>;
 
-/** Reads the newest version under a row lock, changes it, saves it as the next, tells the gateways. Nothing happens when nothing differs. */
+/** Reads the newest version, changes it, saves it as the next, tells the gateways. Nothing happens when nothing differs. */
 async function changeLink(actor: Actor, linkId: string, verb: string, summary: string, change: Change): Promise<void> {
   await database().$transaction(async (tx) => {
-    await tx.$queryRaw`SELECT id FROM "Link" WHERE id = ${linkId} FOR UPDATE`;
+    await lockConfiguration(tx);
     const link = await tx.link.findUnique({ where: { id: linkId } });
     if (link === null) throw new NotFound("There is no such link.");
     const before = linkConfig.parse(link.config);

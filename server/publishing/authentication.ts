@@ -1,26 +1,34 @@
 import type { Authentication } from "../../contract/desired-state.ts";
-import type { Transaction } from "../db/client.ts";
-import { ensureAuthority } from "../keys/authority.ts";
-import { openSecret } from "../secrets/store.ts";
+import type { Credential, Secret } from "../../generated/prisma/client.ts";
+import { unsealSecret } from "../secrets/store.ts";
+
+/** The link's rows do not make an authentication. */
+export class NoCredential extends Error {}
+
+export type CredentialWithSecret = Credential & { readonly secret: Secret | null };
+
+/** Every credential that is accepted: what `authenticationFrom` works on. */
+export const acceptedCredentials = {
+  where: { state: { not: "retired" }, secretId: { not: null } },
+  orderBy: { createdAt: "desc" },
+  include: { secret: true },
+} as const;
 
 /**
  * What one end of a link authenticates with, secrets in clear: for the gateway alone. Every credential that is not retired is
- * accepted, the active one is used: that is what lets a key be replaced without an interruption. Throws when none is active.
+ * accepted, the active one is used: that is what lets a key be replaced without an interruption.
+ * @throws NoCredential when none is active.
  */
-export async function authenticationOf(tx: Transaction, linkId: string, end: "A" | "B"): Promise<Authentication> {
-  const credentials = await tx.credential.findMany({
-    where: { linkId, state: { not: "retired" }, secretId: { not: null }, OR: [{ end: null }, { end }] },
-    orderBy: { createdAt: "desc" },
-  });
-  const active = credentials.find((credential) => credential.state === "active");
-  if (active === undefined) throw new Error(`Link ${linkId} has no active credential for its end ${end}.`);
-  const opened = await Promise.all(credentials.map(async (row) => ({ row, secret: row.secretId === null ? "" : await openSecret(tx, row.secretId) })));
+export function authenticationFrom(rows: readonly CredentialWithSecret[], end: "A" | "B", trustedAuthorities: readonly string[]): Authentication {
+  const own = rows.filter((row) => row.end === null || row.end === end);
+  const active = own.find((row) => row.state === "active");
+  if (active === undefined) throw new NoCredential(`The link has no key in use for its end ${end}.`);
+  const opened = own.flatMap((row) => (row.secret === null ? [] : [{ row, secret: unsealSecret(row.secret) }]));
   if (active.kind === "psk") return { method: "psk", keys: opened.map(({ row, secret }) => ({ id: row.id, secret })), use: active.id };
-  const authority = await ensureAuthority(tx, "ipsec");
   return {
     method: "certificate",
     certificates: opened.map(({ row, secret }) => ({ id: row.id, chain: row.certificatePem ?? "", privateKey: secret })),
     use: active.id,
-    trustedAuthorities: [authority.certificatePem],
+    trustedAuthorities: [...trustedAuthorities],
   };
 }

@@ -1,56 +1,59 @@
-import { desiredState, type DesiredState } from "../../contract/desired-state.ts";
-import type { Transaction } from "../db/client.ts";
+import { z } from "zod";
+import { type DesiredLink, desiredState, type DesiredState, link as linkSchema } from "../../contract/desired-state.ts";
+import { database, type Transaction } from "../db/client.ts";
 import { linkConfig } from "../links/link-config.ts";
-import { authenticationOf } from "./authentication.ts";
-import { type DesiredLinkInput, desiredLink } from "./desired-link.ts";
+import { acceptedCredentials, authenticationFrom, NoCredential } from "./authentication.ts";
+import { desiredLink } from "./desired-link.ts";
 
 export interface CompiledState {
   readonly state: DesiredState;
-  /** Links that cannot be told to the gateway, each with the reason: the others are not held up by them. */
+  /** Links whose rows make no sense, each with the reason: the others are not held up by them. */
   readonly refused: readonly { readonly linkId: string; readonly reason: string }[];
 }
 
 /**
- * The whole of what a gateway is told, with secrets in clear: for its own connection alone. The revision is read first, so that a
- * change which commits meanwhile bumps it again and is pushed after.
+ * The whole of what a gateway is told, with secrets in clear: for its own connection alone. All of it is read from one snapshot.
+ * Anything that could go better next time (the database, the master key) throws: a state that lacks a link takes its tunnel down.
  */
-export async function compileDesiredState(tx: Transaction, gatewayId: string): Promise<CompiledState> {
-  const gateway = await tx.gateway.findUniqueOrThrow({ where: { id: gatewayId }, include: { site: true } });
-  const links = await tx.link.findMany({
-    where: { OR: [{ siteAId: gateway.siteId }, { siteBId: gateway.siteId }] },
-    include: { siteA: true, siteB: true },
-    orderBy: { createdAt: "asc" },
-  });
-  const compiled: DesiredLinkInput[] = [];
+export async function compileDesiredState(gatewayId: string): Promise<CompiledState> {
+  const { gateway, links, authorities } = await database().$transaction((tx) => readRows(tx, gatewayId), { isolationLevel: "RepeatableRead" });
+  const compiled: DesiredLink[] = [];
   const refused: { linkId: string; reason: string }[] = [];
   for (const link of links) {
     const end = link.siteAId === gateway.siteId ? "A" : "B";
     try {
-      compiled.push(
-        desiredLink({
-          linkId: link.id,
-          config: linkConfig.parse(link.config),
-          end,
-          addressA: link.siteA.address,
-          addressB: link.siteB?.address ?? null,
-          authentication: await authenticationOf(tx, link.id, end),
-        }),
-      );
+      const authentication = authenticationFrom(link.credentials, end, authorities);
+      const [addressA, addressB] = [link.siteA.address, link.siteB?.address ?? null];
+      compiled.push(linkSchema.parse(desiredLink({ linkId: link.id, config: linkConfig.parse(link.config), end, addressA, addressB, authentication })));
     } catch (error) {
-      refused.push({ linkId: link.id, reason: error instanceof Error ? error.message : String(error) });
+      if (!(error instanceof z.ZodError || error instanceof NoCredential)) throw error;
+      refused.push({ linkId: link.id, reason: reasonOf(error) });
     }
   }
+  const { ikePort, natPort, tunName, tunMtu } = gateway;
   const state = desiredState.parse({
     schema: 1,
     revision: gateway.desiredRevision,
-    gateway: {
-      name: gateway.site.name,
-      ikePort: gateway.ikePort,
-      natPort: gateway.natPort,
-      tunName: gateway.tunName,
-      tunMtu: gateway.tunMtu,
-    },
+    gateway: { name: gateway.site.name, ikePort, natPort, tunName, tunMtu },
     links: compiled,
   });
   return { state, refused };
+}
+
+async function readRows(tx: Transaction, gatewayId: string) {
+  const gateway = await tx.gateway.findUniqueOrThrow({ where: { id: gatewayId }, include: { site: true } });
+  const links = await tx.link.findMany({
+    where: { OR: [{ siteAId: gateway.siteId }, { siteBId: gateway.siteId }] },
+    include: { siteA: true, siteB: true, credentials: acceptedCredentials },
+    orderBy: { createdAt: "asc" },
+  });
+  const authorities = await tx.authority.findMany({ where: { purpose: "ipsec", notAfter: { gt: new Date() } }, orderBy: { createdAt: "asc" } });
+  return { gateway, links, authorities: authorities.map((row) => row.certificatePem) };
+}
+
+/** Which part is wrong, never its value: that may be a secret. */
+function reasonOf(error: z.ZodError | NoCredential): string {
+  if (error instanceof NoCredential) return error.message;
+  const [issue] = error.issues;
+  return `Its configuration is not valid at ${issue?.path.join(".") || "its root"}: ${issue?.code ?? "unknown"}.`;
 }

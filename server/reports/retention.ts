@@ -9,6 +9,8 @@ const sampleLifetimes = [
   { resolutionSeconds: 3_600, milliseconds: 400 * day },
 ] as const;
 const traceLifetime = 7 * day;
+/** Of each link (and of each gateway's entries without one): a link that fails again and again must not fill the disk. */
+const traceEntries = 5_000;
 const commandLifetime = day;
 
 /** Deletes what no page shows any more. Idempotent, so it does not matter how many hubs do it. */
@@ -18,5 +20,8 @@ export async function removeOldRows(): Promise<void> {
   for (const { resolutionSeconds, milliseconds } of sampleLifetimes)
     await db.counterSample.deleteMany({ where: { resolutionSeconds, at: { lt: before(milliseconds) } } });
   await db.traceEntry.deleteMany({ where: { at: { lt: before(traceLifetime) } } });
+  await db.$executeRaw`
+    DELETE FROM "TraceEntry" WHERE id IN (
+      SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY "gatewayId", "linkId" ORDER BY id DESC) AS place FROM "TraceEntry") ranked WHERE place > ${traceEntries})`;
   await db.gatewayCommand.deleteMany({ where: { createdAt: { lt: before(commandLifetime) } } });
 }

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { database } from "../db/client.ts";
 import { createLink } from "../links/save-link.ts";
 import { presets } from "../links/presets.ts";
-import { authenticationOf } from "../publishing/authentication.ts";
 import { createSite } from "../sites/save-site.ts";
+import { authenticationOf } from "../testing/authentication-of.ts";
 import { owner, startTestDatabase } from "../testing/database.ts";
 import { type Faults, type PlayedLink, playLink } from "../testing/played-gateways.ts";
 import { abandonRotation, rotateLink } from "./rotate-link.ts";
@@ -97,7 +97,7 @@ describe.concurrent("a rotation that fails keeps the old key", () => {
         expect(await activeIds(linkId)).toEqual(before);
         const rest = (await credentials(linkId)).filter((row) => row.state !== "active");
         expect(rest.map((row) => [row.state, row.secretId])).toEqual(before.map(() => ["retired", null]));
-        const told = await authenticationOf(database(), linkId, "A");
+        const told = await authenticationOf(linkId, "A");
         expect(told.method === "psk" ? told.keys.map((key) => key.id) : told.certificates.map((certificate) => certificate.id)).toEqual([told.use]);
       }, 60_000);
     }
@@ -238,7 +238,7 @@ describe("secrets", () => {
 });
 
 async function secretsOf(linkId: string): Promise<string[]> {
-  const both = await Promise.all([authenticationOf(database(), linkId, "A"), authenticationOf(database(), linkId, "B")]);
+  const both = await Promise.all([authenticationOf(linkId, "A"), authenticationOf(linkId, "B")]);
   const sources = both.flatMap((told) => (told.method === "psk" ? told.keys.map((key) => key.secret) : told.certificates.map((row) => row.privateKey)));
   // Of a private key one line of its base64, because a dump shows line ends in its own way.
   return sources.filter((source) => typeof source === "string").map((source) => (source.startsWith("-----") ? (source.split("\n")[2] ?? source) : source));

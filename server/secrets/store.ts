@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { createHmac, randomUUID } from "node:crypto";
+import type { Secret } from "../../generated/prisma/client.ts";
 import type { Transaction } from "../db/client.ts";
 import { setting } from "../db/settings.ts";
 import { masterKeyId, seal, unseal } from "./envelope.ts";
@@ -13,10 +14,14 @@ export async function storeSecret(tx: Transaction, plaintext: string): Promise<s
 
 /** The secret in clear: for compiling what a gateway gets and for signing. Never for an answer to a browser. */
 export async function openSecret(tx: Transaction, id: string): Promise<string> {
-  const row = await tx.secret.findUniqueOrThrow({ where: { id } });
+  return unsealSecret(await tx.secret.findUniqueOrThrow({ where: { id } }));
+}
+
+/** As openSecret, of a row that was read already. Throws when the master key it was sealed under is not among those given. */
+export function unsealSecret(row: Secret): string {
   const key = masterKeys().find((candidate) => masterKeyId(candidate) === row.masterKeyId);
-  if (key === undefined) throw new Error(`Secret ${id} was sealed under master key ${row.masterKeyId}, which is not among those given.`);
-  return Buffer.from(unseal(key, id, row)).toString("utf8");
+  if (key === undefined) throw new Error(`Secret ${row.id} was sealed under master key ${row.masterKeyId}, which is not among those given.`);
+  return Buffer.from(unseal(key, row.id, row)).toString("utf8");
 }
 
 /** A key of its own purpose, for naming secrets: see server/keys/fingerprint.ts. */

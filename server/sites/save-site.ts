@@ -3,6 +3,7 @@ import { recordEvent } from "../audit/record-event.ts";
 import { type Actor, authorize } from "../auth/actor.ts";
 import { announce } from "../db/changes.ts";
 import { database, type Transaction } from "../db/client.ts";
+import { lockConfiguration } from "../db/configuration-lock.ts";
 import { Conflict, Invalid, NotFound } from "../errors.ts";
 import { networkList } from "../links/link-config.ts";
 import { overlap, parseAddress, parsePrefix } from "../links/prefix.ts";
@@ -31,6 +32,7 @@ export async function createSite(actor: Actor, input: unknown): Promise<{ id: st
   authorize(actor, "edit");
   const form = parseInput(siteForm, input);
   return database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     await checkSite(tx, form, null);
     const site = await tx.site.create({
       data: { name: form.name, address: form.address, networks: { create: numbered(form.networks) }, gateway: { create: {} } },
@@ -46,6 +48,7 @@ export async function updateSite(actor: Actor, siteId: string, input: unknown): 
   authorize(actor, "edit");
   const form = parseInput(siteForm, input);
   return database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const site = await tx.site.findUnique({ where: { id: siteId }, include: { networks: { orderBy: { position: "asc" } } } });
     if (site === null) throw new NotFound("There is no such site.");
     await checkSite(tx, form, siteId);
@@ -70,6 +73,7 @@ export async function updateSite(actor: Actor, siteId: string, input: unknown): 
 export async function deleteSite(actor: Actor, siteId: string): Promise<void> {
   authorize(actor, "edit");
   await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const site = await tx.site.findUnique({ where: { id: siteId }, include: { gateway: true } });
     if (site === null) throw new NotFound("There is no such site.");
     const links = await tx.link.findMany({ where: { OR: [{ siteAId: siteId }, { siteBId: siteId }] }, select: { name: true } });

@@ -3,9 +3,9 @@ import type { ObservedLink } from "../../contract/observed-state.ts";
 import { database } from "../db/client.ts";
 import { createLink } from "../links/save-link.ts";
 import { presets } from "../links/presets.ts";
-import { authenticationOf } from "../publishing/authentication.ts";
 import { ingestVerdicts } from "../reports/ingest-verdicts.ts";
 import { createSite } from "../sites/save-site.ts";
+import { authenticationOf } from "./authentication-of.ts";
 import { owner } from "./database.ts";
 
 /** What a played gateway does wrong; everything else it does as the real one. */
@@ -113,7 +113,7 @@ class LinkPlayer {
   async #answerRevision({ gatewayId, end, site }: PlayedEnd): Promise<void> {
     const gateway = await database().gateway.findUniqueOrThrow({ where: { id: gatewayId } });
     if (gateway.appliedRevision >= gateway.desiredRevision) return;
-    const told = await authenticationOf(database(), this.#linkId, end);
+    const told = await authenticationOf(this.#linkId, end);
     const credentials = told.method === "psk" ? told.keys.length : told.certificates.length;
     const { refuses } = this.#faults;
     const isRefused = refuses !== undefined && refuses.site === kindOfSite(site) && credentials > 1;
@@ -145,7 +145,7 @@ class LinkPlayer {
   /** Both ends report one IKE SA that the credentials now in use authenticated. */
   async #establish(): Promise<void> {
     for (const { gatewayId, end } of this.#ends) {
-      const { use } = await authenticationOf(database(), this.#linkId, end);
+      const { use } = await authenticationOf(this.#linkId, end);
       const key = { linkId: this.#linkId, gatewayId };
       const report = { state: "up" as const, since: new Date(), reportedAt: new Date(), observed: observed(this.#linkId, use) };
       await database().linkState.upsert({ where: { linkId_gatewayId: key }, create: { ...key, ...report }, update: report });

@@ -152,8 +152,8 @@ function observedLinkOf(id: string, state: ObservedLink["state"], bytes: number,
     expiresAt: null,
     bytesIn: bytes,
     bytesOut: bytes,
-    packetsIn: bytes / 100,
-    packetsOut: bytes / 100,
+    packetsIn: Math.ceil(bytes / 100),
+    packetsOut: Math.ceil(bytes / 100),
     drops: noDrops,
   };
   const ike = {

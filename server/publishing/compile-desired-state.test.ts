@@ -42,7 +42,9 @@ describe("what gateways are told", () => {
       // Only Amsterdam can be reached: exactly one end starts, and it is the one that knows where to.
       expect([a.initiate, b.initiate, a.remote.address, b.remote.address]).toEqual(["respond", "start", undefined, "192.0.2.1"]);
       expect([a.local.identity, a.remote.identity]).toEqual([b.remote.identity, b.local.identity]);
-      expect(a.children.map((child) => [child.localNetworks, child.remoteNetworks])).toEqual(b.children.map((child) => [child.remoteNetworks, child.localNetworks]));
+      expect(a.children.map((child) => [child.localNetworks, child.remoteNetworks])).toEqual(
+        b.children.map((child) => [child.remoteNetworks, child.localNetworks]),
+      );
       expect([a.ike, a.esp]).toEqual([b.ike, b.esp]);
       expect(a.probe).toEqual({ source: "10.1.0.1", target: "10.2.0.1" });
       if (method === "psk") expect(a.authentication).toEqual(b.authentication);

@@ -118,7 +118,9 @@ describe("removeOldRows", () => {
   it("drops samples of a resolution that no chart reads any more, and no others", async () => {
     const hour = 3_600_000;
     const sample = (resolutionSeconds: number, age: number) => ({ linkId, gatewayId, resolutionSeconds, at: new Date(Date.now() - age) });
-    await database().counterSample.createMany({ data: [sample(1, hour), sample(1, 3 * hour), sample(60, 3 * hour), sample(60, 300 * hour), sample(3_600, 300 * hour)] });
+    await database().counterSample.createMany({
+      data: [sample(1, hour), sample(1, 3 * hour), sample(60, 3 * hour), sample(60, 300 * hour), sample(3_600, 300 * hour)],
+    });
     await removeOldRows();
     const kept = await database().counterSample.findMany({ orderBy: [{ resolutionSeconds: "asc" }] });
     expect(kept.map((row) => row.resolutionSeconds)).toEqual([1, 60, 3_600]);

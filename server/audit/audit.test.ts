@@ -1,0 +1,182 @@
+import { randomUUID } from "node:crypto";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { addUser, setUserDisabled, setUserRole } from "../auth/users.ts";
+import { type Change, subscribe } from "../db/changes.ts";
+import { database } from "../db/client.ts";
+import { Invalid } from "../errors.ts";
+import { createLink, deleteLink, rollbackLink, setLinkEnabled } from "../links/save-link.ts";
+import { requestLinkRun } from "../rotation/request-run.ts";
+import { pauseSchedule, saveSchedule } from "../rotation/schedules.ts";
+import { createEnrolmentToken, revokeGateway } from "../sites/enrolment.ts";
+import { createSite, deleteSite, updateSite } from "../sites/save-site.ts";
+import { owner, startTestDatabase } from "../testing/database.ts";
+import { createTestLink, linkFormOf } from "../testing/link-forms.ts";
+import { until } from "../testing/until.ts";
+import { exportEvents, listEvents } from "./list-events.ts";
+
+let stop: () => Promise<void>;
+let changes: Change[];
+let unsubscribe: () => void;
+let siteA: string;
+let siteB: string;
+let siteC: string;
+let linkId: string;
+let userId: string;
+let scheduleId: string;
+
+const schedule = { name: "Weekly", kind: "psk", linkId: null, cron: "0 3 * * 1", timeZone: "Europe/Berlin" };
+const user = { name: "Una", email: "una@example.test", password: "correct horse battery", role: "viewer" };
+
+beforeAll(async () => {
+  ({ stop } = await startTestDatabase());
+  unsubscribe = await subscribe((change) => changes.push(change));
+});
+afterAll(async () => {
+  unsubscribe();
+  await stop();
+});
+
+beforeEach(async () => {
+  changes = [];
+  await database().rotationSchedule.deleteMany();
+  await database().link.deleteMany();
+  await database().site.deleteMany();
+  await database().user.deleteMany();
+  [siteA, siteB, siteC] = [
+    (await createSite(owner, { name: "Amsterdam", networks: ["10.1.0.0/24"], address: "192.0.2.1" })).id,
+    (await createSite(owner, { name: "Berlin", networks: ["10.2.0.0/24"], address: "" })).id,
+    (await createSite(owner, { name: "Copenhagen", networks: ["10.3.0.0/24"], address: "" })).id,
+  ];
+  await database().gateway.updateMany({ data: { enrolledAt: new Date() } });
+  linkId = await createTestLink(siteA, siteB);
+  await setLinkEnabled(owner, linkId, false);
+  await saveSchedule(owner, null, schedule);
+  scheduleId = (await database().rotationSchedule.findFirstOrThrow()).id;
+  await addUser(owner, user);
+  userId = (await database().user.findFirstOrThrow()).id;
+  await database().event.deleteMany();
+});
+
+/** Everything that changes something, with the event it must leave: kind, and which of before and after it tells. */
+const acts: Readonly<Record<string, readonly [kind: string, sides: string, act: () => Promise<unknown>]>> = {
+  createSite: ["site.created", "after", () => createSite(owner, { name: "Dublin", networks: ["10.4.0.0/24"], address: "" })],
+  updateSite: ["site.changed", "before after", () => updateSite(owner, siteA, { name: "Amsterdam", networks: ["10.1.0.0/24"], address: "192.0.2.2" })],
+  deleteSite: ["site.deleted", "before", () => deleteSite(owner, siteC)],
+  createEnrolmentToken: ["gateway.invited", "", () => createEnrolmentToken(owner, siteA)],
+  revokeGateway: ["gateway.revoked", "", () => revokeGateway(owner, siteA)],
+  createLink: ["link.created", "after", () => createLink(owner, linkFormOf(siteA, siteC, { name: "Second", networksB: ["10.3.0.0/24"] }))],
+  setLinkEnabled: ["link.enabled", "before after", () => setLinkEnabled(owner, linkId, true)],
+  rollbackLink: ["link.changed", "before after", async () => changeThenRollBack()],
+  deleteLink: ["link.deleted", "before", () => deleteLink(owner, linkId)],
+  saveSchedule: ["rotation.changed", "before after", () => saveSchedule(owner, scheduleId, { ...schedule, cron: "0 4 * * 1" })],
+  pauseSchedule: ["rotation.paused", "", () => pauseSchedule(owner, scheduleId, true)],
+  requestLinkRun: ["rotation.requested", "", () => requestLinkRun(owner, linkId, true)],
+  addUser: ["user.created", "after", () => addUser(owner, { ...user, email: "second@example.test" })],
+  setUserRole: ["user.changed", "before after", () => setUserRole(owner, userId, "operator")],
+  setUserDisabled: ["user.changed", "before after", () => setUserDisabled(owner, userId, true)],
+};
+
+async function changeThenRollBack(): Promise<void> {
+  await database().$executeRaw`UPDATE "LinkVersion" SET config = jsonb_set(config, '{esp,rekeySeconds}', '900') WHERE "linkId" = ${linkId} AND version = 1`;
+  await rollbackLink(owner, linkId, 1);
+}
+
+describe("every change", () => {
+  it.each(Object.entries(acts))("%s leaves one event, with who did it and what was before and after", async (_name, [kind, sides, act]) => {
+    await act();
+    const { rows } = await listEvents(owner, {});
+    expect(rows.map((row) => [row.kind, row.actor])).toEqual([[kind, owner.name]]);
+    expect([rows[0]?.before ? "before" : "", rows[0]?.after ? "after" : ""].filter(Boolean).join(" ")).toBe(sides);
+    await until(async () => changes.some((change) => change.resource === "event"));
+  });
+
+  it.each(Object.entries(acts))("%s is not made when its event cannot be written, and nobody is told of it", async (_name, [, , act]) => {
+    await database().$executeRaw`CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'full'; END $$`;
+    await database().$executeRaw`CREATE TRIGGER refuse BEFORE INSERT ON "Event" FOR EACH ROW EXECUTE FUNCTION refuse()`;
+    try {
+      const before = await everything();
+      await settled();
+      const told = changes.length;
+      await expect(act()).rejects.toThrow();
+      // A rollback's own preparation is the test's, not the act's.
+      const after = await everything();
+      for (const table of Object.keys(before))
+        if (!(act === acts.rollbackLink?.[2] && table === "LinkVersion")) expect(after[table], table).toEqual(before[table]);
+      await settled();
+      expect(changes.length).toBe(told);
+    } finally {
+      await database().$executeRaw`DROP TRIGGER refuse ON "Event"`;
+    }
+  });
+});
+
+/** Waits until the changes announced so far have come in: a mark of our own comes after them. */
+async function settled(): Promise<boolean> {
+  const id = randomUUID();
+  await database().$executeRaw`SELECT pg_notify('culvert_changes', ${`key:${id}`})`;
+  await until(async () => changes.some((change) => change.id === id));
+  changes = changes.filter((change) => change.id !== id);
+  return true;
+}
+
+async function everything(): Promise<Record<string, string[]>> {
+  const tables = await database().$queryRaw<{ tablename: string }[]>`SELECT tablename FROM pg_tables WHERE schemaname = 'public'`;
+  const texts: Record<string, string[]> = {};
+  for (const { tablename } of tables)
+    texts[tablename] = (await database().$queryRawUnsafe<{ row: string }[]>(`SELECT t::text AS row FROM "${tablename}" t ORDER BY 1`)).map((each) => each.row);
+  return texts;
+}
+
+afterEach(async () => {
+  await database().event.deleteMany();
+});
+
+describe("two changes at once", () => {
+  const outcomes = async (works: readonly Promise<unknown>[]) =>
+    (await Promise.allSettled(works)).map((each) => (each.status === "rejected" ? each.reason : "saved"));
+
+  it("of overlapping sites: one is saved, the other is told why", async () => {
+    const site = (name: string, network: string) => createSite(owner, { name, networks: [network], address: "" });
+    const [first, second] = (await outcomes([site("Essen", "10.50.0.0/16"), site("Fulda", "10.50.7.0/24")])).toSorted((x) => (x === "saved" ? -1 : 1));
+    expect(first).toBe("saved");
+    expect(second).toBeInstanceOf(Invalid);
+  });
+
+  it("of links to the same network: one is saved, the other is told why", async () => {
+    const link = (name: string) => createLink(owner, linkFormOf(siteA, siteC, { name, networksB: ["10.3.0.0/24"] }));
+    const ends = await outcomes([link("One"), link("Two"), link("Three")]);
+    expect(ends.filter((end) => end === "saved")).toHaveLength(1);
+    expect(ends.filter((end) => end instanceof Invalid)).toHaveLength(2);
+  });
+
+  it("of one link: each becomes a version of its own", async () => {
+    const { version } = await database().link.findUniqueOrThrow({ where: { id: linkId } });
+    const ends = await outcomes(Array.from({ length: 8 }, (_, index) => setLinkEnabled(owner, linkId, index % 2 === 0)));
+    expect(ends).toEqual(Array.from({ length: 8 }, () => "saved"));
+    const versions = await database().linkVersion.findMany({ where: { linkId }, orderBy: { version: "asc" } });
+    const link = await database().link.findUniqueOrThrow({ where: { id: linkId } });
+    expect(versions.at(-1)?.version).toBe(link.version);
+    expect(versions.map((each) => each.version)).toEqual(Array.from({ length: link.version }, (_, index) => index + 1));
+    expect(link.version).toBeGreaterThan(version);
+  });
+});
+
+describe("the event list", () => {
+  it("filters by kind and by text, and exports all that match, newest first, in chunks", async () => {
+    const at = { actorName: "Ada", verb: "down", summary: "…" };
+    await database().event.createMany({ data: Array.from({ length: 2_050 }, (_, index) => ({ ...at, resource: "link", resourceName: `Link ${index}` })) });
+    await database().event.create({ data: { ...at, resource: "site", resourceName: "Link to nowhere" } });
+    expect((await listEvents(owner, { kind: "site" })).total).toBe(1);
+    expect((await listEvents(owner, { search: "link 20" })).total).toBe(1 + 10 + 50);
+    const sizes: number[] = [];
+    let last = Number.POSITIVE_INFINITY;
+    for await (const chunk of exportEvents(owner, { kind: "link" })) {
+      sizes.push(chunk.length);
+      for (const event of chunk) {
+        expect(Number(event.id)).toBeLessThan(last);
+        last = Number(event.id);
+      }
+    }
+    expect(sizes).toEqual([1_000, 1_000, 50]);
+  });
+});

@@ -3,11 +3,12 @@ import { cpus, release } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { exitOnSignals } from "../e2e/lib/cleanup.ts";
+import { benchConsole, type ConsoleFigures } from "./console.ts";
 import { benchStreams, type StreamFigures } from "./dataplane.ts";
 
 /*
  * `npm run bench [-- --rounds N] [--seconds S] [--json FILE] [--readme]`: the figures that the README quotes, measured beside the peers in one
- * interleaved run. Needs root, iperf3 and strongSwan; a peer that is missing is named, never invented.
+ * interleaved run, and the console's own latencies. Needs root, iperf3, strongSwan and Chromium; a peer that is missing is named, never invented.
  */
 const { values } = parseArgs({
   options: {
@@ -19,11 +20,13 @@ const { values } = parseArgs({
 });
 
 exitOnSignals();
-const streams = await benchStreams(Number(values.rounds), Number(values.seconds), (line) => void process.stderr.write(`${line}\n`));
-const table = tableOf(streams);
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const streams = await benchStreams(Number(values.rounds), Number(values.seconds), say);
+const console_ = await benchConsole(say);
+const table = `${tableOf(streams)}\n\n${latencyTable(console_)}`;
 process.stdout.write(`${table}\n`);
 if (values.json !== undefined)
-  writeFileSync(values.json, `${JSON.stringify({ measuredAt: new Date().toISOString(), machine: machine(), streams }, null, 2)}\n`);
+  writeFileSync(values.json, `${JSON.stringify({ measuredAt: new Date().toISOString(), machine: machine(), streams, console: console_ }, null, 2)}\n`);
 if (values.readme) writeReadme(table);
 process.exit(0);
 
@@ -41,6 +44,18 @@ function tableOf(figures: StreamFigures): string {
     "",
     figures.ratio === null ? "No ratio: a peer is missing." : `Culvert carries ${figures.ratio.toFixed(1)} × what kernel-libipsec does.`,
     ...figures.missing.map((reason) => `Missing: ${reason}`),
+  ].join("\n");
+}
+
+function latencyTable({ saveToApplied, changeToVisible }: ConsoleFigures): string {
+  const row = (label: string, { samples, p50, p95, most }: ConsoleFigures["saveToApplied"]) => `| ${label} | ${samples} | ${p50} | ${p95} | ${most} |`;
+  return [
+    "A real console, hub and Postgres, two gateways and a browser on that machine, milliseconds (no peer has a counterpart):",
+    "",
+    "| From … to … | Samples | p50 | p95 | Most |",
+    "|---|---|---|---|---|",
+    row("the click that saves → applied on both gateways", saveToApplied),
+    row("a command at a gateway (its start included) → the tunnel's new state on the open page", changeToVisible),
   ].join("\n");
 }
 

@@ -9,7 +9,7 @@ const programs = {
   interop: { program: "e2e/interop/run.ts", build: false },
   demo: { program: "scripts/demo/main.ts", build: true },
   start: { program: "scripts/start/main.ts", build: true },
-  bench: { program: "bench/run.ts", build: false },
+  bench: { program: "bench/run.ts", build: true },
 };
 
 /** Runs the program in the foreground: its output and exit code are ours, and it gets the signals that we get. */

@@ -14,7 +14,12 @@ export const dataPlaneContract: readonly { readonly name: string; readonly run: 
       await plane.installSa(inbound(1));
       await plane.installSa(outbound(2));
       for (const counters of [plane.querySa("inbound", spi(1)), plane.querySa("outbound", spi(2))]) {
-        deepStrictEqual(counters, { packets: 0, bytes: 0, lastUsedAt: 0, drops: { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 } });
+        deepStrictEqual(counters, {
+          packets: 0,
+          bytes: 0,
+          lastUsedAt: 0,
+          drops: { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 },
+        });
       }
       strictEqual(plane.querySa("outbound", spi(1)), null);
       await plane.deleteSa("inbound", spi(1));

@@ -75,7 +75,8 @@ export class MemoryDataPlane implements DataPlane {
 
   async installPolicy(policy: OutboundPolicy): Promise<void> {
     this.#mustRun();
-    if (policy.action.kind === "protect" && !this.sas.outbound.has(policy.action.spi)) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
+    if (policy.action.kind === "protect" && !this.sas.outbound.has(policy.action.spi))
+      throw new Error(`the policy ${policy.id} names an SA that is not installed`);
     this.policies.set(policy.id, policy);
   }
 

@@ -20,7 +20,17 @@ function look(table: PolicyTable<Sa>, source: string, destination: string, port 
   const from = parseAddress(source) ?? new Uint8Array(4);
   const to = parseAddress(destination) ?? new Uint8Array(4);
   const family = from.length === 4 ? 4 : 6;
-  const bytes = buildTcp({ family, source: from, destination: to, sourcePort: 999, destinationPort: port, sequence: 0, flags: 16, options: new Uint8Array(0), payload: new Uint8Array(4) });
+  const bytes = buildTcp({
+    family,
+    source: from,
+    destination: to,
+    sourcePort: 999,
+    destinationPort: port,
+    sequence: 0,
+    flags: 16,
+    options: new Uint8Array(0),
+    payload: new Uint8Array(4),
+  });
   const view = makeIpPacketView();
   readIpPacket(bytes, 0, bytes.length, view);
   return table.lookup(watch(bytes), view);
@@ -35,7 +45,9 @@ const prefix = fc.record({ length: fc.constantFrom(0, 28, 29, 30, 31, 32), host:
 describe("PolicyTable", () => {
   it("finds what a walk through all policies finds: the longest remote prefix, then the first installed; also from the cache", () => {
     const policies = fc.array(fc.record({ id: fc.nat(9).map(String), local: prefix, remote: prefix }), { maxLength: 12 });
-    const packets = fc.array(fc.record({ source: fc.nat(15), destination: fc.nat(15), removes: fc.option(fc.nat(9).map(String), { freq: 8 }) }), { maxLength: 30 });
+    const packets = fc.array(fc.record({ source: fc.nat(15), destination: fc.nat(15), removes: fc.option(fc.nat(9).map(String), { freq: 8 }) }), {
+      maxLength: 30,
+    });
     fc.assert(
       fc.property(policies, packets, (installed, asked) => {
         const table = new PolicyTable<Sa>();

@@ -67,22 +67,28 @@ describe("clampMss", () => {
 
   it("ends on any octets at all, and never changes one outside the options and the checksum", () => {
     fc.assert(
-      fc.property(fc.constantFrom<4 | 6>(4, 6), fc.uint8Array({ minLength: 0, maxLength: 40 }), fc.nat(15), fc.boolean(), (family, options, offset, isShort) => {
-        const packet = syn(family, [...options]);
-        const at = headerOctets(packet);
-        packet[at + 12] = offset << 4;
-        const end = isShort ? packet.length - 1 : packet.length;
-        const copy = new Uint8Array([...packet, 2, 4, 255, 255, 2, 4, 255, 255]);
-        const view = makeIpPacketView();
-        if (!readIpPacket(copy, 0, packet.length, view)) throw new Error("not a packet");
-        const before = copy.slice();
-        clampMss(copy, view, end, 1_400, false);
-        const optionsEnd = at + offset * 4;
-        for (let i = 0; i < copy.length; i++) {
-          const mayChange = (i >= at + 16 && i < at + 18) || (i >= at + 20 && i < Math.min(optionsEnd, end));
-          if (!mayChange) expect(copy[i]).toBe(before[i]);
-        }
-      }),
+      fc.property(
+        fc.constantFrom<4 | 6>(4, 6),
+        fc.uint8Array({ minLength: 0, maxLength: 40 }),
+        fc.nat(15),
+        fc.boolean(),
+        (family, options, offset, isShort) => {
+          const packet = syn(family, [...options]);
+          const at = headerOctets(packet);
+          packet[at + 12] = offset << 4;
+          const end = isShort ? packet.length - 1 : packet.length;
+          const copy = new Uint8Array([...packet, 2, 4, 255, 255, 2, 4, 255, 255]);
+          const view = makeIpPacketView();
+          if (!readIpPacket(copy, 0, packet.length, view)) throw new Error("not a packet");
+          const before = copy.slice();
+          clampMss(copy, view, end, 1_400, false);
+          const optionsEnd = at + offset * 4;
+          for (let i = 0; i < copy.length; i++) {
+            const mayChange = (i >= at + 16 && i < at + 18) || (i >= at + 20 && i < Math.min(optionsEnd, end));
+            if (!mayChange) expect(copy[i]).toBe(before[i]);
+          }
+        },
+      ),
       { numRuns: 500 },
     );
   });

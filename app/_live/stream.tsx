@@ -28,7 +28,7 @@ export function StreamProvider({ children }: { children: ReactNode }) {
       onState: setState,
       onChanged: ({ resource, id }) => {
         pending.add(resource).add(`${resource}:${id}`);
-        // The first change shows at once; a burst behind it is read once a second.
+        // The first change shows at once; a burst behind it is read a few times a second.
         if (timer === undefined) flush();
       },
       // What changed while nobody listened is unknown: everything live is read again.
@@ -42,7 +42,7 @@ export function StreamProvider({ children }: { children: ReactNode }) {
   return <Stream value={state}>{children}</Stream>;
 }
 
-const coalesceMilliseconds = 1_000;
+const coalesceMilliseconds = 300;
 
 function watches(watch: unknown, changed: ReadonlySet<string>): boolean {
   return Array.isArray(watch) && watch.some((name) => changed.has(String(name)));

@@ -5,13 +5,12 @@ import type { Effect, EndpointOptions, IkeEndpoint, Input, Instant, LinkSnapshot
 import type { Link } from "./ike-sa.ts";
 import { commandLink, rekeyLink, removeLink, setLink } from "./link.ts";
 import { upkeepLink } from "./link-upkeep.ts";
-import { CookieJar } from "./negotiation/cookie.ts";
 import { moveRemote, receiveDatagram } from "./receive.ts";
 import { startNextRequest } from "./requests.ts";
 import { snapshotLinks } from "./snapshot.ts";
 import { earliestTimer, runTimers, type Timer } from "./timers.ts";
 import { traceChoice } from "./trace.ts";
-import { type EngineState, findChild, type Turn } from "./turn.ts";
+import { type EngineState, findChild, newEngineState, type Turn } from "./turn.ts";
 import { deleteIkeUnheard } from "./v2/informational.ts";
 
 /**
@@ -21,18 +20,9 @@ import { deleteIkeUnheard } from "./v2/informational.ts";
 export class Endpoint implements IkeEndpoint {
   readonly #engine: EngineState;
 
-  constructor(options: EndpointOptions, random: RandomSource) {
-    this.#engine = {
-      options,
-      random,
-      links: new Map(),
-      ikeSas: new Map(),
-      halfOpen: new Map(),
-      cookies: new CookieJar(random),
-      graves: [],
-      nextId: 0,
-      strangerReportedAt: 0,
-    };
+  /** `engine`: given by who wants to look inside; nobody else changes it. */
+  constructor(options: EndpointOptions, random: RandomSource, engine: EngineState = newEngineState(options, random)) {
+    this.#engine = engine;
   }
 
   /**

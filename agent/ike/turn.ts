@@ -1,7 +1,7 @@
 import type { IkeSpi } from "../wire/ikev2/message-types.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { readU32, readU64 } from "../wire/octets.ts";
-import type { CookieJar } from "./negotiation/cookie.ts";
+import { CookieJar } from "./negotiation/cookie.ts";
 import type { Effect, EndpointOptions, IkeEvent, Instant, RandomSource } from "./endpoint-types.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { childrenOf, type IkeSa, type Link } from "./ike-sa.ts";
@@ -33,6 +33,20 @@ export interface Turn {
   readonly engine: EngineState;
   readonly now: Instant;
   readonly effects: Effect[];
+}
+
+export function newEngineState(options: EndpointOptions, random: RandomSource): EngineState {
+  return {
+    options,
+    random,
+    links: new Map(),
+    ikeSas: new Map(),
+    halfOpen: new Map(),
+    cookies: new CookieJar(random),
+    graves: [],
+    nextId: 0,
+    strangerReportedAt: 0,
+  };
 }
 
 export function emitEvent(turn: Turn, event: IkeEvent): void {

@@ -1,6 +1,8 @@
 import { Endpoint } from "../ike/endpoint.ts";
 import type { EndpointOptions, IkeEvent, Input, LinkConfig, LinkSnapshot, TraceRecord } from "../ike/endpoint-types.ts";
 import type { InboundSa, OutboundPolicy, OutboundSa } from "../ipsec/security-association.ts";
+import { type EngineState, newEngineState } from "../ike/turn.ts";
+import { NONCE_OCTETS } from "../ike/v2/child-negotiation.ts";
 import { fromPrefix } from "../ipsec/traffic-selector.ts";
 import { LossyLink } from "./lossy-link.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -24,6 +26,10 @@ export class Side {
   readonly name: "a" | "b";
   readonly address: string;
   readonly endpoint: Endpoint;
+  /** The inside of the endpoint, for tests that forge messages under its keys or look for what is left over. */
+  readonly engine: EngineState;
+  /** Nonces that it draws next, in this order, in place of random ones. */
+  readonly nonces: Uint8Array[] = [];
   readonly inbound = new Map<number, InboundSa>();
   readonly outbound = new Map<number, OutboundSa>();
   readonly policies = new Map<string, OutboundPolicy>();
@@ -35,7 +41,9 @@ export class Side {
   constructor(name: "a" | "b", address: string, options: EndpointOptions, random: SeededRandom) {
     this.name = name;
     this.address = address;
-    this.endpoint = new Endpoint(options, random);
+    const chosen = { bytes: (length: number) => (length === NONCE_OCTETS ? this.nonces.shift() : undefined) ?? random.bytes(length) };
+    this.engine = newEngineState(options, chosen);
+    this.endpoint = new Endpoint(options, chosen, this.engine);
   }
 
   link(id = "link"): LinkSnapshot {
@@ -58,6 +66,9 @@ export class Pair {
   readonly b: Side;
   /** Called after every input with the effects carried out: for invariants. */
   afterStep: () => void = () => undefined;
+  /** Times that a timer has gone off on either side. */
+  timersFired = 0;
+  readonly #agenda: { readonly at: number; readonly act: () => void }[] = [];
 
   constructor(seed = 1, options: { readonly a?: Partial<EndpointOptions>; readonly b?: Partial<EndpointOptions> } = {}) {
     this.random = new SeededRandom(seed);
@@ -145,8 +156,19 @@ export class Pair {
     return true;
   }
 
+  /** Has `act` done at `at`, before whatever else happens then. */
+  schedule(at: number, act: () => void): void {
+    this.#agenda.push({ at, act });
+    this.#agenda.sort((one, other) => one.at - other.at);
+  }
+
   #step(): void {
     const now = this.clock.now();
+    const due = this.#agenda[0];
+    if (due !== undefined && due.at <= now) {
+      this.#agenda.shift();
+      return due.act();
+    }
     const packet = this.link.take(now);
     if (packet !== null) {
       const side = [this.a, this.b].find((one) => one.address === packet.to.address);
@@ -155,12 +177,20 @@ export class Pair {
     }
     for (const side of [this.a, this.b]) {
       const timer = side.endpoint.nextTimer();
-      if (timer !== null && timer.at <= now) return this.give(side, { kind: "timer" });
+      if (timer !== null && timer.at <= now) {
+        this.timersFired++;
+        return this.give(side, { kind: "timer" });
+      }
     }
   }
 
   #nextTime(): number | null {
-    const times = [this.link.nextArrival(), this.a.endpoint.nextTimer()?.at ?? null, this.b.endpoint.nextTimer()?.at ?? null].filter((at) => at !== null);
+    const times = [
+      this.#agenda[0]?.at ?? null,
+      this.link.nextArrival(),
+      this.a.endpoint.nextTimer()?.at ?? null,
+      this.b.endpoint.nextTimer()?.at ?? null,
+    ].filter((at) => at !== null);
     return times.length === 0 ? null : Math.min(...times);
   }
 

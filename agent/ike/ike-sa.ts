@@ -2,6 +2,7 @@ import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import type { IkeSpi, Payload } from "../wire/ikev2/message-types.ts";
 import type { KeyExchange } from "../crypto/key-exchange.ts";
 import type { ChildSa } from "./child-sa.ts";
+import type { Failure } from "./diagnosis/failure.ts";
 import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
 import type { Reassembly } from "./fragmentation.ts";
 import type { ProposalSpec } from "./negotiation/proposal-keywords.ts";
@@ -53,7 +54,7 @@ export interface Outstanding {
   sends: number;
   nextAt: Instant;
   /** An unauthenticated error notify that came instead of the answer: believed only when nothing better comes (RFC 7296 §2.21). */
-  hint: { readonly code: string; readonly sentence: string } | null;
+  hint: Failure | null;
 }
 
 /** Both IKE_SA_INIT messages as sent, and the nonces: what AUTH signs (RFC 7296 §2.15). */

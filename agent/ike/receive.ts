@@ -1,11 +1,12 @@
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
-import { ExchangeType, NotifyType } from "../wire/iana.ts";
+import { ExchangeType, nameOf, NotifyType } from "../wire/iana.ts";
 import { requireAllowedPayloads } from "../wire/ikev2/exchange-payloads.ts";
 import { parseHeader } from "../wire/ikev2/header.ts";
 import { parseMessage, parsePayloads, refuseUnknownCritical } from "../wire/ikev2/message.ts";
 import type { Message, Payload } from "../wire/ikev2/message-types.ts";
 import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
+import { brokenByPeer } from "./diagnosis/refusal.ts";
 import { addFragment, checkFragment } from "./fragmentation.ts";
 import { childrenOf, type IkeSa, type Link, sessionOf } from "./ike-sa.ts";
 import { answerInClear, notify, sendResponse, transmit } from "./messaging.ts";
@@ -15,7 +16,6 @@ import { openPayload, type Session } from "./session.ts";
 import { traceMessage } from "./trace.ts";
 import type { Turn } from "./turn.ts";
 import { answerCreateChildSa } from "./v2/create-child-sa.ts";
-import { notifyName } from "./v2/child-negotiation.ts";
 import { onAuthRequest } from "./v2/ike-auth.ts";
 import { onInitRequest, onInitResponse } from "./v2/ike-sa-init.ts";
 import { answerInformational, deleteIkeUnheard } from "./v2/informational.ts";
@@ -108,7 +108,7 @@ function receiveResponse(turn: Turn, sa: IkeSa, message: Message, contents: Cont
   } catch (error) {
     if (!(error instanceof IkeProtocolError)) throw error;
     // RFC 7296 §2.21.3: an answer that cannot be used leaves both ends with different pictures; the SA is given up.
-    recordFailure(turn, sa.linkId, "RESPONSE", { code: notifyName(error.cause), sentence: error.sentence });
+    recordFailure(turn, sa.linkId, "RESPONSE", brokenByPeer(exchangeOf(message, "answer to "), error));
     deleteIkeUnheard(turn, sa);
   }
 }
@@ -166,10 +166,14 @@ function endByPeer(turn: Turn, sa: IkeSa, link: Link | null): void {
 
 /** RFC 7296 §2.21.2–2.21.3: the request was authentic, so it is answered; before IKE_AUTH has succeeded the SA goes too. */
 function refuseRequest(turn: Turn, sa: IkeSa, message: Message, error: IkeProtocolError): void {
-  recordFailure(turn, sa.linkId, "REQUEST", { code: notifyName(error.cause), sentence: error.sentence });
+  recordFailure(turn, sa.linkId, "REQUEST", brokenByPeer(exchangeOf(message, ""), error));
   if (error.disposition === "discard") return;
   sendResponse(turn, sa, message.header.exchangeType, message.header.messageId, [notify(error.cause, error.data)]);
   if (error.disposition === "deleteSa" || sa.phase.kind === "initAnswered") closeIkeSa(turn, sa);
+}
+
+function exchangeOf({ header }: Message, prefix: string): string {
+  return `${prefix}${nameOf(ExchangeType, header.exchangeType)}`;
 }
 
 function isAnswered(sa: IkeSa, messageId: number): boolean {

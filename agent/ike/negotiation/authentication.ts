@@ -2,11 +2,12 @@ import { CryptoError } from "../../crypto/crypto-error.ts";
 import { computePrf } from "../../crypto/prf.ts";
 import { signAuth, verifyAuth } from "../../crypto/signature.ts";
 import { verifyPeerCertificate } from "../../crypto/x509.ts";
-import { AuthMethod, CertEncoding, nameOf } from "../../wire/iana.ts";
+import { AuthMethod, CertEncoding } from "../../wire/iana.ts";
 import { serializeIdentification } from "../../wire/ikev2/identification.ts";
 import type { Payload, PayloadOf } from "../../wire/ikev2/message-types.ts";
 import { concatOctets } from "../../wire/octets.ts";
 import type { Failure } from "../diagnosis/failure.ts";
+import { certificateRefused, ownCredentialUnusable, preSharedKeysDiffer, signatureRefused, wrongMethod } from "../diagnosis/identities.ts";
 import type { Credentials, Instant } from "../endpoint-types.ts";
 import type { InitTranscript, Role } from "../ike-sa.ts";
 import type { Session } from "../session.ts";
@@ -33,7 +34,7 @@ export function proveOwn(
     return { ok: true, proof: makeProof(...facts) };
   } catch (error) {
     if (!(error instanceof CryptoError)) throw error;
-    return failed("OWN_CREDENTIAL", `This side cannot prove who it is: ${error.message}.`);
+    return { ok: false, failure: ownCredentialUnusable(error.message) };
   }
 }
 
@@ -77,15 +78,15 @@ function verifyPsk(
   credentials: Extract<Credentials, { method: "psk" }>,
 ) {
   if (auth.method !== AuthMethod.SHARED_KEY_MIC) {
-    return failed("AUTHENTICATION_FAILED", `The peer authenticates with ${nameOf(AuthMethod, auth.method)}, this side expects a pre-shared key.`);
+    return { ok: false as const, failure: wrongMethod(auth.method, "psk") };
   }
   // The key in use first; the others are staged or about to retire, so that a rotation never locks the peer out.
   const ordered = [...credentials.keys].sort((a, b) => Number(b.id === credentials.use) - Number(a.id === credentials.use));
   for (const key of ordered) {
     if (sameOctets(auth.data, pskMac(session, key.secret, octets))) return { ok: true as const, credentialId: key.id };
   }
-  const tried = ordered.length === 1 ? "" : ` (${ordered.length} keys of this side were tried)`;
-  return failed("AUTHENTICATION_FAILED", `The pre-shared keys differ: ${describeIdentity(identity)} does not prove a key that this side holds${tried}.`);
+  const tried = ordered.map((key) => key.id);
+  return { ok: false as const, failure: preSharedKeysDiffer(describeIdentity(identity), tried) };
 }
 
 function verifyCertificate(
@@ -98,7 +99,7 @@ function verifyCertificate(
   now: Instant,
 ) {
   if (auth.method === AuthMethod.SHARED_KEY_MIC) {
-    return failed("AUTHENTICATION_FAILED", "The peer authenticates with a pre-shared key, this side expects a certificate.");
+    return { ok: false as const, failure: wrongMethod(auth.method, "certificate") };
   }
   const chain = payloads.filter((one): one is PayloadOf<"cert"> => one.kind === "cert" && one.encoding === CertEncoding.X509_SIGNATURE).map((one) => one.data);
   const leaf = chain[0];
@@ -107,11 +108,11 @@ function verifyCertificate(
     return failed("AUTHENTICATION_FAILED", `The peer sent ${chain.length} certificates; at most ${MOST_CERTIFICATES} are looked at.`);
   try {
     const verdict = verifyPeerCertificate({ chain, trustedAuthorities: credentials.trustedAuthorities, at: now, identity });
-    if (!verdict.ok) return failed("AUTHENTICATION_FAILED", verdict.sentence);
+    if (!verdict.ok) return { ok: false as const, failure: certificateRefused(describeIdentity(identity), verdict) };
     verifyAuth(auth.method, auth.data, leaf, octets, session.peerHashes);
   } catch (error) {
     if (!(error instanceof CryptoError)) throw error;
-    return failed("AUTHENTICATION_FAILED", `The signature of ${describeIdentity(identity)} was refused: ${error.message}.`);
+    return { ok: false as const, failure: signatureRefused(describeIdentity(identity), error.message) };
   }
   return { ok: true as const, credentialId: credentials.use };
 }

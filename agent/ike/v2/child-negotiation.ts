@@ -4,13 +4,16 @@ import { contains, formatSelector, fromWire, equalLists, narrow, toWire, type Tr
 import { Kex, NotifyType } from "../../wire/iana.ts";
 import type { EspSpi, Payload, WireTrafficSelector } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
-import { readU32, writeU32 } from "../../wire/octets.ts";
+import { readU16, readU32, writeU32 } from "../../wire/octets.ts";
 import { addChild, type ChildSa, dropChild, liveChildren, type NewChild } from "../child-sa.ts";
 import type { Failure } from "../diagnosis/failure.ts";
+import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
+import { refusedByNotify } from "../diagnosis/refusal.ts";
+import { noCommonSelectors, selectorsRefused } from "../diagnosis/selectors.ts";
 import type { ChildConfig } from "../endpoint-types.ts";
-import { establishedPhase, type IkeSa, type Link } from "../ike-sa.ts";
+import { establishedPhase, type IkeSa, type Link, type Notify } from "../ike-sa.ts";
 import { findPayload, invalidKe, notify } from "../messaging.ts";
-import { chooseEsp, describeOffer, describeSpecs, firstDifference, offer } from "../negotiation/choose-proposal.ts";
+import { chooseEsp, describeOffer, offer } from "../negotiation/choose-proposal.ts";
 import { deriveChildKeys } from "../negotiation/key-schedule.ts";
 import { formatKex } from "../negotiation/proposal-keywords.ts";
 import type { ChildRequest } from "../task.ts";
@@ -77,7 +80,10 @@ export function answerChild(
   const withKex = nonces === null;
   const ke = findPayload(payloads, "ke");
   const choice = chooseEsp(offered.proposals, link.esp, ke?.method ?? Kex.NONE, withKex);
-  if (choice === null) return refuseProposals(link, offered.proposals, withKex);
+  if (choice === null) {
+    const failure = noCommonProposal("ESP", offered.proposals, link.esp, withKex, rekeyed !== null);
+    return { ok: false, payloads: [notify(NotifyType.NO_PROPOSAL_CHOSEN)], failure };
+  }
   const { suite } = choice;
   if (suite.kex !== Kex.NONE && ke?.method !== suite.kex) {
     traceChoice(
@@ -89,7 +95,10 @@ export function answerChild(
     return { ok: false, payloads: [invalidKe(suite.kex)], failure: null };
   }
   const found = chooseChild(turn, link, tsi.selectors, tsr.selectors, rekeyed);
-  if (found === null) return refuseSelectors(link, tsi.selectors, tsr.selectors);
+  if (found === null) {
+    const asked = { from: describeSelectors(tsi.selectors), to: describeSelectors(tsr.selectors) };
+    return { ok: false, payloads: [notify(NotifyType.TS_UNACCEPTABLE)], failure: noCommonSelectors(asked, link.config.children) };
+  }
   const answerKex = suite.kex === Kex.NONE ? null : answerExchange(suite.kex, ke!.data);
   const nonceR = nonces === null ? turn.engine.random.bytes(NONCE_OCTETS) : nonces.nonceR;
   const keys = deriveChildKeys(suite, requirePhase(sa).session.keys, { nonceI: peerNonce, nonceR }, answerKex?.sharedSecret ?? null);
@@ -211,35 +220,18 @@ export function spiOctets(spi: EspSpi): Uint8Array {
   return octets;
 }
 
-/** The sentence for a child that the peer refused, with what both sides are known to want. */
-export function childRefusal(request: ChildRequest, error: { readonly type: number }): Failure {
-  const ours = `${request.localSelectors.map(formatSelector).join(", ")} to ${request.remoteSelectors.map(formatSelector).join(", ")}`;
+/** The sentence for a child that the peer refused, with what this side asked for. `exchange`: what the request went in. */
+export function childRefusal(request: ChildRequest, error: Pick<Notify, "type" | "data">, exchange: string, atRekey = false): Failure {
   switch (error.type) {
     case NotifyType.TS_UNACCEPTABLE:
-      return { code: "TS_UNACCEPTABLE", sentence: `The peer accepts no part of the networks of "${request.childName}": this side asked for ${ours}.` };
+      return selectorsRefused(request.childName, request.localSelectors, request.remoteSelectors);
     case NotifyType.NO_PROPOSAL_CHOSEN:
-      return { code: "NO_PROPOSAL_CHOSEN", sentence: `The peer accepts none of the ESP proposals that this side offered: ${describeOffer(request.offered)}.` };
+      return proposalsRefused("ESP", describeOffer(request.offered), atRekey, request.kex !== null);
+    case NotifyType.INVALID_KE_PAYLOAD:
+      return groupRefused("ESP", error.data.length === 2 ? readU16(error.data, 0) : Kex.NONE, describeOffer(request.offered), atRekey);
     default:
-      return { code: notifyName(error.type), sentence: `The peer refused the Child SA "${request.childName}" with ${notifyName(error.type)}.` };
+      return refusedByNotify(exchange, error);
   }
-}
-
-export function notifyName(type: number): string {
-  for (const [name, value] of Object.entries(NotifyType)) if (value === type) return name;
-  return `notify ${type}`;
-}
-
-function refuseProposals(link: Link, proposals: Parameters<typeof describeOffer>[0], withKex: boolean): ChildAnswer {
-  const sentence = `No common ESP proposal: the peer offers ${describeOffer(proposals)}; this side allows ${describeSpecs(link.esp)} (${firstDifference(proposals, link.esp, withKex)}).`;
-  return { ok: false, payloads: [notify(NotifyType.NO_PROPOSAL_CHOSEN)], failure: { code: "NO_PROPOSAL_CHOSEN", sentence } };
-}
-
-function refuseSelectors(link: Link, tsi: readonly WireTrafficSelector[], tsr: readonly WireTrafficSelector[]): ChildAnswer {
-  const ours = link.config.children
-    .map((child) => `${child.remoteSelectors.map(formatSelector).join(", ")} to ${child.localSelectors.map(formatSelector).join(", ")}`)
-    .join("; ");
-  const sentence = `The peer asks for traffic from ${describeSelectors(tsi)} to ${describeSelectors(tsr)}; this side allows ${ours}.`;
-  return { ok: false, payloads: [notify(NotifyType.TS_UNACCEPTABLE)], failure: { code: "TS_UNACCEPTABLE", sentence } };
 }
 
 interface FoundChild {

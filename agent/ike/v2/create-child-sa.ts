@@ -36,7 +36,7 @@ export function finishCreateChild(turn: Turn, sa: IkeSa, link: Link, task: Extra
     if (isNew) return beginCreateChild(turn, sa, link, task.child.childName, method);
   }
   // The link's own retry asks again; for a collision no one needs to be told.
-  if (error.type !== NotifyType.TEMPORARY_FAILURE) recordFailure(turn, link.config.id, "CREATE_CHILD_SA", childRefusal(task.child, error));
+  if (error.type !== NotifyType.TEMPORARY_FAILURE) recordFailure(turn, link.config.id, "CREATE_CHILD_SA", childRefusal(task.child, error, "CREATE_CHILD_SA"));
 }
 
 /** Responder; the answer. What kind of request it is, its payloads say (RFC 7296 §1.3.1–1.3.3). */

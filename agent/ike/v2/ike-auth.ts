@@ -4,7 +4,9 @@ import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { concatOctets } from "../../wire/octets.ts";
 import { softDeadline, hardDeadline } from "../child-sa.ts";
-import { recordFailure } from "../diagnosis/failure.ts";
+import { type Failure, recordFailure } from "../diagnosis/failure.ts";
+import { authenticationRefused, wrongOwnIdentity, wrongPeerIdentity } from "../diagnosis/identities.ts";
+import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, type Link } from "../ike-sa.ts";
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
 import { proveOwn, verifyPeer } from "../negotiation/authentication.ts";
@@ -15,7 +17,7 @@ import type { Session } from "../session.ts";
 import type { ActiveTask } from "../task.ts";
 import { traceChoice } from "../trace.ts";
 import { emitEvent, ikeSasOf, type Turn } from "../turn.ts";
-import { answerChild, childRefusal, childRequestPayloads, completeChild, lowerNonce, notifyName, requestChild } from "./child-negotiation.ts";
+import { answerChild, childRefusal, childRequestPayloads, completeChild, lowerNonce, requestChild } from "./child-negotiation.ts";
 
 /* IKE_AUTH (RFC 7296 §1.2, §2.15): SK {IDi, [CERT+,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}  -->  <--  SK {IDr, [CERT+,] AUTH, SAr2, TSi, TSr} */
 
@@ -55,13 +57,17 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
   if (idr === null || findPayload(payloads, "auth") === null) {
     const error = findError(payloads);
     if (error === null) throw invalidSyntax("The answer to IKE_AUTH lacks IDr or AUTH.");
-    recordFailure(turn, config.id, "IKE_AUTH", authRefusal(link, task.credentialId, error.type));
+    recordFailure(
+      turn,
+      config.id,
+      "IKE_AUTH",
+      error.type === NotifyType.AUTHENTICATION_FAILED ? authenticationRefused(config, task.credentialId, turn.now) : refusedByNotify("IKE_AUTH", error),
+    );
     return removeIkeSa(turn, sa);
   }
   const expected = toWireIdentity(config.remoteIdentity);
   if (!sameIdentity(idr, expected)) {
-    const sentence = `The peer says it is ${describeIdentity(idr)}; this side expects ${describeIdentity(expected)}.`;
-    return rejectPeer(turn, sa, link, { code: "AUTHENTICATION_FAILED", sentence });
+    return rejectPeer(turn, sa, link, wrongPeerIdentity(describeIdentity(idr), describeIdentity(expected)));
   }
   const verdict = verifyPeer(session, transcript, "responder", idr, payloads, config.credentials, turn.now);
   if (!verdict.ok) return rejectPeer(turn, sa, link, verdict.failure);
@@ -70,7 +76,7 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
   const error = findError(payloads);
   if (error !== null && findPayload(payloads, "sa") === null) {
     // RFC 7296 §1.2: the IKE SA stands although its first child does not.
-    recordFailure(turn, config.id, "IKE_AUTH", childRefusal(task.child, error));
+    recordFailure(turn, config.id, "IKE_AUTH", childRefusal(task.child, error, "IKE_AUTH"));
     return;
   }
   const child = completeChild(turn, sa, link, task.child, payloads, transcript, "now");
@@ -159,21 +165,11 @@ function mismatch(
   session: Session,
   idi: WireIdentity,
   idr: WireIdentity | null,
-) {
+): Failure {
   const list = (links: readonly Link[], side: "localIdentity" | "remoteIdentity"): string =>
     links.map((link) => describeIdentity(toWireIdentity(link.config[side]))).join(" or ") || "nobody";
-  if (byPeer.length === 0) {
-    return {
-      code: "AUTHENTICATION_FAILED",
-      sentence: `The peer says it is ${describeIdentity(idi)}; this side expects ${list(candidates, "remoteIdentity")}.`,
-    };
-  }
-  if (fitting.length === 0) {
-    return {
-      code: "AUTHENTICATION_FAILED",
-      sentence: `The peer wants to reach ${idr === null ? "anyone" : describeIdentity(idr)}; this side is ${list(byPeer, "localIdentity")}.`,
-    };
-  }
+  if (byPeer.length === 0) return wrongPeerIdentity(describeIdentity(idi), list(candidates, "remoteIdentity"));
+  if (fitting.length === 0) return wrongOwnIdentity(idr === null ? "anyone" : describeIdentity(idr), list(byPeer, "localIdentity"));
   return {
     code: "NO_PROPOSAL_CHOSEN",
     sentence: `The IKE suite ${formatIkeSuite(session.suite)} is allowed for the address and not for this peer (${describeSpecs(fitting[0]!.ike)}).`,
@@ -222,22 +218,10 @@ function establish(
 }
 
 /** The peer did not prove itself: it is told so under the keys of IKE_SA_INIT, and the SA goes (RFC 7296 §2.21.2). */
-function rejectPeer(turn: Turn, sa: IkeSa, link: Link, failure: { readonly code: string; readonly sentence: string }): void {
+function rejectPeer(turn: Turn, sa: IkeSa, link: Link, failure: Failure): void {
   recordFailure(turn, link.config.id, "IKE_AUTH", failure);
   sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [notify(NotifyType.AUTHENTICATION_FAILED)], { kind: "deleteIke" });
   removeIkeSa(turn, sa);
-}
-
-function authRefusal(link: Link, credentialId: string, type: number): { code: string; sentence: string } {
-  const { config } = link;
-  if (type !== NotifyType.AUTHENTICATION_FAILED) return { code: notifyName(type), sentence: `The peer refused IKE_AUTH with ${notifyName(type)}.` };
-  const local = describeIdentity(toWireIdentity(config.localIdentity));
-  const remote = describeIdentity(toWireIdentity(config.remoteIdentity));
-  const why =
-    config.credentials.method === "psk"
-      ? `the pre-shared keys differ (the peer does not hold this side's key "${credentialId}"), or it expects other identities`
-      : `it does not accept the certificate "${credentialId}", or it expects other identities`;
-  return { code: "AUTHENTICATION_FAILED", sentence: `The peer refused to authenticate ${local} to ${remote}: ${why}.` };
 }
 
 /** CERTREQ names the authorities we trust by the SHA-1 of their public keys (RFC 7296 §3.7). */

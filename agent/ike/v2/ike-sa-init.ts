@@ -5,16 +5,18 @@ import { serializeMessage } from "../../wire/ikev2/message.ts";
 import type { Header, IkeSpi, Message, Payload, Proposal } from "../../wire/ikev2/message-types.ts";
 import { invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { readU16 } from "../../wire/octets.ts";
-import { recordFailure } from "../diagnosis/failure.ts";
+import { type Failure, recordFailure } from "../diagnosis/failure.ts";
+import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
+import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { newReassembly } from "../fragmentation.ts";
 import { establishedPhase, type IkeSa, type InitOffer, type Link, newWindow, type Role } from "../ike-sa.ts";
 import { answerInClear, findError, findNotify, findPayload, headerOf, holdOutstanding, invalidKe, notify, registerIkeSa, transmit } from "../messaging.ts";
-import { type Choice, chooseIke, describeOffer, describeSpecs, firstDifference, type IkeSuite, offer } from "../negotiation/choose-proposal.ts";
+import { type Choice, chooseIke, describeOffer, describeSpecs, type IkeSuite, offer } from "../negotiation/choose-proposal.ts";
 import { natDetectionNotifies } from "../negotiation/nat-detection.ts";
 import { formatKex } from "../negotiation/proposal-keywords.ts";
 import { traceChoice, traceMessage } from "../trace.ts";
 import { ikeSasOf, newId, newIkeSpi, type Turn } from "../turn.ts";
-import { answerExchange, NONCE_OCTETS, notifyName, peerSecret, requireNonce } from "./child-negotiation.ts";
+import { answerExchange, NONCE_OCTETS, peerSecret, requireNonce } from "./child-negotiation.ts";
 import { certificateRequest, sendAuthRequest } from "./ike-auth.ts";
 import { capabilities, newSession, traceSession } from "./init-session.ts";
 
@@ -66,7 +68,10 @@ export function onInitResponse(turn: Turn, sa: IkeSa, link: Link, message: Messa
     return;
   }
   if (error?.type === NotifyType.INVALID_KE_PAYLOAD) return onInvalidKe(turn, sa, link, sent, error.data);
-  if (error !== null) return onErrorInClear(turn, sa, link, error.type);
+  if (error !== null) {
+    const isProposal = error.type === NotifyType.NO_PROPOSAL_CHOSEN;
+    return rememberHint(turn, sa, isProposal ? proposalsRefused("IKE", describeSpecs(link.ike), false, true) : refusedByNotify("IKE_SA_INIT", error));
+  }
   completeInit(turn, sa, link, sent, message, datagram, local);
 }
 
@@ -122,8 +127,7 @@ export function onInitRequest(turn: Turn, links: readonly Link[], message: Messa
   traceMessage(turn, linkId, "received", header, payloads);
   const agreement = agree(links, offered.proposals, ke.method);
   if (agreement === null) {
-    const sentence = `No common IKE proposal: the peer offers ${describeOffer(offered.proposals)}; this side allows ${describeSpecs(links[0]!.ike)} (${firstDifference(offered.proposals, links[0]!.ike, true)}).`;
-    recordFailure(turn, linkId, "IKE_SA_INIT", { code: "NO_PROPOSAL_CHOSEN", sentence });
+    recordFailure(turn, linkId, "IKE_SA_INIT", noCommonProposal("IKE", offered.proposals, links[0]!.ike, true, false));
     return answerInClear(turn, header, local, remote, linkId, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
   }
   const { suite } = agreement.choice;
@@ -245,12 +249,7 @@ function onInvalidKe(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, data: U
   const method = readU16(data, 0);
   const isOffered = sent.specs.some((spec) => spec.kex.some((one) => one === method));
   if (!isOffered || findKex(method) === undefined || method === sent.kex.method || sent.rounds >= MOST_ROUNDS) {
-    return rememberHint(
-      turn,
-      sa,
-      "INVALID_KE_PAYLOAD",
-      `The peer wants the key exchange ${formatKex(method)}, which this side does not offer (${describeSpecs(sent.specs)}).`,
-    );
+    return rememberHint(turn, sa, groupRefused("IKE", method, describeSpecs(sent.specs), false));
   }
   traceChoice(
     turn,
@@ -261,17 +260,10 @@ function onInvalidKe(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, data: U
   sendInit(turn, sa, link, { ...sent, kex: startKeyExchange(method), rounds: sent.rounds + 1 });
 }
 
-function onErrorInClear(turn: Turn, sa: IkeSa, link: Link, type: number): void {
-  if (type === NotifyType.NO_PROPOSAL_CHOSEN) {
-    return rememberHint(turn, sa, "NO_PROPOSAL_CHOSEN", `The peer accepts none of the IKE proposals that this side offered: ${describeSpecs(link.ike)}.`);
-  }
-  rememberHint(turn, sa, notifyName(type), `The peer answered IKE_SA_INIT with ${notifyName(type)}.`);
-}
-
-function rememberHint(turn: Turn, sa: IkeSa, code: string, sentence: string): void {
+function rememberHint(turn: Turn, sa: IkeSa, failure: Failure): void {
   const { outstanding } = sa.window;
   if (outstanding === null || outstanding.hint !== null) return;
-  outstanding.hint = { code, sentence };
+  outstanding.hint = failure;
   outstanding.sends = Number.POSITIVE_INFINITY;
   outstanding.nextAt = Math.min(outstanding.nextAt, turn.now + HINT_PATIENCE_MS);
 }

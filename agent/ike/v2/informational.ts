@@ -3,13 +3,14 @@ import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { readU32 } from "../../wire/octets.ts";
 import { dropChild, retireOutbound, sendOver } from "../child-sa.ts";
 import { recordFailure } from "../diagnosis/failure.ts";
+import { notifyName } from "../diagnosis/refusal.ts";
 import { childrenOf, establishedPhase, type IkeSa, type Link } from "../ike-sa.ts";
 import { findError, headerOf, sendRequest, transmit } from "../messaging.ts";
 import { removeIkeSa } from "../sa-removal.ts";
 import { sealMessage } from "../session.ts";
 import { hex32, traceChoice, traceMessage } from "../trace.ts";
 import { ikeSaById, type Turn } from "../turn.ts";
-import { notifyName, spiOctets } from "./child-negotiation.ts";
+import { spiOctets } from "./child-negotiation.ts";
 import { inherit } from "./rekey-ike.ts";
 
 /* INFORMATIONAL (RFC 7296 §1.4): DELETE of an IKE or Child SA, liveness, notifies. */

@@ -16,8 +16,6 @@ import {
   completeChild,
   dropIfDeleted,
   lowerNonce,
-  notifyName,
-  pfsMethod,
   requestChild,
   requireNonce,
   spiOctets,
@@ -145,11 +143,7 @@ function onRefused(turn: Turn, sa: IkeSa, link: Link, phase: EstablishedPhase, t
       break;
   }
   old.rekeyAt = retryAfterRefusal(turn);
-  const hint =
-    error.type === NotifyType.NO_PROPOSAL_CHOSEN && pfsMethod(link) !== null ? " It may want another PFS group or none, which only shows at a rekey." : "";
-  const failure = childRefusal(task.child, error);
-  recordFailure(turn, link.config.id, "CREATE_CHILD_SA", {
-    code: notifyName(error.type),
-    sentence: `The Child SA "${old.name}" could not be rekeyed. ${failure.sentence}${hint}`,
-  });
+  const failure = childRefusal(task.child, error, "CREATE_CHILD_SA", true);
+  const sentence = `The Child SA "${old.name}" could not be rekeyed. ${failure.sentence}`;
+  recordFailure(turn, link.config.id, "CREATE_CHILD_SA", { ...failure, sentence });
 }

@@ -4,16 +4,18 @@ import type { IkeSpi, Payload } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { readU16, readU64, writeU64 } from "../../wire/octets.ts";
 import { hardDeadline, softDeadline } from "../child-sa.ts";
-import { recordFailure } from "../diagnosis/failure.ts";
+import { type Failure, recordFailure } from "../diagnosis/failure.ts";
+import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
+import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { newReassembly } from "../fragmentation.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, type Link, newWindow, type Notify, type Role } from "../ike-sa.ts";
 import { findError, findPayload, invalidKe, notify, registerIkeSa, sendRequest } from "../messaging.ts";
-import { type Choice, chooseIke, describeOffer, describeSpecs, firstDifference, formatIkeSuite, type IkeSuite, offer } from "../negotiation/choose-proposal.ts";
+import { type Choice, chooseIke, describeOffer, formatIkeSuite, type IkeSuite, offer } from "../negotiation/choose-proposal.ts";
 import { deriveRekeyedIkeKeys } from "../negotiation/key-schedule.ts";
 import type { ActiveTask } from "../task.ts";
 import { hex64, traceChoice } from "../trace.ts";
 import { emitEvent, newId, newIkeSpi, type Turn } from "../turn.ts";
-import { answerExchange, compareNonces, lowerNonce, NONCE_OCTETS, notifyName, peerSecret, requireNonce } from "./child-negotiation.ts";
+import { answerExchange, compareNonces, lowerNonce, NONCE_OCTETS, peerSecret, requireNonce } from "./child-negotiation.ts";
 import { retryAfterRefusal, temporaryRetryAt } from "./retry.ts";
 
 /*
@@ -87,8 +89,7 @@ export function answerRekeyIke(turn: Turn, sa: IkeSa, link: Link, payloads: read
   const nonceI = requireNonce(payloads);
   const choice = chooseIke(offered.proposals, link.ike, ke.method);
   if (choice === null) {
-    const sentence = `No common IKE proposal at the rekey: the peer offers ${describeOffer(offered.proposals)}; this side allows ${describeSpecs(link.ike)} (${firstDifference(offered.proposals, link.ike, true)}).`;
-    recordFailure(turn, link.config.id, "CREATE_CHILD_SA", { code: "NO_PROPOSAL_CHOSEN", sentence });
+    recordFailure(turn, link.config.id, "CREATE_CHILD_SA", noCommonProposal("IKE", offered.proposals, link.ike, true, true));
     return [notify(NotifyType.NO_PROPOSAL_CHOSEN)];
   }
   if (choice.suite.kex !== ke.method) return [invalidKe(choice.suite.kex)];
@@ -185,10 +186,13 @@ function onRefused(turn: Turn, sa: IkeSa, link: Link, phase: EstablishedPhase, t
     return;
   }
   phase.rekeyAt = retryAfterRefusal(turn);
-  recordFailure(turn, link.config.id, "CREATE_CHILD_SA", {
-    code: notifyName(error.type),
-    sentence: `The peer refused to rekey the IKE SA with ${notifyName(error.type)}; this side offered ${describeOffer(task.offered)}.`,
-  });
+  recordFailure(turn, link.config.id, "CREATE_CHILD_SA", ikeRekeyRefusal(describeOffer(task.offered), error));
+}
+
+function ikeRekeyRefusal(offered: string, error: Notify): Failure {
+  if (error.type === NotifyType.NO_PROPOSAL_CHOSEN) return proposalsRefused("IKE", offered, true, true);
+  if (error.type === NotifyType.INVALID_KE_PAYLOAD && error.data.length === 2) return groupRefused("IKE", readU16(error.data, 0), offered, true);
+  return refusedByNotify("CREATE_CHILD_SA (rekey of the IKE SA)", error);
 }
 
 function proposedSpi(choice: Choice<IkeSuite>): IkeSpi {

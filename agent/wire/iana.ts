@@ -11,6 +11,7 @@ export const ExchangeType = {
   CREATE_CHILD_SA: 36,
   INFORMATIONAL: 37,
   IKE_INTERMEDIATE: 43,
+  IKE_FOLLOWUP_KE: 44,
 } as const;
 export type ExchangeType = ValueOf<typeof ExchangeType>;
 
@@ -39,7 +40,21 @@ export type PayloadType = ValueOf<typeof PayloadType>;
 export const ProtocolId = { NONE: 0, IKE: 1, AH: 2, ESP: 3 } as const;
 export type ProtocolId = ValueOf<typeof ProtocolId>;
 
-export const TransformType = { ENCR: 1, PRF: 2, INTEG: 3, KE: 4, ESN: 5, ADDKE1: 6, ADDKE2: 7, ADDKE3: 8 } as const;
+/** ADDKE1 to ADDKE7 are the additional key exchanges (RFC 9370 §2.2.1). */
+export const TransformType = {
+  ENCR: 1,
+  PRF: 2,
+  INTEG: 3,
+  KE: 4,
+  ESN: 5,
+  ADDKE1: 6,
+  ADDKE2: 7,
+  ADDKE3: 8,
+  ADDKE4: 9,
+  ADDKE5: 10,
+  ADDKE6: 11,
+  ADDKE7: 12,
+} as const;
 export type TransformType = ValueOf<typeof TransformType>;
 
 export const Encr = {

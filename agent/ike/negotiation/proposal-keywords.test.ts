@@ -30,6 +30,18 @@ describe("parseProposal", () => {
     expect(parseProposal("aes-sha2_512", "esp")).toMatchObject({ encr: [{ keyLengthBits: 128 }], integ: [Integ.HMAC_SHA2_512_256] });
   });
 
+  it("reads additional key exchanges by their number, with alternatives and NONE", () => {
+    const spec = parseProposal("aes256gcm16-prfsha384-x25519-ke3_ecp384-ke1_mlkem768-ke1_mlkem1024-ke1_none", "ike");
+    expect(spec.additional).toEqual([
+      { number: 1, methods: [Kex.ML_KEM_768, Kex.ML_KEM_1024, Kex.NONE] },
+      { number: 3, methods: [Kex.ECP_384] },
+    ]);
+  });
+
+  it("allows the same method twice where another choice leaves each used once", () => {
+    expect(() => parseProposal("aes256gcm16-prfsha384-x25519-ecp256-ke1_x25519", "ike")).not.toThrow();
+  });
+
   const refused: readonly (readonly [string, "ike" | "esp", RegExp])[] = [
     ["3des-sha256-modp2048", "ike", /"3des".*weak/],
     ["des-md5", "esp", /"des".*weak/],
@@ -38,7 +50,12 @@ describe("parseProposal", () => {
     ["aes256-sha256-modp1024", "ike", /"modp1024".*too small/],
     ["aes256gcm16-prfsha384-modp2048s256", "ike", /too small/],
     ["null-sha256", "esp", /does not encrypt/],
-    ["aes256gcm16-prfsha384-x25519-ke1_mlkem768", "ike", /additional key exchange/],
+    ["aes256gcm16-prfsha384-mlkem768", "ike", /"mlkem768".*write ke1_mlkem768/],
+    ["aes256gcm16-prfsha384-x25519-ke8_mlkem768", "ike", /"ke8_mlkem768".*not a known/],
+    ["aes256gcm16-prfsha384-x25519-ke1_kyber3", "ike", /"ke1_kyber3".*not a known/],
+    ["aes256gcm16-prfsha384-x25519-ke1_x25519", "ike", /each key exchange only once/],
+    ["aes256gcm16-prfsha384-x25519-ke1_mlkem768-ke2_mlkem768", "ike", /each key exchange only once/],
+    ["aes256gcm16-ke1_mlkem768", "esp", /no first one/],
     ["aes256gcm16-prfsha384-x25518", "ike", /"x25518".*not a known/],
     ["aes256gcm17", "esp", /"aes256gcm17".*not a known/],
     ["aes256-aes256gcm16-sha256", "esp", /mixes ciphers/],

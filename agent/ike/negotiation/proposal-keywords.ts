@@ -1,8 +1,9 @@
 import { Encr, Esn, Integ, Kex, Prf } from "../../wire/iana.ts";
 
 /*
- * strongSwan's proposal keywords, so that an administrator can paste one: `aes256gcm16-prfsha384-x25519`. Keywords of one kind
- * are alternatives in order of preference. RFC 8221 and RFC 8247 say which algorithms are fit for use; the others are known by
+ * strongSwan's proposal keywords, so that an administrator can paste one: `aes256gcm16-prfsha384-x25519-ke1_mlkem768`. Keywords
+ * of one kind are alternatives in order of preference; `ke1_` to `ke7_` are the additional key exchanges of RFC 9370, and
+ * `ke1_none` says that the first one may be left out. RFC 8221 and RFC 8247 say which algorithms are fit for use; the others are known by
  * name only to be refused with a reason.
  */
 
@@ -14,6 +15,13 @@ export interface Cipher {
   readonly keyLengthBits: number | null;
 }
 
+/** The methods allowed for one of the seven additional key exchanges, NONE when it may be left out (RFC 9370 §2.2.1). */
+export interface AdditionalKexSpec {
+  /** 1 for transform type ADDKE1, up to 7. */
+  readonly number: number;
+  readonly methods: readonly Kex[];
+}
+
 /** What one keyword text allows. `integ` is empty with AEAD ciphers, `prf` with ESP, `esn` with IKE; `kex` of ESP is PFS. */
 export interface ProposalSpec {
   readonly protocol: ProposalProtocol;
@@ -22,6 +30,8 @@ export interface ProposalSpec {
   readonly integ: readonly Integ[];
   readonly prf: readonly Prf[];
   readonly kex: readonly Kex[];
+  /** In the order of their numbers. */
+  readonly additional: readonly AdditionalKexSpec[];
   readonly esn: readonly Esn[];
 }
 
@@ -49,18 +59,21 @@ export function parseProposal(text: string, protocol: ProposalProtocol): Proposa
   const integ: Integ[] = [];
   const prf: Prf[] = [];
   const kex: Kex[] = [];
+  const additional: { readonly number: number; readonly method: Kex }[] = [];
   const esn: Esn[] = [];
   for (const word of text.trim().toLowerCase().split("-")) {
     if (word === "") throw new RangeError(`"${text}" has an empty keyword.`);
     const cipher = cipherOf(word);
+    const extra = additionalKexOf(word);
     if (cipher !== null) encr.push(cipher);
     else if (Object.hasOwn(INTEGRITY, word)) integ.push(INTEGRITY[word]!);
     else if (Object.hasOwn(PRFS, word)) prf.push(PRFS[word]!);
     else if (Object.hasOwn(KEX, word)) kex.push(KEX[word]!);
+    else if (extra !== null) additional.push(extra);
     else if (word === "esn" || word === "noesn") esn.push(word === "esn" ? Esn.ESN : Esn.NONE);
     else throw new RangeError(refusal(word, text));
   }
-  return complete(text, protocol, { encr, integ, prf, kex, esn });
+  return complete(text, protocol, { encr, integ, prf, kex, additional: byNumber(additional), esn });
 }
 
 /** The keywords of one combination of algorithms, e.g. of the suite that was chosen. */
@@ -70,12 +83,14 @@ export function formatAlgorithms(parts: {
   readonly integ: number;
   readonly prf?: number | undefined;
   readonly kex?: number | undefined;
+  readonly additional?: readonly { readonly number: number; readonly method: number }[];
   readonly esn?: number | undefined;
 }): string {
   const words = [formatCipher(parts.encr, parts.keyLengthBits)];
   if (parts.integ !== Integ.NONE) words.push(keywordOf(INTEGRITY, parts.integ));
   if (parts.prf !== undefined) words.push(keywordOf(PRFS, parts.prf));
   if (parts.kex !== undefined && parts.kex !== Kex.NONE) words.push(formatKex(parts.kex));
+  for (const { number, method } of parts.additional ?? []) words.push(formatAdditionalKex(number, method));
   if (parts.esn === Esn.ESN) words.push("esn");
   return words.join("-");
 }
@@ -97,7 +112,12 @@ export function formatPrf(id: number): string {
 }
 
 export function formatKex(id: number): string {
-  return id === Kex.NONE ? "none" : keywordOf(KEX, id, "group");
+  return id === Kex.NONE ? "none" : keywordOf({ ...KEX, ...KEMS }, id, "group");
+}
+
+/** `ke1_mlkem768`. */
+export function formatAdditionalKex(number: number, id: number): string {
+  return `ke${number}_${formatKex(id)}`;
 }
 
 const AES_SUFFIX: Readonly<Record<number, string>> = {
@@ -161,6 +181,16 @@ const KEX: Readonly<Record<string, Kex>> = {
   modp8192: Kex.MODP_8192,
 };
 
+/**
+ * Key encapsulation (draft-ietf-ipsecme-ikev2-mlkem): only as an additional key exchange, beside a Diffie-Hellman one. Its values
+ * would make IKE_SA_INIT, which cannot be fragmented, longer than a path takes.
+ */
+const KEMS: Readonly<Record<string, Kex>> = {
+  mlkem512: Kex.ML_KEM_512,
+  mlkem768: Kex.ML_KEM_768,
+  mlkem1024: Kex.ML_KEM_1024,
+};
+
 /** With a classic cipher the PRF defaults to the hash of the integrity algorithm, as strongSwan does. */
 const PRF_OF_INTEG: Readonly<Partial<Record<Integ, Prf>>> = {
   [Integ.HMAC_SHA2_256_128]: Prf.HMAC_SHA2_256,
@@ -174,7 +204,7 @@ const REFUSED: readonly (readonly [RegExp, string])[] = [
   [/^(prf)?sha1?(_160)?$/, "is SHA-1, which is too weak for new tunnels (RFC 8247)"],
   [/^(modp(768|1024|1536)|modp.*s(160|224|256)|ecp(192|224))$/, "is a group that is too small (RFC 8247)"],
   [/^null/, "does not encrypt"],
-  [/^ke[1-7]_/, "asks for an additional key exchange (RFC 9370), which this version does not do"],
+  [/^mlkem/, "is for an additional key exchange: write ke1_mlkem768"],
 ];
 
 function refusal(word: string, text: string): string {
@@ -190,7 +220,22 @@ function cipherOf(word: string): Cipher | null {
   return id === undefined ? null : { id, keyLengthBits: Number(match[1] ?? 128) };
 }
 
-type Parts = Pick<ProposalSpec, "encr" | "integ" | "prf" | "kex" | "esn">;
+/** `ke1_mlkem768` to number and method; null for another word, or a method that is not known. */
+function additionalKexOf(word: string): { readonly number: number; readonly method: Kex } | null {
+  const match = /^ke([1-7])_(.+)$/.exec(word);
+  if (match === null) return null;
+  const [, number, name] = match;
+  if (name === "none") return { number: Number(number), method: Kex.NONE };
+  for (const table of [KEX, KEMS]) if (Object.hasOwn(table, name!)) return { number: Number(number), method: table[name!]! };
+  return null;
+}
+
+function byNumber(words: readonly { readonly number: number; readonly method: Kex }[]): AdditionalKexSpec[] {
+  const numbers = [1, 2, 3, 4, 5, 6, 7].filter((number) => words.some((word) => word.number === number));
+  return numbers.map((number) => ({ number, methods: words.filter((word) => word.number === number).map((word) => word.method) }));
+}
+
+type Parts = Pick<ProposalSpec, "encr" | "integ" | "prf" | "kex" | "additional" | "esn">;
 
 function complete(text: string, protocol: ProposalProtocol, parts: Parts): ProposalSpec {
   const { encr, integ, kex } = parts;
@@ -202,6 +247,7 @@ function complete(text: string, protocol: ProposalProtocol, parts: Parts): Propo
     throw new RangeError(`"${text}" has an integrity algorithm, which its cipher does not need.`);
   }
   if (aead === 0 && integ.length === 0) throw new RangeError(`"${text}" needs an integrity algorithm such as sha256.`);
+  if (parts.additional.length > 0) checkAdditional(text, parts);
   if (protocol === "esp") {
     if (parts.prf.length > 0) throw new RangeError(`"${text}" names a PRF, which ESP does not have.`);
     return { protocol, text, ...parts, esn: parts.esn.length === 0 ? [Esn.NONE] : parts.esn };
@@ -211,7 +257,18 @@ function complete(text: string, protocol: ProposalProtocol, parts: Parts): Propo
   // strongSwan's shorthand: with an AEAD cipher `sha256` names the PRF.
   const prf = parts.prf.length > 0 ? parts.prf : integ.map((id) => PRF_OF_INTEG[id]!);
   if (prf.length === 0) throw new RangeError(`"${text}" needs a PRF such as prfsha256.`);
-  return { protocol, text, encr, integ: aead === 0 ? integ : [], prf, kex, esn: [] };
+  return { protocol, text, encr, integ: aead === 0 ? integ : [], prf, kex, additional: parts.additional, esn: [] };
+}
+
+/** RFC 9370 §2.2.1: they follow a first key exchange, and no method is used twice for one SA. */
+function checkAdditional(text: string, { kex, additional }: Parts): void {
+  if (kex.length === 0) throw new RangeError(`"${text}" has an additional key exchange and no first one such as x25519.`);
+  if (!kex.some((first) => hasDistinctMethods(additional, [first]))) throw new RangeError(`"${text}" has no way to use each key exchange only once.`);
+}
+
+function hasDistinctMethods([next, ...rest]: readonly AdditionalKexSpec[], used: readonly Kex[]): boolean {
+  if (next === undefined) return true;
+  return next.methods.some((method) => (method === Kex.NONE || !used.includes(method)) && hasDistinctMethods(rest, [...used, method]));
 }
 
 function keywordOf(table: Readonly<Record<string, number>>, id: number, kind = "unknown"): string {

@@ -81,7 +81,7 @@ function completeInit(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, messag
   const ke = findPayload(payloads, "ke");
   if (chosen === null || ke === null || header.spiR === 0n) throw invalidSyntax("The answer to IKE_SA_INIT lacks SA, KE or the responder's SPI.");
   const nonceR = requireNonce(payloads);
-  const choice = chosen.proposals.length === 1 ? chooseIke(chosen.proposals, sent.specs, sent.kex.method) : null;
+  const choice = chosen.proposals.length === 1 ? chooseIke(chosen.proposals, sent.specs, sent.kex.method, false) : null;
   if (choice === null || choice.suite.kex !== ke.method || ke.method !== sent.kex.method) {
     throw invalidSyntax(`The peer chose ${describeOffer(chosen.proposals)}, which was not offered.`);
   }
@@ -218,7 +218,7 @@ function passesFloodControl(turn: Turn, message: Message, nonceI: Uint8Array, lo
 /** Several links may fit the addresses; IKE_AUTH tells them apart. The first that has a common proposal speaks for all. */
 function agree(links: readonly Link[], proposals: readonly Proposal[], keMethod: number): Agreement | null {
   for (const link of links) {
-    const choice = chooseIke(proposals, link.ike, keMethod);
+    const choice = chooseIke(proposals, link.ike, keMethod, false);
     if (choice !== null) return { link, choice };
   }
   return null;

@@ -50,7 +50,7 @@ export function finishRekeyIke(turn: Turn, sa: IkeSa, link: Link, task: Extract<
   if (error !== null) return onRefused(turn, sa, link, phase, task, error);
   const chosen = findPayload(payloads, "sa");
   const ke = findPayload(payloads, "ke");
-  const choice = chosen?.proposals.length === 1 ? chooseIke(chosen.proposals, link.ike, task.kex.method) : null;
+  const choice = chosen?.proposals.length === 1 ? chooseIke(chosen.proposals, link.ike, task.kex.method, false) : null;
   if (choice === null || ke === null || ke.method !== task.kex.method || choice.suite.kex !== ke.method) {
     throw invalidSyntax("The answer about rekeying the IKE SA does not fit what was asked.");
   }
@@ -87,7 +87,7 @@ export function answerRekeyIke(turn: Turn, sa: IkeSa, link: Link, payloads: read
   const ke = findPayload(payloads, "ke");
   if (offered === null || ke === null) throw invalidSyntax("Rekeying the IKE SA needs SA and KE.");
   const nonceI = requireNonce(payloads);
-  const choice = chooseIke(offered.proposals, link.ike, ke.method);
+  const choice = chooseIke(offered.proposals, link.ike, ke.method, false);
   if (choice === null) {
     recordFailure(turn, link.config.id, "CREATE_CHILD_SA", noCommonProposal("IKE", offered.proposals, link.ike, true, true));
     return [notify(NotifyType.NO_PROPOSAL_CHOSEN)];

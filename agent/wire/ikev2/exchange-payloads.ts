@@ -8,7 +8,7 @@ type Allowed = Readonly<Partial<Record<PayloadKind, "one" | "many">>>;
 const PROTECTED_ONLY: Allowed = { sk: "one", skf: "one" };
 
 /**
- * Which payloads an exchange may carry, outside and inside its SK payload (RFC 7296 §1.2–1.4 and appendix C, RFC 9242 §3.2).
+ * Which payloads an exchange may carry, outside and inside its SK payload (RFC 7296 §1.2–1.4 and appendix C, RFC 9242 §3.2, RFC 9370 §2.2.4).
  * INFORMATIONAL in the clear is the one-way notification without an SA (RFC 7296 §1.5). An IKE_AUTH or CREATE_CHILD_SA
  * response in the clear with a notify is parsed so that it can be shown; nothing may be concluded from it (§2.21.2).
  */
@@ -52,6 +52,10 @@ const EXCHANGES: Readonly<Record<ExchangeType, { readonly clear: Allowed; readon
       vendor: "many",
       unknown: "many",
     },
+  },
+  [ExchangeType.IKE_FOLLOWUP_KE]: {
+    clear: PROTECTED_ONLY,
+    protected: { ke: "one", notify: "many", vendor: "many", unknown: "many" },
   },
   [ExchangeType.INFORMATIONAL]: {
     clear: { ...PROTECTED_ONLY, notify: "many" },

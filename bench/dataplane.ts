@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { Context, peerConfiguration, linkId } from "../e2e/interop/scenario.ts";
 import { type CharonConfig, startCharon } from "../e2e/lib/charon.ts";
 import { makeThreeNamespaces, type Site, sweepLeftovers, type ThreeNamespaces } from "../e2e/lib/namespaces.ts";
@@ -17,7 +18,7 @@ export interface StreamFigures {
   readonly ratio: number | null;
 }
 
-type ContenderName = "culvert" | "strongswan-kernel-libipsec" | "veth";
+type ContenderName = "culvert" | "culvert-typescript-alone" | "strongswan-kernel-libipsec" | "veth";
 
 interface Contender {
   readonly name: ContenderName;
@@ -26,6 +27,7 @@ interface Contender {
 }
 
 const esp = "aes128gcm16-x25519";
+const nativeFunction = fileURLToPath(new URL("../dist/native/aead-batch.so", import.meta.url));
 const answerMilliseconds = 15_000;
 
 /**
@@ -34,7 +36,7 @@ const answerMilliseconds = 15_000;
  */
 export async function benchStreams(rounds: number, secondsEach: number, say: (line: string) => void): Promise<StreamFigures> {
   sweepLeftovers("cvb");
-  const all: Record<ContenderName, number[]> = { culvert: [], "strongswan-kernel-libipsec": [], veth: [] };
+  const all: Record<ContenderName, number[]> = { culvert: [], "culvert-typescript-alone": [], "strongswan-kernel-libipsec": [], veth: [] };
   const missing = new Map<ContenderName, string>();
   for (let round = 1; round <= rounds; round++) {
     for (const contender of contenders) {
@@ -45,15 +47,21 @@ export async function benchStreams(rounds: number, secondsEach: number, say: (li
         say(`round ${round}, ${contender.name}: ${Math.round(rate)} Mbit/s`);
       } catch (error) {
         const reason = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
-        if (contender.name === "culvert") throw error;
+        if (contender.name === "culvert-typescript-alone") throw error;
         missing.set(contender.name, `${contender.name}: ${reason}`);
         say(`${contender.name} is missing: ${reason}`);
       }
     }
   }
-  const medians = { culvert: median(all.culvert), "strongswan-kernel-libipsec": median(all["strongswan-kernel-libipsec"]), veth: median(all.veth) };
+  const medians = {
+    culvert: median(all.culvert),
+    "culvert-typescript-alone": median(all["culvert-typescript-alone"]),
+    "strongswan-kernel-libipsec": median(all["strongswan-kernel-libipsec"]),
+    veth: median(all.veth),
+  };
+  const ours = medians.culvert ?? medians["culvert-typescript-alone"];
   const theirs = medians["strongswan-kernel-libipsec"];
-  const ratio = medians.culvert === null || theirs === null ? null : medians.culvert / theirs;
+  const ratio = ours === null || theirs === null ? null : ours / theirs;
   return { rounds, secondsEach, medians, all, missing: [...missing.values()], ratio };
 }
 
@@ -76,9 +84,19 @@ const contenders: readonly Contender[] = [
   {
     name: "culvert",
     async run(context) {
-      await context.startUsAtRight({ esp: { proposals: [esp] } });
-      const left = await context.startUs({ esp: { proposals: [esp] } });
-      await left.waitUntilUp(linkId);
+      if (!existsSync(nativeFunction)) throw new Error("the native function was not compiled: install a C compiler and run set-up");
+      await startOurs(context);
+    },
+  },
+  {
+    name: "culvert-typescript-alone",
+    async run(context) {
+      process.env["CULVERT_NATIVE"] = "off";
+      try {
+        await startOurs(context);
+      } finally {
+        delete process.env["CULVERT_NATIVE"];
+      }
     },
   },
   {
@@ -97,6 +115,12 @@ const contenders: readonly Contender[] = [
     },
   },
 ];
+
+async function startOurs(context: Context): Promise<void> {
+  await context.startUsAtRight({ esp: { proposals: [esp] } });
+  const left = await context.startUs({ esp: { proposals: [esp] } });
+  await left.waitUntilUp(linkId);
+}
 
 /** charon lives as long as its namespace: removing that ends it. */
 function startBeside(context: Context, site: Site, name: string, config: CharonConfig) {

@@ -32,6 +32,9 @@ process.exit(0);
 
 function tableOf(figures: StreamFigures): string {
   const { medians } = figures;
+  const theirs = medians["strongswan-kernel-libipsec"];
+  const plain = medians["culvert-typescript-alone"];
+  const alone = plain === null || theirs === null ? "" : `, ${(plain / theirs).toFixed(1)} × without the native function`;
   const row = (label: string, rate: number | null) => `| ${label} | ${rate === null ? "missing" : Math.round(rate)} |`;
   return [
     `One TCP stream, both ends on the same machine (${machine()}), MTU 1,500, AES-128-GCM, ${figures.rounds} interleaved rounds of ${figures.secondsEach} s, ${new Date().toISOString().slice(0, 10)}:`,
@@ -39,10 +42,11 @@ function tableOf(figures: StreamFigures): string {
     "| Path | Median Mbit/s |",
     "|---|---|",
     row("Culvert (TUN plane, both ends)", medians.culvert),
+    row("Culvert without its optional native function", medians["culvert-typescript-alone"]),
     row("strongSwan, userspace ESP (kernel-libipsec, both ends)", medians["strongswan-kernel-libipsec"]),
     row("no tunnel (veth)", medians.veth),
     "",
-    figures.ratio === null ? "No ratio: a peer is missing." : `Culvert carries ${figures.ratio.toFixed(1)} × what kernel-libipsec does.`,
+    figures.ratio === null ? "No ratio: a peer is missing." : `Culvert carries ${figures.ratio.toFixed(1)} × what kernel-libipsec does${alone}.`,
     ...figures.missing.map((reason) => `Missing: ${reason}`),
   ].join("\n");
 }

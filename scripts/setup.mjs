@@ -1,10 +1,10 @@
-// What every command begins with: dependencies, Prisma client, console build, gateway bundle. Plain JavaScript for Node 18 and
+// What every command begins with: dependencies, Prisma client, native function, gateway bundle, console build. Plain JavaScript for Node 18 and
 // later, because it runs before anything is installed. A second run finds everything current and takes a moment.
 //
 //   node scripts/setup.mjs [--build-only] [--dependencies-only]
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -16,18 +16,30 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
  *   `dependencies: false` takes node_modules as it is; `build: false` leaves out the console and the gateway bundle.
  */
 export async function setUp({ dependencies = true, build = true, say = sayOnStandardError } = {}) {
-  const steps = [dependencies ? installDependencies : givenDependencies, generatePrisma, ...(build ? [bundleAgent, buildConsole] : [])];
-  for (const step of steps) {
-    const stamp = join(root, step.stamp);
-    if (existsSync(join(root, step.result)) && existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint(step.inputs)) continue;
-    const started = Date.now();
-    say(`${step.title} …`);
+  const steps = [dependencies ? installDependencies : givenDependencies, generatePrisma, ...(build ? [compileNative, bundleAgent, buildConsole] : [])];
+  for (const step of steps) await bringUpToDate(step, say);
+}
+
+/** The native function alone: for those who have installed a compiler meanwhile. */
+export const setUpNative = (say = sayOnStandardError) => bringUpToDate(compileNative, say);
+
+async function bringUpToDate(step, say) {
+  const stamp = join(root, step.stamp);
+  if (step.isWanted?.() === false) return;
+  if (existsSync(join(root, step.result)) && existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint(step.inputs)) return;
+  const started = Date.now();
+  say(`${step.title} …`);
+  try {
     await step.run();
-    // After the step: npm may complete the lock file.
-    mkdirSync(dirname(stamp), { recursive: true });
-    writeFileSync(stamp, fingerprint(step.inputs));
-    say(`${step.title}: done in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  } catch (error) {
+    if (!step.isOptional) throw error;
+    say(`${step.title}: failed, so it is done without. ${error instanceof Error ? error.message : String(error)}`);
+    return;
   }
+  // After the step: npm may complete the lock file.
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, fingerprint(step.inputs));
+  say(`${step.title}: done in ${((Date.now() - started) / 1000).toFixed(1)} s`);
 }
 
 /**
@@ -67,6 +79,25 @@ const generatePrisma = {
   result: "generated/prisma",
   inputs: ["prisma/schema.prisma", "prisma.config.ts", "package-lock.json"],
   run: () => run(nodeProgram(), ["node_modules/prisma/build/index.js", "generate"], prismaEnvironment()),
+};
+
+/** Optional: without a C compiler the gateway makes OpenSSL's calls one by one, which is slower and otherwise the same. */
+const compileNative = {
+  title: "Compiling the gateway's native function",
+  stamp: "dist/native/.culvert-stamp",
+  result: "dist/native/aead-batch.so",
+  inputs: ["agent/dataplane/native"],
+  isOptional: true,
+  isWanted: () => process.platform === "linux" && spawnSync("cc", ["--version"], { stdio: "ignore" }).status === 0,
+  async run() {
+    mkdirSync(join(root, "dist/native"), { recursive: true });
+    const source = "agent/dataplane/native/aead-batch.c";
+    const built = "dist/native/built.so";
+    await run("cc", ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", built, source], process.env);
+    // What this very Node cannot load must not be found by the gateway.
+    await run(nodeProgram(), ["-e", `require("koffi").load("./${built}").func("int culvert_aead_batch(uintptr_t jobs, int count, int seals)")`], process.env);
+    renameSync(join(root, built), join(root, this.result));
+  },
 };
 
 const bundleAgent = {

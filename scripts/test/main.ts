@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { childEnvironment, root } from "../setup.mjs";
+import { childEnvironment, root, setUpNative } from "../setup.mjs";
 import { runChecks } from "./check.ts";
 import { ensurePackages } from "./packages.ts";
 import { add, closingLine, type Counts, endRunningGroups, forgetResult, nothing, runInGroup } from "./stage.ts";
@@ -23,6 +23,8 @@ async function main(): Promise<number> {
   const chosen = stageNames.filter((name) => positionals.length === 0 || positionals.includes(name));
   const advice = chosen.some((name) => name !== "check") ? ensurePackages((line) => process.stdout.write(`[packages] ${line}\n`)) : undefined;
   if (advice !== undefined) process.stdout.write(`[packages] ${advice}\n`);
+  // The packages may have brought the compiler that set-up did not find.
+  await setUpNative();
   let total = nothing;
   const lines: string[] = [];
   for (const name of chosen) {

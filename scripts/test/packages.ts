@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 
-/** What the interop and browser tests need of the operating system. strongSwan without its starter: nothing of it starts by itself. */
+/** What the tests need of the operating system. strongSwan without its starter: nothing of it starts by itself. */
 const debianPackages = [
   "chromium",
   "strongswan-charon",
@@ -17,6 +17,9 @@ const debianPackages = [
   "tcpdump",
   "tshark",
   "nftables",
+  // For the gateway's optional native function.
+  "gcc",
+  "libc6-dev",
 ];
 
 /** Which program each package is there for, to tell on a machine that has no dpkg. */

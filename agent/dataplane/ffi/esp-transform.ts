@@ -2,6 +2,7 @@ import { cipherForKey } from "../../crypto/encr.ts";
 import { findInteg } from "../../crypto/integ.ts";
 import type { SaKeys } from "../../crypto/sa-keys.ts";
 import { Integ } from "../../wire/iana.ts";
+import { AAD_AFTER_NONCE, type AeadBatch } from "./aead-batch.ts";
 import type { Arena } from "./arena.ts";
 import { crypto } from "./native.ts";
 
@@ -12,15 +13,18 @@ const SCRATCH_OCTETS = 256;
 
 /**
  * ESP's cryptography (RFC 4303 §3.3.2, §3.4.4) of one direction of one SA, over packets in an arena, through OpenSSL's EVP. The key
- * schedule is made once; a packet costs five native calls with an AEAD cipher. Belongs to one worker: an EVP context is not
- * shared. `close` frees it and zeroes the keys.
+ * schedule is made once; a packet costs five native calls with an AEAD cipher, or with a batch its share of one. Belongs to one worker:
+ * an EVP context is not shared. `close` frees it and zeroes the keys; what is noted in a batch must have been run by then.
  */
 export class EspTransform {
   readonly ivOctets: number;
   readonly icvOctets: number;
   /** What payload, padding and trailer must be a multiple of. */
   readonly alignment: number;
+  /** Whether `seal`, `protect` and `note` leave the packet to the batch. */
+  readonly isBatched: boolean;
   readonly #arena: Arena;
+  readonly #batch: AeadBatch | null;
   readonly #direction: 0 | 1;
   readonly #context: number;
   readonly #mac: number;
@@ -31,12 +35,14 @@ export class EspTransform {
   readonly #saltOctets: number;
 
   /** @throws Error with a sentence when OpenSSL has no such algorithm. */
-  constructor(arena: Arena, keys: SaKeys, direction: "seal" | "open", extendedSequenceNumbers: boolean) {
+  constructor(arena: Arena, keys: SaKeys, direction: "seal" | "open", extendedSequenceNumbers: boolean, batch: AeadBatch | null = null) {
     const cipher = cipherForKey(keys.encr, keys.encryptionKey.length);
     if (cipher === undefined || cipher.kind === "ccm") throw new Error(`the TUN plane has no ESP cipher with the number ${keys.encr}`);
     this.#arena = arena;
     this.#direction = direction === "seal" ? 1 : 0;
     this.#kind = cipher.icvOctets > 0 ? "aead" : cipher.kind === "cbc" ? "cbc" : "ctr";
+    this.#batch = this.#kind === "aead" ? batch : null;
+    this.isBatched = this.#batch !== null;
     this.#extended = extendedSequenceNumbers;
     this.ivOctets = cipher.ivOctets;
     this.alignment = Math.max(4, cipher.blockOctets);
@@ -54,7 +60,7 @@ export class EspTransform {
 
   /**
    * Seals in place. The caller has put the inner packet at `start + 8 + ivOctets` and padding and trailer up to `contentEnd`; SPI and
-   * sequence number are written by the caller too. Returns the end of the ICV.
+   * sequence number are written by the caller too. Returns the end of the ICV. With a batch the packet is sealed when that is run.
    */
   seal(start: number, contentEnd: number, sequence: number, sequenceHigh: number): number {
     this.#writeIv(start + 8, sequence, sequenceHigh);
@@ -64,6 +70,11 @@ export class EspTransform {
   /** As `seal`, with an IV that is already in place: the caller answers for its never repeating. */
   protect(start: number, contentEnd: number, sequenceHigh: number): number {
     const ivAt = start + 8;
+    if (this.#batch !== null) {
+      if (this.#batch.isFull) this.#batch.runSeals();
+      this.#note(this.#batch, start, contentEnd, sequenceHigh);
+      return contentEnd + this.icvOctets;
+    }
     if (this.#kind === "aead") {
       this.#aead(start, ivAt, contentEnd, sequenceHigh);
       this.#control(GET_TAG, contentEnd);
@@ -78,8 +89,7 @@ export class EspTransform {
   open(start: number, end: number, sequenceHigh: number): boolean {
     const ivAt = start + 8;
     const contentEnd = end - this.icvOctets;
-    const contentOctets = contentEnd - ivAt - this.ivOctets;
-    if (contentOctets < 2 || contentOctets % (this.#kind === "cbc" ? 16 : 1) !== 0) return false;
+    if (!this.#isPossible(contentEnd - ivAt - this.ivOctets)) return false;
     if (this.#kind === "aead") return this.#openAead(start, ivAt, contentEnd, sequenceHigh);
     const { address } = this.#arena;
     this.#hash(start, contentEnd, sequenceHigh, this.#scratch + 64);
@@ -88,10 +98,42 @@ export class EspTransform {
     return true;
   }
 
+  /** Only when `isBatched`, and with room in the batch: as `open`, but the outcome is the batch's. False: the length is impossible, nothing was noted. */
+  note(start: number, end: number, sequenceHigh: number): boolean {
+    const contentEnd = end - this.icvOctets;
+    if (this.#batch === null || !this.#isPossible(contentEnd - start - 8 - this.ivOctets)) return false;
+    this.#note(this.#batch, start, contentEnd, sequenceHigh);
+    return true;
+  }
+
   close(): void {
     crypto.cipherContextFree(this.#context);
     if (this.#mac !== 0) crypto.macContextFree(this.#mac);
     this.#arena.free(this.#scratch, SCRATCH_OCTETS);
+  }
+
+  /** A payload has at least the pad length and the next header, and CBC whole blocks. */
+  #isPossible(contentOctets: number): boolean {
+    return contentOctets >= 2 && contentOctets % (this.#kind === "cbc" ? 16 : 1) === 0;
+  }
+
+  #note(batch: AeadBatch, start: number, contentEnd: number, sequenceHigh: number): void {
+    const { view } = this.#arena;
+    const ivAt = start + 8;
+    const contentAt = ivAt + this.ivOctets;
+    const nonce = batch.add(this.#context, contentAt, contentEnd - contentAt, this.#extended ? 12 : 8, this.icvOctets);
+    view.setUint32(nonce, view.getUint32(this.#scratch));
+    view.setUint32(nonce + 4, view.getUint32(ivAt));
+    view.setUint32(nonce + 8, view.getUint32(ivAt + 4));
+    this.#writeAad(nonce + AAD_AFTER_NONCE, start, sequenceHigh);
+  }
+
+  /** SPI and sequence number, the high bits between them with ESN (RFC 4106 §5). */
+  #writeAad(aad: number, start: number, sequenceHigh: number): void {
+    const { view } = this.#arena;
+    view.setUint32(aad, view.getUint32(start));
+    if (this.#extended) view.setUint32(aad + 4, sequenceHigh);
+    view.setUint32(aad + (this.#extended ? 8 : 4), view.getUint32(start + 4));
   }
 
   /** Counter modes take the sequence number, which never repeats under a key; CBC's must be unpredictable (RFC 3602 §3). */
@@ -126,7 +168,7 @@ export class EspTransform {
     );
   }
 
-  /** Nonce (salt, IV) and associated data: SPI and sequence number, the high bits between them with ESN (RFC 4106 §5). */
+  /** Nonce (salt, IV) and associated data. */
   #startAead(start: number, ivAt: number, sequenceHigh: number): void {
     const { view, address } = this.#arena;
     const scratch = this.#scratch;
@@ -136,9 +178,7 @@ export class EspTransform {
     let aad = start;
     if (this.#extended) {
       aad = scratch + 16;
-      view.setUint32(aad, view.getUint32(start));
-      view.setUint32(aad + 4, sequenceHigh);
-      view.setUint32(aad + 8, view.getUint32(start + 4));
+      this.#writeAad(aad, start, sequenceHigh);
     }
     crypto.cipherUpdate(this.#context, 0, address + scratch + 48, address + aad, this.#extended ? 12 : 8);
   }

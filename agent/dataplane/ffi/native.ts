@@ -52,6 +52,14 @@ export const crypto = {
   randomBytes: self.func("int RAND_bytes(uintptr_t buffer, int length)"),
 };
 
+/** Carries out `count` jobs at an address and returns how many failed: see aead-batch.ts. */
+export type NativeBatch = (jobs: number, count: number, seals: 0 | 1) => number;
+
+/** @throws Error when the file is no library that this process can load. */
+export function loadNativeBatch(file: string): NativeBatch {
+  return koffi.load(file).func("int culvert_aead_batch(uintptr_t jobs, int count, int seals)");
+}
+
 /** libc's memset over no octets returns the address of the array it was given: how an address is learned from JavaScript. */
 const addressOf = self.func("uintptr_t memset(uint8_t *buffer, int value, size_t length)");
 

@@ -2,6 +2,7 @@ import { type CompiledSelector, compileSelectors } from "../../ipsec/packet-matc
 import { ReplayWindow } from "../../ipsec/replay-window.ts";
 import type { InboundSa } from "../../ipsec/security-association.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import type { AeadBatch } from "../ffi/aead-batch.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { EspTransform } from "../ffi/esp-transform.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
@@ -26,9 +27,9 @@ export interface ReceiveSa {
 }
 
 /** @throws Error with a sentence when the SA asks for what this plane does not have. */
-export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu: number): ReceiveSa {
+export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu: number, opening: AeadBatch | null): ReceiveSa {
   if (sa.encapsulation !== "udp") throw new Error("the TUN plane takes ESP in UDP only: the link must ask for UDP encapsulation");
-  const transform = new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers);
+  const transform = new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers, opening);
   const remoteAt = arena.allocate(SOCKADDR_OCTETS);
   return {
     childSaId: sa.childSaId,

@@ -7,12 +7,14 @@ import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { classifyEncapsulated, NON_ESP_MARKER_LENGTH } from "../../wire/udp-encap.ts";
 import type { DataPlaneEvent } from "../data-plane.ts";
+import { AeadBatch } from "../ffi/aead-batch.ts";
 import { Arena } from "../ffi/arena.ts";
 import { readSockaddr, writeSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
 import { EarlyPackets } from "./early-packets.ts";
 import { closeReceiveSa, isFromPeer, makeReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
+import { type Opening, OpeningQueue } from "./opening-queue.ts";
 import { ReceiveBatch } from "./receive-batch.ts";
 import { clampMss } from "./tcp-header.ts";
 import { TunWriter } from "./tun-writer.ts";
@@ -25,6 +27,8 @@ import type { FromWorker, TicketedCommand, WorkerCommand, WorkerOptions } from "
  */
 const ARENA_OCTETS = 16 << 20;
 const ROUNDS = 8;
+/** Few enough that what is opened is still in the cache when it is written to the device. */
+const OPENED_AT_ONCE = 64;
 
 const port = parentPort;
 if (port === null) throw new Error("this file is a worker");
@@ -35,6 +39,8 @@ const sas = new Map<EspSpi, ReceiveSa>();
 const batch = new ReceiveBatch(arena);
 const tun = new TunWriter(arena, options.tunFd);
 const early = new EarlyPackets(arena);
+const batchedOpening = AeadBatch.create(arena, "open", OPENED_AT_ONCE);
+const opening = batchedOpening === null ? null : new OpeningQueue(batchedOpening);
 const view = makeIpPacketView();
 let now = 0;
 let running = true;
@@ -61,6 +67,7 @@ function drainSocket(fd: number): void {
   for (let round = 0; round < ROUNDS; round++) {
     const count = batch.receive(fd);
     for (let index = 0; index < count; index++) takeMessage(index, fd);
+    opening?.take(takeOpening);
     // A lone segment must not wait for a next one, and the buffers are about to be reused.
     tun.flush();
     if (count < batch.capacity) return;
@@ -106,7 +113,24 @@ function takeEsp(start: number, end: number, nameAt: number): void {
   const low = espSequence(bytes, start);
   const sequence = sa.extended ? inferSequenceNumber(low, sa.window.highest, sa.window.windowPackets) : low;
   if (sequence < 0 || !sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
-  if (!transform.open(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
+  if (opening === null || !transform.isBatched) {
+    if (!transform.open(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
+    return takeOpened(sa, start, end, sequence, nameAt);
+  }
+  if (opening.isFull) opening.take(takeOpening);
+  if (!transform.note(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
+  opening.add(sa, start, end, sequence, nameAt);
+}
+
+/** The window is asked once more: the same packet twice in one batch passed the first check twice. */
+function takeOpening(sa: ReceiveSa, { start, end, sequence, nameAt }: Opening, isIntact: boolean): void {
+  if (!isIntact) return counters.add(sa.row, Counter.integrity, 1);
+  if (!sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
+  takeOpened(sa, start, end, sequence, nameAt);
+}
+
+function takeOpened(sa: ReceiveSa, start: number, end: number, sequence: number, nameAt: number): void {
+  const { transform } = sa;
   const isNewest = sequence > sa.window.highest;
   sa.window.mark(sequence);
   if (isNewest && !isFromPeer(arena, sa, nameAt)) noticeMove(sa, nameAt);
@@ -172,7 +196,7 @@ function obey(command: WorkerCommand): void {
     case "installInbound": {
       const { sa, row } = command;
       if (sas.has(sa.spi)) throw new Error(`an inbound SA with the SPI ${sa.spi.toString(16)} is installed already`);
-      sas.set(sa.spi, makeReceiveSa(arena, sa, row, options.pathMtu));
+      sas.set(sa.spi, makeReceiveSa(arena, sa, row, options.pathMtu, batchedOpening));
       takeEarly(sa.spi);
       return;
     }
@@ -202,6 +226,7 @@ function takeEarly(spi: EspSpi): void {
     counters.add(GLOBAL_ROW, Counter.noSa, -1);
     takeEsp(start, end, nameAt);
   });
+  opening?.take(takeOpening);
   tun.flush();
 }
 

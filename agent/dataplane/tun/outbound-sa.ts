@@ -1,6 +1,7 @@
 import type { OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
 import { parseAddress } from "../../wire/address.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import type { AeadBatch } from "../ffi/aead-batch.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { EspTransform } from "../ffi/esp-transform.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
@@ -34,11 +35,11 @@ export interface TransmitSa {
 }
 
 /** @throws Error with a sentence when the SA asks for what this plane does not have. */
-export function makeTransmitSa(arena: Arena, sa: OutboundSa, row: number, pathMtu: number): TransmitSa {
+export function makeTransmitSa(arena: Arena, sa: OutboundSa, row: number, pathMtu: number, sealing: AeadBatch | null): TransmitSa {
   const source = parseAddress(sa.local.address);
   if (source === null) throw new Error(`"${sa.local.address}" is not an address`);
   if (sa.encapsulation !== "udp") throw new Error("the TUN plane sends ESP in UDP only: the link must ask for UDP encapsulation");
-  const transform = new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers);
+  const transform = new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, sealing);
   const destinationAt = arena.allocate(SOCKADDR_OCTETS);
   const made: TransmitSa = {
     childSaId: sa.childSaId,

@@ -5,6 +5,7 @@ import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { readU16, writeU16 } from "../../wire/octets.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { DataPlaneEvent } from "../data-plane.ts";
+import { AeadBatch } from "../ffi/aead-batch.ts";
 import { Arena } from "../ffi/arena.ts";
 import { Errno, errno, libc } from "../ffi/native.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
@@ -26,6 +27,8 @@ const ARENA_OCTETS = 24 << 20;
 const FRAME_OCTETS = VNET_HEADER_OCTETS + 65_535;
 const READS_A_ROUND = 64;
 const ACQUIRE_INTERVAL_MS = 1_000;
+/** Few enough that what is sealed is still in the cache when it is sent. */
+const SEALED_AT_ONCE = 64;
 
 const port = parentPort;
 if (port === null) throw new Error("this file is a worker");
@@ -34,7 +37,8 @@ const arena = new Arena(ARENA_OCTETS);
 const counters = new CounterTable(options.counters);
 const policies = new PolicyTable<TransmitSa>();
 const sas = new Map<EspSpi, TransmitSa>();
-const batch = new TransmitBatch(arena, options.udpFds, counters);
+const sealing = AeadBatch.create(arena, "seal", SEALED_AT_ONCE);
+const batch = new TransmitBatch(arena, options.udpFds, counters, sealing);
 const frameAt = arena.allocate(FRAME_OCTETS);
 const replyAt = arena.allocate(2_048);
 const view = makeIpPacketView();
@@ -179,7 +183,7 @@ function obey(command: WorkerCommand): void {
   switch (command.kind) {
     case "installOutbound":
       if (sas.has(command.sa.spi)) throw new Error(`an outbound SA with the SPI ${command.sa.spi.toString(16)} is installed already`);
-      sas.set(command.sa.spi, makeTransmitSa(arena, command.sa, command.row, options.pathMtu));
+      sas.set(command.sa.spi, makeTransmitSa(arena, command.sa, command.row, options.pathMtu, sealing));
       return;
     case "updateSa": {
       const sa = sas.get(command.spi);

@@ -1,3 +1,4 @@
+import type { AeadBatch } from "../ffi/aead-batch.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { Errno, errno, libc } from "../ffi/native.ts";
 import { CONTROL_OCTETS, writeControl, writeIov, writeMessageHeader } from "../ffi/udp-socket.ts";
@@ -30,6 +31,7 @@ export class TransmitBatch {
   readonly #arena: Arena;
   readonly #fds: readonly [number, number | null];
   readonly #counters: CounterTable;
+  readonly #sealing: AeadBatch | null;
   readonly #data: number;
   readonly #headers: number;
   readonly #iovs: number;
@@ -41,8 +43,10 @@ export class TransmitBatch {
   /** Where the path has no checksum offload UDP_SEGMENT fails with EIO: from then on every datagram goes by itself. */
   #segmentation = true;
 
-  constructor(arena: Arena, fds: readonly [number, number | null], counters: CounterTable) {
+  /** `sealing`: where committed packets may still wait to be sealed. */
+  constructor(arena: Arena, fds: readonly [number, number | null], counters: CounterTable, sealing: AeadBatch | null) {
     this.#arena = arena;
+    this.#sealing = sealing;
     this.#fds = fds;
     this.#counters = counters;
     this.#data = arena.allocate(DATA_OCTETS);
@@ -85,6 +89,7 @@ export class TransmitBatch {
   }
 
   flush(): void {
+    this.#sealing?.runSeals();
     for (let first = 0; first < this.#groupCount; ) {
       const family = this.#groups[first]?.sa?.family ?? 4;
       let end = first + 1;

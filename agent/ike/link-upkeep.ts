@@ -1,5 +1,7 @@
 import { liveChildren } from "./child-sa.ts";
-import { type EstablishedPhase, establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, type Link } from "./ike-sa.ts";
+import { traceFinding } from "./diagnosis/failure.ts";
+import { duplicateIkeSas } from "./diagnosis/lifetime.ts";
 import { traceChoice } from "./trace.ts";
 import { emitEvent, ikeSaById, ikeSasOf, randomShare, type Turn } from "./turn.ts";
 import { compareNonces } from "./v2/child-negotiation.ts";
@@ -35,7 +37,7 @@ function inUse(turn: Turn, link: Link): Established[] {
 function begin(turn: Turn, link: Link): void {
   if (link.wanted === "down" || (link.retryAt !== null && turn.now < link.retryAt)) return;
   const sas = ikeSasOf(turn, link.config.id);
-  if (sas.some((sa) => sa.phase.kind === "initSent" || sa.phase.kind === "authSent")) return;
+  if (sas.some((sa) => isBeginning(sa))) return;
   const current = inUse(turn, link);
   const main = current.at(-1);
   if (main === undefined) {
@@ -131,12 +133,7 @@ function resolveDuplicates(turn: Turn, link: Link): void {
 function closeLowestNonce(turn: Turn, link: Link, one: Established, other: Established): void {
   const [loser, winner] = compareNonces(one.phase.lowestNonce, other.phase.lowestNonce) < 0 ? [one, other] : [other, one];
   const isOurs = loser.phase.begunAs === "initiator";
-  traceChoice(
-    turn,
-    link.config.id,
-    "IKE_AUTH",
-    `Both ends began at once; of the two IKE SAs the one that ${isOurs ? "this side" : "the peer"} began has the lowest nonce and is closed.`,
-  );
+  traceFinding(turn, link.config.id, "IKE_AUTH", duplicateIkeSas(isOurs ? "this side" : "the peer", [winner, loser]));
   loser.phase.abandonAt = turn.now + DUPLICATE_MS;
   // What the loser was to replace, the winner replaces.
   winner.replaces ??= loser.replaces;
@@ -182,5 +179,5 @@ function stateOf(turn: Turn, link: Link): Link["state"] {
     if (live === link.config.children.length) return "up";
     return live > 0 ? "degraded" : "negotiating";
   }
-  return sas.some((sa) => sa.phase.kind === "initSent" || sa.phase.kind === "authSent" || sa.phase.kind === "initAnswered") ? "negotiating" : "down";
+  return sas.some((sa) => isBeginning(sa) || sa.phase.kind === "initAnswered") ? "negotiating" : "down";
 }

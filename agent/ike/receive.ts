@@ -1,11 +1,13 @@
+import { onIntermediateRequest } from "./v2/ike-intermediate.ts";
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import { ExchangeType, nameOf, NotifyType } from "../wire/iana.ts";
 import { requireAllowedPayloads } from "../wire/ikev2/exchange-payloads.ts";
 import { parseHeader } from "../wire/ikev2/header.ts";
-import { parseMessage, parsePayloads, refuseUnknownCritical } from "../wire/ikev2/message.ts";
-import type { Message, Payload } from "../wire/ikev2/message-types.ts";
+import { parseMessage, parsePayloads, plainForm, refuseUnknownCritical } from "../wire/ikev2/message.ts";
+import type { Header, Message, Payload } from "../wire/ikev2/message-types.ts";
 import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
+import { noteEarlyIkeDelete } from "./diagnosis/lifetime.ts";
 import { brokenByPeer } from "./diagnosis/refusal.ts";
 import { addFragment, checkFragment } from "./fragmentation.ts";
 import { childrenOf, type IkeSa, type Link, sessionOf } from "./ike-sa.ts";
@@ -17,7 +19,7 @@ import { traceMessage } from "./trace.ts";
 import type { Turn } from "./turn.ts";
 import { answerCreateChildSa } from "./v2/create-child-sa.ts";
 import { onAuthRequest } from "./v2/ike-auth.ts";
-import { onInitRequest, onInitResponse } from "./v2/ike-sa-init.ts";
+import { noteUnusableAnswer, onInitRequest, onInitResponse, refuseCritical } from "./v2/ike-sa-init.ts";
 import { answerInformational, deleteIkeUnheard } from "./v2/informational.ts";
 
 /*
@@ -35,12 +37,18 @@ export function receiveDatagram(turn: Turn, datagram: Uint8Array, local: UdpEndp
   const sa = turn.engine.ikeSas.get(header.fromInitiator ? header.spiR : header.spiI);
   // RFC 7296 §2.21.4: a message of an SA that is not here may be answered; it is not, since anyone can send one.
   if (sa === undefined || header.fromInitiator === (sa.role === "initiator") || header.spiI !== sa.spiI || header.spiR !== sa.spiR) return;
-  const session = sessionOf(sa);
+  const session = receivingSession(sa, header);
   if (session === null) return;
   const contents = openMessage(sa, session, message, datagram);
   if (contents === null) return;
   if (header.isResponse) receiveResponse(turn, sa, message, contents, local, remote);
   else receiveRequest(turn, sa, message, contents, local, remote);
+}
+
+/** The keys that protect a message with this header: a request that is answered already may come from before the last change of keys. */
+function receivingSession(sa: IkeSa, { isResponse, messageId }: Header): Session | null {
+  if (sa.phase.kind === "initAnswered" && sa.phase.previous !== null && !isResponse && isAnswered(sa, messageId)) return sa.phase.previous;
+  return sessionOf(sa);
 }
 
 function receiveInit(turn: Turn, message: Message, datagram: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): void {
@@ -49,15 +57,20 @@ function receiveInit(turn: Turn, message: Message, datagram: Uint8Array, local: 
     const sa = turn.engine.ikeSas.get(header.spiI);
     const link = sa?.linkId == null ? undefined : turn.engine.links.get(sa.linkId);
     if (sa === undefined || link === undefined || header.fromInitiator) return;
-    refuseUnknownCritical(message.payloads);
-    return onInitResponse(turn, sa, link, message, datagram, local);
+    try {
+      refuseUnknownCritical(message.payloads);
+      return onInitResponse(turn, sa, link, message, datagram, local);
+    } catch (error) {
+      if (!(error instanceof IkeProtocolError)) throw error;
+      return noteUnusableAnswer(sa, error);
+    }
   }
   if (!header.fromInitiator || header.messageId !== 0 || header.spiI === 0n || header.spiR !== 0n) return;
   try {
     refuseUnknownCritical(message.payloads);
   } catch (error) {
     if (!(error instanceof IkeProtocolError)) throw error;
-    return answerInClear(turn, header, local, remote, null, [notify(error.cause, error.data)]);
+    return refuseCritical(turn, linksBetween(turn, local.address, remote.address), header, error, local, remote);
   }
   onInitRequest(turn, linksBetween(turn, local.address, remote.address), message, datagram, local, remote);
 }
@@ -104,7 +117,7 @@ function receiveResponse(turn: Turn, sa: IkeSa, message: Message, contents: Cont
   if (outstanding === null || outstanding.messageId !== header.messageId || outstanding.exchangeType !== header.exchangeType) return;
   heardFromPeer(turn, sa, local, remote);
   try {
-    finishRequest(turn, sa, readContents(turn, sa, message, contents));
+    finishRequest(turn, sa, readContents(turn, sa, message, contents), () => plainForm(header, contents.firstPayload, contents.bytes));
   } catch (error) {
     if (!(error instanceof IkeProtocolError)) throw error;
     // RFC 7296 §2.21.3: an answer that cannot be used leaves both ends with different pictures; the SA is given up.
@@ -120,12 +133,15 @@ function receiveRequest(turn: Turn, sa: IkeSa, message: Message, contents: Conte
     if (sa.window.lastResponse !== null) transmit(turn, sa, sa.window.lastResponse.datagrams);
     return;
   }
-  // In `authSent` the peer has not proved who it is: its request may have overtaken its answer, and comes again.
-  if (sa.phase.kind === "closed" || sa.phase.kind === "authSent" || header.messageId !== sa.window.nextReceive) return;
+  // A peer that has not proved who it is: its request may have overtaken its answer, and comes again.
+  if (sa.phase.kind === "closed" || isUnproven(sa) || header.messageId !== sa.window.nextReceive) return;
   heardFromPeer(turn, sa, local, remote);
   sa.window.nextReceive += 1;
   try {
-    answerRequest(turn, sa, message, readContents(turn, sa, message, contents));
+    const payloads = readContents(turn, sa, message, contents);
+    if (header.exchangeType === ExchangeType.IKE_INTERMEDIATE) {
+      onIntermediateRequest(turn, sa, header.messageId, payloads, plainForm(header, contents.firstPayload, contents.bytes));
+    } else answerRequest(turn, sa, message, payloads);
   } catch (error) {
     if (!(error instanceof IkeProtocolError)) throw error;
     refuseRequest(turn, sa, message, error);
@@ -156,10 +172,16 @@ function answerRequest(turn: Turn, sa: IkeSa, message: Message, payloads: readon
   }
 }
 
+/** Initiator before the answer to IKE_AUTH. */
+function isUnproven(sa: IkeSa): boolean {
+  return sa.phase.kind === "intermediateSent" || sa.phase.kind === "authSent";
+}
+
 /** A link whose SA the peer has closed waits a moment before it begins anew: the peer may mean it. */
 function endByPeer(turn: Turn, sa: IkeSa, link: Link | null): void {
   const wasReplaced = sa.phase.kind === "established" && sa.phase.successor !== null;
   const hadChildren = childrenOf(sa).size > 0;
+  if (link !== null && !wasReplaced && hadChildren && sa.phase.kind === "established") noteEarlyIkeDelete(turn, link, sa.phase);
   closeIkeSa(turn, sa);
   if (link !== null && !wasReplaced && hadChildren) link.retryAt = turn.now + turn.engine.options.retryFirstMs;
 }

@@ -21,6 +21,8 @@ export interface EngineState {
   nextId: number;
   /** When a stranger's request was last reported: once a second is enough for people, and anyone can send one. */
   strangerReportedAt: Instant;
+  /** The same for what a flood of half-open IKE SAs makes us do. */
+  floodReportedAt: Instant;
 }
 
 export interface Grave {
@@ -46,6 +48,7 @@ export function newEngineState(options: EndpointOptions, random: RandomSource): 
     graves: [],
     nextId: 0,
     strangerReportedAt: 0,
+    floodReportedAt: 0,
   };
 }
 

@@ -26,6 +26,8 @@ export class Side {
   readonly name: "a" | "b";
   readonly address: string;
   readonly endpoint: Endpoint;
+  /** How far this gateway's clock is ahead of the pair's. */
+  clockAheadMs = 0;
   /** The inside of the endpoint, for tests that forge messages under its keys or look for what is left over. */
   readonly engine: EngineState;
   /** Nonces that it draws next, in this order, in place of random ones. */
@@ -78,7 +80,7 @@ export class Pair {
   }
 
   give(side: Side, input: Input): void {
-    for (const effect of side.endpoint.handle(input, this.clock.now())) {
+    for (const effect of side.endpoint.handle(input, this.clock.now() + side.clockAheadMs)) {
       switch (effect.kind) {
         case "transmit":
           this.link.send(effect.local ?? { address: side.address, port: effect.encapsulated ? 4500 : 500 }, effect.remote, effect.bytes, this.clock.now());
@@ -176,8 +178,8 @@ export class Pair {
       return;
     }
     for (const side of [this.a, this.b]) {
-      const timer = side.endpoint.nextTimer();
-      if (timer !== null && timer.at <= now) {
+      const at = this.#timerOf(side);
+      if (at !== null && at <= now) {
         this.timersFired++;
         return this.give(side, { kind: "timer" });
       }
@@ -185,13 +187,14 @@ export class Pair {
   }
 
   #nextTime(): number | null {
-    const times = [
-      this.#agenda[0]?.at ?? null,
-      this.link.nextArrival(),
-      this.a.endpoint.nextTimer()?.at ?? null,
-      this.b.endpoint.nextTimer()?.at ?? null,
-    ].filter((at) => at !== null);
+    const times = [this.#agenda[0]?.at ?? null, this.link.nextArrival(), this.#timerOf(this.a), this.#timerOf(this.b)].filter((at) => at !== null);
     return times.length === 0 ? null : Math.min(...times);
+  }
+
+  /** By the pair's clock. */
+  #timerOf(side: Side): number | null {
+    const timer = side.endpoint.nextTimer();
+    return timer === null ? null : timer.at - side.clockAheadMs;
   }
 
   #install(side: Side, sa: InboundSa | OutboundSa): void {

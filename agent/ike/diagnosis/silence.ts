@@ -4,16 +4,24 @@ import type { Failure } from "./failure.ts";
 
 /** The peer did not answer: where it was asked, how often, and what is likely in the way. */
 export function silenceFailure(sa: IkeSa, outstanding: Outstanding, tries: number): Failure {
-  const where = `${sa.remote.address} port ${sa.remote.port}`;
+  const { address, port } = sa.remote;
   const exchange = nameOf(ExchangeType, outstanding.exchangeType);
-  const asked = `${exchange} to ${where} was sent ${tries + 1} times`;
-  return { code: "PEER_SILENT", sentence: `The peer is silent: ${asked} without an answer; ${likelyCause(sa, outstanding)}.` };
+  const cookieAsked = sa.phase.kind === "initSent" && sa.phase.offer.cookie !== null;
+  const sends = tries + 1;
+  const asked = `${exchange} to ${address} port ${port} was sent ${sends} times without an answer`;
+  return {
+    code: "PEER_SILENT",
+    sentence: `The peer is silent: ${asked}; ${likelyCause(sa, outstanding, cookieAsked)}.`,
+    facts: { cause: "silence", exchange, address, port, sends, cookieAsked },
+  };
 }
 
-function likelyCause(sa: IkeSa, outstanding: Outstanding): string {
+function likelyCause(sa: IkeSa, outstanding: Outstanding, cookieAsked: boolean): string {
   switch (outstanding.task.kind) {
     case "ikeSaInit":
-      return "no gateway may run there, or a NAT or firewall is likely to drop UDP on that port";
+      return cookieAsked
+        ? "it asked for a cookie first, so it is reached and is likely at its limit of half-open IKE SAs"
+        : "no gateway may run there, or a NAT or firewall is likely to drop UDP on that port";
     case "ikeAuth":
       return sa.remote.port === 500
         ? "IKE_SA_INIT was answered, so a firewall is likely to drop fragments of the longer IKE_AUTH"

@@ -3,11 +3,12 @@ import type { UdpEndpoint } from "../../ipsec/security-association.ts";
 import { ExchangeType, NotifyType } from "../../wire/iana.ts";
 import { serializeMessage } from "../../wire/ikev2/message.ts";
 import type { Header, IkeSpi, Message, Payload, Proposal } from "../../wire/ikev2/message-types.ts";
-import { invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
+import { type IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { readU16 } from "../../wire/octets.ts";
-import { type Failure, recordFailure } from "../diagnosis/failure.ts";
+import { type Failure, recordFailure, traceFinding } from "../diagnosis/failure.ts";
 import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
-import { refusedByNotify } from "../diagnosis/refusal.ts";
+import { brokenByPeer, refusedByNotify } from "../diagnosis/refusal.ts";
+import { cookieAsked, cookieLoop, halfOpenLimit, noLinkBetween } from "../diagnosis/strangers.ts";
 import { newReassembly } from "../fragmentation.ts";
 import { establishedPhase, type IkeSa, type InitOffer, type Link, newWindow, type Role } from "../ike-sa.ts";
 import { answerInClear, findError, findNotify, findPayload, headerOf, holdOutstanding, invalidKe, notify, registerIkeSa, transmit } from "../messaging.ts";
@@ -61,7 +62,8 @@ export function onInitResponse(turn: Turn, sa: IkeSa, link: Link, message: Messa
   const cookie = findNotify(payloads, NotifyType.COOKIE);
   const error = findError(payloads);
   if (cookie !== null && findPayload(payloads, "sa") === null) {
-    if (cookie.data.length === 0 || cookie.data.length > 64 || sent.rounds >= MOST_ROUNDS) return;
+    if (cookie.data.length === 0 || cookie.data.length > 64) return;
+    if (sent.rounds >= MOST_ROUNDS) return rememberHint(turn, sa, cookieLoop(sent.rounds, sa.remote.address));
     traceChoice(turn, link.config.id, "IKE_SA_INIT", "The peer is busy and asks for its cookie back.");
     // The request is repeated as it was, with the cookie in front (RFC 7296 §2.6).
     sendInit(turn, sa, link, { ...sent, cookie: cookie.data.slice(), rounds: sent.rounds + 1 });
@@ -138,11 +140,26 @@ export function onInitRequest(turn: Turn, links: readonly Link[], message: Messa
   acceptInit(turn, links, agreement, { message, datagram, local, remote, nonceI, cacheKey, keData: ke.data, linkId });
 }
 
+/** Anyone can send a request that nobody understands: it is answered, and told of once a second. */
+export function refuseCritical(turn: Turn, links: readonly Link[], request: Header, error: IkeProtocolError, local: UdpEndpoint, remote: UdpEndpoint): void {
+  const linkId = links.length === 1 ? links[0]!.config.id : null;
+  if (turn.now - turn.engine.strangerReportedAt >= STRANGER_PAUSE_MS) {
+    turn.engine.strangerReportedAt = turn.now;
+    recordFailure(turn, linkId, "IKE_SA_INIT", brokenByPeer("IKE_SA_INIT", error));
+  }
+  answerInClear(turn, request, local, remote, linkId, [notify(error.cause, error.data)]);
+}
+
+/** The peer's answer cannot be used. It is not authenticated, so a better one is waited for, and this told if none comes (RFC 7296 §2.21.1). */
+export function noteUnusableAnswer(sa: IkeSa, error: IkeProtocolError): void {
+  const { outstanding } = sa.window;
+  if (outstanding !== null) outstanding.hint ??= brokenByPeer("answer to IKE_SA_INIT", error);
+}
+
 function refuseStranger(turn: Turn, request: Header, local: UdpEndpoint, remote: UdpEndpoint): void {
   if (turn.now - turn.engine.strangerReportedAt < STRANGER_PAUSE_MS) return;
   turn.engine.strangerReportedAt = turn.now;
-  const sentence = `No link of this gateway is between ${local.address} and ${remote.address}.`;
-  recordFailure(turn, null, "IKE_SA_INIT", { code: "NO_PROPOSAL_CHOSEN", sentence });
+  recordFailure(turn, null, "IKE_SA_INIT", noLinkBetween(local.address, remote.address));
   answerInClear(turn, request, local, remote, null, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
 }
 
@@ -207,12 +224,19 @@ function passesFloodControl(turn: Turn, message: Message, nonceI: Uint8Array, lo
   const facts = { spiI: message.header.spiI, nonceI, remote };
   const returned = findNotify(message.payloads, NotifyType.COOKIE);
   if (returned === null || !cookies.isValid(returned.data, facts, turn.now)) {
+    reportFlood(turn, cookieAsked(halfOpen.size, options.cookieThreshold, remote.address));
     answerInClear(turn, message.header, local, remote, null, [notify(NotifyType.COOKIE, cookies.bake(facts, turn.now))]);
     return false;
   }
   if (halfOpen.size < options.halfOpenLimit) return true;
-  traceChoice(turn, null, "IKE_SA_INIT", `${halfOpen.size} IKE SAs are half open, the limit: a request from ${remote.address} is dropped.`);
+  reportFlood(turn, halfOpenLimit(halfOpen.size, options.halfOpenLimit, remote.address));
   return false;
+}
+
+function reportFlood(turn: Turn, finding: Failure): void {
+  if (turn.now - turn.engine.floodReportedAt < STRANGER_PAUSE_MS) return;
+  turn.engine.floodReportedAt = turn.now;
+  traceFinding(turn, null, "IKE_SA_INIT", finding);
 }
 
 /** Several links may fit the addresses; IKE_AUTH tells them apart. The first that has a common proposal speaks for all. */

@@ -3,8 +3,10 @@ import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { readU32 } from "../../wire/octets.ts";
 import { dropChild, retireOutbound, sendOver } from "../child-sa.ts";
 import { recordFailure } from "../diagnosis/failure.ts";
-import { notifyName } from "../diagnosis/refusal.ts";
-import { childrenOf, establishedPhase, type IkeSa, type Link } from "../ike-sa.ts";
+import { authenticationRefused } from "../diagnosis/identities.ts";
+import { noteEarlyChildDelete } from "../diagnosis/lifetime.ts";
+import { refusedByNotify } from "../diagnosis/refusal.ts";
+import { childrenOf, establishedPhase, type IkeSa, type Link, type Notify } from "../ike-sa.ts";
 import { findError, headerOf, sendRequest, transmit } from "../messaging.ts";
 import { removeIkeSa } from "../sa-removal.ts";
 import { sealMessage } from "../session.ts";
@@ -72,7 +74,7 @@ export function answerInformational(
   payloads: readonly Payload[],
 ): { readonly payloads: Payload[]; readonly isEnd: boolean } {
   const error = findError(payloads);
-  if (error !== null) return onErrorNotify(turn, sa, error.type);
+  if (error !== null) return onErrorNotify(turn, sa, link, error);
   const deletes = payloads.filter((payload) => payload.kind === "delete");
   if (deletes.some((one) => one.protocolId === ProtocolId.IKE)) {
     beforeEnd(turn, sa);
@@ -87,14 +89,15 @@ export function answerInformational(
 }
 
 /** Only the initiator of IKE_AUTH reports errors this way: it did not accept our proof (RFC 7296 §2.21.2). */
-function onErrorNotify(turn: Turn, sa: IkeSa, type: number): { readonly payloads: Payload[]; readonly isEnd: boolean } {
-  const isRefusal = type === NotifyType.AUTHENTICATION_FAILED;
-  recordFailure(turn, sa.linkId, "INFORMATIONAL", {
-    code: notifyName(type),
-    sentence: isRefusal
-      ? "The peer refused this side's proof of identity: its key, certificate or identity is not the one it expects."
-      : `The peer reports ${notifyName(type)}.`,
-  });
+function onErrorNotify(turn: Turn, sa: IkeSa, link: Link | null, error: Notify): { readonly payloads: Payload[]; readonly isEnd: boolean } {
+  const isRefusal = error.type === NotifyType.AUTHENTICATION_FAILED;
+  const { credentialId } = establishedPhase(sa) ?? { credentialId: null };
+  recordFailure(
+    turn,
+    sa.linkId,
+    "INFORMATIONAL",
+    isRefusal && link !== null && credentialId !== null ? authenticationRefused(link.config, credentialId, turn.now) : refusedByNotify("last message", error),
+  );
   return { payloads: [], isEnd: isRefusal };
 }
 
@@ -119,6 +122,7 @@ function deleteByPeer(turn: Turn, sa: IkeSa, link: Link | null, spi: Uint8Array)
     retireOutbound(turn, link, child);
     return [];
   }
+  if (link !== null) noteEarlyChildDelete(turn, link, child);
   dropChild(turn, sa, link, child);
   return [spiOctets(child.inbound.spi)];
 }

@@ -5,6 +5,7 @@ import type { ChildSa } from "./child-sa.ts";
 import type { Failure } from "./diagnosis/failure.ts";
 import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
 import type { Reassembly } from "./fragmentation.ts";
+import type { IntermediateMacs } from "./negotiation/intermediate-auth.ts";
 import type { ProposalSpec } from "./negotiation/proposal-keywords.ts";
 import type { Session } from "./session.ts";
 import type { ActiveTask, Task } from "./task.ts";
@@ -63,18 +64,31 @@ export interface InitTranscript {
   readonly response: Uint8Array;
   readonly nonceI: Uint8Array;
   readonly nonceR: Uint8Array;
+  /** Null: there was no IKE_INTERMEDIATE exchange (yet). */
+  readonly intermediate: IntermediateMacs | null;
 }
 
 export type Phase =
   | { readonly kind: "initSent"; readonly offer: InitOffer }
+  /** Initiator: an additional key exchange is under way (RFC 9370 §2.2.2). */
+  | { readonly kind: "intermediateSent"; readonly session: Session; readonly transcript: InitTranscript }
   | { readonly kind: "authSent"; readonly session: Session; readonly transcript: InitTranscript }
   /** Responder: half-open until IKE_AUTH comes. */
-  | { readonly kind: "initAnswered"; readonly session: Session; readonly transcript: InitTranscript; readonly cacheKey: string }
+  | InitAnsweredPhase
   | EstablishedPhase
   /** DELETE sent, or about to be; the children are out of use and their inbound SAs stay until the peer has answered. */
   | { readonly kind: "deleting"; readonly session: Session; readonly established: EstablishedPhase }
   /** Gone for both sides; it only repeats its last answer until then. */
   | { readonly kind: "closed"; readonly session: Session; readonly forgetAt: Instant };
+
+export interface InitAnsweredPhase {
+  readonly kind: "initAnswered";
+  readonly session: Session;
+  readonly transcript: InitTranscript;
+  readonly cacheKey: string;
+  /** The keys before the last IKE_INTERMEDIATE: its request comes again under them when our answer got lost. */
+  readonly previous: Session | null;
+}
 
 /** What the initiator keeps to repeat IKE_SA_INIT with a cookie or another group. */
 export interface InitOffer {
@@ -138,6 +152,11 @@ export type Notify = Extract<Payload, { kind: "notify" }>;
 /** Our own SPI: what the peer's messages are found by. */
 export function ownSpi(sa: IkeSa): IkeSpi {
   return sa.role === "initiator" ? sa.spiI : sa.spiR;
+}
+
+/** Initiator, and the peer has not proved itself yet. */
+export function isBeginning(sa: IkeSa): boolean {
+  return sa.phase.kind === "initSent" || sa.phase.kind === "intermediateSent" || sa.phase.kind === "authSent";
 }
 
 /** Keys exist and the peer is authenticated. */

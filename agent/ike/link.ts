@@ -1,6 +1,6 @@
 import { deleteTrafficPolicy, discardTraffic, liveChildren } from "./child-sa.ts";
 import type { LinkConfig } from "./endpoint-types.ts";
-import { establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { establishedPhase, type IkeSa, isBeginning, type Link } from "./ike-sa.ts";
 import { toWireIdentity } from "./negotiation/identity.ts";
 import { parseProposal } from "./negotiation/proposal-keywords.ts";
 import { removeIkeSa } from "./sa-removal.ts";
@@ -35,7 +35,7 @@ export function setLink(turn: Turn, config: LinkConfig): void {
     link.replaceWanted = true;
   }
   // An attempt under the old configuration would only fail.
-  for (const sa of ikeSasOf(turn, config.id)) if (sa.phase.kind === "initSent" || sa.phase.kind === "authSent") removeIkeSa(turn, sa);
+  for (const sa of ikeSasOf(turn, config.id)) if (isBeginning(sa)) removeIkeSa(turn, sa);
   link.retryAt = null;
   updateChildren(turn, link, before);
 }

@@ -10,6 +10,7 @@ import type { Turn } from "./turn.ts";
 import { pfsMethod } from "./v2/child-negotiation.ts";
 import { beginCreateChild, finishCreateChild } from "./v2/create-child-sa.ts";
 import { onAuthResponse } from "./v2/ike-auth.ts";
+import { onIntermediateResponse } from "./v2/ike-intermediate.ts";
 import { beginDeleteChild, beginDeleteIke, beginLiveness, finishDeleteChild, finishLiveness } from "./v2/informational.ts";
 import { beginRekeyChild, finishRekeyChild } from "./v2/rekey-child.ts";
 import { beginRekeyIke, finishRekeyIke } from "./v2/rekey-ike.ts";
@@ -26,8 +27,8 @@ export function startNextRequest(turn: Turn, sa: IkeSa): void {
   }
 }
 
-/** The authenticated answer to the outstanding request. The window is free again before it is looked at. */
-export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[]): void {
+/** The authenticated answer to the outstanding request, and its plain form. The window is free again before it is looked at. */
+export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[], plain: () => Uint8Array): void {
   const { outstanding } = sa.window;
   if (outstanding === null) return;
   sa.window.outstanding = null;
@@ -48,6 +49,8 @@ export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[
   // The link was removed while the request was under way: its SAs go.
   if (link === null) return;
   switch (task.kind) {
+    case "ikeIntermediate":
+      return onIntermediateResponse(turn, sa, link, task, payloads, plain());
     case "ikeAuth":
       return onAuthResponse(turn, sa, link, task, payloads);
     case "createChild":

@@ -1,5 +1,5 @@
 import { dropChild } from "./child-sa.ts";
-import { childrenOf, type IkeSa, ownSpi, sessionOf } from "./ike-sa.ts";
+import { childrenOf, type IkeSa, type InitAnsweredPhase, ownSpi, sessionOf } from "./ike-sa.ts";
 import { zeroizeSession } from "./session.ts";
 import { emitEvent, type Turn } from "./turn.ts";
 
@@ -10,7 +10,7 @@ const ANSWER_AGAIN_MS = 30_000;
 export function removeIkeSa(turn: Turn, sa: IkeSa, atOnce = false): void {
   forgetChildren(turn, sa, atOnce);
   const wasEstablished = sa.phase.kind === "established" || sa.phase.kind === "deleting";
-  if (sa.phase.kind === "initAnswered") turn.engine.halfOpen.delete(sa.phase.cacheKey);
+  if (sa.phase.kind === "initAnswered") leaveHalfOpen(turn, sa.phase);
   const session = sessionOf(sa);
   turn.engine.ikeSas.delete(ownSpi(sa));
   if (session !== null) zeroizeSession(session);
@@ -22,13 +22,19 @@ export function closeIkeSa(turn: Turn, sa: IkeSa): void {
   forgetChildren(turn, sa, false);
   const session = sessionOf(sa);
   if (session === null) return removeIkeSa(turn, sa);
-  if (sa.phase.kind === "initAnswered") turn.engine.halfOpen.delete(sa.phase.cacheKey);
+  if (sa.phase.kind === "initAnswered") leaveHalfOpen(turn, sa.phase);
   if ((sa.phase.kind === "established" || sa.phase.kind === "deleting") && sa.linkId !== null) {
     emitEvent(turn, { kind: "ikeSaDeleted", linkId: sa.linkId, ikeSaId: sa.id });
   }
   sa.window.outstanding = null;
   sa.window.queue.length = 0;
   sa.phase = { kind: "closed", session, forgetAt: turn.now + ANSWER_AGAIN_MS };
+}
+
+/** The responder's state between IKE_SA_INIT and IKE_AUTH is of no use any more. */
+export function leaveHalfOpen(turn: Turn, phase: InitAnsweredPhase): void {
+  turn.engine.halfOpen.delete(phase.cacheKey);
+  if (phase.previous !== null) zeroizeSession(phase.previous);
 }
 
 function forgetChildren(turn: Turn, sa: IkeSa, atOnce: boolean): void {

@@ -41,6 +41,7 @@ function snapshotIkeSa(sa: IkeSa, link: Link): IkeSaSnapshot {
 function stateOf(sa: IkeSa): IkeSaSnapshot["state"] {
   switch (sa.phase.kind) {
     case "initSent":
+    case "intermediateSent":
     case "authSent":
     case "initAnswered":
       return "connecting";

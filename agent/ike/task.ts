@@ -16,6 +16,8 @@ export type Task =
 /** A request on its way, with what its answer will need. */
 export type ActiveTask =
   | { readonly kind: "ikeSaInit" }
+  /** `request`: the message in the form that IKE_AUTH will cover. */
+  | { readonly kind: "ikeIntermediate"; readonly kex: KeyExchange; readonly request: Uint8Array }
   | { readonly kind: "ikeAuth"; readonly child: ChildRequest | null; readonly credentialId: string }
   | { readonly kind: "createChild"; readonly child: ChildRequest }
   | { readonly kind: "rekeyChild"; readonly childSaId: string; readonly child: ChildRequest; rival: ChildRival | null }

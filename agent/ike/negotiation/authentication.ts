@@ -11,6 +11,7 @@ import { certificateRefused, ownCredentialUnusable, preSharedKeysDiffer, signatu
 import type { Credentials, Instant } from "../endpoint-types.ts";
 import type { InitTranscript, Role } from "../ike-sa.ts";
 import type { Session } from "../session.ts";
+import { intermediateAuth } from "./intermediate-auth.ts";
 import { describeIdentity, type WireIdentity } from "./identity.ts";
 
 /* Authentication of the IKE SA (RFC 7296 §2.15, RFC 7427). */
@@ -117,13 +118,14 @@ function verifyCertificate(
   return { ok: true as const, credentialId: credentials.use };
 }
 
-/** The sender's first message, the other side's nonce, and prf(SK_p, RestOfID) (RFC 7296 §2.15). */
+/** The sender's first message, the other side's nonce, prf(SK_p, RestOfID) (RFC 7296 §2.15), and IntAuth (RFC 9242 §3.3.2). */
 function signedOctets(session: Session, transcript: InitTranscript, role: Role, identity: WireIdentity): Uint8Array {
   const { keys } = session;
   const rest = serializeIdentification(identity);
+  const intAuth = intermediateAuth(transcript.intermediate);
   return role === "initiator"
-    ? concatOctets([transcript.request, transcript.nonceR, computePrf(keys.prf, keys.skPi, rest)])
-    : concatOctets([transcript.response, transcript.nonceI, computePrf(keys.prf, keys.skPr, rest)]);
+    ? concatOctets([transcript.request, transcript.nonceR, computePrf(keys.prf, keys.skPi, rest), intAuth])
+    : concatOctets([transcript.response, transcript.nonceI, computePrf(keys.prf, keys.skPr, rest), intAuth]);
 }
 
 function pskMac(session: Session, secret: Uint8Array, octets: Uint8Array): Uint8Array {

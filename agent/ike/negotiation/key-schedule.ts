@@ -31,6 +31,11 @@ export function deriveIkeKeys(suite: IkeSuite, facts: ExchangeFacts, sharedSecre
   return expand(suite, facts, computePrf(prf, concatOctets([facts.nonceI, facts.nonceR]), sharedSecret), random);
 }
 
+/** After an additional key exchange: SKEYSEED(n) = prf(SK_d(n-1), SK(n) | Ni | Nr) (RFC 9370 §2.2.2). `facts` of IKE_SA_INIT. */
+export function deriveUpdatedIkeKeys(suite: IkeSuite, current: IkeKeys, facts: ExchangeFacts, sharedSecret: Uint8Array, random: RandomSource): IkeKeys {
+  return expand(suite, facts, computePrf(current.prf, current.skD, sharedSecret, facts.nonceI, facts.nonceR), random);
+}
+
 /** Rekeying: SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the OLD SA's prf, the rest with the new one's (RFC 7296 §2.18). */
 export function deriveRekeyedIkeKeys(
   suite: IkeSuite,

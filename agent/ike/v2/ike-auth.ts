@@ -1,3 +1,4 @@
+import { nextAdditional } from "../negotiation/intermediate-auth.ts";
 import { authorityKeyHash } from "../../crypto/x509.ts";
 import { CertEncoding, ExchangeType, NotifyType } from "../../wire/iana.ts";
 import type { Payload } from "../../wire/ikev2/message-types.ts";
@@ -12,7 +13,7 @@ import { findError, findNotify, findPayload, notify, sendRequest } from "../mess
 import { proveOwn, verifyPeer } from "../negotiation/authentication.ts";
 import { describeSpecs, formatIkeSuite } from "../negotiation/choose-proposal.ts";
 import { describeIdentity, sameIdentity, toWireIdentity, type WireIdentity } from "../negotiation/identity.ts";
-import { removeIkeSa } from "../sa-removal.ts";
+import { leaveHalfOpen, removeIkeSa } from "../sa-removal.ts";
 import type { Session } from "../session.ts";
 import type { ActiveTask } from "../task.ts";
 import { traceChoice } from "../trace.ts";
@@ -93,11 +94,14 @@ export function onAuthRequest(
   payloads: readonly Payload[],
 ): { readonly payloads: Payload[]; readonly keep: boolean } {
   if (sa.phase.kind !== "initAnswered") throw invalidSyntax("IKE_AUTH comes once, after IKE_SA_INIT.");
-  const { session, transcript, cacheKey } = sa.phase;
+  const { session, transcript } = sa.phase;
+  if (nextAdditional(session.suite, transcript.intermediate) !== null) {
+    throw invalidSyntax("IKE_AUTH came before the additional key exchanges that were agreed on.");
+  }
   const idi = findPayload(payloads, "idi");
   if (idi === null) throw invalidSyntax("IKE_AUTH needs IDi.");
   const link = findLink(turn, candidates, session, idi, findPayload(payloads, "idr"));
-  turn.engine.halfOpen.delete(cacheKey);
+  leaveHalfOpen(turn, sa.phase);
   if (link === null) return REFUSED;
   const { config } = link;
   sa.linkId = config.id;

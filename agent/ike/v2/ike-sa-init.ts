@@ -1,3 +1,4 @@
+import { proceedAfterInit } from "./ike-intermediate.ts";
 import { findKex, startKeyExchange } from "../../crypto/key-exchange.ts";
 import type { UdpEndpoint } from "../../ipsec/security-association.ts";
 import { ExchangeType, NotifyType } from "../../wire/iana.ts";
@@ -10,7 +11,7 @@ import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/p
 import { brokenByPeer, refusedByNotify } from "../diagnosis/refusal.ts";
 import { cookieAsked, cookieLoop, halfOpenLimit, noLinkBetween } from "../diagnosis/strangers.ts";
 import { newReassembly } from "../fragmentation.ts";
-import { establishedPhase, type IkeSa, type InitOffer, type Link, newWindow, type Role } from "../ike-sa.ts";
+import { establishedPhase, type IkeSa, type InitAnsweredPhase, type InitOffer, type Link, newWindow, type Role } from "../ike-sa.ts";
 import { answerInClear, findError, findNotify, findPayload, headerOf, holdOutstanding, invalidKe, notify, registerIkeSa, transmit } from "../messaging.ts";
 import { type Choice, chooseIke, describeOffer, describeSpecs, type IkeSuite, offer } from "../negotiation/choose-proposal.ts";
 import { natDetectionNotifies } from "../negotiation/nat-detection.ts";
@@ -18,7 +19,7 @@ import { formatKex } from "../negotiation/proposal-keywords.ts";
 import { traceChoice, traceMessage } from "../trace.ts";
 import { ikeSasOf, newId, newIkeSpi, type Turn } from "../turn.ts";
 import { answerExchange, NONCE_OCTETS, peerSecret, requireNonce } from "./child-negotiation.ts";
-import { certificateRequest, sendAuthRequest } from "./ike-auth.ts";
+import { certificateRequest } from "./ike-auth.ts";
 import { capabilities, newSession, traceSession } from "./init-session.ts";
 
 /* IKE_SA_INIT (RFC 7296 §1.2, §2.6, §2.7, §2.23): HDR, SAi1, KEi, Ni  -->  <--  HDR, SAr1, KEr, Nr */
@@ -83,7 +84,7 @@ function completeInit(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, messag
   const ke = findPayload(payloads, "ke");
   if (chosen === null || ke === null || header.spiR === 0n) throw invalidSyntax("The answer to IKE_SA_INIT lacks SA, KE or the responder's SPI.");
   const nonceR = requireNonce(payloads);
-  const choice = chosen.proposals.length === 1 ? chooseIke(chosen.proposals, sent.specs, sent.kex.method, false) : null;
+  const choice = chosen.proposals.length === 1 ? chooseIke(chosen.proposals, sent.specs, sent.kex.method, doesIntermediate(payloads)) : null;
   if (choice === null || choice.suite.kex !== ke.method || ke.method !== sent.kex.method) {
     throw invalidSyntax(`The peer chose ${describeOffer(chosen.proposals)}, which was not offered.`);
   }
@@ -103,8 +104,8 @@ function completeInit(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, messag
   if (session.encapsulated) float(turn, sa, link);
   sa.window.outstanding = null;
   sa.lastReceivedAt = turn.now;
-  const transcript = { request: sent.request, response: datagram.slice(), nonceI: sent.nonce, nonceR };
-  sendAuthRequest(turn, sa, link, session, transcript);
+  const transcript = { request: sent.request, response: datagram.slice(), nonceI: sent.nonce, nonceR, intermediate: null };
+  proceedAfterInit(turn, sa, link, session, transcript);
 }
 
 /**
@@ -116,7 +117,8 @@ export function onInitRequest(turn: Turn, links: readonly Link[], message: Messa
   const cacheKey = `${remote.address}|${remote.port}|${header.spiI}`;
   const known = turn.engine.halfOpen.get(cacheKey);
   if (known !== undefined && known.phase.kind === "initAnswered" && sameOctets(known.phase.transcript.request, datagram)) {
-    if (known.window.lastResponse !== null) transmit(turn, known, known.window.lastResponse.datagrams);
+    // Once IKE_INTERMEDIATE has been answered, the request is only late.
+    if (known.window.lastResponse?.messageId === 0) transmit(turn, known, known.window.lastResponse.datagrams);
     return;
   }
   const offered = findPayload(payloads, "sa");
@@ -127,9 +129,15 @@ export function onInitRequest(turn: Turn, links: readonly Link[], message: Messa
   const linkId = links.length === 1 ? links[0]!.config.id : null;
   if (links.length === 0) return refuseStranger(turn, header, local, remote);
   traceMessage(turn, linkId, "received", header, payloads);
-  const agreement = agree(links, offered.proposals, ke.method);
+  const agreement = agree(links, offered.proposals, ke.method, doesIntermediate(payloads));
   if (agreement === null) {
-    recordFailure(turn, linkId, "IKE_SA_INIT", noCommonProposal("IKE", offered.proposals, links[0]!.ike, true, false));
+    const lacksOnlyExchange = agree(links, offered.proposals, ke.method, true) !== null;
+    recordFailure(
+      turn,
+      linkId,
+      "IKE_SA_INIT",
+      lacksOnlyExchange ? INTERMEDIATE_MISSING : noCommonProposal("IKE", offered.proposals, links[0]!.ike, true, false),
+    );
     return answerInClear(turn, header, local, remote, linkId, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
   }
   const { suite } = agreement.choice;
@@ -201,14 +209,15 @@ function acceptInit(turn: Turn, links: readonly Link[], { link, choice }: Agreem
     { kind: "ke", method: choice.suite.kex, data: publicData },
     { kind: "nonce", data: nonceR },
     ...natDetectionNotifies(base, local, remote, fake, turn.engine.random),
-    ...capabilities(),
+    ...capabilities(choice.suite.additional.length > 0),
     // The initiator sends its certificate only when asked (RFC 7296 §1.2: CERTREQ of the responder is here).
     ...certificateRequest(links),
   ];
   const header = headerOf(base, ExchangeType.IKE_SA_INIT, 0, true);
   const response = serializeMessage(header, answer);
-  const transcript = { request: arrival.datagram.slice(), response, nonceI, nonceR };
-  const sa: IkeSa = { ...base, linkId: null, replaces: null, phase: { kind: "initAnswered", session, transcript, cacheKey: arrival.cacheKey } };
+  const transcript = { request: arrival.datagram.slice(), response, nonceI, nonceR, intermediate: null };
+  const phase: InitAnsweredPhase = { kind: "initAnswered", session, transcript, cacheKey: arrival.cacheKey, previous: null };
+  const sa: IkeSa = { ...base, linkId: null, replaces: null, phase };
   sa.window.lastResponse = { messageId: 0, datagrams: [response] };
   registerIkeSa(turn, sa);
   turn.engine.halfOpen.set(arrival.cacheKey, sa);
@@ -239,10 +248,21 @@ function reportFlood(turn: Turn, finding: Failure): void {
   traceFinding(turn, null, "IKE_SA_INIT", finding);
 }
 
+/** Additional key exchanges before IKE_AUTH need IKE_INTERMEDIATE, which both sides have to announce (RFC 9242 §3.1, RFC 9370 §2.2.1). */
+function doesIntermediate(payloads: readonly Payload[]): boolean {
+  return findNotify(payloads, NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) !== null;
+}
+
+const INTERMEDIATE_MISSING: Failure = {
+  code: "NO_PROPOSAL_CHOSEN",
+  sentence:
+    "Every IKE proposal of the peer that this side allows has additional key exchanges, and the peer does not announce IKE_INTERMEDIATE, which carries them.",
+};
+
 /** Several links may fit the addresses; IKE_AUTH tells them apart. The first that has a common proposal speaks for all. */
-function agree(links: readonly Link[], proposals: readonly Proposal[], keMethod: number): Agreement | null {
+function agree(links: readonly Link[], proposals: readonly Proposal[], keMethod: number, peerDoesIntermediate: boolean): Agreement | null {
   for (const link of links) {
-    const choice = chooseIke(proposals, link.ike, keMethod, false);
+    const choice = chooseIke(proposals, link.ike, keMethod, peerDoesIntermediate);
     if (choice !== null) return { link, choice };
   }
   return null;
@@ -256,7 +276,7 @@ function sendInit(turn: Turn, sa: IkeSa, link: Link, next: InitOffer): void {
     { kind: "ke", method: next.kex.method, data: next.kex.publicData },
     { kind: "nonce", data: next.nonce },
     ...natDetectionNotifies(sa, sa.local, sa.remote, link.config.forceEncapsulation, turn.engine.random),
-    ...capabilities(),
+    ...capabilities(next.specs.some((spec) => spec.additional.length > 0)),
   ];
   const header = headerOf(sa, ExchangeType.IKE_SA_INIT, 0, false);
   const request = serializeMessage(header, payloads);

@@ -8,7 +8,7 @@ import { findNotify, notify } from "../messaging.ts";
 import { type Choice, formatIkeSuite, type IkeSuite } from "../negotiation/choose-proposal.ts";
 import { deriveIkeKeys } from "../negotiation/key-schedule.ts";
 import { detectNat } from "../negotiation/nat-detection.ts";
-import { formatKex } from "../negotiation/proposal-keywords.ts";
+import { formatAdditionalKex, formatKex } from "../negotiation/proposal-keywords.ts";
 import type { Session } from "../session.ts";
 import { traceChoice } from "../trace.ts";
 import type { Turn } from "../turn.ts";
@@ -41,11 +41,12 @@ export function newSession(
   };
 }
 
-/** Notifies that say what we can do (RFC 7383 §2.3, RFC 7427 §4). */
-export function capabilities(): Payload[] {
+/** Notifies that say what we can do (RFC 7383 §2.3, RFC 7427 §4); `withIntermediate` also RFC 9242 §3.1. */
+export function capabilities(withIntermediate: boolean): Payload[] {
   const hashes = new Uint8Array(2 * supportedSignatureHashes.length);
   for (const [index, hash] of supportedSignatureHashes.entries()) writeU16(hashes, 2 * index, hash);
-  return [notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED), notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, hashes)];
+  const intermediate = withIntermediate ? [notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED)] : [];
+  return [notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED), notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, hashes), ...intermediate];
 }
 
 function readHashes(data: Uint8Array): number[] {
@@ -58,6 +59,7 @@ export function traceSession(turn: Turn, linkId: string | null, session: Session
   traceChoice(turn, linkId, "IKE_SA_INIT", `IKE suite ${formatIkeSuite(session.suite)}; NAT: ${session.nat}.`, {
     suite: formatIkeSuite(session.suite),
     keyExchange: formatKex(session.suite.kex),
+    additionalKeyExchanges: session.suite.additional.map(({ number, method }) => formatAdditionalKex(number, method)),
     nat: session.nat,
     encapsulated: session.encapsulated,
     fragmentation: session.fragmentation,

@@ -94,6 +94,16 @@ export function frameSk(header: Header, firstPayload: number, bodyLength: number
   return frame(header, PayloadType.SK, firstPayload, 0, bodyLength);
 }
 
+/**
+ * A protected message as if it had never been encrypted: its header and that of the Encrypted payload with the lengths adjusted,
+ * then the contents. What IKE_AUTH covers of IKE_INTERMEDIATE, the same with and without fragmentation (RFC 9242 §3.3.2).
+ */
+export function plainForm(header: Header, firstPayload: number, contents: Uint8Array): Uint8Array {
+  const framed = frameSk(header, firstPayload, contents.length);
+  framed.body.set(contents);
+  return framed.bytes;
+}
+
 /** Lays out one fragment. `firstPayload` is that of the contents for fragment 1 and 0 for the others (RFC 7383 §2.5). */
 export function frameSkf(
   header: Header,

@@ -1,0 +1,53 @@
+import { describe, expect, it } from "vitest";
+import { establishedPair, linkConfigs, Pair } from "../testing/pair.ts";
+
+const HYBRID = "aes256gcm16-prfsha384-x25519-ke1_mlkem768";
+const CLASSICAL = "aes256gcm16-prfsha384-x25519";
+
+const exchanges = (pair: Pair): string[] =>
+  pair.a.trace.filter((entry) => entry.direction !== "local").map((entry) => `${entry.direction === "sent" ? "a" : "b"} ${entry.exchange}`);
+
+describe("additional key exchanges before IKE_AUTH", () => {
+  it("take one IKE_INTERMEDIATE each, and both ends hold the same keys", () => {
+    const pair = establishedPair(1, { both: { ikeProposals: [HYBRID] } });
+    pair.run(100);
+    expect(exchanges(pair)).toEqual(["a IKE_SA_INIT", "b IKE_SA_INIT", "a IKE_INTERMEDIATE", "b IKE_INTERMEDIATE", "a IKE_AUTH", "b IKE_AUTH"]);
+    for (const side of [pair.a, pair.b]) expect(side.link().ikeSas[0]!.suite).toBe(HYBRID);
+    const inbound = [...pair.b.inbound.values()][0]!;
+    const outbound = [...pair.a.outbound.values()][0]!;
+    expect(outbound.keys).toEqual(inbound.keys);
+  });
+
+  for (const suite of [
+    "aes128gcm16-prfsha256-x25519-ke1_mlkem512",
+    "aes256gcm16-prfsha512-ecp384-ke1_mlkem1024",
+    "aes256-sha256-modp2048-ke1_mlkem768",
+    "chacha20poly1305-prfsha256-x25519-ke1_mlkem768-ke2_ecp521-ke7_mlkem1024",
+  ]) {
+    it(`agree on ${suite}`, () => {
+      const pair = establishedPair(2, { both: { ikeProposals: [suite] } });
+      expect(pair.b.link().ikeSas[0]!.suite).toBe(suite.replace("sha256-modp", "sha256-prfsha256-modp"));
+      expect(exchanges(pair).filter((one) => one === "a IKE_INTERMEDIATE").length).toBe(suite.split("-ke").length - 1);
+    });
+  }
+
+  for (const [who, overrides] of [
+    ["responder", { a: { ikeProposals: [HYBRID, CLASSICAL] }, b: { ikeProposals: [CLASSICAL] } }],
+    ["initiator", { a: { ikeProposals: [CLASSICAL] }, b: { ikeProposals: [HYBRID, CLASSICAL] } }],
+  ] as const) {
+    it(`are left out with a ${who} that does not know them`, () => {
+      const pair = establishedPair(3, overrides);
+      for (const side of [pair.a, pair.b]) expect(side.link().ikeSas[0]!.suite).toBe(CLASSICAL);
+    });
+  }
+
+  it("are required where every proposal has them", () => {
+    const pair = new Pair(1);
+    const configs = linkConfigs({ a: { ikeProposals: [CLASSICAL] }, b: { ikeProposals: [HYBRID] } });
+    pair.give(pair.b, { kind: "setLink", link: configs.b });
+    pair.give(pair.a, { kind: "setLink", link: configs.a });
+    pair.run(5_000);
+    expect(pair.b.failures()[0]).toMatch(/additional key exchange 1: offered none, allowed ke1_mlkem768/);
+    expect(pair.a.link().state).not.toBe("up");
+  });
+});

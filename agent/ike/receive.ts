@@ -1,6 +1,6 @@
 import { onIntermediateRequest } from "./v2/ike-intermediate.ts";
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
-import { ExchangeType, nameOf, NotifyType } from "../wire/iana.ts";
+import { ExchangeType, nameOf, NotifyType, ProtocolId } from "../wire/iana.ts";
 import { requireAllowedPayloads } from "../wire/ikev2/exchange-payloads.ts";
 import { parseHeader } from "../wire/ikev2/header.ts";
 import { parseMessage, parsePayloads, plainForm, refuseUnknownCritical } from "../wire/ikev2/message.ts";
@@ -21,6 +21,7 @@ import { answerCreateChildSa } from "./v2/create-child-sa.ts";
 import { onAuthRequest } from "./v2/ike-auth.ts";
 import { noteUnusableAnswer, onInitRequest, onInitResponse, refuseCritical } from "./v2/ike-sa-init.ts";
 import { answerInformational, deleteIkeUnheard } from "./v2/informational.ts";
+import { inheritByUse } from "./v2/rekey-ike.ts";
 
 /*
  * A datagram on its way in. Nothing changes before it is authenticated, except by IKE_SA_INIT, which cannot be (RFC 7296 §2.21):
@@ -151,6 +152,8 @@ function receiveRequest(turn: Turn, sa: IkeSa, message: Message, contents: Conte
 function answerRequest(turn: Turn, sa: IkeSa, message: Message, payloads: readonly Payload[]): void {
   const { exchangeType, messageId } = message.header;
   const link: Link | null = sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
+  const isAboutChild = exchangeType === ExchangeType.CREATE_CHILD_SA || payloads.some((one) => one.kind === "delete" && one.protocolId === ProtocolId.ESP);
+  if (isAboutChild) inheritByUse(turn, sa);
   switch (exchangeType) {
     case ExchangeType.IKE_AUTH: {
       const answer = onAuthRequest(turn, sa, linksBetween(turn, sa.local?.address ?? "", sa.remote.address), payloads);

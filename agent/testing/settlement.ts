@@ -1,4 +1,5 @@
 import type { ChildSaSnapshot, IkeSaSnapshot } from "../ike/endpoint-types.ts";
+import { childrenOf } from "../ike/ike-sa.ts";
 import type { Pair, Side } from "./pair.ts";
 
 /** Long enough for every retry and for a side to clear up what the other has forgotten to. */
@@ -6,6 +7,8 @@ const SETTLE_MS = 400_000;
 /** After everything has settled: how long it is watched, and the most that may happen in that time. */
 const WATCH_MS = 25_000;
 const MOST_TIMERS = 12;
+/** A rekey that is due sooner than this has been put off and is still to come. */
+const RETRY_MS = 90_000;
 
 /**
  * Runs a pair until neither side has anything left to do, and lists everything that is then not as it should be: SAs that the
@@ -15,7 +18,7 @@ const MOST_TIMERS = 12;
 export function settlementFaults(pair: Pair, wish: "up" | "none" | "either" = "up"): string[] {
   const isSettled = () => isQuiet(pair) && stateFaults(pair, wish).length === 0;
   if (!pair.runUntil(isSettled, SETTLE_MS)) {
-    const busy = [pair.a, pair.b].flatMap(unfinished);
+    const busy = [pair.a, pair.b].flatMap((side) => unfinished(side, pair.clock.now()));
     return [...stateFaults(pair, wish), ...busy];
   }
   const timers = pair.timersFired;
@@ -32,16 +35,20 @@ export function settlementFaults(pair: Pair, wish: "up" | "none" | "either" = "u
 
 /** No request outstanding or waiting, no SA that waits for its end. */
 export function isQuiet(pair: Pair): boolean {
-  return pair.link.nextArrival() === null && [pair.a, pair.b].every((side) => unfinished(side).length === 0);
+  return pair.link.nextArrival() === null && [pair.a, pair.b].every((side) => unfinished(side, pair.clock.now()).length === 0);
 }
 
-function unfinished(side: Side): string[] {
+function unfinished(side: Side, now: number): string[] {
   const faults: string[] = [];
+  const isSoon = (at: number | null) => at !== null && at < now + RETRY_MS;
   if (side.engine.graves.length > 0) faults.push(`${side.name}: old inbound SAs wait for their end`);
   for (const sa of side.engine.ikeSas.values()) {
     const { outstanding, queue } = sa.window;
     if (outstanding !== null) faults.push(`${side.name}: ${sa.id} waits for the answer to ${outstanding.task.kind}`);
     if (queue.length > 0) faults.push(`${side.name}: ${sa.id} has ${queue.map((task) => task.kind).join(", ")} in its queue`);
+    const children = [...childrenOf(sa).values()];
+    if (children.some((child) => isSoon(child.rekeyAt))) faults.push(`${side.name}: a Child SA of ${sa.id} is about to be rekeyed`);
+    if (sa.phase.kind === "established" && isSoon(sa.phase.rekeyAt)) faults.push(`${side.name}: ${sa.id} is about to be rekeyed`);
     if (sa.phase.kind !== "established") faults.push(`${side.name}: ${sa.id} is ${sa.phase.kind}`);
     else if (sa.phase.abandonAt !== null) faults.push(`${side.name}: ${sa.id} waits to be abandoned`);
   }

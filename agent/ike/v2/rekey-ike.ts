@@ -60,7 +60,7 @@ export function finishRekeyIke(turn: Turn, sa: IkeSa, link: Link, task: Extract<
   const facts = { nonceI: task.nonce, nonceR, spiI: task.spi, spiR };
   const successor = successorOf(turn, sa, link, phase, "initiator", choice, facts, secret);
   const { rival } = task;
-  const isLoser = rival !== null && compareNonces(lowerNonce(task.nonce, nonceR), rival.lowestNonce) < 0;
+  const isLoser = rival !== null && (phase.successor !== null || compareNonces(lowerNonce(task.nonce, nonceR), rival.lowestNonce) < 0);
   if (isLoser) {
     traceChoice(turn, link.config.id, "CREATE_CHILD_SA", "Both ends rekeyed the IKE SA at once; ours has the lowest nonce and is closed (RFC 7296 §2.8.2).");
     successor.window.queue.push({ kind: "deleteIke" });
@@ -108,6 +108,20 @@ export function answerRekeyIke(turn: Turn, sa: IkeSa, link: Link, payloads: read
     { kind: "nonce", data: nonceR },
     { kind: "ke", method: ke.method, data: publicData },
   ];
+}
+
+/**
+ * The peer asks for or closes Child SAs on the IKE SA that its rekey has made, so for it the collision is over and that one has
+ * won; the answer to our own rekey, still on its way, will say the same.
+ */
+export function inheritByUse(turn: Turn, used: IkeSa): void {
+  for (const sa of turn.engine.ikeSas.values()) {
+    const phase = establishedPhase(sa);
+    const task = sa.window.outstanding?.task;
+    if (phase === null || phase.successor !== null || task?.kind !== "rekeyIke" || task.rival?.sa !== used) continue;
+    inherit(turn, sa, phase, used);
+    phase.abandonAt = turn.now + ABANDON_MS;
+  }
 }
 
 /** The children, and the requests that wait, go to the successor. Also when the peer deletes the old SA before the nonces decided. */

@@ -20,6 +20,8 @@ export interface Scenario {
   readonly name: string;
   /** What holds when it passes, for the matrix in the README. */
   readonly description: string;
+  /** Needs a peer with ML-KEM, which strongSwan has from 6.0 on; skipped without one. */
+  readonly needsNewPeer?: true;
   run(context: Context): Promise<void>;
 }
 
@@ -35,7 +37,15 @@ export interface PeerOptions {
   readonly certificates?: CharonConfig["certificates"];
   readonly authorities?: CharonConfig["authorities"];
   readonly daemon?: Section;
+  /** Run the strongSwan of `newPeerRoot`. */
+  readonly isNew?: true;
 }
+
+/**
+ * The root directory of a system with strongSwan 6, made for instance by `debootstrap --variant=minbase --include=strongswan-charon,
+ * libcharon-extra-plugins,libstrongswan-extra-plugins,libstrongswan-standard-plugins sid DIRECTORY`; null: there is none.
+ */
+export const newPeerRoot = process.env["CULVERT_STRONGSWAN6_ROOT"] ?? null;
 
 export const linkId = "link";
 export const preSharedKey = "correct horse battery staple";
@@ -172,6 +182,7 @@ export function peerConfiguration(options: PeerOptions): CharonConfig {
     certificates: options.certificates ?? [],
     authorities: options.authorities ?? [],
     daemon: options.daemon ?? {},
+    root: options.isNew === true ? newPeerRoot : null,
   };
 }
 

@@ -16,6 +16,8 @@ export interface CharonConfig {
   readonly authorities?: readonly string[];
   /** Settings inside `charon { }` of strongswan.conf. */
   readonly daemon?: Section;
+  /** The root directory of a system with another strongSwan, whose charon is run; null: this system's own. */
+  readonly root?: string | null;
 }
 
 /** A Child SA as charon sees it. SPIs are 8 hexadecimal digits. */
@@ -76,13 +78,27 @@ export async function startCharon(site: Site, directory: string, config: CharonC
   const logFile = join(directory, "charon.log");
   writeFileSync(logFile, "");
   writeFileSync(join(directory, "strongswan.conf"), daemonSettings(logFile, config.daemon ?? {}));
-  const argv = ["unshare", "-m", "bash", "-c", `mount --make-rprivate / && mount --bind '${run}' /run && exec /usr/lib/ipsec/charon`];
+  const start = config.root == null ? `mount --bind '${run}' /run && exec /usr/lib/ipsec/charon` : startInRoot(config.root, directory);
+  const argv = ["unshare", "-m", "bash", "-c", `mount --make-rprivate / && ${start}`];
   const daemon = site.start(argv, { stdio: "ignore", env: { STRONGSWAN_CONF: join(directory, "strongswan.conf") } });
   const forget = removeAtExit(`charon in ${site.name}`, () => daemon.kill("SIGKILL"));
   const charon = new RunningCharon(daemon, directory, logFile, forget);
   await charon.ready();
   await charon.load(config);
   return charon;
+}
+
+/** The mounts are this daemon's own and end with it; only the empty mount points stay in `root`. */
+function startInRoot(root: string, directory: string): string {
+  const steps = [
+    `mkdir -p '${root}${directory}'`,
+    `mount --bind '${directory}' '${root}${directory}'`,
+    `mount --bind '${join(directory, "run")}' '${root}/run'`,
+    `mount --bind /dev '${root}/dev'`,
+    `mount -t proc proc '${root}/proc'`,
+    `exec chroot '${root}' /usr/lib/ipsec/charon`,
+  ];
+  return steps.join(" && ");
 }
 
 function daemonSettings(logFile: string, extra: Section): string {

@@ -22,9 +22,10 @@ function likelyCause(sa: IkeSa, outstanding: Outstanding, cookieAsked: boolean):
       return cookieAsked
         ? "it asked for a cookie first, so it is reached and is likely at its limit of half-open IKE SAs"
         : "no gateway may run there, or a NAT or firewall is likely to drop UDP on that port";
+    case "ikeIntermediate":
     case "ikeAuth":
       return sa.remote.port === 500
-        ? "IKE_SA_INIT was answered, so a firewall is likely to drop fragments of the longer IKE_AUTH"
+        ? "IKE_SA_INIT was answered, so a firewall is likely to drop fragments of longer messages"
         : `IKE_SA_INIT was answered on another port, so a NAT or firewall is likely to drop UDP port ${sa.remote.port}`;
     default:
       return "the SA was up before, so the path or the peer is down";

@@ -1,5 +1,5 @@
 import { Endpoint } from "../ike/endpoint.ts";
-import type { EndpointOptions, IkeEvent, Input, LinkConfig, LinkSnapshot, TraceRecord } from "../ike/endpoint-types.ts";
+import type { Effect, EndpointOptions, IkeEvent, Input, LinkConfig, LinkSnapshot, TraceRecord } from "../ike/endpoint-types.ts";
 import type { InboundSa, OutboundPolicy, OutboundSa } from "../ipsec/security-association.ts";
 import { type EngineState, newEngineState } from "../ike/turn.ts";
 import { NONCE_OCTETS } from "../ike/v2/child-negotiation.ts";
@@ -80,7 +80,12 @@ export class Pair {
   }
 
   give(side: Side, input: Input): void {
-    for (const effect of side.endpoint.handle(input, this.clock.now() + side.clockAheadMs)) {
+    this.carryOut(side, side.endpoint.handle(input, this.clock.now() + side.clockAheadMs));
+  }
+
+  /** What `side`'s endpoint has asked for. */
+  carryOut(side: Side, effects: readonly Effect[]): void {
+    for (const effect of effects) {
       switch (effect.kind) {
         case "transmit":
           this.link.send(effect.local ?? { address: side.address, port: effect.encapsulated ? 4500 : 500 }, effect.remote, effect.bytes, this.clock.now());

@@ -50,6 +50,7 @@ export type Facts =
   | { readonly cause: "notifyRefused"; readonly exchange: string; readonly notify: string; readonly payloadType: number | null }
   | { readonly cause: "cookieLoop"; readonly rounds: number; readonly address: string }
   | { readonly cause: "cookieAsked"; readonly halfOpen: number; readonly threshold: number }
+  | { readonly cause: "cookieReturned"; readonly address: string }
   | { readonly cause: "halfOpenLimit"; readonly halfOpen: number; readonly limit: number }
   /** The peer deleted an SA that it had not rekeyed. Milliseconds; `rekeyMs`: this side's setting. */
   | { readonly cause: "lifetime"; readonly what: "IKE SA" | "Child SA"; readonly name: string; readonly ageMs: number; readonly rekeyMs: number }
@@ -66,3 +67,57 @@ export interface SelectorPair {
   readonly from: string;
   readonly to: string;
 }
+
+export type Cause = Facts["cause"];
+
+/** The facts in a trace entry's detail; null: none, or not of a form known here (a trace may come from a file). */
+export function factsOf(detail: Readonly<Record<string, unknown>>): Facts | null {
+  const { facts } = detail;
+  return isFacts(facts) ? facts : null;
+}
+
+function isFacts(value: unknown): value is Facts {
+  if (!isRecord(value) || typeof value["cause"] !== "string" || !Object.hasOwn(SHAPES, value["cause"])) return false;
+  const shape: Readonly<Record<string, Check>> = SHAPES[value["cause"] as Cause];
+  return Object.entries(shape).every(([key, check]) => check(value[key]));
+}
+
+type Check = (value: unknown) => boolean;
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
+const text: Check = (value) => typeof value === "string";
+const number: Check = (value) => typeof value === "number";
+const truth: Check = (value) => typeof value === "boolean";
+const listOf =
+  (check: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(check);
+const texts = listOf(text);
+const differences = listOf((one) => isRecord(one) && text(one["kind"]) && texts(one["offered"]) && texts(one["allowed"]));
+const pairs = listOf((one) => isRecord(one) && text(one["from"]) && text(one["to"]));
+
+const SHAPES: { readonly [C in Cause]: { readonly [K in Exclude<keyof Extract<Facts, { cause: C }>, "cause">]: Check } } = {
+  proposals: { protocol: text, offered: text, allowed: text, differences, atRekey: truth },
+  proposalsRefused: { protocol: text, offered: text, atRekey: truth },
+  groupRefused: { protocol: text, wanted: text, offered: text, atRekey: truth },
+  preSharedKeys: { peer: text, tried: texts },
+  authenticationMethod: { theirs: text, ours: text },
+  certificate: { problem: text, peer: text, reason: text },
+  ownCredential: { reason: text },
+  authenticationRefused: { local: text, remote: text, method: text, credentialId: text },
+  peerIdentity: { claimed: text, expected: text },
+  ownIdentity: { wanted: text, own: text },
+  selectors: { askedFrom: text, askedTo: text, allowed: pairs },
+  selectorsRefused: { child: text, askedFrom: text, askedTo: text },
+  silence: { exchange: text, address: text, port: number, sends: number, cookieAsked: truth },
+  noLink: { local: text, remote: text },
+  syntax: { exchange: text, reason: text },
+  criticalPayload: { exchange: text, payloadType: number },
+  notifyRefused: { exchange: text, notify: text, payloadType: (value) => value === null || number(value) },
+  cookieLoop: { rounds: number, address: text },
+  cookieAsked: { halfOpen: number, threshold: number },
+  cookieReturned: { address: text },
+  halfOpenLimit: { halfOpen: number, limit: number },
+  lifetime: { what: text, name: text, ageMs: number, rekeyMs: number },
+  duplicate: { closedBy: text, spis: texts },
+};

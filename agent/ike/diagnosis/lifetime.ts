@@ -35,7 +35,8 @@ export function spokenDuration(ms: number): string {
   const seconds = Math.round(ms / 1_000);
   if (seconds < 120) return `${seconds} s`;
   if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
-  return `${Math.round(seconds / 360) / 10} h`;
+  if (seconds < 172_800) return `${Math.round(seconds / 360) / 10} h`;
+  return `${Math.round(seconds / 86_400)} days`;
 }
 
 function earlyDelete(what: "IKE SA" | "Child SA", name: string, ageMs: number, rekeyMs: number): Failure {

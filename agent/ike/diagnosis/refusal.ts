@@ -51,6 +51,6 @@ function sentenceOf(exchange: string, name: string, type: number, payloadType: n
 }
 
 /** Sentences of the codecs start with an article or a name in capitals; only the article changes. */
-function lowerFirst(sentence: string): string {
+export function lowerFirst(sentence: string): string {
   return /^(The|An|A|This) /.test(sentence) ? sentence[0]!.toLowerCase() + sentence.slice(1) : sentence;
 }

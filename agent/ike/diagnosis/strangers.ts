@@ -19,6 +19,14 @@ export function cookieAsked(halfOpen: number, threshold: number, address: string
   };
 }
 
+export function cookieReturned(address: string): Failure {
+  return {
+    code: "COOKIE",
+    sentence: `${address} is busy and asks for a cookie; the request is sent again with it.`,
+    facts: { cause: "cookieReturned", address },
+  };
+}
+
 export function halfOpenLimit(halfOpen: number, limit: number, address: string): Failure {
   return {
     code: "HALF_OPEN_LIMIT",

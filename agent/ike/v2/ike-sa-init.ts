@@ -9,7 +9,7 @@ import { readU16 } from "../../wire/octets.ts";
 import { type Failure, recordFailure, traceFinding } from "../diagnosis/failure.ts";
 import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
 import { brokenByPeer, refusedByNotify } from "../diagnosis/refusal.ts";
-import { cookieAsked, cookieLoop, halfOpenLimit, noLinkBetween } from "../diagnosis/strangers.ts";
+import { cookieAsked, cookieLoop, cookieReturned, halfOpenLimit, noLinkBetween } from "../diagnosis/strangers.ts";
 import { newReassembly } from "../fragmentation.ts";
 import { establishedPhase, type IkeSa, type InitAnsweredPhase, type InitOffer, type Link, newWindow, type Role } from "../ike-sa.ts";
 import { answerInClear, findError, findNotify, findPayload, headerOf, holdOutstanding, invalidKe, notify, registerIkeSa, transmit } from "../messaging.ts";
@@ -65,7 +65,7 @@ export function onInitResponse(turn: Turn, sa: IkeSa, link: Link, message: Messa
   if (cookie !== null && findPayload(payloads, "sa") === null) {
     if (cookie.data.length === 0 || cookie.data.length > 64) return;
     if (sent.rounds >= MOST_ROUNDS) return rememberHint(turn, sa, cookieLoop(sent.rounds, sa.remote.address));
-    traceChoice(turn, link.config.id, "IKE_SA_INIT", "The peer is busy and asks for its cookie back.");
+    traceFinding(turn, link.config.id, "IKE_SA_INIT", cookieReturned(sa.remote.address));
     // The request is repeated as it was, with the cookie in front (RFC 7296 §2.6).
     sendInit(turn, sa, link, { ...sent, cookie: cookie.data.slice(), rounds: sent.rounds + 1 });
     return;

@@ -1,14 +1,18 @@
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { SeededRandom } from "./seeded-random.ts";
 
 /**
  * Sends datagrams at a gateway: those given, as they are; or `mutations` of them by a seed; or with `truncations` every shorter beginning
- * of each. One JSON object on the first line of standard input, because datagrams are too many for arguments. Ends when all are sent.
+ * of each. One JSON object on the first line of standard input, because datagrams are too many for arguments. Goes on only when the gateway has
+ * taken what was sent, so that no socket overflows however busy the machine is, and ends when it has taken all.
  */
 interface Order {
   readonly sources: readonly string[];
   readonly target: string;
+  /** The gateway's process: its NAT-T socket is what is watched. */
+  readonly targetProcess: number;
   readonly datagrams: readonly string[];
   readonly mutations: number;
   readonly truncations: boolean;
@@ -17,6 +21,7 @@ interface Order {
 
 const SENDS_A_TURN = 200;
 const MAXIMUM = 1_400;
+const NAT_PORT = 4_500;
 
 for await (const line of createInterface({ input: process.stdin })) {
   await fire(JSON.parse(line));
@@ -26,13 +31,36 @@ for await (const line of createInterface({ input: process.stdin })) {
 async function fire(order: Order): Promise<void> {
   const sockets = await Promise.all(order.sources.map(bound));
   let count = 0;
+  let turn: Promise<void>[] = [];
   for (const datagram of ammunition(order)) {
-    sockets[count % sockets.length]?.send(datagram, 4_500, order.target);
-    if (++count % SENDS_A_TURN === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+    const socket = sockets[count % sockets.length];
+    if (socket !== undefined) turn.push(sent(socket, datagram, order.target));
+    if (++count % SENDS_A_TURN !== 0) continue;
+    await Promise.all(turn);
+    turn = [];
+    await taken(order.targetProcess);
   }
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await Promise.all(turn);
+  await taken(order.targetProcess);
   for (const socket of sockets) socket.close();
   console.log(JSON.stringify({ count }));
+}
+
+function sent(socket: Socket, datagram: Uint8Array, target: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.send(datagram, NAT_PORT, target, (error) => (error === null ? resolve() : reject(error)));
+  });
+}
+
+/** Waits until nothing is left in the receive queue of that process's network namespace's NAT-T port (proc(5), /proc/net/udp). */
+async function taken(process_: number): Promise<void> {
+  const port = `:${NAT_PORT.toString(16).toUpperCase()}`;
+  for (;;) {
+    const sockets = readFileSync(`/proc/${process_}/net/udp`, "latin1").split("\n");
+    const fields = sockets.map((line) => line.trim().split(/\s+/)).find((line) => line[1]?.endsWith(port));
+    if (fields === undefined || fields[4]?.endsWith(":00000000")) return;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }
 
 async function bound(address: string) {

@@ -1,0 +1,206 @@
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { DropCounters, SaCounters } from "../dataplane/data-plane.ts";
+
+/*
+ * Two gateways with fixed keys, each in a network namespace of its own: 10.1.0.1 (left) 192.0.2.1 ── 192.0.2.2 (right) 10.2.0.1. The right
+ * one has the stranger's address 192.0.2.77 too. Needs root. Nothing here waits for a time to pass: it waits for what it needs.
+ */
+const run = promisify(execFile);
+const program = (name: string) => fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
+const STRANGER = "192.0.2.77";
+const DISCARD_PORT = 9;
+const WAIT_MS = 10_000;
+
+export interface GatewayCounters {
+  readonly inbound: SaCounters;
+  readonly outbound: SaCounters;
+  readonly global: DropCounters;
+}
+
+/** A static gateway: one line in, one line of JSON out. */
+export interface LiveGateway {
+  readonly process: ChildProcess;
+  readonly counters: () => Promise<GatewayCounters>;
+  readonly rekey: () => Promise<unknown>;
+  /** What it raised so far, a JSON object a line. */
+  readonly events: () => string;
+}
+
+export interface LiveSite {
+  readonly side: "left" | "right";
+  readonly namespace: string;
+  readonly outside: string;
+  readonly inside: string;
+  readonly network: string;
+}
+
+export interface Echoes {
+  readonly count: number;
+  /** Octets of data in each; 56 unless told. */
+  readonly dataOctets?: number;
+  readonly intervalMs?: number;
+  /** No two ever travel together. */
+  readonly oneByOne?: boolean;
+}
+
+/** What the static gateway is told beside its addresses. */
+export interface GatewayOptions {
+  readonly suite?: string;
+  readonly extendedSequenceNumbers?: boolean;
+  readonly replayWindowPackets?: number;
+  readonly lifetimes?: Readonly<Record<string, number>>;
+}
+
+export function ip(...args: string[]): string {
+  return execFileSync("ip", args, { encoding: "utf8" });
+}
+
+export function inNamespace(namespace: string, ...argv: string[]): Promise<{ stdout: string }> {
+  return run("ip", ["netns", "exec", namespace, ...argv], { maxBuffer: 1 << 24, timeout: 60_000 });
+}
+
+export class LivePair {
+  readonly left: LiveSite;
+  readonly right: LiveSite;
+  readonly #directory = mkdtempSync(join(tmpdir(), "cvdt-live-"));
+  readonly #started: LiveGateway[] = [];
+
+  /** `name`: a few letters, different for each test file that runs at the same time. */
+  constructor(name: string) {
+    const namespace = (side: string) => `cvdt-${name}${process.pid}-${side}`;
+    this.left = { side: "left", namespace: namespace("l"), outside: "192.0.2.1", inside: "10.1.0.1", network: "10.1.0.0/24" };
+    this.right = { side: "right", namespace: namespace("r"), outside: "192.0.2.2", inside: "10.2.0.1", network: "10.2.0.0/24" };
+  }
+
+  makeNamespaces(): void {
+    const { left, right } = this;
+    for (const { namespace } of [left, right]) ip("netns", "add", namespace);
+    ip("-n", left.namespace, "link", "add", "out0", "type", "veth", "peer", "name", "out0", "netns", right.namespace);
+    for (const me of [left, right]) {
+      ip("-n", me.namespace, "addr", "add", `${me.outside}/24`, "dev", "out0");
+      ip("-n", me.namespace, "addr", "add", `${me.inside}/32`, "dev", "lo");
+      for (const device of ["lo", "out0"]) ip("-n", me.namespace, "link", "set", device, "up");
+    }
+    ip("-n", right.namespace, "addr", "add", `${STRANGER}/24`, "dev", "out0");
+  }
+
+  removeNamespaces(): void {
+    for (const { namespace } of [this.left, this.right]) ip("netns", "del", namespace);
+    rmSync(this.#directory, { recursive: true });
+  }
+
+  startBoth(options: GatewayOptions = {}): Promise<[LiveGateway, LiveGateway]> {
+    return Promise.all([this.start(this.left, options), this.start(this.right, options)]);
+  }
+
+  async start(me: LiveSite, options: GatewayOptions = {}): Promise<LiveGateway> {
+    const peer = me === this.left ? this.right : this.left;
+    const addresses = { local: me.outside, remote: peer.outside, localNetwork: me.network, remoteNetwork: peer.network, side: me.side, mtu: 1_500 };
+    const order = JSON.stringify({ suite: "aes128gcm16", ...addresses, ...options });
+    const child = spawn("ip", ["netns", "exec", me.namespace, process.execPath, program("static-gateway"), order], { stdio: ["pipe", "pipe", "pipe"] });
+    let events = "";
+    child.stderr.on("data", (bytes: Buffer) => {
+      events += bytes.toString();
+    });
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const ask = async (command: string) => {
+      child.stdin.write(`${command}\n`);
+      return JSON.parse(String((await lines.next()).value));
+    };
+    const gateway: LiveGateway = { process: child, counters: () => ask("counters"), rekey: () => ask("rekey"), events: () => events };
+    this.#started.push(gateway);
+    const greeting = await lines.next();
+    if (greeting.value !== "ready") throw new Error(`the ${me.side} gateway did not start: ${events}`);
+    ip("-n", me.namespace, "route", "replace", peer.network, "dev", "culvert0", "src", me.inside);
+    return gateway;
+  }
+
+  async endGateways(): Promise<void> {
+    for (const { process: child } of this.#started.splice(0)) {
+      child.stdin?.end();
+      const timer = setTimeout(() => child.kill("SIGKILL"), 5_000);
+      if (child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once("close", resolve));
+      clearTimeout(timer);
+    }
+  }
+
+  /** Sends echoes from left to right and returns the numbers of those not answered. */
+  async lostEchoes(echoes: Echoes): Promise<readonly number[]> {
+    const order = { source: this.left.inside, target: this.right.inside, dataOctets: 56, intervalMs: 5, oneByOne: false, ...echoes };
+    const { stdout } = await inNamespace(this.left.namespace, process.execPath, program("echo-sender"), JSON.stringify(order));
+    return JSON.parse(stdout).unanswered;
+  }
+
+  /** Every datagram, as octets from the IPv4 header on, that arrives at the left gateway from the right one while `during` runs. */
+  async captured(during: () => Promise<unknown>): Promise<Buffer[]> {
+    const file = join(this.#directory, "capture.pcap");
+    const argv = ["tcpdump", "-U", "--immediate-mode", "-B", "8192", "-Z", "root", "-i", "out0", "-w", file, "udp and dst host 192.0.2.1"];
+    const dump = spawn("ip", ["netns", "exec", this.left.namespace, ...argv], { stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    dump.stderr.on("data", (bytes: Buffer) => {
+      said += bytes.toString();
+    });
+    await until("tcpdump to listen", () => said.includes("listening on"));
+    await during();
+    // The cable keeps the order: with this one in the file, all before it are.
+    await inNamespace(this.right.namespace, "bash", "-c", `echo end > /dev/udp/${this.left.outside}/${DISCARD_PORT}`);
+    let datagrams: Buffer[] = [];
+    await until("the last datagram to be captured", () => {
+      datagrams = readDatagrams(readFileSync(file));
+      return datagrams.at(-1)?.readUInt16BE(22) === DISCARD_PORT;
+    });
+    dump.kill("SIGINT");
+    await new Promise((resolve) => dump.once("close", resolve));
+    return datagrams.slice(0, -1);
+  }
+
+  /**
+   * Sends UDP payloads (hexadecimal) at the left gateway from the right one's address and from a stranger's; resolves with their number when the
+   * gateway has dealt with all of them: an echo that is sent after them has come back.
+   */
+  async fire(target: LiveGateway, order: { datagrams: string[]; mutations?: number; truncations?: boolean; seed?: number }): Promise<number> {
+    const cannon = spawn("ip", ["netns", "exec", this.right.namespace, process.execPath, program("datagram-cannon")], { stdio: ["pipe", "pipe", "inherit"] });
+    const addresses = { sources: [this.right.outside, STRANGER], target: this.left.outside, targetProcess: target.process.pid };
+    cannon.stdin.end(`${JSON.stringify({ ...addresses, mutations: 0, truncations: false, seed: 1, ...order })}\n`);
+    let output = "";
+    cannon.stdout.on("data", (bytes: Buffer) => {
+      output += bytes.toString();
+    });
+    await new Promise((resolve) => cannon.once("close", resolve));
+    const lost = await this.lostEchoes({ count: 1 });
+    if (lost.length > 0) throw new Error("the echo behind the datagrams was lost");
+    return JSON.parse(output).count;
+  }
+}
+
+/** The UDP payload of a captured datagram. */
+export function payloadOf(datagram: Buffer): Buffer {
+  return datagram.subarray(28);
+}
+
+export async function until(what: string, reached: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + WAIT_MS;
+  while (!(await reached())) {
+    if (performance.now() > deadline) throw new Error(`waited ${WAIT_MS} ms for ${what}`);
+    await delay(10);
+  }
+}
+
+/** pcap: 24 octets, then records of 16 octets and a frame: Ethernet, IPv4, UDP. A record that is still being written is left out. */
+function readDatagrams(file: Buffer): Buffer[] {
+  const datagrams: Buffer[] = [];
+  for (let at = 24; at + 16 <= file.length; ) {
+    const end = at + 16 + file.readUInt32LE(at + 8);
+    if (end > file.length) break;
+    datagrams.push(file.subarray(at + 16 + 14, end));
+    at = end;
+  }
+  return datagrams;
+}

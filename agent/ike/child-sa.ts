@@ -4,7 +4,7 @@ import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import { Esn } from "../wire/iana.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
-import { childrenOf, establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { childrenOf, establishedPhase, type IkeSa, isEnding, type Link } from "./ike-sa.ts";
 import { formatEspSuite, type EspSuite } from "./negotiation/choose-proposal.ts";
 import { hex32, traceChoice } from "./trace.ts";
 import { emitEvent, ikeSasOf, newId, randomShare, type Turn } from "./turn.ts";
@@ -169,7 +169,7 @@ export function liveChildren(turn: Turn, linkId: string, name: string): { readon
   const live: { sa: IkeSa; child: ChildSa }[] = [];
   for (const sa of ikeSasOf(turn, linkId)) {
     const phase = establishedPhase(sa);
-    if (phase === null) continue;
+    if (phase === null || isEnding(sa)) continue;
     for (const child of phase.children.values()) if (child.name === name && child.state.kind === "established") live.push({ sa, child });
   }
   return live;

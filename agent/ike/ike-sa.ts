@@ -159,6 +159,11 @@ export function isBeginning(sa: IkeSa): boolean {
   return sa.phase.kind === "initSent" || sa.phase.kind === "intermediateSent" || sa.phase.kind === "authSent";
 }
 
+/** Its DELETE is under way, or waits for the answer to the outstanding request: nothing else is begun on it. */
+export function isEnding(sa: IkeSa): boolean {
+  return sa.phase.kind === "deleting" || sa.window.queue.some((task) => task.kind === "deleteIke");
+}
+
 /** Keys exist and the peer is authenticated. */
 export function establishedPhase(sa: IkeSa): EstablishedPhase | null {
   return sa.phase.kind === "established" ? sa.phase : null;

@@ -1,5 +1,5 @@
 import { liveChildren } from "./child-sa.ts";
-import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, type Link } from "./ike-sa.ts";
+import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
 import { traceFinding } from "./diagnosis/failure.ts";
 import { duplicateIkeSas } from "./diagnosis/lifetime.ts";
 import { traceChoice } from "./trace.ts";
@@ -30,7 +30,7 @@ type Established = IkeSa & { phase: EstablishedPhase };
 function inUse(turn: Turn, link: Link): Established[] {
   return ikeSasOf(turn, link.config.id).filter((sa): sa is Established => {
     const phase = establishedPhase(sa);
-    return phase !== null && phase.successor === null && phase.abandonAt === null && !sa.window.queue.some((task) => task.kind === "deleteIke");
+    return phase !== null && phase.successor === null && phase.abandonAt === null && !isEnding(sa);
   });
 }
 
@@ -42,7 +42,7 @@ function begin(turn: Turn, link: Link): void {
   const main = current.at(-1);
   if (main === undefined) {
     // A rekeyed SA whose successor is there is in inUse; one that is being taken over has no children to lose.
-    if (link.wanted === "up" && !sas.some((sa) => establishedPhase(sa)?.abandonAt === null && establishedPhase(sa)?.successor === null))
+    if (link.wanted === "up" && !sas.some((sa) => establishedPhase(sa)?.abandonAt === null && establishedPhase(sa)?.successor === null && !isEnding(sa)))
       connect(turn, link, null);
     return;
   }
@@ -145,8 +145,7 @@ function closeLowestNonce(turn: Turn, link: Link, one: Established, other: Estab
 function reviveLast(turn: Turn, link: Link): void {
   for (const sa of ikeSasOf(turn, link.config.id)) {
     const phase = establishedPhase(sa);
-    if (phase !== null && phase.successor === null && phase.abandonAt !== null && !sa.window.queue.some((task) => task.kind === "deleteIke"))
-      phase.abandonAt = null;
+    if (phase !== null && phase.successor === null && phase.abandonAt !== null && !isEnding(sa)) phase.abandonAt = null;
   }
 }
 
@@ -174,7 +173,7 @@ function updateState(turn: Turn, link: Link): void {
 
 function stateOf(turn: Turn, link: Link): Link["state"] {
   const sas = ikeSasOf(turn, link.config.id);
-  if (sas.some((sa) => establishedPhase(sa) !== null)) {
+  if (sas.some((sa) => establishedPhase(sa) !== null && !isEnding(sa))) {
     const live = link.config.children.filter((child) => liveChildren(turn, link.config.id, child.name).length > 0).length;
     if (live === link.config.children.length) return "up";
     return live > 0 ? "degraded" : "negotiating";

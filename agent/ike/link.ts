@@ -1,12 +1,11 @@
-import { deleteTrafficPolicy, discardTraffic, liveChildren } from "./child-sa.ts";
+import { deleteTrafficPolicy, discardTraffic, liveChildren, retireOutbound } from "./child-sa.ts";
 import type { LinkConfig } from "./endpoint-types.ts";
-import { establishedPhase, type IkeSa, isBeginning, type Link } from "./ike-sa.ts";
+import { childrenOf, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
 import { toWireIdentity } from "./negotiation/identity.ts";
 import { parseProposal } from "./negotiation/proposal-keywords.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import { traceChoice } from "./trace.ts";
 import { ikeSasOf, type Turn } from "./turn.ts";
-import { deleteIkeUnheard } from "./v2/informational.ts";
 
 /* What the caller says about links: configuration and commands. What follows from it is link-upkeep.ts. */
 
@@ -86,13 +85,18 @@ export function rekeyLink(turn: Turn, link: Link, what: "ike" | "child" | "all")
   }
 }
 
-/** With a DELETE that is repeated until answered when the window is free, else with one that nothing waits for. */
+/**
+ * With a DELETE that is repeated until answered. It waits for the answer to the request that is under way (RFC 7296 §2.3): what that
+ * one makes at the peer has to go too. Nothing is sent over its children meanwhile.
+ */
 export function closeWithPeer(turn: Turn, sa: IkeSa): void {
-  if (sa.phase.kind === "closed" || sa.phase.kind === "deleting") return;
-  if (establishedPhase(sa) === null) return removeIkeSa(turn, sa);
+  if (sa.phase.kind === "closed" || isEnding(sa)) return;
+  // The peer takes it for established from its answer to IKE_AUTH on.
+  if (establishedPhase(sa) === null && sa.phase.kind !== "authSent") return removeIkeSa(turn, sa);
+  const link = sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
   sa.window.queue.length = 0;
-  if (sa.window.outstanding === null) sa.window.queue.push({ kind: "deleteIke" });
-  else deleteIkeUnheard(turn, sa);
+  sa.window.queue.push({ kind: "deleteIke" });
+  for (const child of childrenOf(sa).values()) retireOutbound(turn, link, child);
 }
 
 function addLink(turn: Turn, config: LinkConfig, ike: Link["ike"], esp: Link["esp"]): void {

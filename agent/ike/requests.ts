@@ -1,7 +1,7 @@
 import type { Payload } from "../wire/ikev2/message-types.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import { silenceFailure } from "./diagnosis/silence.ts";
-import { establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { establishedPhase, type IkeSa, isEnding, type Link } from "./ike-sa.ts";
 import { transmit } from "./messaging.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import type { Task } from "./task.ts";
@@ -81,7 +81,7 @@ export function retransmitOrGiveUp(turn: Turn, sa: IkeSa): void {
     );
     return;
   }
-  if (outstanding.task.kind !== "deleteIke")
+  if (outstanding.task.kind !== "deleteIke" && !isEnding(sa))
     recordFailure(turn, sa.linkId, "RETRANSMIT", outstanding.hint ?? silenceFailure(sa, outstanding, options.retransmitTries));
   removeIkeSa(turn, sa);
 }

@@ -1,5 +1,5 @@
 import { type ChildSa, dropChild } from "./child-sa.ts";
-import { childrenOf, establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { childrenOf, establishedPhase, type IkeSa, isEnding, type Link } from "./ike-sa.ts";
 import type { Instant } from "./endpoint-types.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import { closeWithPeer } from "./link.ts";
@@ -36,7 +36,7 @@ export function earliestTimer(engine: EngineState): Timer | null {
     const { phase } = sa;
     if (phase.kind === "initAnswered") consider(sa.createdAt + HALF_OPEN_MS, "half-open IKE SA");
     if (phase.kind === "closed") consider(phase.forgetAt, "closed IKE SA");
-    if (phase.kind !== "established") continue;
+    if (phase.kind !== "established" || isEnding(sa)) continue;
     consider(phase.rekeyAt, "IKE rekey");
     consider(phase.expiresAt, "IKE SA expiry");
     consider(phase.reauthenticateAt, "reauthentication");
@@ -74,7 +74,7 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
     return removeIkeSa(turn, sa);
   }
   if (phase.kind === "closed" && phase.forgetAt <= now) return removeIkeSa(turn, sa);
-  if (phase.kind !== "established") return;
+  if (phase.kind !== "established" || isEnding(sa)) return;
   if (phase.expiresAt <= now) {
     recordFailure(turn, sa.linkId, "LIFETIME", { code: "IKE_SA_EXPIRED", sentence: "The IKE SA reached its end without having been rekeyed." });
     return closeWithPeer(turn, sa);
@@ -104,7 +104,7 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
 function runChildTimers(turn: Turn, sa: IkeSa, child: ChildSa): void {
   const { now } = turn;
   const link: Link | null = sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
-  if (establishedPhase(sa) === null || child.state.kind === "deleting") return;
+  if (establishedPhase(sa) === null || isEnding(sa) || child.state.kind === "deleting") return;
   if (child.expiresAt <= now) {
     recordFailure(turn, sa.linkId, "LIFETIME", {
       code: "CHILD_SA_EXPIRED",

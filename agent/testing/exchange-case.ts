@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { Courier } from "./courier.ts";
-import { establishedPair, type linkConfigs, type Pair, type Side } from "./pair.ts";
+import { establishedPair, linkConfigs, type Pair, type Side } from "./pair.ts";
 import { settlementFaults } from "./settlement.ts";
 import { TrafficModel } from "./traffic-model.ts";
 
@@ -59,6 +59,11 @@ export function testExchanges(cases: readonly ExchangeCase[]): void {
 export function layBench(one: Pick<ExchangeCase, "configs" | "interrupts" | "leaves">, firstPacketMs: number | null): Bench {
   const pair = establishedPair(7, one.configs);
   pair.run(1_000);
+  // Nobody is to begin anew what the case ends.
+  if (one.leaves === "none") {
+    const { a } = linkConfigs(one.configs);
+    pair.give(pair.a, { kind: "setLink", link: { ...a, initiate: "respond" } });
+  }
   const traffic = new TrafficModel(pair, { firstPacketMs, isSteady: one.interrupts !== true && one.leaves !== "none" });
   return { pair, a: pair.a, b: pair.b, courier: new Courier(pair), traffic };
 }

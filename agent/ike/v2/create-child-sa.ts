@@ -2,7 +2,7 @@ import { ExchangeType, NotifyType } from "../../wire/iana.ts";
 import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { readU16 } from "../../wire/octets.ts";
 import { recordFailure } from "../diagnosis/failure.ts";
-import { establishedPhase, type IkeSa, type Link } from "../ike-sa.ts";
+import { establishedPhase, type IkeSa, isEnding, type Link } from "../ike-sa.ts";
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
 import type { ActiveTask } from "../task.ts";
 import { emitEvent, type Turn } from "../turn.ts";
@@ -42,7 +42,8 @@ export function finishCreateChild(turn: Turn, sa: IkeSa, link: Link, task: Extra
 /** Responder; the answer. What kind of request it is, its payloads say (RFC 7296 §1.3.1–1.3.3). */
 export function answerCreateChildSa(turn: Turn, sa: IkeSa, link: Link | null, payloads: readonly Payload[]): Payload[] {
   const phase = establishedPhase(sa);
-  if (link === null || phase === null) return [notify(NotifyType.TEMPORARY_FAILURE)];
+  // RFC 7296 §2.25.2: nothing is made on an IKE SA that is being closed.
+  if (link === null || phase === null || isEnding(sa)) return [notify(NotifyType.TEMPORARY_FAILURE)];
   const rekeySa = findNotify(payloads, NotifyType.REKEY_SA);
   if (rekeySa === null && findPayload(payloads, "tsi") === null) return answerRekeyIke(turn, sa, link, payloads);
   // RFC 7296 §2.25.2: no children are made while the IKE SA itself is being replaced.

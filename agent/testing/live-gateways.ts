@@ -15,6 +15,7 @@ import type { DropCounters, SaCounters } from "../dataplane/data-plane.ts";
 const run = promisify(execFile);
 const program = (name: string) => fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
 const STRANGER = "192.0.2.77";
+export const FORWARDED_HOST = "10.1.0.77";
 const DISCARD_PORT = 9;
 const WAIT_MS = 10_000;
 
@@ -159,6 +160,26 @@ export class LivePair {
     dump.kill("SIGINT");
     await new Promise((resolve) => dump.once("close", resolve));
     return datagrams.slice(0, -1);
+  }
+
+  /** Has the host 10.1.0.77 behind the left gateway send these frames (vnet header and IP packet), which the kernel forwards; ends when `after` does. */
+  async forwarded(frames: readonly Uint8Array[], after: () => Promise<void>): Promise<void> {
+    const { namespace } = this.left;
+    const host = spawn("ip", ["netns", "exec", namespace, process.execPath, program("frame-feeder"), "host0"], { stdio: ["pipe", "pipe", "inherit"] });
+    const lines = createInterface({ input: host.stdout })[Symbol.asyncIterator]();
+    try {
+      if ((await lines.next()).value !== "ready") throw new Error("the forwarded host did not start");
+      await inNamespace(namespace, "bash", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward");
+      ip("-n", namespace, "route", "add", FORWARDED_HOST, "dev", "host0");
+      for (const frame of frames) {
+        host.stdin.write(`${Buffer.from(frame).toString("hex")}\n`);
+        if ((await lines.next()).value !== "sent") throw new Error("the kernel did not take a forwarded frame");
+      }
+      await after();
+    } finally {
+      host.stdin.end();
+      await new Promise((resolve) => host.once("close", resolve));
+    }
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import type { IkeSpi, Payload } from "../wire/ikev2/message-types.ts";
 import type { KeyExchange } from "../crypto/key-exchange.ts";
+import type { PendingExchange } from "./agreement.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { Failure } from "./diagnosis/failure.ts";
 import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
@@ -119,6 +120,8 @@ export interface EstablishedPhase {
   readonly lowestNonce: Uint8Array;
   /** Made by a rekey of this SA: by our request, by the peer's. The children move to the one that stays. */
   successor: IkeSa | null;
+  /** Agreed on at the peer's request, and waiting for additional key exchanges. */
+  readonly pending: PendingExchange[];
   /** When to delete a duplicate or a rekeyed SA ourselves should the peer, whose part it is, not do it. */
   abandonAt: Instant | null;
 }

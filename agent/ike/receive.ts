@@ -17,7 +17,7 @@ import { closeIkeSa } from "./sa-removal.ts";
 import { openPayload, type Session } from "./session.ts";
 import { traceMessage } from "./trace.ts";
 import type { Turn } from "./turn.ts";
-import { answerCreateChildSa } from "./v2/create-child-sa.ts";
+import { answerCreateChildSa, answerFollowUpKe } from "./v2/create-child-sa.ts";
 import { onAuthRequest } from "./v2/ike-auth.ts";
 import { noteUnusableAnswer, onInitRequest, onInitResponse, refuseCritical } from "./v2/ike-sa-init.ts";
 import { answerInformational, deleteIkeUnheard } from "./v2/informational.ts";
@@ -163,6 +163,8 @@ function answerRequest(turn: Turn, sa: IkeSa, message: Message, payloads: readon
     }
     case ExchangeType.CREATE_CHILD_SA:
       return sendResponse(turn, sa, exchangeType, messageId, answerCreateChildSa(turn, sa, link, payloads));
+    case ExchangeType.IKE_FOLLOWUP_KE:
+      return sendResponse(turn, sa, exchangeType, messageId, answerFollowUpKe(turn, sa, link, payloads));
     case ExchangeType.INFORMATIONAL: {
       if (sa.phase.kind === "initAnswered") throw new IkeProtocolError(NotifyType.INVALID_SYNTAX, "deleteSa", "INFORMATIONAL came before IKE_AUTH.");
       const answer = answerInformational(turn, sa, link, payloads);

@@ -1,3 +1,4 @@
+import { isRekeyPending } from "./v2/follow-up-ke.ts";
 import type { Payload } from "../wire/ikev2/message-types.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import { silenceFailure } from "./diagnosis/silence.ts";
@@ -21,10 +22,17 @@ import { beginRekeyIke, finishRekeyIke } from "./v2/rekey-ike.ts";
 export function startNextRequest(turn: Turn, sa: IkeSa): void {
   const { window } = sa;
   while (window.outstanding === null && establishedPhase(sa) !== null) {
-    const task = window.queue.shift();
-    if (task === undefined) return;
+    const task = window.queue[0];
+    if (task === undefined || mustWait(sa, task)) return;
+    window.queue.shift();
     begin(turn, sa, linkOf(turn, sa), task);
   }
+}
+
+/** While the peer is about to replace the IKE SA, only what needs no children goes ahead. */
+function mustWait(sa: IkeSa, task: Task): boolean {
+  const phase = establishedPhase(sa);
+  return phase !== null && isRekeyPending(phase) && task.kind !== "deleteIke" && task.kind !== "liveness";
 }
 
 /** The authenticated answer to the outstanding request, and its plain form. The window is free again before it is looked at. */

@@ -1,6 +1,7 @@
 import type { KeyExchange } from "../crypto/key-exchange.ts";
 import type { EspSpi, IkeSpi, Proposal } from "../wire/ikev2/message-types.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
+import type { AgreedChild, AgreedIke, FollowUp, PendingExchange } from "./agreement.ts";
 import type { IkeSa } from "./ike-sa.ts";
 
 /** A request that waits for its turn in the window of an IKE SA. */
@@ -19,8 +20,15 @@ export type ActiveTask =
   /** `request`: the message in the form that IKE_AUTH will cover. */
   | { readonly kind: "ikeIntermediate"; readonly kex: KeyExchange; readonly request: Uint8Array }
   | { readonly kind: "ikeAuth"; readonly child: ChildRequest | null; readonly credentialId: string }
-  | { readonly kind: "createChild"; readonly child: ChildRequest }
-  | { readonly kind: "rekeyChild"; readonly childSaId: string; readonly child: ChildRequest; rival: ChildRival | null }
+  /** `followUp` in these three: CREATE_CHILD_SA has been answered, IKE_FOLLOWUP_KE is under way. */
+  | { readonly kind: "createChild"; readonly child: ChildRequest; readonly followUp: FollowUp<AgreedChild> | null }
+  | {
+      readonly kind: "rekeyChild";
+      readonly childSaId: string;
+      readonly child: ChildRequest;
+      rival: ChildRival | null;
+      readonly followUp: FollowUp<AgreedChild> | null;
+    }
   | {
       readonly kind: "rekeyIke";
       readonly spi: IkeSpi;
@@ -28,6 +36,7 @@ export type ActiveTask =
       readonly kex: KeyExchange;
       readonly offered: readonly Proposal[];
       rival: IkeRival | null;
+      readonly followUp: FollowUp<AgreedIke> | null;
     }
   | { readonly kind: "deleteChild"; readonly childSaId: string }
   | { readonly kind: "deleteIke" }
@@ -49,12 +58,16 @@ export interface ChildRequest {
 
 /** The peer's rekey of the same Child SA, answered while ours was on its way (RFC 7296 §2.8.1). */
 export interface ChildRival {
-  readonly childSaId: string;
+  /** Null while it is pending. */
+  readonly childSaId: string | null;
+  /** Waits for its additional key exchanges. */
+  readonly pending: PendingExchange | null;
   readonly lowestNonce: Uint8Array;
 }
 
 /** The same for an IKE SA (RFC 7296 §2.8.2). */
 export interface IkeRival {
-  readonly sa: IkeSa;
+  readonly sa: IkeSa | null;
+  readonly pending: PendingExchange | null;
   readonly lowestNonce: Uint8Array;
 }

@@ -1,3 +1,4 @@
+import { dropPending } from "./v2/follow-up-ke.ts";
 import { type ChildSa, dropChild } from "./child-sa.ts";
 import { childrenOf, establishedPhase, type IkeSa, isEnding, type Link } from "./ike-sa.ts";
 import type { Instant } from "./endpoint-types.ts";
@@ -41,6 +42,7 @@ export function earliestTimer(engine: EngineState): Timer | null {
     consider(phase.expiresAt, "IKE SA expiry");
     consider(phase.reauthenticateAt, "reauthentication");
     consider(phase.abandonAt, "superseded IKE SA");
+    for (const pending of phase.pending) consider(pending.forgetAt, "half-made SA");
     consider(livenessAt(engine, sa), "liveness");
     consider(keepaliveAt(sa), "NAT keepalive");
     for (const child of phase.children.values()) {
@@ -86,6 +88,10 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
   if (phase.rekeyAt !== null && phase.rekeyAt <= now) {
     phase.rekeyAt = null;
     sa.window.queue.push({ kind: "rekeyIke" });
+  }
+  for (const pending of phase.pending.filter((one) => one.forgetAt <= now)) {
+    traceChoice(turn, sa.linkId, "IKE_FOLLOWUP_KE", "The peer did not go on with its additional key exchanges; what was agreed on is dropped.");
+    dropPending(turn, phase, pending);
   }
   const link = sa.linkId === null ? undefined : turn.engine.links.get(sa.linkId);
   if (phase.reauthenticateAt !== null && phase.reauthenticateAt <= now) {

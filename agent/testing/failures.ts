@@ -79,7 +79,7 @@ const fqdn = (name: string) => ({ kind: "fqdn" as const, name });
 /** `from` asks something under its keys that no engine of ours would ask. */
 function askOddly(pair: Pair, from: Side, exchangeType: number, payloads: readonly Payload[]): void {
   const turn: Turn = { engine: from.engine, now: pair.clock.now() + from.clockAheadMs, effects: [] };
-  sendRequest(turn, ikeSaOf(from), exchangeType, payloads, { kind: "createChild", child: NO_CHILD });
+  sendRequest(turn, ikeSaOf(from), exchangeType, payloads, { kind: "createChild", child: NO_CHILD, followUp: null });
   pair.carryOut(from, turn.effects);
   pair.run(500);
 }

@@ -68,7 +68,7 @@ export function chooseIke(offered: readonly Proposal[], specs: readonly Proposal
 
 /** As `chooseIke`; `withKex` false in IKE_AUTH, where a Child SA takes its keys from the IKE SA (RFC 7296 §1.2). */
 export function chooseEsp(offered: readonly Proposal[], specs: readonly ProposalSpec[], keMethod: number, withKex: boolean): Choice<EspSuite> | null {
-  return choose(offered, specs, { protocolId: ProtocolId.ESP, withKex, keMethod, allowAdditional: false }, (t) => ({
+  return choose(offered, specs, { protocolId: ProtocolId.ESP, withKex, keMethod, allowAdditional: true }, (t) => ({
     encr: t.encr.id as Encr,
     keyLengthBits: t.encr.keyLengthBits ?? null,
     integ: (t.integ?.id ?? Integ.NONE) as Integ,

@@ -36,31 +36,37 @@ export function deriveUpdatedIkeKeys(suite: IkeSuite, current: IkeKeys, facts: E
   return expand(suite, facts, computePrf(current.prf, current.skD, sharedSecret, facts.nonceI, facts.nonceR), random);
 }
 
-/** Rekeying: SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the OLD SA's prf, the rest with the new one's (RFC 7296 §2.18). */
+/**
+ * Rekeying: SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the OLD SA's prf, the rest with the new one's (RFC 7296 §2.18);
+ * the secrets of additional key exchanges follow the nonces (RFC 9370 §2.2.4).
+ */
 export function deriveRekeyedIkeKeys(
   suite: IkeSuite,
   old: { readonly prf: PrfSpec; readonly skD: Uint8Array },
   facts: ExchangeFacts,
   sharedSecret: Uint8Array,
+  additionalSecrets: readonly Uint8Array[],
   random: RandomSource,
 ): IkeKeys {
-  return expand(suite, facts, computePrf(old.prf, old.skD, sharedSecret, facts.nonceI, facts.nonceR), random);
+  return expand(suite, facts, computePrf(old.prf, old.skD, sharedSecret, facts.nonceI, facts.nonceR, ...additionalSecrets), random);
 }
 
 /**
  * KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr), the initiator's direction first, in each encryption before integrity (RFC 7296 §2.17).
- * `sharedSecret` is null without PFS. Initiator is who sent the request of this exchange.
+ * `sharedSecret` is null without PFS; the secrets of additional key exchanges follow the nonces (RFC 9370 §2.2.4). Initiator is who
+ * sent the request of this exchange.
  */
 export function deriveChildKeys(
   suite: EspSuite,
   ike: { readonly prf: PrfSpec; readonly skD: Uint8Array },
   nonces: { readonly nonceI: Uint8Array; readonly nonceR: Uint8Array },
   sharedSecret: Uint8Array | null,
+  additionalSecrets: readonly Uint8Array[],
 ): { readonly fromInitiator: SaKeys; readonly fromResponder: SaKeys } {
   const { cipher, integ } = algorithmsOf(suite);
   const integrityOctets = integ?.keyOctets ?? 0;
   const each = cipher.keyOctets + cipher.saltOctets + integrityOctets;
-  const seed = concatOctets([sharedSecret ?? new Uint8Array(0), nonces.nonceI, nonces.nonceR]);
+  const seed = concatOctets([sharedSecret ?? new Uint8Array(0), nonces.nonceI, nonces.nonceR, ...additionalSecrets]);
   const keymat = prfPlus(ike.prf, ike.skD, seed, 2 * each);
   const cut = (at: number): SaKeys => ({
     encr: suite.encr,

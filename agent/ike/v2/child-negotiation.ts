@@ -1,3 +1,4 @@
+import type { AgreedChild } from "../agreement.ts";
 import { CryptoError } from "../../crypto/crypto-error.ts";
 import { answerKeyExchange, startKeyExchange } from "../../crypto/key-exchange.ts";
 import { contains, formatSelector, fromWire, equalLists, narrow, toWire, type TrafficSelector } from "../../ipsec/traffic-selector.ts";
@@ -11,7 +12,7 @@ import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/p
 import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { noCommonSelectors, selectorsRefused } from "../diagnosis/selectors.ts";
 import type { ChildConfig } from "../endpoint-types.ts";
-import { establishedPhase, type IkeSa, type Link, type Notify } from "../ike-sa.ts";
+import { establishedPhase, type IkeSa, type Link, type Notify, type Role } from "../ike-sa.ts";
 import { findPayload, invalidKe, notify } from "../messaging.ts";
 import { chooseEsp, describeOffer, offer } from "../negotiation/choose-proposal.ts";
 import { deriveChildKeys } from "../negotiation/key-schedule.ts";
@@ -57,16 +58,15 @@ export function childRequestPayloads(request: ChildRequest, exchange: "auth" | "
 }
 
 export type ChildAnswer =
-  | { readonly ok: true; readonly payloads: Payload[]; readonly child: ChildSa; readonly lowestNonce: Uint8Array }
+  | { readonly ok: true; readonly payloads: Payload[]; readonly agreed: AgreedChild }
   | { readonly ok: false; readonly payloads: Payload[]; readonly failure: Failure | null };
 
 /**
- * Responder: chooses, installs and answers. `nonces`: those of IKE_SA_INIT in IKE_AUTH, null in CREATE_CHILD_SA, whose own count.
+ * Responder: chooses and answers; `installChild` makes the SA when its keys are there. `nonces`: those of IKE_SA_INIT in IKE_AUTH, null in CREATE_CHILD_SA, whose own count.
  * `rekeyed`: the child that is being replaced, whose configuration goes on.
  */
 export function answerChild(
   turn: Turn,
-  sa: IkeSa,
   link: Link,
   payloads: readonly Payload[],
   nonces: { readonly nonceI: Uint8Array; readonly nonceR: Uint8Array } | null,
@@ -101,39 +101,32 @@ export function answerChild(
   }
   const answerKex = suite.kex === Kex.NONE ? null : answerExchange(suite.kex, ke!.data);
   const nonceR = nonces === null ? turn.engine.random.bytes(NONCE_OCTETS) : nonces.nonceR;
-  const keys = deriveChildKeys(suite, requirePhase(sa).session.keys, { nonceI: peerNonce, nonceR }, answerKex?.sharedSecret ?? null);
   const inboundSpi = newEspSpi(turn);
-  const child = addChild(turn, sa, link, {
+  const agreed: AgreedChild = {
     name: found.config.name,
     suite,
+    nonceI: peerNonce,
+    nonceR,
+    secret: answerKex?.sharedSecret ?? null,
     inboundSpi,
     outboundSpi: readU32(choice.proposal.spi, 0) as EspSpi,
-    inboundKeys: keys.fromInitiator,
-    outboundKeys: keys.fromResponder,
     localSelectors: found.local,
     remoteSelectors: found.remote,
-    use: "whenPeerDoes",
-  });
+  };
   const answer: Payload[] = [{ kind: "sa", proposals: [{ ...choice.proposal, spi: spiOctets(inboundSpi) }] }];
   if (nonces === null) answer.push({ kind: "nonce", data: nonceR });
   if (answerKex !== null) answer.push({ kind: "ke", method: suite.kex, data: answerKex.publicData });
   answer.push({ kind: "tsi", selectors: found.remote.map(toWire) }, { kind: "tsr", selectors: found.local.map(toWire) });
-  return { ok: true, payloads: answer, child, lowestNonce: lowerNonce(peerNonce, nonceR) };
+  return { ok: true, payloads: answer, agreed };
 }
 
-/**
- * Initiator: checks the answer and installs. Throws IkeProtocolError when the answer is not one to our offer. `nonces` as above.
- * `use` is `never` for the loser of a collision.
- */
-export function completeChild(
-  turn: Turn,
-  sa: IkeSa,
+/** Initiator: checks the answer. Throws IkeProtocolError when it is not one to our offer. `nonces` as above. */
+export function readChildAnswer(
   link: Link,
   request: ChildRequest,
   payloads: readonly Payload[],
   nonces: { readonly nonceI: Uint8Array; readonly nonceR: Uint8Array } | null,
-  use: NewChild["use"],
-): ChildSa {
+): AgreedChild {
   const chosen = findPayload(payloads, "sa");
   const tsi = findPayload(payloads, "tsi");
   const tsr = findPayload(payloads, "tsr");
@@ -161,16 +154,39 @@ export function completeChild(
       `The peer answered with selectors outside of ours: ${describeSelectors(tsi.selectors)} to ${describeSelectors(tsr.selectors)}.`,
     );
   }
-  const keys = deriveChildKeys(suite, requirePhase(sa).session.keys, { nonceI, nonceR }, secret);
-  return addChild(turn, sa, link, {
+  return {
     name: request.childName,
     suite,
+    nonceI,
+    nonceR,
+    secret,
     inboundSpi: request.inboundSpi,
     outboundSpi: readU32(choice.proposal.spi, 0) as EspSpi,
-    inboundKeys: keys.fromResponder,
-    outboundKeys: keys.fromInitiator,
     localSelectors,
     remoteSelectors,
+  };
+}
+
+/** The SA that was agreed on. `role` in the exchange; `use` is `never` for the loser of a collision. */
+export function installChild(
+  turn: Turn,
+  sa: IkeSa,
+  link: Link,
+  agreed: AgreedChild,
+  additionalSecrets: readonly Uint8Array[],
+  role: Role,
+  use: NewChild["use"],
+): ChildSa {
+  const keys = deriveChildKeys(agreed.suite, requirePhase(sa).session.keys, agreed, agreed.secret, additionalSecrets);
+  return addChild(turn, sa, link, {
+    name: agreed.name,
+    suite: agreed.suite,
+    inboundSpi: agreed.inboundSpi,
+    outboundSpi: agreed.outboundSpi,
+    inboundKeys: role === "initiator" ? keys.fromResponder : keys.fromInitiator,
+    outboundKeys: role === "initiator" ? keys.fromInitiator : keys.fromResponder,
+    localSelectors: agreed.localSelectors,
+    remoteSelectors: agreed.remoteSelectors,
     use,
   });
 }

@@ -18,7 +18,7 @@ import type { Session } from "../session.ts";
 import type { ActiveTask } from "../task.ts";
 import { traceChoice } from "../trace.ts";
 import { emitEvent, ikeSasOf, type Turn } from "../turn.ts";
-import { answerChild, childRefusal, childRequestPayloads, completeChild, lowerNonce, requestChild } from "./child-negotiation.ts";
+import { answerChild, childRefusal, childRequestPayloads, installChild, lowerNonce, readChildAnswer, requestChild } from "./child-negotiation.ts";
 
 /* IKE_AUTH (RFC 7296 §1.2, §2.15): SK {IDi, [CERT+,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}  -->  <--  SK {IDr, [CERT+,] AUTH, SAr2, TSi, TSr} */
 
@@ -80,7 +80,7 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
     recordFailure(turn, config.id, "IKE_AUTH", childRefusal(task.child, error, "IKE_AUTH"));
     return;
   }
-  const child = completeChild(turn, sa, link, task.child, payloads, transcript, "now");
+  const child = installChild(turn, sa, link, readChildAnswer(link, task.child, payloads, transcript), [], "initiator", "now");
   // The attempt has succeeded: the link's other children need not wait for the next.
   link.retryAt = null;
   emitEvent(turn, { kind: "childSaEstablished", linkId: config.id, childSaId: child.id });
@@ -126,9 +126,11 @@ export function onAuthRequest(
 }
 
 function answerFirstChild(turn: Turn, sa: IkeSa, link: Link, payloads: readonly Payload[], transcript: InitTranscript): Payload[] {
-  const answer = answerChild(turn, sa, link, payloads, transcript, null);
-  if (answer.ok) emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: answer.child.id });
-  else if (answer.failure !== null) recordFailure(turn, link.config.id, "IKE_AUTH", answer.failure);
+  const answer = answerChild(turn, link, payloads, transcript, null);
+  if (answer.ok) {
+    const child = installChild(turn, sa, link, answer.agreed, [], "responder", "whenPeerDoes");
+    emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: child.id });
+  } else if (answer.failure !== null) recordFailure(turn, link.config.id, "IKE_AUTH", answer.failure);
   return answer.payloads;
 }
 
@@ -208,6 +210,7 @@ function establish(
     children: new Map(),
     lowestNonce: lowerNonce(transcript.nonceI, transcript.nonceR),
     successor: null,
+    pending: [],
     abandonAt: null,
   };
   sa.phase = phase;

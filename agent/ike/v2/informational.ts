@@ -105,7 +105,7 @@ function onErrorNotify(turn: Turn, sa: IkeSa, link: Link | null, error: Notify):
 function beforeEnd(turn: Turn, sa: IkeSa): void {
   const phase = establishedPhase(sa);
   const task = sa.window.outstanding?.task;
-  if (phase !== null && task?.kind === "rekeyIke" && task.rival !== null) inherit(turn, sa, phase, task.rival.sa);
+  if (phase !== null && task?.kind === "rekeyIke" && task.rival !== null && task.rival.sa !== null) inherit(turn, sa, phase, task.rival.sa);
 }
 
 /** Our half of the pair goes, its SPI goes into the answer; not when our own DELETE of it crosses (RFC 7296 §1.4.1). */

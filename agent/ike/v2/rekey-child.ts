@@ -1,11 +1,12 @@
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/iana.ts";
 import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { readU16, readU32 } from "../../wire/octets.ts";
+import type { AgreedChild } from "../agreement.ts";
 import { type ChildSa, dropChild } from "../child-sa.ts";
 import { recordFailure } from "../diagnosis/failure.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, type Link, type Notify } from "../ike-sa.ts";
 import { findError, notify, sendRequest } from "../messaging.ts";
-import type { ActiveTask } from "../task.ts";
+import type { ActiveTask, ChildRival } from "../task.ts";
 import { hex32, traceChoice } from "../trace.ts";
 import { emitEvent, type Turn } from "../turn.ts";
 import {
@@ -13,13 +14,14 @@ import {
   childRefusal,
   childRequestPayloads,
   compareNonces,
-  completeChild,
   dropIfDeleted,
+  installChild,
   lowerNonce,
+  readChildAnswer,
   requestChild,
-  requireNonce,
   spiOctets,
 } from "./child-negotiation.ts";
+import { awaitFollowUp, followUp, forget } from "./follow-up-ke.ts";
 import { retryAfterRefusal, temporaryRetryAt } from "./retry.ts";
 
 /*
@@ -35,6 +37,12 @@ const ABANDON_MS = 60_000;
 export function beginRekeyChild(turn: Turn, sa: IkeSa, link: Link, childSaId: string, kexMethod: number | null): void {
   const old = establishedPhase(sa)?.children.get(childSaId);
   if (old === undefined || old.state.kind !== "established") return;
+  const pending = establishedPhase(sa)?.pending.find(({ purpose }) => purpose.kind === "rekeyChild" && purpose.childSaId === childSaId);
+  if (pending !== undefined) {
+    // The peer has begun it already; should it not go on, it is our turn.
+    old.rekeyAt = pending.forgetAt;
+    return;
+  }
   // The configured selectors, not the narrowed ones: a rekey must not narrow further (RFC 7296 §2.9.2).
   const config = link.config.children.find((child) => child.name === old.name) ?? {
     name: old.name,
@@ -54,6 +62,7 @@ export function beginRekeyChild(turn: Turn, sa: IkeSa, link: Link, childSaId: st
     childSaId,
     child,
     rival: null,
+    followUp: null,
   });
 }
 
@@ -63,27 +72,41 @@ export function finishRekeyChild(turn: Turn, sa: IkeSa, link: Link, task: Extrac
   const error = findError(payloads);
   if (error !== null) return onRefused(turn, sa, link, phase, task, error);
   const old = phase.children.get(task.childSaId);
-  const rival = task.rival === null ? undefined : phase.children.get(task.rival.childSaId);
-  if (task.rival !== null && rival !== undefined) {
-    const ownLowest = lowerNonce(task.child.nonce, requireNonce(payloads));
-    if (compareNonces(ownLowest, task.rival.lowestNonce) < 0) {
-      const redundant = completeChild(turn, sa, link, task.child, payloads, null, "never");
-      traceChoice(turn, link.config.id, "CREATE_CHILD_SA", "Both ends rekeyed at once; ours has the lowest nonce and is closed (RFC 7296 §2.8.1).");
-      sa.window.queue.push({ kind: "deleteChild", childSaId: redundant.id });
-      return;
-    }
+  const agreed = task.followUp?.agreed ?? readChildAnswer(link, task.child, payloads, null);
+  const rival = standingRival(phase, task);
+  if (rival !== null && task.followUp === null) {
+    if (compareNonces(lowerNonce(agreed.nonceI, agreed.nonceR), rival.lowestNonce) < 0) return concede(turn, sa, link, agreed);
     traceChoice(
       turn,
       link.config.id,
       "CREATE_CHILD_SA",
       "Both ends rekeyed at once; the peer's has the lowest nonce and is the peer's to close (RFC 7296 §2.8.1).",
     );
+    if (rival.pending !== null) forget(phase, rival.pending);
   }
-  const successor = completeChild(turn, sa, link, task.child, payloads, null, "now");
-  if (rival !== undefined) rival.state = { kind: "rekeyed", successorId: successor.id, abandonAt: turn.now + ABANDON_MS };
+  const secrets = followUp(turn, sa, agreed, task.followUp, payloads, (next) => ({ ...task, followUp: next }));
+  if (secrets === null) return;
+  const successor = installChild(turn, sa, link, agreed, secrets, "initiator", "now");
+  const redundant = rival?.childSaId == null ? undefined : phase.children.get(rival.childSaId);
+  if (redundant !== undefined) redundant.state = { kind: "rekeyed", successorId: successor.id, abandonAt: turn.now + ABANDON_MS };
   if (old !== undefined) replaceChild(turn, sa, link, old, successor);
   else emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: successor.id });
   dropIfDeleted(turn, sa, link, task.child, successor);
+}
+
+/** The peer's rekey of the same Child SA, unless nothing has come of it. */
+function standingRival(phase: EstablishedPhase, { rival }: Extract<ActiveTask, { kind: "rekeyChild" }>): ChildRival | null {
+  if (rival === null) return null;
+  const stands = rival.childSaId !== null ? phase.children.has(rival.childSaId) : rival.pending !== null && phase.pending.includes(rival.pending);
+  return stands ? rival : null;
+}
+
+/** Ours is redundant. Where additional key exchanges were to follow neither end has made it, so there is nothing to close. */
+function concede(turn: Turn, sa: IkeSa, link: Link, agreed: AgreedChild): void {
+  traceChoice(turn, link.config.id, "CREATE_CHILD_SA", "Both ends rekeyed at once; ours has the lowest nonce and is closed (RFC 7296 §2.8.1).");
+  if (agreed.suite.additional.length > 0) return;
+  const redundant = installChild(turn, sa, link, agreed, [], "initiator", "never");
+  sa.window.queue.push({ kind: "deleteChild", childSaId: redundant.id });
 }
 
 /** Responder; the answer. */
@@ -101,16 +124,33 @@ export function answerRekeyChild(turn: Turn, sa: IkeSa, link: Link, rekeySa: Not
   }
   // RFC 7296 §2.25.1: it is being closed, or has a successor already.
   if (old.state.kind !== "established") return [notify(NotifyType.TEMPORARY_FAILURE)];
-  const answer = answerChild(turn, sa, link, payloads, null, old);
+  const ownRekey = own?.kind === "rekeyChild" && own.childSaId === old.id ? own : null;
+  // Ours is agreed on and in its additional key exchanges: the peer's request is late, and no collision any more.
+  if (ownRekey !== null && ownRekey.followUp !== null) return [notify(NotifyType.TEMPORARY_FAILURE)];
+  const answer = answerChild(turn, link, payloads, null, old);
   if (!answer.ok) {
     if (answer.failure !== null) recordFailure(turn, link.config.id, "CREATE_CHILD_SA", answer.failure);
     return answer.payloads;
   }
-  old.state = { kind: "rekeyed", successorId: answer.child.id, abandonAt: turn.now + ABANDON_MS };
+  const { agreed } = answer;
+  if (agreed.suite.additional.length === 0) {
+    succeedChild(turn, sa, link, old, agreed, []);
+    return answer.payloads;
+  }
+  const { pending, link: notification } = awaitFollowUp(turn, phase, { kind: "rekeyChild", childSaId: old.id, agreed });
+  if (ownRekey !== null) ownRekey.rival = { childSaId: null, pending, lowestNonce: lowerNonce(agreed.nonceI, agreed.nonceR) };
+  return [...answer.payloads, notification];
+}
+
+/** Responder: the successor takes over with the peer's first packet; the peer deletes the old one. */
+export function succeedChild(turn: Turn, sa: IkeSa, link: Link, old: ChildSa, agreed: AgreedChild, secrets: readonly Uint8Array[]): void {
+  const child = installChild(turn, sa, link, agreed, secrets, "responder", "whenPeerDoes");
+  old.state = { kind: "rekeyed", successorId: child.id, abandonAt: turn.now + ABANDON_MS };
   old.rekeyAt = null;
-  if (own?.kind === "rekeyChild" && own.childSaId === old.id) own.rival = { childSaId: answer.child.id, lowestNonce: answer.lowestNonce };
-  emitEvent(turn, { kind: "childSaRekeyed", linkId: link.config.id, childSaId: answer.child.id });
-  return answer.payloads;
+  const own = sa.window.outstanding?.task;
+  const lowestNonce = lowerNonce(agreed.nonceI, agreed.nonceR);
+  if (own?.kind === "rekeyChild" && own.childSaId === old.id) own.rival = { childSaId: child.id, pending: null, lowestNonce };
+  emitEvent(turn, { kind: "childSaRekeyed", linkId: link.config.id, childSaId: child.id });
 }
 
 function replaceChild(turn: Turn, sa: IkeSa, link: Link, old: ChildSa, successor: ChildSa): void {
@@ -134,6 +174,11 @@ function onRefused(turn: Turn, sa: IkeSa, link: Link, phase: EstablishedPhase, t
     case NotifyType.TEMPORARY_FAILURE:
       old.rekeyAt = temporaryRetryAt(turn);
       traceChoice(turn, link.config.id, "CREATE_CHILD_SA", "The peer is busy with another exchange; the rekey is tried again in a moment.");
+      return;
+    case NotifyType.STATE_NOT_FOUND:
+      // RFC 9370 §2.2.4: the peer has given the half-made SA up; it is begun anew.
+      old.rekeyAt = temporaryRetryAt(turn);
+      traceChoice(turn, link.config.id, "IKE_FOLLOWUP_KE", "The peer has given up the rekey before its last key exchange; it is begun anew in a moment.");
       return;
     case NotifyType.CHILD_SA_NOT_FOUND:
       // RFC 7296 §2.25.1: the peer has no such SA, so ours is of no use.

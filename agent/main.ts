@@ -5,10 +5,11 @@ import { type Invocation, parseCommandLine, UsageError, usage } from "./runtime/
 import { readConfigFile } from "./runtime/config-file.ts";
 import { configJsonSchema } from "./runtime/config-schema.ts";
 import { askAgent } from "./runtime/control-client.ts";
+import { runPreflight } from "./runtime/preflight-command.ts";
 import { formatStatus, formatTrace } from "./runtime/status-text.ts";
 import { agentVersion } from "./runtime/version.ts";
 
-/** Exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong. */
+/** Exit codes: 0 done, 1 failed (preflight: the link would not work), 2 the configuration or the command line is wrong. */
 async function main(invocation: Invocation): Promise<number> {
   switch (invocation.kind) {
     case "help":
@@ -22,6 +23,8 @@ async function main(invocation: Invocation): Promise<number> {
       return 0;
     case "check":
       return check(invocation.config);
+    case "preflight":
+      return runPreflight(invocation);
     case "run":
       return run(invocation);
     case "enrol":

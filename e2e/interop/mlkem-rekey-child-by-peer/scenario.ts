@@ -1,0 +1,3 @@
+import { hybridRekey } from "../rekey.ts";
+
+export const scenario = hybridRekey("mlkem-rekey-child-by-peer", "child", "peer");

@@ -15,6 +15,9 @@ export const dropCounters = z.strictObject({
   tooBig: count,
   lifetime: count,
   malformed: count,
+  // A gateway of the version before these does not send them.
+  congestion: count.default(0),
+  unsent: count.default(0),
 });
 
 export const observedChildSa = z.strictObject({

@@ -18,7 +18,7 @@ export const dataPlaneContract: readonly { readonly name: string; readonly run: 
           packets: 0,
           bytes: 0,
           lastUsedAt: 0,
-          drops: { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 },
+          drops: { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0, congestion: 0, unsent: 0 },
         });
       }
       strictEqual(plane.querySa("outbound", spi(1)), null);

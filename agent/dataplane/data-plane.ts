@@ -7,7 +7,9 @@ import type { EspSpi } from "../wire/ikev2/message-types.ts";
  */
 
 export interface SaCounters {
+  /** Inbound: handed to the inside. Outbound: protected, whether or not the kernel took them (`unsent`). */
   readonly packets: number;
+  /** Octets of the inner packets. */
   readonly bytes: number;
   readonly drops: DropCounters;
   /** Milliseconds since 1970 of the last packet that passed; 0: none yet. */
@@ -22,6 +24,26 @@ export interface DropCounters {
   readonly tooBig: number;
   readonly lifetime: number;
   readonly malformed: number;
+  /** A router outside marked congestion on a packet whose sender does not understand the mark (RFC 6040 §4.2). */
+  readonly congestion: number;
+  /** The kernel did not take it: the inner device or the socket is full or gone. */
+  readonly unsent: number;
+}
+
+export const noDrops: DropCounters = { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0, congestion: 0, unsent: 0 };
+
+export function addDrops(a: DropCounters, b: DropCounters): DropCounters {
+  return {
+    replay: a.replay + b.replay,
+    integrity: a.integrity + b.integrity,
+    noSa: a.noSa + b.noSa,
+    policy: a.policy + b.policy,
+    tooBig: a.tooBig + b.tooBig,
+    lifetime: a.lifetime + b.lifetime,
+    malformed: a.malformed + b.malformed,
+    congestion: a.congestion + b.congestion,
+    unsent: a.unsent + b.unsent,
+  };
 }
 
 export type DataPlaneEvent =

@@ -112,7 +112,7 @@ const report: ObservedState = {
   planeReason: "r",
   links: [],
   memoryBytes: 1,
-  drops: { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 },
+  drops: { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0, congestion: 0, unsent: 0 },
 };
 
 function startClient(identity: MachineIdentity, subject: Partial<HubClientOptions["subject"]> = {}) {

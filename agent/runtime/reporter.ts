@@ -1,5 +1,5 @@
-import type { DropCounters, Failure, ObservedChildSa, ObservedIkeSa, ObservedLink, ObservedState, TunnelState } from "../../contract/observed-state.ts";
-import type { DataPlane, SaCounters } from "../dataplane/data-plane.ts";
+import type { Failure, ObservedChildSa, ObservedIkeSa, ObservedLink, ObservedState, TunnelState } from "../../contract/observed-state.ts";
+import { addDrops, type DataPlane, noDrops, type SaCounters } from "../dataplane/data-plane.ts";
 import type { ChildSaSnapshot, IkeSaSnapshot, LinkSnapshot } from "../ike/endpoint-types.ts";
 import type { ProbeState } from "./link-probes.ts";
 import { formatSelector } from "./prefix.ts";
@@ -45,8 +45,6 @@ export function buildReport(inputs: ReportInputs): ObservedState {
     memoryBytes: process.memoryUsage.rss(),
   };
 }
-
-const noDrops: DropCounters = { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 };
 
 function reportLink(link: LinkToReport, inputs: ReportInputs): ObservedLink {
   const snapshot = inputs.snapshots.get(link.id);
@@ -126,18 +124,6 @@ function reportChildSa(child: ChildSaSnapshot, plane: DataPlane | null): Observe
 }
 
 const noCounters: SaCounters = { packets: 0, bytes: 0, drops: noDrops, lastUsedAt: 0 };
-
-function addDrops(a: DropCounters, b: DropCounters): DropCounters {
-  return {
-    replay: a.replay + b.replay,
-    integrity: a.integrity + b.integrity,
-    noSa: a.noSa + b.noSa,
-    policy: a.policy + b.policy,
-    tooBig: a.tooBig + b.tooBig,
-    lifetime: a.lifetime + b.lifetime,
-    malformed: a.malformed + b.malformed,
-  };
-}
 
 function instant(at: number | null): number | null {
   return at === null ? null : Math.floor(at);

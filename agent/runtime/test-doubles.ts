@@ -1,12 +1,18 @@
 import { parse } from "yaml";
 import { type DesiredState, desiredState } from "../../contract/desired-state.ts";
-import type { DataPlane, DataPlaneCapabilities, DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../dataplane/data-plane.ts";
+import {
+  type DataPlane,
+  type DataPlaneCapabilities,
+  type DataPlaneEvent,
+  type DropCounters,
+  type IkeDatagram,
+  noDrops,
+  type SaCounters,
+} from "../dataplane/data-plane.ts";
 import type { Effect, IkeEndpoint, Input, LinkSnapshot } from "../ike/endpoint-types.ts";
 import type { InboundSa, OutboundPolicy, OutboundSa } from "../ipsec/security-association.ts";
 
 /** Stand-ins of this folder's tests. They record what is asked of them. */
-
-const noDrops: DropCounters = { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 };
 
 export class RecordingPlane implements DataPlane {
   readonly capabilities: DataPlaneCapabilities = {

@@ -1,6 +1,7 @@
-import { existsSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
 import { dataPlaneContract } from "../dataplane/data-plane.contract.ts";
-import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
+import { TunDataPlane, type TunDataPlaneOptions } from "../dataplane/tun/tun-data-plane.ts";
 
 /*
  * Runs the data plane's contract against the TUN plane in the network namespace that it is started in, with what only this plane can
@@ -31,9 +32,40 @@ await report("says in a sentence that the port or the device is taken, and leave
   if (existsSync("/sys/class/net/contract1")) throw new Error("contract1 was left behind");
   await (await TunDataPlane.create({ ...options, natPort: 4_600 })).close();
 });
+await report("ends the other worker and holds nothing when one cannot start", async () => {
+  const before = held();
+  for (const direction of ["inbound", "outbound"] as const) {
+    const broken = new URL(`data:text/javascript,throw new Error("the ${direction} one is broken")`);
+    const said = await refusal({ ...options, workerFiles: { [direction]: broken } });
+    if (!said.includes(`the ${direction} worker failed: the ${direction} one is broken`)) throw new Error(`said "${said}"`);
+    if (existsSync(device)) throw new Error("the device was left behind");
+    const after = held();
+    if (after.descriptors !== before.descriptors || after.threads !== before.threads)
+      throw new Error(`${JSON.stringify(before)} became ${JSON.stringify(after)}`);
+  }
+  await (await TunDataPlane.create(options)).close();
+});
+await report("closes within half a second when a worker has failed", async () => {
+  const before = held();
+  const plane = await TunDataPlane.create(options);
+  const failed = new Promise((resolve) => plane.onEvent(resolve));
+  execFileSync("ip", ["link", "del", options.tunName]);
+  await failed;
+  const began = performance.now();
+  await plane.close();
+  if (performance.now() - began > 500) throw new Error(`took ${performance.now() - began} ms`);
+  const after = held();
+  if (after.descriptors !== before.descriptors || after.threads !== before.threads)
+    throw new Error(`${JSON.stringify(before)} became ${JSON.stringify(after)}`);
+});
 console.log(JSON.stringify(results));
 
-async function refusal(asked: typeof options): Promise<string> {
+/** Descriptors and threads of this process. */
+function held(): { descriptors: number; threads: number } {
+  return { descriptors: readdirSync("/proc/self/fd").length, threads: readdirSync("/proc/self/task").length };
+}
+
+async function refusal(asked: TunDataPlaneOptions): Promise<string> {
   try {
     await (await TunDataPlane.create(asked)).close();
     return "nothing";

@@ -134,7 +134,7 @@ export function reportOf(revision: number, links: readonly { id: string; state: 
   };
 }
 
-const noDrops = { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 };
+const noDrops = { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0, congestion: 0, unsent: 0 };
 
 function observedLinkOf(id: string, state: ObservedLink["state"], bytes: number, inboundSpi: string): ObservedLink {
   const now = Date.now();

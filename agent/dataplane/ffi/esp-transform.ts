@@ -26,8 +26,8 @@ export class EspTransform {
   readonly #arena: Arena;
   readonly #batch: AeadBatch | null;
   readonly #direction: 0 | 1;
-  readonly #context: number;
-  readonly #mac: number;
+  #context = 0;
+  #mac = 0;
   readonly #kind: "aead" | "cbc" | "ctr";
   readonly #extended: boolean;
   /** 0: nonce or counter block (16), 16: AAD (12), 32: high sequence bits (4), 48: output length (8), 64: computed ICV (64), 128: keys. */
@@ -53,8 +53,13 @@ export class EspTransform {
     this.#saltOctets = keys.salt.length;
     arena.bytes.set(keys.salt, this.#scratch);
     if (this.#kind === "ctr") arena.view.setUint32(this.#scratch + 12, 1);
-    this.#context = this.#cipherContext(cipher.opensslName, keys.encryptionKey);
-    this.#mac = this.#kind === "aead" || integ === undefined ? 0 : this.#macContext(integ.hash, keys.integrityKey);
+    try {
+      this.#makeCipherContext(cipher.opensslName, keys.encryptionKey);
+      if (this.#kind !== "aead" && integ !== undefined) this.#makeMacContext(integ.hash, keys.integrityKey);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
     arena.bytes.fill(0, this.#scratch + 128, this.#scratch + SCRATCH_OCTETS);
   }
 
@@ -218,10 +223,11 @@ export class EspTransform {
     if (out !== scratch + 64) this.#arena.bytes.copyWithin(out, scratch + 64, scratch + 64 + this.icvOctets);
   }
 
-  #cipherContext(name: string, key: Uint8Array): number {
+  #makeCipherContext(name: string, key: Uint8Array): void {
     const { bytes, address } = this.#arena;
     const cipher = crypto.cipherByName(name);
     const context = crypto.cipherContextNew();
+    this.#context = context;
     if (cipher === 0 || context === 0) throw new Error(`OpenSSL has no ${name}`);
     const keyAt = this.#scratch + 128;
     bytes.set(key, keyAt);
@@ -229,13 +235,13 @@ export class EspTransform {
     if (this.#kind === "aead") crypto.cipherControl(context, SET_IV_LENGTH, this.#saltOctets + this.ivOctets, 0);
     if (crypto.cipherInit(context, 0, 0, address + keyAt, 0, this.#direction) !== 1) throw new Error(`OpenSSL refused a key for ${name}`);
     if (this.#kind === "cbc") crypto.cipherSetPadding(context, 0);
-    return context;
   }
 
-  #macContext(hash: string, key: Uint8Array): number {
+  #makeMacContext(hash: string, key: Uint8Array): void {
     const { bytes, address } = this.#arena;
     const mac = crypto.macFetch(0, "HMAC", 0);
     const context = crypto.macContextNew(mac);
+    this.#mac = context;
     crypto.macFree(mac);
     const keyAt = this.#scratch + 128;
     bytes.fill(0, keyAt, keyAt + 64);
@@ -245,7 +251,6 @@ export class EspTransform {
     const done = crypto.macInit(context, address + keyAt, key.length, address + parameters);
     this.#arena.free(parameters, 192);
     if (context === 0 || done !== 1) throw new Error(`OpenSSL refused a key for HMAC with ${hash}`);
-    return context;
   }
 
   /** OSSL_PARAM[2]: {key, type, data, size, return size} of 40 octets each; the second is the end. Type 4 is a UTF-8 string. */

@@ -1,9 +1,16 @@
 import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
 import { Encr } from "../../wire/iana.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
-import type { DataPlane, DataPlaneCapabilities, DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../data-plane.ts";
+import {
+  type DataPlane,
+  type DataPlaneCapabilities,
+  type DataPlaneEvent,
+  type DropCounters,
+  type IkeDatagram,
+  noDrops,
+  type SaCounters,
+} from "../data-plane.ts";
 
-const NO_DROPS: DropCounters = { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 };
 const CCM: readonly number[] = [Encr.AES_CCM_8, Encr.AES_CCM_12, Encr.AES_CCM_16];
 
 /**
@@ -65,7 +72,7 @@ export class MemoryDataPlane implements DataPlane {
   }
 
   querySa(direction: "inbound" | "outbound", spi: EspSpi): SaCounters | null {
-    return this.sas[direction].has(spi) ? { packets: 0, bytes: 0, lastUsedAt: 0, drops: NO_DROPS } : null;
+    return this.sas[direction].has(spi) ? { packets: 0, bytes: 0, lastUsedAt: 0, drops: noDrops } : null;
   }
 
   async deleteSa(direction: "inbound" | "outbound", spi: EspSpi): Promise<void> {
@@ -86,7 +93,7 @@ export class MemoryDataPlane implements DataPlane {
   }
 
   globalDrops(): DropCounters {
-    return NO_DROPS;
+    return noDrops;
   }
 
   async flush(): Promise<void> {

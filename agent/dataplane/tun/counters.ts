@@ -15,10 +15,12 @@ export const Counter = {
   tooBig: 7,
   lifetime: 8,
   malformed: 9,
+  congestion: 10,
+  unsent: 11,
 } as const;
 export type CounterName = keyof typeof Counter;
 
-export const COUNTERS_PER_ROW = 10;
+export const COUNTERS_PER_ROW = 12;
 /** Row 0 belongs to packets that no SA can be charged with. */
 export const GLOBAL_ROW = 0;
 
@@ -70,6 +72,8 @@ export class CounterTable {
       tooBig: this.get(row, Counter.tooBig),
       lifetime: this.get(row, Counter.lifetime),
       malformed: this.get(row, Counter.malformed),
+      congestion: this.get(row, Counter.congestion),
+      unsent: this.get(row, Counter.unsent),
     };
   }
 }

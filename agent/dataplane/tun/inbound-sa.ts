@@ -1,6 +1,7 @@
 import { type CompiledSelector, compileSelectors } from "../../ipsec/packet-match.ts";
 import { ReplayWindow } from "../../ipsec/replay-window.ts";
 import type { InboundSa } from "../../ipsec/security-association.ts";
+import { parseAddress } from "../../wire/address.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { AeadBatch } from "../ffi/aead-batch.ts";
 import type { Arena } from "../ffi/arena.ts";
@@ -29,6 +30,9 @@ export interface ReceiveSa {
 /** @throws Error with a sentence when the SA asks for what this plane does not have. */
 export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu: number, opening: AeadBatch | null): ReceiveSa {
   if (sa.encapsulation !== "udp") throw new Error("the TUN plane takes ESP in UDP only: the link must ask for UDP encapsulation");
+  if (parseAddress(sa.remote.address) === null) throw new Error(`"${sa.remote.address}" is not an address`);
+  const window = new ReplayWindow(sa.replayWindowPackets);
+  // Last of all that can fail: what it holds would have to be given back.
   const transform = new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers, opening);
   const remoteAt = arena.allocate(SOCKADDR_OCTETS);
   return {
@@ -37,7 +41,7 @@ export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu:
     row,
     transform,
     extended: sa.extendedSequenceNumbers,
-    window: new ReplayWindow(sa.replayWindowPackets),
+    window,
     local: compileSelectors(sa.localSelectors),
     remote: compileSelectors(sa.remoteSelectors),
     remoteAt,

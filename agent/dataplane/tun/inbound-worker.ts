@@ -37,7 +37,7 @@ const arena = new Arena(ARENA_OCTETS);
 const counters = new CounterTable(options.counters);
 const sas = new Map<EspSpi, ReceiveSa>();
 const batch = new ReceiveBatch(arena);
-const tun = new TunWriter(arena, options.tunFd);
+const tun = new TunWriter(arena, options.tunFd, counters);
 const early = new EarlyPackets(arena);
 const batchedOpening = AeadBatch.create(arena, "open", OPENED_AT_ONCE);
 const opening = batchedOpening === null ? null : new OpeningQueue(batchedOpening);
@@ -151,11 +151,9 @@ function takeInner(sa: ReceiveSa, start: number, contentEnd: number): void {
   const family = nextHeader === NextHeader.IPV4 ? 4 : nextHeader === NextHeader.IPV6 ? 6 : 0;
   if (!readIpPacket(bytes, start, payloadEnd, view) || view.family !== family) return counters.add(sa.row, Counter.malformed, 1);
   if (!matchesPacket(sa.local, sa.remote, bytes, view, "inbound")) return counters.add(sa.row, Counter.policy, 1);
-  counters.add(sa.row, Counter.packets, 1);
-  counters.add(sa.row, Counter.bytes, view.totalLength);
   counters.set(sa.row, Counter.lastUsedAt, now);
   clampMss(bytes, view, start + view.totalLength, sa.maxInner, false);
-  tun.write(start, view);
+  tun.write(start, view, sa.row);
 }
 
 /** Only for an authenticated packet newer than all before, or an old one replayed from elsewhere could move the tunnel (RFC 3947 §5.1). */

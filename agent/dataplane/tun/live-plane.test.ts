@@ -118,6 +118,18 @@ describe("two live gateways", () => {
     expect(stdout.trim()).toBe("true");
   });
 
+  asRoot("count what the device does not take while it is down, and go on when it is up again", async () => {
+    const [, r] = await pair.startBoth();
+    expect(await pair.lostEchoes({ count: 3 })).toEqual([]);
+    ip("-n", right.namespace, "link", "set", "culvert0", "down");
+    expect(await pair.lostEchoes({ count: 3 })).toEqual([1, 2, 3]);
+    expect((await r.counters()).inbound).toMatchObject({ packets: 3, bytes: 3 * 84, drops: { unsent: 3 } });
+    ip("-n", right.namespace, "link", "set", "culvert0", "up");
+    ip("-n", right.namespace, "route", "replace", left.network, "dev", "culvert0", "src", right.inside);
+    expect(await pair.lostEchoes({ count: 3 })).toEqual([]);
+    expect((await r.counters()).inbound).toMatchObject({ packets: 6, bytes: 6 * 84, drops: { unsent: 3 } });
+  });
+
   asRoot("say that they failed when the device is deleted under them, and still end", async () => {
     const [l] = await pair.startBoth();
     ip("-n", left.namespace, "link", "del", "culvert0");

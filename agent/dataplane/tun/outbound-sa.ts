@@ -38,7 +38,9 @@ export interface TransmitSa {
 export function makeTransmitSa(arena: Arena, sa: OutboundSa, row: number, pathMtu: number, sealing: AeadBatch | null): TransmitSa {
   const source = parseAddress(sa.local.address);
   if (source === null) throw new Error(`"${sa.local.address}" is not an address`);
+  if (parseAddress(sa.remote.address) === null) throw new Error(`"${sa.remote.address}" is not an address`);
   if (sa.encapsulation !== "udp") throw new Error("the TUN plane sends ESP in UDP only: the link must ask for UDP encapsulation");
+  // Last of all that can fail: what it holds would have to be given back.
   const transform = new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, sealing);
   const destinationAt = arena.allocate(SOCKADDR_OCTETS);
   const made: TransmitSa = {

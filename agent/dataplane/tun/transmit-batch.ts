@@ -103,7 +103,10 @@ export class TransmitBatch {
 
   #sendRun(first: number, end: number, family: 4 | 6): void {
     const fd = family === 4 ? this.#fds[0] : this.#fds[1];
-    if (fd === null) return;
+    if (fd === null) {
+      for (let i = first; i < end; i++) this.#countUnsent(this.#groups[i], this.#groups[i]?.count ?? 0, 0);
+      return;
+    }
     for (let i = first; i < end; i++) this.#describe(i);
     let at = first;
     let waits = 0;
@@ -128,9 +131,9 @@ export class TransmitBatch {
       if (group !== undefined && group.count > 1 && (code === Errno.EIO || code === Errno.EINVAL)) {
         this.#segmentation = code === Errno.EIO ? false : this.#segmentation;
         this.#sendSingly(fd, group, at);
-      } else if (group?.sa != null) {
+      } else {
         // No route, or the source address is gone: nothing to retry here, the peer's liveness check will tell.
-        this.#counters.add(group.sa.row, code === Errno.EMSGSIZE ? Counter.tooBig : Counter.noSa, group.count);
+        this.#countUnsent(group, group?.count ?? 0, code);
       }
       at++;
     }
@@ -160,11 +163,20 @@ export class TransmitBatch {
     arena.writeSize(header + 40, writeControl(arena, this.#controls + CONTROL_OCTETS * index, group.sa.source, 0));
     for (let at = group.start; at < group.start + group.octets; at += group.segmentOctets) {
       writeIov(arena, this.#iovs + 16 * index, at, Math.min(group.segmentOctets, group.start + group.octets - at));
-      for (let tries = 0; tries < 10 && Number(libc.sendmsg(fd, arena.address + header, 0)) < 0; tries++) {
-        if (errno() !== Errno.EAGAIN) break;
+      for (let tries = 1; Number(libc.sendmsg(fd, arena.address + header, 0)) < 0; tries++) {
+        const code = errno();
+        if (code === Errno.EINTR) continue;
+        if ((code !== Errno.EAGAIN && code !== Errno.ENOBUFS) || tries === 10) {
+          this.#countUnsent(group, 1, code);
+          break;
+        }
         waitWritable(arena, this.#scratch, fd, SEND_WAIT_MS);
       }
     }
+  }
+
+  #countUnsent(group: Group | undefined, datagrams: number, code: number): void {
+    if (group?.sa != null) this.#counters.add(group.sa.row, code === Errno.EMSGSIZE ? Counter.tooBig : Counter.unsent, datagrams);
   }
 }
 

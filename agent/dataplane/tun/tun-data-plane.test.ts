@@ -10,6 +10,8 @@ const names = [
   ...dataPlaneContract.map(({ name }) => name),
   "takes the device away when it closes",
   "says in a sentence that the port or the device is taken, and leaves nothing behind",
+  "ends the other worker and holds nothing when one cannot start",
+  "closes within half a second when a worker has failed",
 ];
 let results: Record<string, string | null> = {};
 

@@ -2,7 +2,15 @@ import { Worker } from "node:worker_threads";
 import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { addNonEspMarker, natKeepalive } from "../../wire/udp-encap.ts";
-import type { DataPlane, DataPlaneCapabilities, DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../data-plane.ts";
+import {
+  addDrops,
+  type DataPlane,
+  type DataPlaneCapabilities,
+  type DataPlaneEvent,
+  type DropCounters,
+  type IkeDatagram,
+  type SaCounters,
+} from "../data-plane.ts";
 import { libc } from "../ffi/native.ts";
 import { openTun } from "../ffi/tun-device.ts";
 import { DatagramSender, openUdpSocket } from "../ffi/udp-socket.ts";
@@ -16,6 +24,8 @@ export interface TunDataPlaneOptions {
   readonly natPort: number;
   /** The largest outer packet the path takes; 1,500 unless told otherwise. */
   readonly pathMtu?: number;
+  /** In place of the workers' own files. */
+  readonly workerFiles?: Partial<Readonly<Record<Direction, URL>>>;
 }
 
 type Direction = "inbound" | "outbound";
@@ -45,8 +55,8 @@ export class TunDataPlane implements DataPlane {
     extendedSequenceNumbers: true,
   };
   readonly #natPort: number;
-  readonly #tunFd: number;
   readonly #udpFds: readonly [number, number | null];
+  readonly #fds: readonly number[];
   readonly #sender = new DatagramSender();
   readonly #wakers = new Wakers();
   readonly #lanes: Readonly<Record<Direction, Lane>>;
@@ -59,26 +69,39 @@ export class TunDataPlane implements DataPlane {
     const udp4 = openUdpSocket(4, options.natPort);
     if (udp4 === null) throw new Error("the machine has no IPv4");
     const fds: number[] = [udp4];
+    const opened = (fd: number): number => {
+      fds.push(fd);
+      return fd;
+    };
+    let plane: TunDataPlane;
     try {
       const udp6 = openUdpSocket(6, options.natPort);
-      if (udp6 !== null) fds.push(udp6);
-      const tun = openTun(options.tunName, options.mtu);
-      fds.push(tun);
-      const plane = new TunDataPlane(options, tun, [udp4, udp6]);
-      await Promise.all([plane.#lanes.inbound.ready, plane.#lanes.outbound.ready]);
-      return plane;
+      if (udp6 !== null) opened(udp6);
+      const tun = opened(openTun(options.tunName, options.mtu));
+      const wakeFds = { inbound: opened(openWaker()), outbound: opened(openWaker()) };
+      plane = new TunDataPlane(options, { tun, udp: [udp4, udp6], wakeFds, all: fds });
     } catch (error) {
       for (const fd of fds) libc.close(fd);
       throw error;
     }
+    try {
+      await Promise.all([plane.#lanes.inbound.ready, plane.#lanes.outbound.ready]);
+    } catch (error) {
+      // One direction alone is of no use: the other is ended too, and only then are the descriptors that it uses closed.
+      await plane.close();
+      throw error;
+    }
+    return plane;
   }
 
-  private constructor(options: TunDataPlaneOptions, tunFd: number, udpFds: readonly [number, number | null]) {
+  private constructor(options: TunDataPlaneOptions, descriptors: Descriptors) {
     this.#natPort = options.natPort;
-    this.#tunFd = tunFd;
-    this.#udpFds = udpFds;
+    this.#udpFds = descriptors.udp;
+    this.#fds = descriptors.all;
+    const files = { ...WORKER_FILES, ...options.workerFiles };
+    const common = { tunFd: descriptors.tun, udpFds: descriptors.udp, pathMtu: options.pathMtu ?? 1_500 };
     const lane = (direction: Direction) =>
-      new Lane(direction, { tunFd, udpFds, pathMtu: options.pathMtu ?? 1_500 }, this.#wakers, {
+      new Lane(direction, files[direction], { ...common, wakeFd: descriptors.wakeFds[direction] }, this.#wakers, {
         event: (event) => this.#emit(event),
         ike: (datagram) => this.#deliver(datagram),
         failed: (reason) => {
@@ -129,17 +152,7 @@ export class TunDataPlane implements DataPlane {
   }
 
   globalDrops(): DropCounters {
-    const inbound = this.#lanes.inbound.globalDrops();
-    const outbound = this.#lanes.outbound.globalDrops();
-    return {
-      replay: inbound.replay + outbound.replay,
-      integrity: inbound.integrity + outbound.integrity,
-      noSa: inbound.noSa + outbound.noSa,
-      policy: inbound.policy + outbound.policy,
-      tooBig: inbound.tooBig + outbound.tooBig,
-      lifetime: inbound.lifetime + outbound.lifetime,
-      malformed: inbound.malformed + outbound.malformed,
-    };
+    return addDrops(this.#lanes.inbound.globalDrops(), this.#lanes.outbound.globalDrops());
   }
 
   async flush(): Promise<void> {
@@ -151,7 +164,7 @@ export class TunDataPlane implements DataPlane {
     if (this.#closing) return;
     this.#closing = true;
     await Promise.all([this.#lanes.inbound.stop(), this.#lanes.outbound.stop()]);
-    for (const fd of [this.#tunFd, ...this.#udpFds]) if (fd !== null) libc.close(fd);
+    for (const fd of this.#fds) libc.close(fd);
   }
 
   #send(local: UdpEndpoint, remote: UdpEndpoint, datagram: Uint8Array): void {
@@ -169,6 +182,14 @@ export class TunDataPlane implements DataPlane {
   }
 }
 
+interface Descriptors {
+  readonly tun: number;
+  readonly udp: readonly [number, number | null];
+  readonly wakeFds: Readonly<Record<Direction, number>>;
+  /** Each of them, to be closed once. */
+  readonly all: readonly number[];
+}
+
 interface LaneListener {
   readonly event: (event: DataPlaneEvent) => void;
   readonly ike: (datagram: IkeDatagram) => void;
@@ -179,7 +200,8 @@ interface LaneListener {
 class Lane {
   readonly ready: Promise<void>;
   readonly #worker: Worker;
-  readonly #wakeFd = openWaker();
+  readonly #wakeFd: number;
+  readonly #exited: Promise<void>;
   readonly #wakers: Wakers;
   readonly #counters = CounterTable.ofRows(MAX_SAS);
   readonly #rows = new RowAllocator(MAX_SAS);
@@ -188,10 +210,12 @@ class Lane {
   #nextTicket = 1;
   #ended = false;
 
-  constructor(direction: Direction, options: Omit<WorkerOptions, "wakeFd" | "counters">, wakers: Wakers, listener: LaneListener) {
+  constructor(direction: Direction, file: URL, options: Omit<WorkerOptions, "counters">, wakers: Wakers, listener: LaneListener) {
     this.#wakers = wakers;
-    const workerData: WorkerOptions = { ...options, wakeFd: this.#wakeFd, counters: this.#counters.shared };
-    this.#worker = new Worker(WORKER_FILES[direction], { workerData, name: direction });
+    this.#wakeFd = options.wakeFd;
+    const workerData: WorkerOptions = { ...options, counters: this.#counters.shared };
+    this.#worker = new Worker(file, { workerData, name: direction });
+    this.#exited = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()));
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#worker.on("message", (message: FromWorker) => {
@@ -255,14 +279,14 @@ class Lane {
     return promise;
   }
 
+  /** Resolves when the worker's thread is no more, whether it obeyed or had failed before. */
   async stop(): Promise<void> {
     if (!this.#ended) {
-      const exited = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()));
-      await this.command({ kind: "stop" });
+      // A worker that fails instead of obeying has said so to the listener; it ends all the same.
+      await Promise.allSettled([this.command({ kind: "stop" })]);
       this.#ended = true;
-      await exited;
     }
-    libc.close(this.#wakeFd);
+    await this.#exited;
   }
 
   #settle(ticket: number, error: string | null): void {

@@ -7,6 +7,7 @@ import { buildTcp, headerOctets, naiveChecksum, naiveTransportChecksum, type Tcp
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { Arena } from "../ffi/arena.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
+import { CounterTable } from "./counters.ts";
 import { segmentTcp } from "./segmentation.ts";
 import { TcpFlag } from "./tcp-header.ts";
 import { TunWriter } from "./tun-writer.ts";
@@ -16,6 +17,8 @@ const directory = mkdtempSync(join(tmpdir(), "cvdt-writer-"));
 const arena = new Arena(4 << 20);
 const inputAt = arena.allocate(1 << 20);
 const piecesAt = arena.allocate(1 << 20);
+const counters = CounterTable.ofRows(4);
+const ROW = 1;
 let files = 0;
 
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -29,13 +32,13 @@ interface Frame {
 function written(packets: readonly Uint8Array[]): Frame[] {
   const path = join(directory, String(files++));
   const fd = openSync(path, "w");
-  const writer = new TunWriter(arena, fd);
+  const writer = new TunWriter(arena, fd, counters);
   let at = inputAt;
   for (const packet of packets) {
     const view = makeIpPacketView();
     arena.bytes.set(packet, at);
     if (!readIpPacket(arena.bytes, at, at + packet.length, view)) throw new Error("not a packet");
-    writer.write(at, view);
+    writer.write(at, view, ROW);
     at += packet.length + 5;
   }
   writer.flush();
@@ -195,6 +198,37 @@ describe("TunWriter", () => {
     expect(Buffer.from(frames[0]!.packet).equals(first)).toBe(true);
     expect(Buffer.from(frames[1]!.packet).equals(packet)).toBe(true);
     for (const { vnet } of frames) expect(new Uint8Array(vnet.buffer).every((octet) => octet === 0)).toBe(true);
+  });
+
+  it("counts packets and octets when the device takes them, each under its SA, and as unsent when it does not", () => {
+    const table = CounterTable.ofRows(4);
+    const write = (fd: number) => {
+      const writer = new TunWriter(arena, fd, table);
+      let at = inputAt;
+      // Five segments of one flow: three came under one SA, two under its successor.
+      for (const [index, packet] of run(5, 100).entries()) {
+        const view = makeIpPacketView();
+        arena.bytes.set(packet, at);
+        readIpPacket(arena.bytes, at, at + packet.length, view);
+        writer.write(at, view, index < 3 ? 1 : 2);
+        at += packet.length;
+      }
+      writer.flush();
+      closeSync(fd);
+    };
+    write(openSync(join(directory, "taken"), "w"));
+    expect(framesOf(new Uint8Array(readFileSync(join(directory, "taken")))).map((frame) => unmerged(frame).length)).toEqual([3, 2]);
+    const octets = 20 + 32 + 100;
+    expect([table.sa(1), table.sa(2)]).toMatchObject([
+      { packets: 3, bytes: 3 * octets, drops: { unsent: 0 } },
+      { packets: 2, bytes: 2 * octets, drops: { unsent: 0 } },
+    ]);
+    // Every write to this device fails.
+    write(openSync("/dev/full", "w"));
+    expect([table.sa(1), table.sa(2)]).toMatchObject([
+      { packets: 3, bytes: 3 * octets, drops: { unsent: 3 } },
+      { packets: 2, bytes: 2 * octets, drops: { unsent: 2 } },
+    ]);
   });
 });
 

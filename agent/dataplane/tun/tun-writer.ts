@@ -1,9 +1,10 @@
 import { type IpPacketView, IpProtocol, makeIpPacketView } from "../../wire/ip.ts";
 import { readU16, readU32, writeU16 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
-import { libc } from "../ffi/native.ts";
+import { Errno, errno, libc } from "../ffi/native.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
 import { writeIov } from "../ffi/udp-socket.ts";
+import { Counter, type CounterTable, GLOBAL_ROW } from "./counters.ts";
 import { pseudoHeaderSum, Tcp, TcpFlag, tcpHeaderOctets, writeIpv4Checksum } from "./tcp-header.ts";
 
 const MAX_PIECES = 64;
@@ -17,10 +18,12 @@ const MAX_OCTETS = 65_535;
 export class TunWriter {
   readonly #arena: Arena;
   readonly #fd: number;
+  readonly #counters: CounterTable;
   readonly #vnet: number;
   readonly #iovs: number;
   /** The first packet of the run and what the next must continue. */
   readonly #head: IpPacketView = makeIpPacketView();
+  #row = GLOBAL_ROW;
   #headStart = 0;
   #headerOctets = 0;
   #segmentOctets = 0;
@@ -29,18 +32,20 @@ export class TunWriter {
   #nextSequence = 0;
   #closed = true;
 
-  constructor(arena: Arena, fd: number) {
+  constructor(arena: Arena, fd: number, counters: CounterTable) {
     this.#arena = arena;
     this.#fd = fd;
+    this.#counters = counters;
     this.#vnet = arena.allocate(VNET_HEADER_OCTETS);
     this.#iovs = arena.allocate(16 * (MAX_PIECES + 1));
   }
 
-  /** Takes a packet that `view` describes at `start`. */
-  write(start: number, view: IpPacketView): void {
+  /** Takes a packet that `view` describes at `start`. It counts in `row` once the kernel has taken it, else as unsent. */
+  write(start: number, view: IpPacketView, row: number): void {
     const payloadAt = this.#mergeablePayload(start, view);
-    if (payloadAt !== 0 && this.#append(start, view, payloadAt)) return;
+    if (payloadAt !== 0 && row === this.#row && this.#append(start, view, payloadAt)) return;
     this.flush();
+    this.#row = row;
     if (payloadAt !== 0) this.#begin(start, view, payloadAt);
     else this.#writeOne(start, view.totalLength);
   }
@@ -57,7 +62,18 @@ export class TunWriter {
     this.#arena.bytes.fill(0, this.#vnet, this.#vnet + VNET_HEADER_OCTETS);
     writeIov(this.#arena, this.#iovs, this.#vnet, VNET_HEADER_OCTETS);
     writeIov(this.#arena, this.#iovs + 16, start, octets);
-    libc.writev(this.#fd, this.#arena.address + this.#iovs, 2);
+    this.#give(1, octets);
+  }
+
+  /** Hands the kernel the vnet header and what follows it: `packets` packets of `octets` together. */
+  #give(packets: number, octets: number): void {
+    const iovs = this.#arena.address + this.#iovs;
+    let written: number;
+    do written = Number(libc.writev(this.#fd, iovs, packets + 1));
+    while (written < 0 && errno() === Errno.EINTR);
+    if (written < 0) return this.#counters.add(this.#row, Counter.unsent, packets);
+    this.#counters.add(this.#row, Counter.packets, packets);
+    this.#counters.add(this.#row, Counter.bytes, octets);
   }
 
   /**
@@ -151,7 +167,7 @@ export class TunWriter {
     view.setUint16(this.#vnet + 6, tcpAt, true);
     view.setUint16(this.#vnet + 8, Tcp.checksum, true);
     writeIov(arena, this.#iovs, this.#vnet, VNET_HEADER_OCTETS);
-    libc.writev(this.#fd, arena.address + this.#iovs, this.#pieces + 1);
+    this.#give(this.#pieces, this.#total + (this.#pieces - 1) * this.#headerOctets);
   }
 }
 

@@ -149,6 +149,8 @@ const dropWords: Readonly<Record<keyof DropCounters, string>> = {
   tooBig: "too big",
   lifetime: "SA lifetime over",
   malformed: "malformed",
+  congestion: "congestion that the sender cannot be told of",
+  unsent: "not taken by the kernel",
 };
 
 /** Packets dropped, by cause; one quiet line while there are none. */

@@ -102,5 +102,5 @@ const child: ObservedChildSa = {
   bytesOut: 0,
   packetsIn: 0,
   packetsOut: 0,
-  drops: { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0 },
+  drops: { replay: 0, integrity: 0, noSa: 0, policy: 0, tooBig: 0, lifetime: 0, malformed: 0, congestion: 0, unsent: 0 },
 };

@@ -1,0 +1,97 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { InboundSa, OutboundSa } from "../../ipsec/security-association.ts";
+import { Encr, Integ } from "../../wire/iana.ts";
+import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import { Arena } from "../ffi/arena.ts";
+import { crypto } from "../ffi/native.ts";
+import { CounterTable } from "./counters.ts";
+import { closeReceiveSa, makeReceiveSa } from "./inbound-sa.ts";
+import { closeTransmitSa, makeTransmitSa } from "./outbound-sa.ts";
+import { reserveInner, sealInner } from "./seal-packet.ts";
+import { TransmitBatch } from "./transmit-batch.ts";
+
+const common = {
+  childSaId: "c",
+  spi: 0x1234 as EspSpi,
+  keys: { encr: Encr.AES_GCM_16, encryptionKey: new Uint8Array(16), salt: new Uint8Array(4), integ: Integ.NONE, integrityKey: new Uint8Array(0) },
+  extendedSequenceNumbers: false,
+  mode: "tunnel",
+  local: { address: "192.0.2.1", port: 4_500 },
+  remote: { address: "192.0.2.2", port: 4_500 },
+  encapsulation: "udp",
+} as const;
+const outbound: OutboundSa = { ...common, direction: "outbound" };
+const inbound: InboundSa = { ...common, direction: "inbound", replayWindowPackets: 64, localSelectors: [], remoteSelectors: [] };
+const cbc = {
+  encr: Encr.AES_CBC,
+  encryptionKey: new Uint8Array(32),
+  salt: new Uint8Array(0),
+  integ: Integ.HMAC_SHA2_256_128,
+  integrityKey: new Uint8Array(32),
+};
+
+afterEach(() => void vi.restoreAllMocks());
+
+/** What is taken from OpenSSL and the arena, and not given back, while `during` runs. */
+function heldAfter(arena: Arena, during: () => void): { contexts: number; memory: number } {
+  const taken = [vi.spyOn(crypto, "cipherContextNew"), vi.spyOn(crypto, "macContextNew")];
+  const returned = [vi.spyOn(crypto, "cipherContextFree"), vi.spyOn(crypto, "macContextFree")];
+  const allocated = vi.spyOn(arena, "allocate");
+  const freed = vi.spyOn(arena, "free");
+  during();
+  const calls = (spies: readonly { mock: { calls: unknown[][] } }[]) => spies.reduce((sum, { mock }) => sum + mock.calls.length, 0);
+  const givenBack = returned.flatMap(({ mock }) => mock.calls).filter(([context]) => context !== 0).length;
+  const held = { contexts: calls(taken) - givenBack, memory: calls([allocated]) - calls([freed]) };
+  vi.restoreAllMocks();
+  return held;
+}
+
+describe("an SA in its worker", () => {
+  const arena = new Arena(1 << 20);
+  const none = { contexts: 0, memory: 0 };
+  const nowhere = { address: "192.0.2.300", port: 4_500 };
+
+  it.each([
+    ["the peer's address is malformed", () => makeTransmitSa(arena, { ...outbound, remote: nowhere }, 1, 1_500, null)],
+    ["our address is malformed", () => makeTransmitSa(arena, { ...outbound, local: nowhere }, 1, 1_500, null)],
+    ["the peer's address of an inbound one is malformed", () => makeReceiveSa(arena, { ...inbound, remote: nowhere }, 1, 1_500, null)],
+    ["its window is too small", () => makeReceiveSa(arena, { ...inbound, replayWindowPackets: 63 }, 1, 1_500, null)],
+    ["its window is too large", () => makeReceiveSa(arena, { ...inbound, replayWindowPackets: 4_097 }, 1, 1_500, null)],
+    ["OpenSSL does not have its cipher", () => withBroken("cipherByName", 0, () => makeTransmitSa(arena, outbound, 1, 1_500, null))],
+    ["OpenSSL refuses its integrity key", () => withBroken("macInit", 0, () => makeTransmitSa(arena, { ...outbound, keys: cbc }, 1, 1_500, null))],
+  ])("holds neither memory nor an OpenSSL context when %s", (_name, make) => {
+    expect(heldAfter(arena, () => expect(make).toThrow())).toEqual(none);
+  });
+
+  it("gives everything back when it is closed", () => {
+    for (const keys of [common.keys, cbc]) {
+      expect(heldAfter(arena, () => closeTransmitSa(arena, makeTransmitSa(arena, { ...outbound, keys }, 1, 1_500, null)))).toEqual(none);
+      expect(heldAfter(arena, () => closeReceiveSa(arena, makeReceiveSa(arena, { ...inbound, keys }, 1, 1_500, null)))).toEqual(none);
+    }
+  });
+});
+
+describe("a packet that the socket does not take", () => {
+  it.each([
+    ["because it is no socket any more", [-1, -1]],
+    ["because the machine lacks its family", [-1, null]],
+  ] as const)("is counted as unsent, each of a run, %s", (_name, fds) => {
+    const arena = new Arena(8 << 20);
+    const counters = CounterTable.ofRows(3);
+    const batch = new TransmitBatch(arena, fds, counters, null);
+    const six = { ...outbound, local: { address: "fd00::1", port: 4_500 }, remote: { address: "fd00::2", port: 4_500 } };
+    const sa = makeTransmitSa(arena, six, 2, 1_500, null);
+    for (const octets of [1_000, 1_000, 1_000, 500, 1_200]) sealInner(arena, batch, sa, reserveInner(batch, sa, octets), octets, 4);
+    batch.flush();
+    expect(counters.drops(2)).toMatchObject({ unsent: 5, noSa: 0, tooBig: 0 });
+  });
+});
+
+function withBroken<T>(name: "cipherByName" | "macInit", result: number, run: () => T): T {
+  const spy = vi.spyOn(crypto, name).mockReturnValue(result);
+  try {
+    return run();
+  } finally {
+    spy.mockRestore();
+  }
+}

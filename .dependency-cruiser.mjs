@@ -6,7 +6,9 @@ const layer = (name, from, to) => ({
   to: { pathNot: to, dependencyTypesNot: ["core", "unknown"] },
 });
 
-const pure = "^agent/(wire|crypto|ipsec|ike)/";
+const pure = "^agent/(wire|crypto|ipsec|ike|preflight)/";
+/** What makes an engine's configuration of a desired state: pure as well. */
+const pureRuntime = "endpoint-options|link-config|identity-text|prefix|secret-source|state-checks|config-problem|proposal-check";
 
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
@@ -21,8 +23,14 @@ export default {
     layer("ipsec-imports-wire-crypto", "^agent/ipsec/", "^agent/(ipsec|wire|crypto)/"),
     layer("ike-imports-wire-crypto-ipsec", "^agent/ike/", "^agent/(ike|wire|crypto|ipsec)/"),
     layer("dataplane-imports-wire-crypto-ipsec", "^agent/dataplane/", "^agent/(dataplane|wire|crypto|ipsec)/|node_modules/(koffi|@koromix)/"),
+    // docs/adr/0006: the preflight runs in the console too, so it and what it reaches stay free of sockets, devices and native code.
+    layer(
+      "preflight-imports-the-engine",
+      "^agent/preflight/",
+      `^agent/(preflight|ike|wire|crypto|ipsec)/|^agent/runtime/(${pureRuntime})\\.ts$|^contract/|node_modules/zod/`,
+    ),
     layer("agent-imports-agent-contract", "^agent/(runtime/|main\\.ts$)", "^(agent|contract)/|node_modules/"),
-    layer("server-imports-contract-prisma", "^server/", "^(server|contract|generated/prisma)/|node_modules/"),
+    layer("server-imports-contract-prisma", "^server/", "^(server|contract|generated/prisma)/|^agent/preflight/console-preflight\\.ts$|node_modules/"),
     layer("app-imports-server-contract", "^app/", "^(app|server|contract)/|node_modules/"),
     layer("e2e-imports-contract", "^e2e/", "^(e2e|contract)/|node_modules/"),
     {
@@ -41,7 +49,7 @@ export default {
       name: "pure-core",
       comment: "Clock, randomness and the outside world are passed in.",
       severity: "error",
-      from: { path: pure, pathNot: "\\.test\\.ts$" },
+      from: { path: `${pure}|^agent/runtime/(${pureRuntime})\\.ts$`, pathNot: "\\.test\\.ts$" },
       to: {
         dependencyTypes: ["core"],
         path: "^(node:)?(fs|fs/promises|net|dgram|tls|http|https|http2|child_process|worker_threads|cluster|timers|timers/promises|os|process|dns|dns/promises|readline)$",

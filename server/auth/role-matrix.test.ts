@@ -6,6 +6,7 @@ import { runLinkCommand } from "../commands/run-command.ts";
 import { Forbidden, Refusal } from "../errors.ts";
 import { listKeys } from "../keys/list-keys.ts";
 import { listLinkNames, listLinks } from "../links/list-links.ts";
+import { preflightLink } from "../links/preflight-link.ts";
 import { previewLink } from "../links/preview-link.ts";
 import { readLink, readTrace, readVersions } from "../links/read-link.ts";
 import { createLink, deleteLink, rollbackLink, setLinkEnabled } from "../links/save-link.ts";
@@ -51,6 +52,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   requestScheduledRuns: [operators, (actor) => requestScheduledRuns(actor, id, false)],
 
   previewLink: [owners, (actor) => previewLink(actor, {})],
+  preflightLink: [owners, (actor) => preflightLink(actor, {})],
   createLink: [owners, (actor) => createLink(actor, {})],
   setLinkEnabled: [owners, (actor) => setLinkEnabled(actor, id, false)],
   rollbackLink: [owners, (actor) => rollbackLink(actor, id, 1)],

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import type { Credential } from "../../generated/prisma/client.ts";
+import type { Authority, Credential } from "../../generated/prisma/client.ts";
 import type { CredentialState } from "../../generated/prisma/enums.ts";
 import type { Transaction } from "../db/client.ts";
 import type { LinkConfig } from "../links/link-config.ts";
 import { storeSecret } from "../secrets/store.ts";
-import { ensureAuthority, issueCertificate, newKeyPair } from "./authority.ts";
+import { ensureAuthority, type IssuedCertificate, issueCertificate, newKeyPair } from "./authority.ts";
 import { certificateFingerprint, pskFingerprint } from "./fingerprint.ts";
 
 const certificateDays = 90;
@@ -32,16 +32,7 @@ export async function createCredentials(
 }
 
 async function certificateFor(tx: Transaction, linkId: string, end: "A" | "B", identity: string, state: CredentialState, activatedAt: Date | null) {
-  const authority = await ensureAuthority(tx, "ipsec");
-  const keys = await newKeyPair();
-  const issued = await issueCertificate(tx, authority, {
-    publicKey: keys.publicKey,
-    commonName: identity,
-    // The IKE identity must be in the certificate for the peer to bind the two (RFC 4945 §3.1).
-    dnsNames: [identity],
-    usage: "ipsec",
-    days: certificateDays,
-  });
+  const { issued, privateKeyPem } = await issueFor(tx, await ensureAuthority(tx, "ipsec"), identity);
   return tx.credential.create({
     data: {
       linkId,
@@ -51,10 +42,24 @@ async function certificateFor(tx: Transaction, linkId: string, end: "A" | "B", i
       fingerprint: certificateFingerprint(issued.certificatePem),
       certificatePem: issued.certificatePem,
       notAfter: issued.notAfter,
-      secretId: await storeSecret(tx, keys.privateKeyPem),
+      secretId: await storeSecret(tx, privateKeyPem),
       activatedAt,
     },
   });
+}
+
+/** A fresh key and its certificate for an end with this IKE identity; nothing of it is stored. */
+export async function issueFor(tx: Transaction, authority: Authority, identity: string): Promise<{ issued: IssuedCertificate; privateKeyPem: string }> {
+  const keys = await newKeyPair();
+  const issued = await issueCertificate(tx, authority, {
+    publicKey: keys.publicKey,
+    commonName: identity,
+    // The IKE identity must be in the certificate for the peer to bind the two (RFC 4945 §3.1).
+    dnsNames: [identity],
+    usage: "ipsec",
+    days: certificateDays,
+  });
+  return { issued, privateKeyPem: keys.privateKeyPem };
 }
 
 /** 256 random bits as text that no peer reads as anything but text: a leading `0x` or `0s` would mean hexadecimal or base64. */

@@ -1,0 +1,98 @@
+import { type ConsoleDraft, type PreflightResult, preflightDrafts } from "../../agent/preflight/console-preflight.ts";
+import type { Authentication } from "../../contract/desired-state.ts";
+import { type Actor, authorize } from "../auth/actor.ts";
+import { database, type Transaction } from "../db/client.ts";
+import { ensureAuthority } from "../keys/authority.ts";
+import { issueFor, newPreSharedKey } from "../keys/credentials.ts";
+import { desiredLink } from "../publishing/desired-link.ts";
+import { type CheckedLink, checkLinkForm } from "./link-form.ts";
+
+/** What a link would come to if it were saved now. */
+export interface LinkPreflight {
+  readonly outcome: "agreed" | "refused";
+  /** One sentence that names both ends: what they would agree on, or why they would not and what to change. */
+  readonly sentence: string;
+  /** The protocol's name for the reason; null when agreed. */
+  readonly code: string | null;
+  /** What would be agreed, part by part; empty when refused. */
+  readonly facts: readonly { readonly label: string; readonly value: string }[];
+  readonly remarks: readonly string[];
+  /** What had to be taken for granted: how a third-party peer is set up is not known here. */
+  readonly assumption: string | null;
+}
+
+/**
+ * Runs both ends' real negotiators in memory on a form that passed the checks of saving. Saves nothing and sends nothing; keys and
+ * certificates are made for this alone. Throws Invalid as saving would.
+ */
+export async function preflightLink(actor: Actor, input: unknown): Promise<LinkPreflight> {
+  authorize(actor, "edit");
+  const { checked, drafts } = await database().$transaction(async (tx) => {
+    const form = await checkLinkForm(tx, input);
+    return { checked: form, drafts: await draftsOf(tx, form) };
+  });
+  const peer = checked.config.peer.kind === "third-party" ? checked.config.peer.name : null;
+  return {
+    ...viewOf(preflightDrafts(drafts[0], drafts[1])),
+    assumption: peer === null ? null : `${peer} is taken to be set up as the exported configuration will say.`,
+  };
+}
+
+async function draftsOf(tx: Transaction, checked: CheckedLink): Promise<readonly [ConsoleDraft, ConsoleDraft]> {
+  const { config, siteA, siteB } = checked;
+  const authentications = await authenticationsOf(tx, checked);
+  const draft = async (end: "A" | "B", site: { readonly id: string; readonly name: string } | null): Promise<ConsoleDraft> => {
+    const gateway = site === null ? null : await tx.gateway.findFirst({ where: { siteId: site.id }, select: { ikePort: true, natPort: true } });
+    const name = site?.name ?? (config.peer.kind === "third-party" ? config.peer.name : "the peer");
+    const link = desiredLink({
+      linkId: "draft",
+      // What is being reviewed is whether the tunnel would come up; it is saved enabled.
+      config: { ...config, enabled: true },
+      end,
+      addressA: siteA.address,
+      addressB: siteB?.address ?? null,
+      authentication: authentications[end],
+    });
+    return { site: name, state: { schema: 1, revision: 0, gateway: { name, ...(gateway ?? {}) }, links: [link] } };
+  };
+  return [await draft("A", siteA), await draft("B", siteB)];
+}
+
+/** One key for both, or a certificate for each of the console's authority: as saving would make them, kept by nobody. */
+async function authenticationsOf(tx: Transaction, { config, secret }: CheckedLink): Promise<Readonly<Record<"A" | "B", Authentication>>> {
+  const id = "new";
+  if (config.method === "psk") {
+    const both: Authentication = { method: "psk", keys: [{ id, secret: secret ?? newPreSharedKey() }], use: id };
+    return { A: both, B: both };
+  }
+  const authority = await ensureAuthority(tx, "ipsec");
+  const issue = async (identity: string): Promise<Authentication> => {
+    const { issued, privateKeyPem } = await issueFor(tx, authority, identity);
+    return {
+      method: "certificate",
+      certificates: [{ id, chain: issued.certificatePem, privateKey: privateKeyPem }],
+      use: id,
+      trustedAuthorities: [authority.certificatePem],
+    };
+  };
+  return { A: await issue(config.identityA), B: await issue(config.peer.identity) };
+}
+
+function viewOf(result: PreflightResult): Omit<LinkPreflight, "assumption"> {
+  if (result.outcome === "refused") return { outcome: "refused", sentence: result.sentence, code: result.code, facts: [], remarks: [] };
+  const { agreement, remarks } = result;
+  const [first, second] = agreement.ends;
+  const facts = [
+    { label: "Begins", value: agreement.initiator },
+    { label: "IKE", value: agreement.ikeSuite },
+    { label: "Authentication", value: agreement.authentication === "certificate" ? "Certificates" : "Pre-shared key" },
+    ...agreement.ends.map((end) => ({ label: `Identity of ${end.site}`, value: end.identity })),
+    { label: "Encapsulation", value: agreement.encapsulation },
+    ...agreement.children.flatMap((child) => [
+      { label: `Networks (${child.name})`, value: child.networks.join(" ⇄ ") },
+      { label: `ESP (${child.name})`, value: child.rekeySuite === child.suite ? child.suite : `${child.suite}, rekeyed as ${child.rekeySuite}` },
+    ]),
+  ];
+  const sentence = `${first?.site} and ${second?.site} would agree on ${agreement.ikeSuite} and protect ${agreement.children.map((child) => child.networks.join(" ⇄ ")).join("; ")}.`;
+  return { outcome: "agreed", sentence, code: null, facts, remarks };
+}

@@ -1,3 +1,4 @@
+import { defaultEspProposals, defaultIkeProposals } from "./proposals.ts";
 import { z } from "zod";
 
 /**
@@ -67,22 +68,34 @@ export const link = z.strictObject({
     identity: z.string().min(1).max(255),
   }),
   authentication,
-  ike: z.strictObject({
-    /** Proposal keywords as strongSwan writes them, first is preferred: `aes256gcm16-prfsha384-x25519`. */
-    proposals: z.array(z.string().min(1)).min(1).max(16),
-    rekeySeconds: seconds.default(14_400),
-    /** 0: never. Otherwise the peer is authenticated anew this often, make before break. */
-    reauthenticateSeconds: z.union([z.literal(0), seconds]).default(0),
-    /** Idle time after which the peer is asked for a sign of life. 0: never. */
-    livenessSeconds: z.union([z.literal(0), seconds]).default(10),
-  }),
-  esp: z.strictObject({
-    proposals: z.array(z.string().min(1)).min(1).max(16),
-    rekeySeconds: seconds.default(3_600),
-    rekeyBytes: z.number().int().min(1_048_576).optional(),
-    rekeyPackets: z.number().int().min(1_000).optional(),
-    replayWindowPackets: z.number().int().min(64).max(4_096).default(1_024),
-  }),
+  ike: z
+    .strictObject({
+      /** Proposal keywords as strongSwan writes them, first is preferred: `aes256gcm16-prfsha384-x25519-ke1_mlkem768`. */
+      proposals: z
+        .array(z.string().min(1))
+        .min(1)
+        .max(16)
+        .default([...defaultIkeProposals]),
+      rekeySeconds: seconds.default(14_400),
+      /** 0: never. Otherwise the peer is authenticated anew this often, make before break. */
+      reauthenticateSeconds: z.union([z.literal(0), seconds]).default(0),
+      /** Idle time after which the peer is asked for a sign of life. 0: never. */
+      livenessSeconds: z.union([z.literal(0), seconds]).default(10),
+    })
+    .prefault({}),
+  esp: z
+    .strictObject({
+      proposals: z
+        .array(z.string().min(1))
+        .min(1)
+        .max(16)
+        .default([...defaultEspProposals]),
+      rekeySeconds: seconds.default(3_600),
+      rekeyBytes: z.number().int().min(1_048_576).optional(),
+      rekeyPackets: z.number().int().min(1_000).optional(),
+      replayWindowPackets: z.number().int().min(64).max(4_096).default(1_024),
+    })
+    .prefault({}),
   children: z.array(childSa).min(1).max(64),
   /** Two inside addresses to measure round trips between; absent: the link is not probed. */
   probe: z.strictObject({ source: address, target: address }).optional(),

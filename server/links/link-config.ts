@@ -20,7 +20,7 @@ export const networkList = z
 
 const seconds = z.number().int().min(60, "At least 60 s.").max(31_536_000, "At most a year.");
 /** A keyword chain; which algorithms there are is the gateway's to say, it refuses what it does not have. */
-const proposal = z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, "Write algorithms joined by hyphens, such as aes256gcm16-prfsha384-x25519.");
+const proposal = z.string().regex(/^[a-z0-9_]+(-[a-z0-9_]+)*$/, "Write algorithms joined by hyphens, such as aes256gcm16-prfsha384-x25519.");
 
 /** A link as it is kept, version by version. Nothing secret is in it. */
 export const linkConfig = z.strictObject({

@@ -1,3 +1,5 @@
+import { defaultEspProposals, defaultIkeProposals } from "../../contract/proposals.ts";
+
 /** A named choice of algorithms and lifetimes: what most people should pick from instead of the Advanced fields. */
 export interface Preset {
   readonly id: string;
@@ -14,9 +16,9 @@ export const presets: readonly Preset[] = [
   {
     id: "modern",
     label: "Modern",
-    description: "AES-256-GCM with X25519 and perfect forward secrecy. Right between our own gateways.",
-    ikeProposals: ["aes256gcm16-prfsha384-x25519"],
-    espProposals: ["aes256gcm16-x25519"],
+    description: "Post-quantum: AES-256-GCM with X25519 and ML-KEM-768. A peer without ML-KEM gets the best of what it has.",
+    ikeProposals: defaultIkeProposals,
+    espProposals: defaultEspProposals,
     ikeRekeySeconds: 14_400,
     espRekeySeconds: 3_600,
   },

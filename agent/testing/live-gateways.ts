@@ -82,7 +82,11 @@ export class LivePair {
 
   makeNamespaces(): void {
     const { left, right } = this;
-    for (const { namespace } of [left, right]) ip("netns", "add", namespace);
+    for (const { namespace } of [left, right]) {
+      ip("netns", "add", namespace);
+      // A kernel with IPv6 sends router solicitations to each new device, at times of its own: nobody could count what passes.
+      ip("netns", "exec", namespace, "bash", "-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
+    }
     ip("-n", left.namespace, "link", "add", "out0", "type", "veth", "peer", "name", "out0", "netns", right.namespace);
     for (const me of [left, right]) {
       ip("-n", me.namespace, "addr", "add", `${me.outside}/24`, "dev", "out0");
@@ -137,6 +141,19 @@ export class LivePair {
     const order = { source: this.left.inside, target: this.right.inside, dataOctets: 56, intervalMs: 5, oneByOne: false, ...echoes };
     const { stdout } = await inNamespace(this.left.namespace, process.execPath, program("echo-sender"), JSON.stringify(order));
     return JSON.parse(stdout).unanswered;
+  }
+
+  /** Sends so many octets over TCP from left to right and all of them back. Throws unless every octet returns. */
+  async mirroredStream(octets: number): Promise<void> {
+    const mirror = spawn("ip", ["netns", "exec", this.right.namespace, process.execPath, program("tcp-mirror"), "mirror", this.right.inside], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const ended = new Promise((resolve) => mirror.once("close", resolve));
+    await new Promise((resolve) => mirror.stdout.once("data", resolve));
+    const sender = [process.execPath, program("tcp-mirror"), "send", this.right.inside, String(octets)];
+    const { stdout } = await inNamespace(this.left.namespace, ...sender).finally(() => mirror.kill("SIGTERM"));
+    await ended;
+    if (stdout.trim() !== "true") throw new Error("what came back over TCP is not what was sent");
   }
 
   /** Every datagram, as octets from the IPv4 header on, that arrives at the left gateway from the right one while `during` runs. */

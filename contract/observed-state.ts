@@ -47,6 +47,8 @@ export const observedIkeSa = z.strictObject({
   spiI: z.string().regex(/^[0-9a-f]{16}$/),
   spiR: z.string().regex(/^[0-9a-f]{16}$/),
   suite: z.string(),
+  /** Its keys also stem from ML-KEM; without it they are classical, and a quantum computer could open recorded traffic. */
+  postQuantum: z.boolean().default(false),
   localEndpoint: z.string(),
   remoteEndpoint: z.string(),
   remoteIdentity: z.string(),

@@ -1,4 +1,5 @@
 import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../ipsec/security-association.ts";
+import type { TracedOctets } from "./diagnosis/traced-octets.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 
@@ -128,6 +129,8 @@ export interface TraceRecord {
   readonly messageId: number | null;
   readonly summary: string;
   readonly detail: Readonly<Record<string, unknown>>;
+  /** Of a message: its octets, without what may be a secret (diagnosis/traced-octets.ts). */
+  readonly wire?: TracedOctets;
 }
 
 /** A picture of the engine for reports; built on demand, it holds no secrets. Instants, not durations. */
@@ -146,6 +149,8 @@ export interface IkeSaSnapshot {
   readonly spiI: bigint;
   readonly spiR: bigint;
   readonly suite: string;
+  /** A key exchange of it is a key encapsulation that no quantum computer is known to break (ML-KEM). */
+  readonly postQuantum: boolean;
   readonly local: UdpEndpoint;
   readonly remote: UdpEndpoint;
   readonly remoteIdentity: string;

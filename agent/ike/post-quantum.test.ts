@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { establishedPair, linkConfigs, Pair } from "../testing/pair.ts";
+import { establishedPair, linkConfigs, Pair, type Side } from "../testing/pair.ts";
 
 const HYBRID = "aes256gcm16-prfsha384-x25519-ke1_mlkem768";
 const CLASSICAL = "aes256gcm16-prfsha384-x25519";
@@ -12,7 +12,7 @@ describe("additional key exchanges before IKE_AUTH", () => {
     const pair = establishedPair(1, { both: { ikeProposals: [HYBRID] } });
     pair.run(100);
     expect(exchanges(pair)).toEqual(["a IKE_SA_INIT", "b IKE_SA_INIT", "a IKE_INTERMEDIATE", "b IKE_INTERMEDIATE", "a IKE_AUTH", "b IKE_AUTH"]);
-    for (const side of [pair.a, pair.b]) expect(side.link().ikeSas[0]!.suite).toBe(HYBRID);
+    for (const side of [pair.a, pair.b]) expect(side.link().ikeSas[0]).toMatchObject({ suite: HYBRID, postQuantum: true });
     const inbound = [...pair.b.inbound.values()][0]!;
     const outbound = [...pair.a.outbound.values()][0]!;
     expect(outbound.keys).toEqual(inbound.keys);
@@ -37,7 +37,10 @@ describe("additional key exchanges before IKE_AUTH", () => {
   ] as const) {
     it(`are left out with a ${who} that does not know them`, () => {
       const pair = establishedPair(3, overrides);
-      for (const side of [pair.a, pair.b]) expect(side.link().ikeSas[0]!.suite).toBe(CLASSICAL);
+      for (const side of [pair.a, pair.b]) expect(side.link().ikeSas[0]).toMatchObject({ suite: CLASSICAL, postQuantum: false });
+      const findings = (side: Side) => side.trace.filter((entry) => entry.detail["finding"] === "CLASSICAL").length;
+      // Who has no ML-KEM in its own proposals does not miss it.
+      expect([findings(pair.a), findings(pair.b)]).toEqual(who === "responder" ? [1, 0] : [0, 1]);
     });
   }
 

@@ -1,7 +1,7 @@
 import type { ChildSaSnapshot, IkeSaSnapshot, LinkSnapshot } from "./endpoint-types.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { childrenOf, type IkeSa, type Link, sessionOf } from "./ike-sa.ts";
-import { formatEspSuite, formatIkeSuite } from "./negotiation/choose-proposal.ts";
+import { formatEspSuite, formatIkeSuite, isPostQuantum } from "./negotiation/choose-proposal.ts";
 import { describeIdentity, toWireIdentity } from "./negotiation/identity.ts";
 import type { EngineState } from "./turn.ts";
 
@@ -27,6 +27,7 @@ function snapshotIkeSa(sa: IkeSa, link: Link): IkeSaSnapshot {
     spiI: sa.spiI,
     spiR: sa.spiR,
     suite: session === null ? "" : formatIkeSuite(session.suite),
+    postQuantum: session !== null && isPostQuantum(session.suite),
     local: sa.local ?? { address: "0.0.0.0", port: 0 },
     remote: sa.remote,
     remoteIdentity: established?.remoteIdentity ?? describeIdentity(toWireIdentity(link.config.remoteIdentity)),

@@ -1,3 +1,4 @@
+import { defaultEspProposals, defaultIkeProposals } from "../../contract/proposals.ts";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -127,6 +128,17 @@ describe("a good configuration", () => {
   test("the commented example is one", () => {
     const result = readConfigFile(new URL("../site.example.yaml", import.meta.url).pathname);
     expect(result).toMatchObject({ ok: true, warnings: [] });
+  });
+
+  test("a link that says nothing about proposals offers ML-KEM first, then what every peer has", () => {
+    const path = join(directory, "plain.yaml");
+    writeFileSync(path, exampleYaml.replace(/^ {4}ike:.*\n/m, "").replace(/^ {4}esp:.*\n/m, ""));
+    const result = readConfigFile(path);
+    if (!result.ok) throw new Error(result.lines.join("\n"));
+    const { ike, esp } = result.state.links[0]!;
+    expect(ike.proposals).toEqual([...defaultIkeProposals]);
+    expect(esp.proposals).toEqual([...defaultEspProposals]);
+    expect(ike.proposals[0]).toBe("aes256gcm16-prfsha384-x25519-ke1_mlkem768");
   });
 
   test("the JSON Schema in the repository is the one of this version", () => {

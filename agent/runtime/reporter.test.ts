@@ -20,6 +20,7 @@ const up: LinkSnapshot = {
       spiI: 1n,
       spiR: 0xabcn,
       suite: "s",
+      postQuantum: true,
       local: endpoint,
       remote: { address: "2001:db8::1", port: 4_500 },
       remoteIdentity: "b",

@@ -89,6 +89,7 @@ function reportIkeSa(sa: IkeSaSnapshot, plane: DataPlane | null): ObservedIkeSa 
     spiI: hex(sa.spiI, 16),
     spiR: hex(sa.spiR, 16),
     suite: sa.suite,
+    postQuantum: sa.postQuantum,
     localEndpoint: formatEndpoint(sa.local),
     remoteEndpoint: formatEndpoint(sa.remote),
     remoteIdentity: sa.remoteIdentity,

@@ -64,7 +64,7 @@ export class Context {
     this.directory = directory;
   }
 
-  /** Starts our gateway with one link; what is not given is as usual: PSK, AES-256-GCM, X25519, and we initiate. */
+  /** Starts our gateway with one link; what is not given is as usual: PSK, the default proposals, and we initiate. */
   async startUs(link: Partial<LinkInput> = {}): Promise<Agent> {
     const agent = await startAgent(this.net.left, this.folder("us"), this.configuration(link));
     this.agents.push(agent);
@@ -159,8 +159,6 @@ const usualLink: LinkInput = {
   local: { address: "192.0.2.1", identity: "left.example" },
   remote: { address: "198.51.100.1", identity: "right.example" },
   authentication: { method: "psk", keys: [{ id: "first", secret: preSharedKey }], use: "first" },
-  ike: { proposals: ["aes256gcm16-prfsha384-x25519"] },
-  esp: { proposals: ["aes256gcm16-x25519"] },
   children: [{ name: "net", localNetworks: ["10.1.0.0/24"], remoteNetworks: ["10.2.0.0/24"] }],
 };
 

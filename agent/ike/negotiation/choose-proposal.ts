@@ -78,6 +78,20 @@ export function chooseEsp(offered: readonly Proposal[], specs: readonly Proposal
   }));
 }
 
+/** Whether the keys also stem from ML-KEM. */
+export function isPostQuantum({ additional }: Pick<IkeSuite, "additional">): boolean {
+  return additional.some(({ method }) => isKem(method));
+}
+
+/** Whether a proposal asks for ML-KEM, if only as a choice. */
+export function offersPostQuantum(specs: readonly ProposalSpec[]): boolean {
+  return specs.some(({ additional }) => additional.some(({ methods }) => methods.some(isKem)));
+}
+
+function isKem(method: number): boolean {
+  return method === Kex.ML_KEM_512 || method === Kex.ML_KEM_768 || method === Kex.ML_KEM_1024;
+}
+
 /** Whether one of our proposals allows exactly this suite: of the links that an address may mean, those that may use it. */
 export function allowsIkeSuite(specs: readonly ProposalSpec[], suite: IkeSuite): boolean {
   const transforms: Transform[] = [

@@ -5,13 +5,13 @@ import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { concatOctets } from "../../wire/octets.ts";
 import { softDeadline, hardDeadline } from "../child-sa.ts";
-import { type Failure, recordFailure } from "../diagnosis/failure.ts";
+import { type Failure, recordFailure, traceFinding } from "../diagnosis/failure.ts";
 import { authenticationRefused, wrongOwnIdentity, wrongPeerIdentity } from "../diagnosis/identities.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, type Link } from "../ike-sa.ts";
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
 import { proveOwn, verifyPeer } from "../negotiation/authentication.ts";
-import { describeSpecs, formatIkeSuite } from "../negotiation/choose-proposal.ts";
+import { describeSpecs, formatIkeSuite, isPostQuantum, offersPostQuantum } from "../negotiation/choose-proposal.ts";
 import { describeIdentity, sameIdentity, toWireIdentity, type WireIdentity } from "../negotiation/identity.ts";
 import { leaveHalfOpen, removeIkeSa } from "../sa-removal.ts";
 import type { Session } from "../session.ts";
@@ -220,9 +220,16 @@ function establish(
     "IKE_AUTH",
     `${describeIdentity(peer)} is authenticated with ${config.credentials.method === "psk" ? "the pre-shared key" : "a certificate; ours is"} "${credentialId}".`,
   );
+  if (offersPostQuantum(link.ike) && !isPostQuantum(session.suite)) traceFinding(turn, config.id, "IKE_AUTH", CLASSICAL);
   emitEvent(turn, { kind: "ikeSaEstablished", linkId: config.id, ikeSaId: sa.id });
   return phase;
 }
+
+const CLASSICAL: Failure = {
+  code: "CLASSICAL",
+  sentence:
+    "The link is classical: this side would add ML-KEM to the key exchange and the peer does not, so a quantum computer could one day open what is recorded now.",
+};
 
 /** The peer did not prove itself: it is told so under the keys of IKE_SA_INIT, and the SA goes (RFC 7296 §2.21.2). */
 function rejectPeer(turn: Turn, sa: IkeSa, link: Link, failure: Failure): void {

@@ -4,7 +4,7 @@ import { expectNewChild, expectTraffic, linkId, withoutLoss, type Scenario } fro
 
 export const scenario: Scenario = {
   name: "ours-both-ends",
-  description: "Our gateway at both ends: traffic, every kind of rekey from either end with 0 lost, one TCP stream",
+  description: "Our gateway at both ends: ML-KEM-768 by default, every kind of rekey from either end with 0 lost, one TCP stream",
   async run(context) {
     const right = await context.startUsAtRight();
     const left = await context.startUs();
@@ -27,6 +27,11 @@ export const scenario: Scenario = {
     });
     const ends = [await left.waitUntilUp(linkId), await right.waitUntilUp(linkId)];
     deepEqual([ends[0]?.child.inboundSpi, ends[0]?.child.outboundSpi], [ends[1]?.child.outboundSpi, ends[1]?.child.inboundSpi]);
+    // The rekeyed ones too: nothing was said about proposals.
+    for (const end of ends) {
+      deepEqual([end.ike.suite, end.ike.postQuantum], ["aes256gcm16-prfsha384-x25519-ke1_mlkem768", true]);
+      deepEqual(end.child.suite, "aes256gcm16-x25519-ke1_mlkem768");
+    }
     const stream = await throughput(context.net.left, context.net.right, 2);
     context.note(`${Math.round(stream.megabitsPerSecond)} Mbit/s`);
     ok(stream.bytes > 1_000_000, "the stream stalled");

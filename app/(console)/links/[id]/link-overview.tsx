@@ -55,6 +55,12 @@ export function LinkOverview({ link, mayOperate }: { link: LinkDetail; mayOperat
           </p>
         </div>
       ) : null}
+      {link.tunnel === "up" && isClassical(link) ? (
+        <p className="rounded-lg border border-line bg-surface p-4 text-[13px] text-text-2">
+          Finding: the key exchange is classical. What is recorded of this link now could one day be opened by a quantum computer; a proposal with{" "}
+          <code>ke1_mlkem768</code> at both ends prevents it.
+        </p>
+      ) : null}
       <TrafficCharts linkId={link.id} sideName={link.ends[0]?.siteName ?? "the first site"} />
       {mayOperate ? <TestTraffic link={link} /> : null}
       <div className="grid items-start gap-4 lg:grid-cols-2">
@@ -64,6 +70,12 @@ export function LinkOverview({ link, mayOperate }: { link: LinkDetail; mayOperat
       </div>
     </div>
   );
+}
+
+/** No key of the IKE SA that carries the link stems from ML-KEM. */
+function isClassical(link: LinkDetail): boolean {
+  const established = link.ends.flatMap((end) => end.ikeSas).filter((sa) => sa.state === "established");
+  return established.length > 0 && established.every((sa) => !sa.postQuantum);
 }
 
 function Fact({ label, children }: { label: string; children: React.ReactNode }) {

@@ -59,6 +59,8 @@ function IkeSaPanel({ sa }: { sa: ObservedIkeSa }) {
         <dd>{capitalised(sa.role)}</dd>
         <dt>Algorithms</dt>
         <dd className="mono">{sa.suite}</dd>
+        <dt>Key exchange</dt>
+        <dd>{sa.postQuantum ? "Post-quantum" : "Classical: what is recorded now could be opened by a quantum computer"}</dd>
         <dt>Age</dt>
         <dd>
           <Age at={sa.establishedAt} />

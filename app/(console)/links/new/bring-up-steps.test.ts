@@ -74,6 +74,7 @@ function ikeSa(change: Partial<ObservedIkeSa>): ObservedIkeSa {
     spiI: "1".repeat(16),
     spiR: "2".repeat(16),
     suite: "aes256gcm16-prfsha384-x25519",
+    postQuantum: false,
     localEndpoint: "192.0.2.1:500",
     remoteEndpoint: "192.0.2.2:500",
     remoteIdentity: "b",

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { z } from "zod";
 import { observedState, traceEntry } from "../contract/observed-state.ts";
+import { traceFile } from "../contract/trace-file.ts";
 import { type Invocation, parseCommandLine, UsageError, usage } from "./runtime/command-line.ts";
 import { readConfigFile } from "./runtime/config-file.ts";
 import { configJsonSchema } from "./runtime/config-schema.ts";
@@ -91,13 +92,13 @@ async function status(invocation: Extract<Invocation, { kind: "status" }>): Prom
   return 0;
 }
 
-const commandAnswer = z.object({ trace: z.array(traceEntry).optional(), probe: z.unknown().optional() });
+const commandAnswer = z.object({ trace: z.array(traceEntry).optional(), traceFile: traceFile.optional(), probe: z.unknown().optional() });
 
 async function command(invocation: Extract<Invocation, { kind: "command" }>): Promise<number> {
   const answer = await askAgent(invocation.socket, { kind: "command", command: invocation.command });
   const parsed = commandAnswer.safeParse(answer.value);
-  const { trace, probe } = parsed.success ? parsed.data : {};
-  if (invocation.json) process.stdout.write(`${JSON.stringify(answer.ok && trace !== undefined ? trace : answer.value, null, 2)}\n`);
+  const { trace, traceFile: exported, probe } = parsed.success ? parsed.data : {};
+  if (invocation.json) process.stdout.write(`${JSON.stringify(answer.ok && exported !== undefined ? exported : answer.value, null, 2)}\n`);
   else if (answer.ok && trace !== undefined) process.stdout.write(formatTrace(trace));
   else process[answer.ok ? "stdout" : "stderr"].write(`${answer.message}${probe === undefined ? "" : ` ${JSON.stringify(probe)}`}\n`);
   return answer.ok ? 0 : 1;

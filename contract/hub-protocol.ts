@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { desiredState } from "./desired-state.ts";
 import { observedState, traceEntry } from "./observed-state.ts";
+import { traceFile } from "./trace-file.ts";
 
 /**
  * The messages between a hub and a gateway: JSON texts over one WebSocket inside mutual TLS 1.3. Who the gateway is comes
@@ -28,7 +29,8 @@ export const command = z.discriminatedUnion("name", [
     intervalMilliseconds: z.number().int().min(1).max(10_000),
     payloadBytes: z.number().int().min(0).max(1_400),
   }),
-  z.strictObject({ name: z.literal("trace"), linkId: z.string(), limit: z.number().int().min(1).max(1_000) }),
+  /** `file`: as a trace file, with the octets of the messages, in place of `trace`. */
+  z.strictObject({ name: z.literal("trace"), linkId: z.string(), limit: z.number().int().min(1).max(1_000), file: z.boolean().optional() }),
 ]);
 
 export const probeResult = z.strictObject({
@@ -65,6 +67,7 @@ export const fromGateway = z.discriminatedUnion("type", [
     message: z.string(),
     probe: probeResult.optional(),
     trace: z.array(traceEntry).optional(),
+    traceFile: traceFile.optional(),
   }),
   z.strictObject({ type: z.literal("renew"), csrPem: z.string() }),
 ]);

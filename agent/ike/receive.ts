@@ -59,7 +59,6 @@ function receiveInit(turn: Turn, message: Message, datagram: Uint8Array, local: 
     const link = sa?.linkId == null ? undefined : turn.engine.links.get(sa.linkId);
     if (sa === undefined || link === undefined || header.fromInitiator) return;
     try {
-      refuseUnknownCritical(message.payloads);
       return onInitResponse(turn, sa, link, message, datagram, local);
     } catch (error) {
       if (!(error instanceof IkeProtocolError)) throw error;
@@ -71,7 +70,7 @@ function receiveInit(turn: Turn, message: Message, datagram: Uint8Array, local: 
     refuseUnknownCritical(message.payloads);
   } catch (error) {
     if (!(error instanceof IkeProtocolError)) throw error;
-    return refuseCritical(turn, linksBetween(turn, local.address, remote.address), header, error, local, remote);
+    return refuseCritical(turn, linksBetween(turn, local.address, remote.address), message, datagram, error, local, remote);
   }
   onInitRequest(turn, linksBetween(turn, local.address, remote.address), message, datagram, local, remote);
 }
@@ -105,11 +104,21 @@ function openMessage(sa: IkeSa, session: Session, message: Message, datagram: Ui
 
 /** Throws IkeProtocolError for authentic contents that break the rules of the exchange. */
 function readContents(turn: Turn, sa: IkeSa, { header }: Message, contents: Contents): Payload[] {
-  const payloads = parsePayloads(contents.firstPayload, contents.bytes);
-  traceMessage(turn, sa.linkId, "received", header, payloads);
+  const payloads = parseOrTrace(turn, sa, header, contents);
+  traceMessage(turn, sa.linkId, "received", header, payloads, contents);
   refuseUnknownCritical(payloads);
   requireAllowedPayloads(header.exchangeType, "protected", payloads);
   return payloads;
+}
+
+/** What cannot be read is in the trace too: it is what its reader looks for. */
+function parseOrTrace(turn: Turn, sa: IkeSa, header: Message["header"], contents: Contents): Payload[] {
+  try {
+    return parsePayloads(contents.firstPayload, contents.bytes);
+  } catch (error) {
+    traceMessage(turn, sa.linkId, "received", header, null, contents);
+    throw error;
+  }
 }
 
 function receiveResponse(turn: Turn, sa: IkeSa, message: Message, contents: Contents, local: UdpEndpoint, remote: UdpEndpoint): void {

@@ -1,6 +1,8 @@
 import { AuthMethod, CertEncoding, ExchangeType, IdType, NotifyType, nameOf, ProtocolId } from "../wire/iana.ts";
 import type { Header, Payload, Proposal, WireTrafficSelector } from "../wire/ikev2/message-types.ts";
+import { serializePayloads } from "../wire/ikev2/message.ts";
 import { formatSelector, fromWire } from "../ipsec/traffic-selector.ts";
+import { traceOctets } from "./diagnosis/traced-octets.ts";
 import { describeOffer } from "./negotiation/choose-proposal.ts";
 import { formatKex } from "./negotiation/proposal-keywords.ts";
 import { identityText } from "./negotiation/identity.ts";
@@ -8,13 +10,31 @@ import type { Turn } from "./turn.ts";
 
 /*
  * The trace: every message decoded and every choice with its reason, as data. Keys, AUTH data and secrets never enter; nonces and
- * key exchange values appear by length or by their first octets only.
+ * key exchange values appear by length or by their first octets only. The octets go with it as far as they are no secret, so that
+ * the message can be decoded again elsewhere (diagnosis/replay.ts).
  */
 
-/** A message that was sent, or received and authenticated as far as its exchange allows. */
-export function traceMessage(turn: Turn, linkId: string | null, direction: "sent" | "received", header: Header, payloads: readonly Payload[]): void {
+/** The payloads of a message as octets, without the IKE header. */
+export interface PlainOctets {
+  readonly firstPayload: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * A message that was sent, or received and authenticated as far as its exchange allows. `payloads` null: they cannot be read.
+ * `plain`: what arrived; of a message of ours it is what `payloads` make.
+ */
+export function traceMessage(
+  turn: Turn,
+  linkId: string | null,
+  direction: "sent" | "received",
+  header: Header,
+  payloads: readonly Payload[] | null,
+  plain: PlainOctets = serializePayloads(payloads ?? []),
+): void {
   const exchange = nameOf(ExchangeType, header.exchangeType);
-  const names = payloads.map(payloadName).join(" ") || "empty";
+  const names = payloads === null ? "unreadable" : payloads.map(payloadName).join(" ") || "empty";
+  const wire = plain.bytes.length === 0 ? null : traceOctets(plain.firstPayload, plain.bytes);
   turn.effects.push({
     kind: "trace",
     entry: {
@@ -28,8 +48,9 @@ export function traceMessage(turn: Turn, linkId: string | null, direction: "sent
         spiI: hex64(header.spiI),
         spiR: hex64(header.spiR),
         response: header.isResponse,
-        payloads: payloads.map(describePayload),
+        payloads: (payloads ?? []).map(describePayload),
       },
+      ...(wire === null ? {} : { wire }),
     },
   });
 }

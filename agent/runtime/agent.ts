@@ -2,6 +2,7 @@ import { lookup } from "node:dns/promises";
 import type { DesiredLink, DesiredState } from "../../contract/desired-state.ts";
 import type { Command, LinkVerdict, ProbeResult } from "../../contract/hub-protocol.ts";
 import type { ObservedState, TraceEntry } from "../../contract/observed-state.ts";
+import type { TraceFile } from "../../contract/trace-file.ts";
 import type { LinkSnapshot, RandomSource, TraceRecord } from "../ike/endpoint-types.ts";
 import { closeEngine, type Engine, type EngineFactories, isSameEngine, openEngine } from "./engine.ts";
 import { LinkProbes } from "./link-probes.ts";
@@ -11,6 +12,7 @@ import { Reconciler } from "./reconcile.ts";
 import { buildReport, type LinkToReport } from "./reporter.ts";
 import type { LinkRoutes } from "./routes.ts";
 import type { Clock } from "./system-clock.ts";
+import { buildTraceFile } from "./trace-file.ts";
 import { TraceLog } from "./trace-log.ts";
 
 export interface AgentOptions {
@@ -27,6 +29,7 @@ export interface CommandResult {
   readonly message: string;
   readonly probe?: ProbeResult;
   readonly trace?: TraceEntry[];
+  readonly traceFile?: TraceFile;
 }
 
 const RECLAIM_AFTER_MS = 2_500;
@@ -109,7 +112,7 @@ export class Agent {
   async perform(command: Command): Promise<CommandResult> {
     const link = this.#state?.links.find((candidate) => candidate.id === command.linkId);
     if (link === undefined) return { ok: false, message: `There is no link "${command.linkId}".` };
-    if (command.name === "trace") return { ok: true, message: "The latest steps, oldest first.", trace: this.#traces.of(command.linkId, command.limit) };
+    if (command.name === "trace") return this.#performTrace(link, command);
     if (!link.enabled) return { ok: false, message: `Link "${link.id}" is disabled in the configuration.` };
     const held = this.#reconciler?.held.get(link.id);
     if (held !== undefined && !this.#reconciler?.running.has(link.id)) return { ok: false, message: `Link "${link.id}" cannot run: ${held.reason}` };
@@ -261,6 +264,20 @@ export class Agent {
     } catch (error) {
       return { ok: false, message: `The probe could not be sent: ${error instanceof Error ? error.message : String(error)}.` };
     }
+  }
+
+  #performTrace(link: DesiredLink, { limit, file }: Extract<Command, { name: "trace" }>): CommandResult {
+    const message = "The latest steps, oldest first.";
+    if (file !== true) return { ok: true, message, trace: this.#traces.of(link.id, limit) };
+    const config = this.#reconciler?.running.get(link.id)?.config;
+    if (config === undefined) return { ok: false, message: `Link "${link.id}" is not running: it has no trace to export.` };
+    const { agentVersion, clock } = this.#options;
+    const entries = this.#traces.forFile(link.id, limit);
+    return {
+      ok: true,
+      message,
+      traceFile: buildTraceFile({ gateway: this.#state?.gateway.name ?? "", agentVersion, exportedAt: clock.now(), config, entries }),
+    };
   }
 
   #linkToReport(link: DesiredLink): LinkToReport {

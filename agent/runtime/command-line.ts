@@ -31,7 +31,7 @@ export const usage = `culvert-agent: IPsec gateway of a Culvert site
   culvert-agent rekey LINK [--ike|--child]        new keys without a gap (both by default)
   culvert-agent reauthenticate LINK               authenticate anew, make before break
   culvert-agent probe LINK [--count N]            echoes through the tunnel
-  culvert-agent trace LINK                        the negotiation, step by step
+  culvert-agent trace LINK [--count N]            the negotiation, step by step; with --json as a file for replay
   culvert-agent reload                            read the file again (as SIGHUP does)
 
   --state-dir DIR   where this gateway keeps its state (default /var/lib/culvert-agent)
@@ -128,10 +128,16 @@ function toCommand(verb: string, linkId: string | undefined, values: Values): Co
     case "probe":
       return { name: "probe", linkId: link(), count: wholeNumber(values.count ?? "5"), intervalMilliseconds: 200, payloadBytes: 56 };
     case "trace":
-      return { name: "trace", linkId: link(), limit: wholeNumber(values.count ?? "200") };
+      return { name: "trace", linkId: link(), limit: traceLimit(values.count), ...(values.json === true ? { file: true } : {}) };
     default:
       throw new UsageError(`"${verb}" is not a command; culvert-agent --help lists them`);
   }
+}
+
+function traceLimit(count: string | undefined): number {
+  const limit = wholeNumber(count ?? "200");
+  if (limit <= 1_000) return limit;
+  throw new UsageError(`--count takes a number from 1 to 1000 with trace, not "${count}"`);
 }
 
 function wholeNumber(text: string): number {

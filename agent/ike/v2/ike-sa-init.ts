@@ -2,7 +2,8 @@ import { proceedAfterInit } from "./ike-intermediate.ts";
 import { findKex, startKeyExchange } from "../../crypto/key-exchange.ts";
 import type { UdpEndpoint } from "../../ipsec/security-association.ts";
 import { ExchangeType, NotifyType } from "../../wire/iana.ts";
-import { serializeMessage } from "../../wire/ikev2/message.ts";
+import { HEADER_LENGTH, parseHeader } from "../../wire/ikev2/header.ts";
+import { refuseUnknownCritical, serializeMessage } from "../../wire/ikev2/message.ts";
 import type { Header, IkeSpi, Message, Payload, Proposal } from "../../wire/ikev2/message-types.ts";
 import { type IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { readU16 } from "../../wire/octets.ts";
@@ -16,7 +17,7 @@ import { answerInClear, findError, findNotify, findPayload, headerOf, holdOutsta
 import { type Choice, chooseIke, describeOffer, describeSpecs, type IkeSuite, offer } from "../negotiation/choose-proposal.ts";
 import { natDetectionNotifies } from "../negotiation/nat-detection.ts";
 import { formatKex } from "../negotiation/proposal-keywords.ts";
-import { traceChoice, traceMessage } from "../trace.ts";
+import { type PlainOctets, traceChoice, traceMessage } from "../trace.ts";
 import { ikeSasOf, newId, newIkeSpi, type Turn } from "../turn.ts";
 import { answerExchange, NONCE_OCTETS, peerSecret, requireNonce } from "./child-negotiation.ts";
 import { certificateRequest } from "./ike-auth.ts";
@@ -59,7 +60,8 @@ export function onInitResponse(turn: Turn, sa: IkeSa, link: Link, message: Messa
   if (sa.phase.kind !== "initSent" || message.header.messageId !== 0) return;
   const { payloads } = message;
   const { offer: sent } = sa.phase;
-  traceMessage(turn, sa.linkId, "received", message.header, payloads);
+  traceMessage(turn, sa.linkId, "received", message.header, payloads, plainOf(datagram));
+  refuseUnknownCritical(payloads);
   const cookie = findNotify(payloads, NotifyType.COOKIE);
   const error = findError(payloads);
   if (cookie !== null && findPayload(payloads, "sa") === null) {
@@ -128,7 +130,7 @@ export function onInitRequest(turn: Turn, links: readonly Link[], message: Messa
   if (!passesFloodControl(turn, message, nonceI, local, remote)) return;
   const linkId = links.length === 1 ? links[0]!.config.id : null;
   if (links.length === 0) return refuseStranger(turn, header, local, remote);
-  traceMessage(turn, linkId, "received", header, payloads);
+  traceMessage(turn, linkId, "received", header, payloads, plainOf(datagram));
   const agreement = agree(links, offered.proposals, ke.method, doesIntermediate(payloads));
   if (agreement === null) {
     const lacksOnlyExchange = agree(links, offered.proposals, ke.method, true) !== null;
@@ -149,13 +151,22 @@ export function onInitRequest(turn: Turn, links: readonly Link[], message: Messa
 }
 
 /** Anyone can send a request that nobody understands: it is answered, and told of once a second. */
-export function refuseCritical(turn: Turn, links: readonly Link[], request: Header, error: IkeProtocolError, local: UdpEndpoint, remote: UdpEndpoint): void {
+export function refuseCritical(
+  turn: Turn,
+  links: readonly Link[],
+  { header, payloads }: Message,
+  datagram: Uint8Array,
+  error: IkeProtocolError,
+  local: UdpEndpoint,
+  remote: UdpEndpoint,
+): void {
   const linkId = links.length === 1 ? links[0]!.config.id : null;
   if (turn.now - turn.engine.strangerReportedAt >= STRANGER_PAUSE_MS) {
     turn.engine.strangerReportedAt = turn.now;
+    traceMessage(turn, linkId, "received", header, payloads, plainOf(datagram));
     recordFailure(turn, linkId, "IKE_SA_INIT", brokenByPeer("IKE_SA_INIT", error));
   }
-  answerInClear(turn, request, local, remote, linkId, [notify(error.cause, error.data)]);
+  answerInClear(turn, header, local, remote, linkId, [notify(error.cause, error.data)]);
 }
 
 /** The peer's answer cannot be used. It is not authenticated, so a better one is waited for, and this told if none comes (RFC 7296 §2.21.1). */
@@ -334,6 +345,11 @@ function newIkeSa(
     window: newWindow(0, role === "initiator" ? 0 : 1),
     reassembly: newReassembly(),
   };
+}
+
+/** IKE_SA_INIT is not encrypted: its payloads follow the header. */
+function plainOf(datagram: Uint8Array): PlainOctets {
+  return { firstPayload: parseHeader(datagram).firstPayload, bytes: datagram.subarray(HEADER_LENGTH) };
 }
 
 /** RFC 7296 §2.23: from here on both ends use the NAT-T port. */

@@ -102,10 +102,19 @@ export interface InitOffer {
   readonly request: Uint8Array;
 }
 
+/** From the first message of IKE_SA_INIT to the end of IKE_AUTH. */
+export interface Authentication {
+  readonly begunAt: Instant;
+  readonly doneAt: Instant;
+  /** The lower nonce of IKE_SA_INIT: decides which of two duplicates stays, as in RFC 7296 §2.8.2. */
+  readonly lowestNonce: Uint8Array;
+}
+
 export interface EstablishedPhase {
   readonly kind: "established";
   readonly session: Session;
-  readonly origin: "authenticated" | "rekeyed";
+  /** Goes on through rekeys, so that both ends see the same whichever rekeys they know of. */
+  readonly authentication: Authentication;
   /** Our part when it was authenticated; rekeys change `role` and not this. */
   readonly begunAs: Role;
   readonly establishedAt: Instant;
@@ -116,8 +125,6 @@ export interface EstablishedPhase {
   readonly remoteIdentity: string;
   readonly credentialId: string | null;
   readonly children: Map<string, ChildSa>;
-  /** The lower nonce of the exchange that made it: decides collisions and duplicates (RFC 7296 §2.8.2). */
-  readonly lowestNonce: Uint8Array;
   /** Made by a rekey of this SA: by our request, by the peer's. The children move to the one that stays. */
   successor: IkeSa | null;
   /** Agreed on at the peer's request, and waiting for additional key exchanges. */

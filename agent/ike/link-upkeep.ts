@@ -26,12 +26,15 @@ export function upkeepLink(turn: Turn, link: Link): void {
 
 type Established = IkeSa & { phase: EstablishedPhase };
 
-/** IKE SAs in use, the newest last; rekeyed ones and duplicates that wait for their end are left out. */
+/** IKE SAs in use, the one authenticated last at the end; left out are rekeyed ones, and what waits for its end or for a collision's. */
 function inUse(turn: Turn, link: Link): Established[] {
-  return ikeSasOf(turn, link.config.id).filter((sa): sa is Established => {
+  const all = ikeSasOf(turn, link.config.id);
+  const undecided = all.map((sa) => (sa.window.outstanding?.task.kind === "rekeyIke" ? sa.window.outstanding.task.rival?.sa : null));
+  const used = all.filter((sa): sa is Established => {
     const phase = establishedPhase(sa);
-    return phase !== null && phase.successor === null && phase.abandonAt === null && !isEnding(sa);
+    return phase !== null && phase.successor === null && phase.abandonAt === null && !isEnding(sa) && !undecided.includes(sa);
   });
+  return used.sort((a, b) => a.phase.authentication.begunAt - b.phase.authentication.begunAt);
 }
 
 function begin(turn: Turn, link: Link): void {
@@ -131,7 +134,7 @@ function resolveDuplicates(turn: Turn, link: Link): void {
 }
 
 function closeLowestNonce(turn: Turn, link: Link, one: Established, other: Established): void {
-  const [loser, winner] = compareNonces(one.phase.lowestNonce, other.phase.lowestNonce) < 0 ? [one, other] : [other, one];
+  const [loser, winner] = compareNonces(one.phase.authentication.lowestNonce, other.phase.authentication.lowestNonce) < 0 ? [one, other] : [other, one];
   const isOurs = loser.phase.begunAs === "initiator";
   traceFinding(turn, link.config.id, "IKE_AUTH", duplicateIkeSas(isOurs ? "this side" : "the peer", [winner, loser]));
   loser.phase.abandonAt = turn.now + DUPLICATE_MS;
@@ -151,8 +154,9 @@ function reviveLast(turn: Turn, link: Link): void {
 
 /** Each was under negotiation when the other was: neither is a reauthentication of the other. */
 function overlapped(a: Established, b: Established): boolean {
-  if (a.phase.origin === "rekeyed" || b.phase.origin === "rekeyed" || a.phase.begunAs === b.phase.begunAs) return false;
-  return a.createdAt <= b.phase.establishedAt && b.createdAt <= a.phase.establishedAt;
+  if (a.phase.begunAs === b.phase.begunAs) return false;
+  const [first, second] = [a.phase.authentication, b.phase.authentication];
+  return first.begunAt <= second.doneAt && second.begunAt <= first.doneAt;
 }
 
 function updateState(turn: Turn, link: Link): void {

@@ -141,7 +141,7 @@ function answerFirstChild(turn: Turn, sa: IkeSa, link: Link, payloads: readonly 
 function forgetEarlierSas(turn: Turn, sa: IkeSa, link: Link): void {
   for (const other of ikeSasOf(turn, link.config.id)) {
     const phase = establishedPhase(other);
-    if (other === sa || phase === null || phase.establishedAt > sa.createdAt) continue;
+    if (other === sa || phase === null || phase.authentication.doneAt > sa.createdAt) continue;
     traceChoice(turn, link.config.id, "IKE_AUTH", "INITIAL_CONTACT: the peer has started anew, so the SAs from before are removed.");
     removeIkeSa(turn, other);
   }
@@ -198,7 +198,7 @@ function establish(
   const phase: EstablishedPhase = {
     kind: "established",
     session,
-    origin: "authenticated",
+    authentication: { begunAt: sa.createdAt, doneAt: turn.now, lowestNonce: lowerNonce(transcript.nonceI, transcript.nonceR) },
     begunAs: sa.role,
     establishedAt: turn.now,
     rekeyAt: softDeadline(turn, config.ikeRekeyMs),
@@ -208,7 +208,6 @@ function establish(
     remoteIdentity: describeIdentity(peer),
     credentialId,
     children: new Map(),
-    lowestNonce: lowerNonce(transcript.nonceI, transcript.nonceR),
     successor: null,
     pending: [],
     abandonAt: null,

@@ -32,6 +32,11 @@ const ABANDON_MS = 60_000;
 export function beginRekeyIke(turn: Turn, sa: IkeSa, link: Link, kexMethod: number | null): void {
   const phase = establishedPhase(sa);
   if (phase === null || phase.successor !== null) return;
+  if (phase.abandonAt !== null) {
+    // A duplicate that is about to be closed; should it stay after all, it is rekeyed then.
+    phase.rekeyAt = temporaryRetryAt(turn);
+    return;
+  }
   const spi = newIkeSpi(turn);
   const nonce = turn.engine.random.bytes(NONCE_OCTETS);
   // The group in use is the one that the peer is known to take.
@@ -105,7 +110,9 @@ export function answerRekeyIke(turn: Turn, sa: IkeSa, link: Link, payloads: read
   const ownRekey = own?.kind === "rekeyIke" ? own : null;
   // RFC 7296 §2.25.2: the children must not change hands in the middle of their own exchanges.
   // Ours that is agreed on and in its additional key exchanges is no collision any more.
-  if (phase === null || phase.successor !== null || isBusy || (ownRekey !== null && ownRekey.followUp !== null)) return [notify(NotifyType.TEMPORARY_FAILURE)];
+  // Nor is a duplicate rekeyed that is about to be closed.
+  const isLeaving = phase === null || phase.successor !== null || phase.abandonAt !== null;
+  if (isLeaving || isBusy || (ownRekey !== null && ownRekey.followUp !== null)) return [notify(NotifyType.TEMPORARY_FAILURE)];
   const offered = findPayload(payloads, "sa");
   const ke = findPayload(payloads, "ke");
   if (offered === null || ke === null) throw invalidSyntax("Rekeying the IKE SA needs SA and KE.");
@@ -192,12 +199,10 @@ function successorOf(turn: Turn, old: IkeSa, link: Link, phase: EstablishedPhase
     phase: {
       ...phase,
       session: { ...phase.session, suite: agreed.suite, keys },
-      origin: "rekeyed",
       establishedAt: turn.now,
       rekeyAt: softDeadline(turn, link.config.ikeRekeyMs),
       expiresAt: hardDeadline(turn, link.config.ikeRekeyMs),
       children: new Map(),
-      lowestNonce: lowestOf(agreed),
       successor: null,
       pending: [],
       abandonAt: null,

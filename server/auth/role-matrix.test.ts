@@ -6,10 +6,10 @@ import { runLinkCommand } from "../commands/run-command.ts";
 import { Forbidden, Refusal } from "../errors.ts";
 import { listKeys } from "../keys/list-keys.ts";
 import { listLinkNames, listLinks } from "../links/list-links.ts";
-import { preflightLink } from "../links/preflight-link.ts";
-import { previewLink } from "../links/preview-link.ts";
-import { readLink, readTrace, readVersions } from "../links/read-link.ts";
-import { createLink, deleteLink, rollbackLink, setLinkEnabled } from "../links/save-link.ts";
+import { preflightEdit, preflightLink } from "../links/preflight-link.ts";
+import { previewEdit, previewLink } from "../links/preview-link.ts";
+import { readLink, readLinkSettings, readTrace, readVersions } from "../links/read-link.ts";
+import { createLink, deleteLink, editLink, rollbackLink, setLinkEnabled } from "../links/save-link.ts";
 import { readOverview } from "../overview/read-overview.ts";
 import { readSeries } from "../reports/read-series.ts";
 import { requestLinkRun, requestScheduledRuns } from "../rotation/request-run.ts";
@@ -54,6 +54,10 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   previewLink: [owners, (actor) => previewLink(actor, {})],
   preflightLink: [owners, (actor) => preflightLink(actor, {})],
   createLink: [owners, (actor) => createLink(actor, {})],
+  readLinkSettings: [owners, (actor) => readLinkSettings(actor, id)],
+  previewEdit: [owners, (actor) => previewEdit(actor, id, {})],
+  preflightEdit: [owners, (actor) => preflightEdit(actor, id, {})],
+  editLink: [owners, (actor) => editLink(actor, id, {})],
   setLinkEnabled: [owners, (actor) => setLinkEnabled(actor, id, false)],
   rollbackLink: [owners, (actor) => rollbackLink(actor, id, 1)],
   deleteLink: [owners, (actor) => deleteLink(actor, id)],

@@ -1,31 +1,43 @@
 import { z } from "zod";
 import type { Transaction } from "../db/client.ts";
-import { Invalid } from "../errors.ts";
+import { Conflict, Invalid, NotFound } from "../errors.ts";
 import { parseInput } from "../parse-input.ts";
 import { siteIdentity } from "../sites/identity.ts";
 import { type LinkConfig, linkConfig } from "./link-config.ts";
 import { overlap, type Prefix, parsePrefix } from "./prefix.ts";
-import { presets } from "./presets.ts";
+import { presetOf } from "./presets.ts";
 
-/** A link as the wizard gives it: the two ends by id, the rest as in LinkConfig. */
-export const linkForm = z.object({
+const peerForm = z.object({ kind: z.literal("third-party"), name: z.string(), address: z.string(), identity: z.string() });
+
+/** What may be changed later as it was first given. */
+const settings = {
   name: z.string(),
-  siteAId: z.string(),
-  peer: z.discriminatedUnion("kind", [
-    z.object({ kind: z.literal("site"), siteId: z.string() }),
-    z.object({ kind: z.literal("third-party"), name: z.string(), address: z.string(), identity: z.string() }),
-  ]),
   networksA: z.array(z.string()),
   networksB: z.array(z.string()),
-  preset: z.string(),
-  method: z.enum(["psk", "certificate"]),
-  /** A key that a third-party peer already has; null: one is made. */
-  secret: z.string().max(512, "At most 512 characters.").nullable(),
   ikeProposals: z.array(z.string()),
   espProposals: z.array(z.string()),
   ikeRekeySeconds: z.number(),
   espRekeySeconds: z.number(),
   livenessSeconds: z.number(),
+};
+
+/** A link as the wizard gives it: the two ends by id, the rest as in LinkConfig. */
+const linkForm = z.object({
+  ...settings,
+  siteAId: z.string(),
+  peer: z.discriminatedUnion("kind", [z.object({ kind: z.literal("site"), siteId: z.string() }), peerForm]),
+  method: z.enum(["psk", "certificate"]),
+  /** A key that a third-party peer already has; null: one is made. */
+  secret: z.string().max(512, "At most 512 characters.").nullable(),
+});
+
+/** A saved link as its form gives it back: its ends and its way of authentication stay what they are. */
+const linkEdit = z.object({
+  ...settings,
+  /** The version that the form was filled from: a newer one is not overwritten unseen. */
+  version: z.number().int(),
+  /** Of a third-party peer, else null. */
+  peer: peerForm.nullable(),
 });
 
 export interface CheckedLink {
@@ -54,7 +66,7 @@ export async function checkLinkForm(tx: Transaction, input: unknown): Promise<Ch
     peer: siteB === null ? form.peer : { kind: "site", siteId: siteB.id, identity: siteIdentity(siteB) },
     networksA: form.networksA,
     networksB: form.networksB,
-    preset: presets.some((preset) => preset.id === form.preset) ? form.preset : "custom",
+    preset: presetOf(form),
     method: form.method,
     ike: {
       proposals: form.ikeProposals,
@@ -73,6 +85,34 @@ export async function checkLinkForm(tx: Transaction, input: unknown): Promise<Ch
   }
   await checkLinkConfig(tx, config, null);
   return { config, siteA, siteB, secret: form.secret === "" ? null : form.secret };
+}
+
+/** An edit checked, and the row that it was checked against. */
+export interface CheckedEdit extends CheckedLink {
+  readonly before: LinkConfig;
+  readonly link: { readonly id: string; readonly version: number; readonly siteAId: string; readonly siteBId: string | null };
+}
+
+/** As `checkLinkForm` for a link that is there. Throws NotFound, and Conflict when somebody else has saved it meanwhile. */
+export async function checkLinkEdit(tx: Transaction, linkId: string, input: unknown): Promise<CheckedEdit> {
+  const form = parseInput(linkEdit, input);
+  const link = await tx.link.findUnique({ where: { id: linkId }, include: { siteA: true, siteB: true } });
+  if (link === null) throw new NotFound("There is no such link.");
+  if (link.version !== form.version)
+    throw new Conflict(`Version ${link.version} of this link was saved while you were editing version ${form.version}. Reload to see what it changed.`);
+  const before = linkConfig.parse(link.config);
+  const config = parseConfig({
+    ...before,
+    name: form.name,
+    peer: before.peer.kind === "third-party" && form.peer !== null ? form.peer : before.peer,
+    networksA: form.networksA,
+    networksB: form.networksB,
+    preset: presetOf(form),
+    ike: { ...before.ike, proposals: form.ikeProposals, rekeySeconds: form.ikeRekeySeconds, livenessSeconds: form.livenessSeconds },
+    esp: { ...before.esp, proposals: form.espProposals, rekeySeconds: form.espRekeySeconds },
+  });
+  await checkLinkConfig(tx, config, linkId);
+  return { config, siteA: link.siteA, siteB: link.siteB, secret: null, before, link };
 }
 
 /** What holds for a new link and for one that is changed: an unused name, and networks that leave no doubt where a packet goes. */

@@ -5,7 +5,7 @@ import { database, type Transaction } from "../db/client.ts";
 import { ensureAuthority } from "../keys/authority.ts";
 import { issueFor, newPreSharedKey } from "../keys/credentials.ts";
 import { desiredLink } from "../publishing/desired-link.ts";
-import { type CheckedLink, checkLinkForm } from "./link-form.ts";
+import { type CheckedLink, checkLinkEdit, checkLinkForm } from "./link-form.ts";
 
 /** What a link would come to if it were saved now. */
 export interface LinkPreflight {
@@ -27,8 +27,18 @@ export interface LinkPreflight {
  */
 export async function preflightLink(actor: Actor, input: unknown): Promise<LinkPreflight> {
   authorize(actor, "edit");
+  return preflightOf((tx) => checkLinkForm(tx, input));
+}
+
+/** As `preflightLink` for a link that is there, as its form would leave it. Throws as `editLink` would. */
+export async function preflightEdit(actor: Actor, linkId: string, input: unknown): Promise<LinkPreflight> {
+  authorize(actor, "edit");
+  return preflightOf((tx) => checkLinkEdit(tx, linkId, input));
+}
+
+async function preflightOf(check: (tx: Transaction) => Promise<CheckedLink>): Promise<LinkPreflight> {
   const { checked, drafts } = await database().$transaction(async (tx) => {
-    const form = await checkLinkForm(tx, input);
+    const form = await check(tx);
     return { checked: form, drafts: await draftsOf(tx, form) };
   });
   const peer = checked.config.peer.kind === "third-party" ? checked.config.peer.name : null;

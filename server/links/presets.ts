@@ -50,3 +50,16 @@ export const presets: readonly Preset[] = [
     espRekeySeconds: 3_600,
   },
 ];
+
+/** The preset that these choices are, or "custom". */
+export function presetOf(choices: Pick<Preset, "ikeProposals" | "espProposals" | "ikeRekeySeconds" | "espRekeySeconds">): string {
+  const same = (one: readonly string[], other: readonly string[]) => one.length === other.length && one.every((item, index) => item === other[index]);
+  const preset = presets.find(
+    (each) =>
+      same(each.ikeProposals, choices.ikeProposals) &&
+      same(each.espProposals, choices.espProposals) &&
+      each.ikeRekeySeconds === choices.ikeRekeySeconds &&
+      each.espRekeySeconds === choices.espRekeySeconds,
+  );
+  return preset?.id ?? "custom";
+}

@@ -2,11 +2,13 @@ import type { Authentication } from "../../contract/desired-state.ts";
 import { type Actor, authorize } from "../auth/actor.ts";
 import { database } from "../db/client.ts";
 import { type DesiredLinkInput, desiredLink } from "../publishing/desired-link.ts";
-import { type CheckedLink, checkLinkForm } from "./link-form.ts";
+import type { LinkConfig } from "./link-config.ts";
+import { type CheckedLink, checkLinkEdit, checkLinkForm } from "./link-form.ts";
 
 export interface LinkPreview {
   readonly siteName: string;
-  readonly before: null;
+  /** What it is told now; null for a new link. */
+  readonly before: DesiredLinkInput | null;
   /** What the gateway would be told; where a secret will be stands a sentence. */
   readonly after: DesiredLinkInput;
 }
@@ -14,22 +16,28 @@ export interface LinkPreview {
 /** Checks a form as saving would and answers what each of our gateways would get. Saves nothing. Throws Invalid as saving would. */
 export async function previewLink(actor: Actor, input: unknown): Promise<LinkPreview[]> {
   authorize(actor, "edit");
-  const checked = await checkLinkForm(database(), input);
-  const ends: { end: "A" | "B"; siteName: string }[] = [{ end: "A", siteName: checked.siteA.name }];
-  if (checked.siteB !== null) ends.push({ end: "B", siteName: checked.siteB.name });
-  return ends.map(({ end, siteName }) => ({
-    siteName,
-    before: null,
-    after: desiredLink({
-      linkId: "assigned-when-saved",
-      config: checked.config,
-      end,
-      addressA: checked.siteA.address,
-      addressB: checked.siteB?.address ?? null,
-      authentication: placeholder(checked),
-    }),
-  }));
+  return previewsOf(await checkLinkForm(database(), input), null);
 }
+
+/** As `previewLink` for a link that is there: what each gateway is told now, and what it would be told. Throws as `editLink` would. */
+export async function previewEdit(actor: Actor, linkId: string, input: unknown): Promise<LinkPreview[]> {
+  authorize(actor, "edit");
+  const checked = await checkLinkEdit(database(), linkId, input);
+  return previewsOf(checked, checked.before);
+}
+
+function previewsOf(checked: CheckedLink, before: LinkConfig | null): LinkPreview[] {
+  const { siteA, siteB } = checked;
+  const ends: { end: "A" | "B"; siteName: string }[] = [{ end: "A", siteName: siteA.name }];
+  if (siteB !== null) ends.push({ end: "B", siteName: siteB.name });
+  // The keys stay out of a comparison of the same link: they are not changed by its form.
+  const authentication = before === null ? placeholder(checked) : kept;
+  const told = (config: LinkConfig, end: "A" | "B") =>
+    desiredLink({ linkId: "assigned-when-saved", config, end, addressA: siteA.address, addressB: siteB?.address ?? null, authentication });
+  return ends.map(({ end, siteName }) => ({ siteName, before: before === null ? null : told(before, end), after: told(checked.config, end) }));
+}
+
+const kept: Authentication = { method: "psk", keys: [{ id: "kept", secret: "(stays as it is)" }], use: "kept" };
 
 function placeholder({ config, secret }: CheckedLink): Authentication {
   const id = "new";

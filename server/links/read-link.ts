@@ -129,6 +129,27 @@ function peerEnd(config: LinkConfig): LinkEnd {
   };
 }
 
+/** What the form of a saved link is filled with. */
+export interface LinkSettings {
+  readonly version: number;
+  readonly config: LinkConfig;
+  readonly nameA: string;
+  readonly nameB: string;
+}
+
+/** For those who may edit it. */
+export async function readLinkSettings(actor: Actor, linkId: string): Promise<LinkSettings> {
+  authorize(actor, "edit");
+  const link = await database().link.findUnique({
+    where: { id: linkId },
+    include: { siteA: { select: { name: true } }, siteB: { select: { name: true } } },
+  });
+  if (link === null) throw new NotFound("There is no such link.");
+  const config = linkConfig.parse(link.config);
+  const peerName = config.peer.kind === "third-party" ? config.peer.name : "";
+  return { version: link.version, config, nameA: link.siteA.name, nameB: link.siteB?.name ?? peerName };
+}
+
 export type SitedTraceEntry = TraceEntry & { readonly siteName: string };
 
 /** An empty INFORMATIONAL asks for a sign of life (RFC 7296 §1.4): many a minute, and of no interest while they are answered. */

@@ -8,7 +8,7 @@ import { createCredentials } from "../keys/credentials.ts";
 import { gatewaysOfLink, touchGateways } from "../publishing/touch.ts";
 import { openSecret } from "../secrets/store.ts";
 import { type LinkConfig, linkConfig } from "./link-config.ts";
-import { checkLinkConfig, checkLinkForm } from "./link-form.ts";
+import { checkLinkConfig, checkLinkEdit, checkLinkForm } from "./link-form.ts";
 
 /**
  * Creates a link: ONE transaction holds the row, its first version, its keys, the event and the gateways' new revision. `secret`
@@ -28,6 +28,19 @@ export async function createLink(actor: Actor, input: unknown): Promise<{ id: st
     await announce(tx, { resource: "key", id: link.id });
     const mustTell = config.peer.kind === "third-party" && checked.secret === null && credential?.secretId;
     return { id: link.id, secret: mustTell ? await openSecret(tx, mustTell) : null };
+  });
+}
+
+/**
+ * Saves a form over a link as its next version. Throws Invalid at the field, Conflict when another has saved since the form was filled.
+ * A gateway gets only what differs: SAs of other links are never touched, and this link's only where they must be.
+ */
+export async function editLink(actor: Actor, linkId: string, input: unknown): Promise<void> {
+  authorize(actor, "edit");
+  await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
+    const { before, config, link } = await checkLinkEdit(tx, linkId, input);
+    await saveVersion(tx, actor, link, { before, after: config, verb: "changed", summary: summaryOf(before, config) });
   });
 }
 
@@ -68,7 +81,7 @@ export async function deleteLink(actor: Actor, linkId: string): Promise<void> {
 
 type Change = (config: LinkConfig, tx: Transaction) => LinkConfig | Promise<LinkConfig>;
 
-/** Reads the newest version, changes it, saves it as the next, tells the gateways. Nothing happens when nothing differs. */
+/** Reads the newest version, changes it, saves it as the next, tells the gateways. */
 async function changeLink(actor: Actor, linkId: string, verb: string, summary: string, change: Change): Promise<void> {
   await database().$transaction(async (tx) => {
     await lockConfiguration(tx);
@@ -76,18 +89,53 @@ async function changeLink(actor: Actor, linkId: string, verb: string, summary: s
     if (link === null) throw new NotFound("There is no such link.");
     const before = linkConfig.parse(link.config);
     const after = await change(before, tx);
-    if (JSON.stringify(before) === JSON.stringify(after)) return;
-    await checkLinkConfig(tx, after, linkId);
-    const version = link.version + 1;
-    await tx.link.update({ where: { id: linkId }, data: { config: after, version, name: after.name, enabled: after.enabled } });
-    await tx.linkVersion.create({ data: { linkId, version, config: after, summary, actorName: actor.name } });
-    await recordEvent(tx, {
-      ...eventOf(actor, { id: linkId, name: after.name }, verb, `Link ${after.name}: ${summary.toLowerCase()}`),
-      before,
-      after,
-    });
-    await touchGateways(tx, await gatewaysOfLink(tx, link), [linkId]);
+    if (!isSame(before, after)) await checkLinkConfig(tx, after, linkId);
+    await saveVersion(tx, actor, link, { before, after, verb, summary });
   });
+}
+
+interface Saved {
+  readonly before: LinkConfig;
+  readonly after: LinkConfig;
+  readonly verb: string;
+  readonly summary: string;
+}
+
+/** Nothing happens when nothing differs. */
+async function saveVersion(
+  tx: Transaction,
+  actor: Actor,
+  link: { readonly id: string; readonly version: number; readonly siteAId: string; readonly siteBId: string | null },
+  { before, after, verb, summary }: Saved,
+): Promise<void> {
+  if (isSame(before, after)) return;
+  const version = link.version + 1;
+  await tx.link.update({ where: { id: link.id }, data: { config: after, version, name: after.name, enabled: after.enabled } });
+  await tx.linkVersion.create({ data: { linkId: link.id, version, config: after, summary, actorName: actor.name } });
+  await recordEvent(tx, {
+    ...eventOf(actor, { id: link.id, name: after.name }, verb, `Link ${after.name}: ${summary.toLowerCase()}`),
+    before,
+    after,
+  });
+  await touchGateways(tx, await gatewaysOfLink(tx, link), [link.id]);
+}
+
+/** By value: two configs are written by the same schema, so their keys come in the same order. */
+function isSame(one: LinkConfig, other: LinkConfig): boolean {
+  return JSON.stringify(linkConfig.parse(one)) === JSON.stringify(linkConfig.parse(other));
+}
+
+/** "Changed networks and ESP", for the list of versions. */
+function summaryOf(before: LinkConfig, after: LinkConfig): string {
+  const parts = [
+    { name: "name", pick: (config: LinkConfig): unknown => config.name },
+    { name: "peer", pick: (config: LinkConfig): unknown => config.peer },
+    { name: "networks", pick: (config: LinkConfig): unknown => [config.networksA, config.networksB] },
+    { name: "IKE", pick: (config: LinkConfig): unknown => config.ike },
+    { name: "ESP", pick: (config: LinkConfig): unknown => config.esp },
+  ];
+  const changed = parts.filter(({ pick }) => JSON.stringify(pick(before)) !== JSON.stringify(pick(after))).map(({ name }) => name);
+  return `Changed ${new Intl.ListFormat("en").format(changed)}`;
 }
 
 function eventOf(actor: Actor, link: { id: string; name: string }, verb: string, summary: string) {

@@ -14,6 +14,8 @@ export interface TcpPacket {
   readonly options: Uint8Array;
   readonly payload: Uint8Array;
   readonly identification?: number;
+  /** IPv4's TOS or IPv6's traffic class; 0 unless told. */
+  readonly trafficClass?: number;
   /** IPv4 only: a multiple of 4. */
   readonly ipOptions?: Uint8Array;
 }
@@ -26,6 +28,7 @@ export function buildTcp(packet: TcpPacket): Uint8Array {
   const view = new DataView(bytes.buffer);
   if (packet.family === 4) {
     bytes.set([0x40 | (ipOctets / 4), 0, 0, 0, 0, 0, 0x40, 0, 64, 6]);
+    bytes[1] = packet.trafficClass ?? 0;
     view.setUint16(2, bytes.length);
     view.setUint16(4, packet.identification ?? 0);
     bytes.set(packet.source, 12);
@@ -34,6 +37,7 @@ export function buildTcp(packet: TcpPacket): Uint8Array {
     view.setUint16(10, naiveChecksum(bytes.subarray(0, ipOctets)));
   } else {
     bytes.set([0x60, 0, 0, 0, 0, 0, 6, 64]);
+    view.setUint16(0, 0x6000 | ((packet.trafficClass ?? 0) << 4));
     view.setUint16(4, bytes.length - 40);
     bytes.set(packet.source, 8);
     bytes.set(packet.destination, 24);
@@ -49,6 +53,18 @@ export function buildTcp(packet: TcpPacket): Uint8Array {
   bytes.set(packet.payload, ipOctets + tcpOctets);
   view.setUint16(ipOctets + 16, naiveTransportChecksum(bytes));
   return bytes;
+}
+
+/** An IPv4 packet with an empty UDP datagram, which has no checksum. Addresses are literals. */
+export function buildUdp(source: string, destination: string, destinationPort: number, trafficClass = 0): Buffer {
+  const bytes = Buffer.from([0x45, trafficClass, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0, ...octets(source), ...octets(destination), 0x30, 0x39, 0, 0, 0, 8, 0, 0]);
+  bytes.writeUInt16BE(destinationPort, 22);
+  bytes.writeUInt16BE(naiveChecksum(bytes.subarray(0, 20)), 10);
+  return bytes;
+}
+
+function octets(address: string): number[] {
+  return address.split(".").map(Number);
 }
 
 /** The Internet checksum (RFC 1071) of all octets; 0 when a right checksum is among them. */

@@ -6,6 +6,8 @@ import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { buildUdp } from "./inner-packets.ts";
+import type { PlayedPacket } from "./played-peer.ts";
 import type { DropCounters, SaCounters } from "../dataplane/data-plane.ts";
 
 /*
@@ -17,6 +19,7 @@ const program = (name: string) => fileURLToPath(new URL(`./${name}.ts`, import.m
 const STRANGER = "192.0.2.77";
 export const FORWARDED_HOST = "10.1.0.77";
 const DISCARD_PORT = 9;
+const UDP = 17;
 const WAIT_MS = 10_000;
 
 export interface GatewayCounters {
@@ -156,10 +159,45 @@ export class LivePair {
     if (stdout.trim() !== "true") throw new Error("what came back over TCP is not what was sent");
   }
 
-  /** Every datagram, as octets from the IPv4 header on, that arrives at the left gateway from the right one while `during` runs. */
-  async captured(during: () => Promise<unknown>): Promise<Buffer[]> {
+  /** Every UDP datagram, as octets from the IPv4 header on, that passes to this site's outside address while `during` runs. */
+  captured(during: () => Promise<unknown>, towards: LiveSite = this.left): Promise<Buffer[]> {
+    const from = towards === this.left ? this.right : this.left;
+    // The cable keeps the order: with this one in the file, all before it are.
+    const last = () => inNamespace(from.namespace, "bash", "-c", `echo end > /dev/udp/${towards.outside}/${DISCARD_PORT}`);
+    return this.#capture({ device: "out0", filter: `udp and dst host ${towards.outside}`, linkOctets: 14 }, during, last);
+  }
+
+  /** Plays the right gateway: seals and sends these packets to the left one, and returns what that delivers of them, from the IP header on. */
+  async delivered(packets: readonly PlayedPacket[]): Promise<Buffer[]> {
+    const argv = ["netns", "exec", this.right.namespace, process.execPath, program("played-peer"), this.right.outside, this.left.outside];
+    const peer = spawn("ip", argv, { stdio: ["pipe", "pipe", "inherit"] });
+    const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]();
+    const send = async (packet: PlayedPacket) => {
+      peer.stdin.write(`${JSON.stringify(packet)}\n`);
+      if ((await lines.next()).value !== "sent") throw new Error("the played peer could not send");
+    };
+    try {
+      if ((await lines.next()).value !== "ready") throw new Error("the played peer did not start");
+      const all = async () => {
+        for (const packet of packets) await send(packet);
+      };
+      const sequence = 1 + Math.max(0, ...packets.map((packet) => packet.sequence));
+      const last = { inner: buildUdp(this.right.inside, this.left.inside, DISCARD_PORT).toString("hex"), sequence };
+      return await this.#capture({ device: "culvert0", filter: `src host ${this.right.inside}`, linkOctets: 0 }, all, () => send(last));
+    } finally {
+      peer.stdin.end();
+      await new Promise((resolve) => peer.once("close", resolve));
+    }
+  }
+
+  /** `last` sends what ends the capture: a UDP datagram to the discard port. */
+  async #capture(
+    what: { device: string; filter: string; linkOctets: number },
+    during: () => Promise<unknown>,
+    last: () => Promise<unknown>,
+  ): Promise<Buffer[]> {
     const file = join(this.#directory, "capture.pcap");
-    const argv = ["tcpdump", "-U", "--immediate-mode", "-B", "8192", "-Z", "root", "-i", "out0", "-w", file, "udp and dst host 192.0.2.1"];
+    const argv = ["tcpdump", "-U", "--immediate-mode", "-B", "8192", "-Z", "root", "-i", what.device, "-w", file, what.filter];
     const dump = spawn("ip", ["netns", "exec", this.left.namespace, ...argv], { stdio: ["ignore", "ignore", "pipe"] });
     let said = "";
     dump.stderr.on("data", (bytes: Buffer) => {
@@ -167,16 +205,15 @@ export class LivePair {
     });
     await until("tcpdump to listen", () => said.includes("listening on"));
     await during();
-    // The cable keeps the order: with this one in the file, all before it are.
-    await inNamespace(this.right.namespace, "bash", "-c", `echo end > /dev/udp/${this.left.outside}/${DISCARD_PORT}`);
-    let datagrams: Buffer[] = [];
-    await until("the last datagram to be captured", () => {
-      datagrams = readDatagrams(readFileSync(file));
-      return datagrams.at(-1)?.readUInt16BE(22) === DISCARD_PORT;
+    await last();
+    let packets: Buffer[] = [];
+    await until("the last packet to be captured", () => {
+      packets = readPackets(readFileSync(file), what.linkOctets);
+      return packets.at(-1)?.[9] === UDP && packets.at(-1)?.readUInt16BE(22) === DISCARD_PORT;
     });
     dump.kill("SIGINT");
     await new Promise((resolve) => dump.once("close", resolve));
-    return datagrams.slice(0, -1);
+    return packets.slice(0, -1);
   }
 
   /** Has the host 10.1.0.77 behind the left gateway send these frames (vnet header and IP packet), which the kernel forwards; ends when `after` does. */
@@ -231,14 +268,14 @@ export async function until(what: string, reached: () => boolean | Promise<boole
   }
 }
 
-/** pcap: 24 octets, then records of 16 octets and a frame: Ethernet, IPv4, UDP. A record that is still being written is left out. */
-function readDatagrams(file: Buffer): Buffer[] {
-  const datagrams: Buffer[] = [];
+/** pcap: 24 octets, then records of 16 octets and a frame. A record that is still being written is left out. */
+function readPackets(file: Buffer, linkOctets: number): Buffer[] {
+  const packets: Buffer[] = [];
   for (let at = 24; at + 16 <= file.length; ) {
     const end = at + 16 + file.readUInt32LE(at + 8);
     if (end > file.length) break;
-    datagrams.push(file.subarray(at + 16 + 14, end));
+    packets.push(file.subarray(at + 16 + linkOctets, end));
     at = end;
   }
-  return datagrams;
+  return packets;
 }

@@ -1,9 +1,7 @@
 import { createInterface } from "node:readline";
 import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
-import { Encr, Integ } from "../wire/iana.ts";
-import type { EspSpi } from "../wire/ikev2/message-types.ts";
-import type { SaKeys } from "../crypto/sa-keys.ts";
+import { staticKeys, staticSpi, type StaticSuite } from "./static-keys.ts";
 
 /**
  * A gateway without IKE, for tests and benchmarks of the data plane: one SA in each direction from its arguments (one JSON object).
@@ -14,19 +12,11 @@ interface Arguments {
   readonly remote: string;
   readonly localNetwork: string;
   readonly remoteNetwork: string;
-  readonly suite: keyof typeof suites;
+  readonly suite: StaticSuite;
   /** Decides which SPI and key is for which direction: the peer has the other. */
   readonly side: "left" | "right";
   readonly mtu: number;
 }
-
-const suites = {
-  aes128gcm16: { encr: Encr.AES_GCM_16, keyOctets: 16, saltOctets: 4, integ: Integ.NONE, integOctets: 0 },
-  aes256gcm16: { encr: Encr.AES_GCM_16, keyOctets: 32, saltOctets: 4, integ: Integ.NONE, integOctets: 0 },
-  chacha20poly1305: { encr: Encr.CHACHA20_POLY1305, keyOctets: 32, saltOctets: 4, integ: Integ.NONE, integOctets: 0 },
-  "aes256-sha256": { encr: Encr.AES_CBC, keyOctets: 32, saltOctets: 0, integ: Integ.HMAC_SHA2_256_128, integOctets: 32 },
-  "aes128ctr-sha256": { encr: Encr.AES_CTR, keyOctets: 16, saltOctets: 4, integ: Integ.HMAC_SHA2_256_128, integOctets: 32 },
-} as const;
 
 const options: Arguments = JSON.parse(process.argv[2] ?? "{}");
 const plane = await TunDataPlane.create({ tunName: "culvert0", mtu: options.mtu, natPort: 4_500 });
@@ -42,8 +32,8 @@ for await (const line of createInterface({ input: process.stdin })) console.log(
 await plane.close();
 
 async function install(): Promise<void> {
-  const spiIn = spi(options.side);
-  const spiOut = spi(options.side === "left" ? "right" : "left");
+  const spiIn = staticSpi(options.side, generation);
+  const spiOut = staticSpi(options.side === "left" ? "right" : "left", generation);
   const common = { extendedSequenceNumbers: false, mode: "tunnel", local, remote, encapsulation: "udp" } as const;
   const childSaId = `static-${generation}`;
   await plane.installSa({
@@ -51,30 +41,13 @@ async function install(): Promise<void> {
     childSaId,
     direction: "inbound",
     spi: spiIn,
-    keys: keysFor(spiIn),
+    keys: staticKeys(options.suite, spiIn),
     replayWindowPackets: 1_024,
     localSelectors,
     remoteSelectors,
   });
-  await plane.installSa({ ...common, childSaId, direction: "outbound", spi: spiOut, keys: keysFor(spiOut) });
+  await plane.installSa({ ...common, childSaId, direction: "outbound", spi: spiOut, keys: staticKeys(options.suite, spiOut) });
   await plane.installPolicy({ id: "static", localSelectors, remoteSelectors, action: { kind: "protect", spi: spiOut } });
-}
-
-function spi(side: "left" | "right"): EspSpi {
-  return ((side === "left" ? 0x1000 : 0x2000) + generation) as EspSpi;
-}
-
-/** Fixed keys: this never leaves a test's own namespaces. */
-function keysFor(of: EspSpi): SaKeys {
-  const suite = suites[options.suite];
-  const octets = (length: number, salt: number) => Uint8Array.from({ length }, (_, i) => (of * 7 + i * 13 + salt) & 0xff);
-  return {
-    encr: suite.encr,
-    encryptionKey: octets(suite.keyOctets, 1),
-    salt: octets(suite.saltOctets, 2),
-    integ: suite.integ,
-    integrityKey: octets(suite.integOctets, 3),
-  };
 }
 
 async function obey(line: string): Promise<unknown> {
@@ -84,5 +57,9 @@ async function obey(line: string): Promise<unknown> {
     return { generation };
   }
   const other = options.side === "left" ? "right" : "left";
-  return { inbound: plane.querySa("inbound", spi(options.side)), outbound: plane.querySa("outbound", spi(other)), global: plane.globalDrops() };
+  return {
+    inbound: plane.querySa("inbound", staticSpi(options.side, generation)),
+    outbound: plane.querySa("outbound", staticSpi(other, generation)),
+    global: plane.globalDrops(),
+  };
 }

@@ -12,6 +12,10 @@ export type Family = 4 | 6;
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
 export const UDP_GRO = 104;
+const IP_TOS = 1;
+const IP_RECVTOS = 13;
+const IPV6_RECVTCLASS = 66;
+const IPV6_TCLASS = 67;
 export const SOCKADDR_OCTETS = 28;
 
 const AF_INET = 2;
@@ -53,10 +57,12 @@ export function openUdpSocket(family: Family, port: number): number | null {
   if (family === 4) {
     set(0, IP_MTU_DISCOVER, PMTUDISC_DONT);
     set(0, IP_PKTINFO, 1);
+    set(0, IP_RECVTOS, 1);
   } else {
     set(IPPROTO_IPV6, IPV6_V6ONLY, 1);
     set(IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DONT);
     set(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    set(IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
   }
   const address = arena.allocate(SOCKADDR_OCTETS);
   const length = writeSockaddr(arena, address, { address: family === 4 ? "0.0.0.0" : "::", port });
@@ -88,14 +94,14 @@ export function readSockaddr(arena: Arena, at: number): UdpEndpoint {
   return { address: formatAddress(arena.bytes.slice(start, start + (isV4 ? 4 : 16))), port: arena.view.getUint16(at + 2) };
 }
 
-/** Room for the packet information and a segment size. */
-export const CONTROL_OCTETS = 64;
+/** Room for the packet information, a segment size and a traffic class. */
+export const CONTROL_OCTETS = 96;
 
 /**
- * Control messages that choose the source address and, when `segmentOctets` is not 0, cut the payload into datagrams of that size.
- * Returns the length for msg_controllen.
+ * Control messages that choose the source address, when `segmentOctets` is not 0 cut the payload into datagrams of that size, and give the
+ * IP header its TOS or traffic class. Returns the length for msg_controllen.
  */
-export function writeControl(arena: Arena, at: number, source: Uint8Array, segmentOctets: number): number {
+export function writeControl(arena: Arena, at: number, source: Uint8Array, segmentOctets: number, trafficClass: number): number {
   const { view, bytes } = arena;
   const isV4 = source.length === 4;
   const infoOctets = isV4 ? 12 : 20;
@@ -105,13 +111,22 @@ export function writeControl(arena: Arena, at: number, source: Uint8Array, segme
   view.setInt32(at + 12, isV4 ? IP_PKTINFO : IPV6_PKTINFO, true);
   // in_pktinfo: interface, source, destination; in6_pktinfo: source, interface.
   bytes.set(source, at + 16 + (isV4 ? 4 : 0));
-  const next = at + 16 + (isV4 ? 16 : 24);
-  if (segmentOctets === 0) return next - at;
-  arena.writeSize(next, 18);
-  view.setInt32(next + 8, SOL_UDP, true);
-  view.setInt32(next + 12, UDP_SEGMENT, true);
-  view.setUint16(next + 16, segmentOctets, true);
-  return next + 24 - at;
+  let next = at + 16 + (isV4 ? 16 : 24);
+  if (segmentOctets !== 0) {
+    arena.writeSize(next, 18);
+    view.setInt32(next + 8, SOL_UDP, true);
+    view.setInt32(next + 12, UDP_SEGMENT, true);
+    view.setUint16(next + 16, segmentOctets, true);
+    next += 24;
+  }
+  if (trafficClass !== 0) {
+    arena.writeSize(next, 20);
+    view.setInt32(next + 8, isV4 ? 0 : IPPROTO_IPV6, true);
+    view.setInt32(next + 12, isV4 ? IP_TOS : IPV6_TCLASS, true);
+    view.setInt32(next + 16, trafficClass, true);
+    next += 24;
+  }
+  return next - at;
 }
 
 export interface ReceivedControl {
@@ -119,6 +134,8 @@ export interface ReceivedControl {
   segmentOctets: number;
   /** Offset of the destination address (4 or 16 octets) in the arena; 0: not told. */
   destinationAt: number;
+  /** TOS or traffic class of the outer header; 0 when not told. With UDP_GRO that of every datagram: the kernel joins only those alike. */
+  trafficClass: number;
 }
 
 /** Reads the control messages of a received message into `into`. */
@@ -126,6 +143,7 @@ export function readControl(arena: Arena, at: number, length: number, into: Rece
   const { view } = arena;
   into.segmentOctets = 0;
   into.destinationAt = 0;
+  into.trafficClass = 0;
   for (let here = at; here + 16 <= at + length; ) {
     const octets = view.getUint32(here, true);
     if (octets < 16) return;
@@ -133,6 +151,7 @@ export function readControl(arena: Arena, at: number, length: number, into: Rece
     const type = view.getInt32(here + 12, true);
     if (level === SOL_UDP && type === UDP_GRO) into.segmentOctets = view.getInt32(here + 16, true);
     else if (level === 0 && type === IP_PKTINFO) into.destinationAt = here + 24;
+    else if ((level === 0 && type === IP_TOS) || (level === IPPROTO_IPV6 && type === IPV6_TCLASS)) into.trafficClass = view.getUint8(here + 16);
     else if (level === IPPROTO_IPV6 && type === IPV6_PKTINFO) into.destinationAt = here + 16;
     here += (octets + 7) & ~7;
   }
@@ -181,7 +200,7 @@ export class DatagramSender {
       this.#header,
       { at: this.#name, octets: writeSockaddr(arena, this.#name, remote) },
       { at: this.#iov, count: 1 },
-      { at: this.#control, octets: writeControl(arena, this.#control, from, 0) },
+      { at: this.#control, octets: writeControl(arena, this.#control, from, 0, 0) },
     );
     return Number(libc.sendmsg(fd, arena.address + this.#header, 0)) === datagram.length;
   }

@@ -16,34 +16,36 @@ function setUp() {
     arena.view.setUint32(input, of);
     arena.bytes.fill(mark, input + 4, input + octets);
     arena.bytes.fill(mark, name, name + 64);
-    early.keep(input, input + octets, name, now);
+    early.keep(input, input + octets, name, mark + 100, now);
   };
   const take = (of: EspSpi, now: number) => {
     const taken: number[][] = [];
-    early.take(of, now, (start, end, nameAt) => taken.push([end - start, arena.bytes[start + 4]!, arena.bytes[end - 1]!, arena.bytes[nameAt]!]));
+    early.take(of, now, (start, end, nameAt, outerClass) =>
+      taken.push([end - start, arena.bytes[start + 4]!, arena.bytes[end - 1]!, arena.bytes[nameAt]!, outerClass]),
+    );
     return taken;
   };
   return { keep, take };
 }
 
-test("hands over what came for an SPI in the order of arrival, once, with its sender, and leaves other SPIs", () => {
+test("hands over what came for an SPI in the order of arrival, once, with its sender and traffic class, and leaves other SPIs", () => {
   const { keep, take } = setUp();
   keep(spi, 1, 1_000);
   keep(other, 2, 1_001);
   keep(spi, 3, 1_002, 120);
   deepStrictEqual(take(spi, 1_010), [
-    [100, 1, 1, 1],
-    [120, 3, 3, 3],
+    [100, 1, 1, 1, 101],
+    [120, 3, 3, 3, 103],
   ]);
   deepStrictEqual(take(spi, 1_010), []);
-  deepStrictEqual(take(other, 1_010), [[100, 2, 2, 2]]);
+  deepStrictEqual(take(other, 1_010), [[100, 2, 2, 2, 102]]);
 });
 
 test("forgets a packet after a second", () => {
   const { keep, take } = setUp();
   keep(spi, 1, 1_000);
   keep(spi, 2, 1_500);
-  deepStrictEqual(take(spi, 1_001 + EARLY_PACKET_MS), [[100, 2, 2, 2]]);
+  deepStrictEqual(take(spi, 1_001 + EARLY_PACKET_MS), [[100, 2, 2, 2, 102]]);
 });
 
 test("keeps the last 64 under a flood, in the order of arrival", () => {
@@ -59,5 +61,5 @@ test("does not keep what is larger than a slot", () => {
   const { keep, take } = setUp();
   keep(spi, 1, 1_000, 2_049);
   keep(spi, 2, 1_000, 2_048);
-  deepStrictEqual(take(spi, 1_000), [[2_048, 2, 2, 2]]);
+  deepStrictEqual(take(spi, 1_000), [[2_048, 2, 2, 2, 102]]);
 });

@@ -21,6 +21,7 @@ export class EarlyPackets {
   readonly #arena: Arena;
   readonly #base: number;
   readonly #octets = new Uint32Array(SLOTS);
+  readonly #outerClass = new Uint8Array(SLOTS);
   readonly #arrivedAt = new Float64Array(SLOTS);
   #next = 0;
 
@@ -29,8 +30,8 @@ export class EarlyPackets {
     this.#base = arena.allocate(SLOT_OCTETS * SLOTS);
   }
 
-  /** Copies the datagram `[start, end)` and its sender's sockaddr at `nameAt`; the oldest makes room. Larger than 2,048 octets: not kept. */
-  keep(start: number, end: number, nameAt: number, now: number): void {
+  /** Copies the datagram `[start, end)` its sender's sockaddr at `nameAt` and its outer traffic class; the oldest makes room. Larger than 2,048 octets: not kept. */
+  keep(start: number, end: number, nameAt: number, outerClass: number, now: number): void {
     if (end - start > DATA_OCTETS) return;
     const slot = this.#next;
     this.#next = (slot + 1) % SLOTS;
@@ -38,18 +39,19 @@ export class EarlyPackets {
     this.#arena.bytes.copyWithin(at, start, end);
     this.#arena.bytes.copyWithin(at + DATA_OCTETS, nameAt, nameAt + NAME_OCTETS);
     this.#octets[slot] = end - start;
+    this.#outerClass[slot] = outerClass;
     this.#arrivedAt[slot] = now;
   }
 
   /** Hands over, in the order of arrival, what came for this SPI within the last second, and forgets it. */
-  take(spi: EspSpi, now: number, open: (start: number, end: number, nameAt: number) => void): void {
+  take(spi: EspSpi, now: number, open: (start: number, end: number, nameAt: number, outerClass: number) => void): void {
     for (let index = 0; index < SLOTS; index++) {
       const slot = (this.#next + index) % SLOTS;
       const octets = this.#octets[slot]!;
       const at = this.#at(slot);
       if (octets === 0 || espSpi(this.#arena.bytes, at) !== spi) continue;
       this.#octets[slot] = 0;
-      if (now - this.#arrivedAt[slot]! <= EARLY_PACKET_MS) open(at, at + octets, at + DATA_OCTETS);
+      if (now - this.#arrivedAt[slot]! <= EARLY_PACKET_MS) open(at, at + octets, at + DATA_OCTETS, this.#outerClass[slot]!);
     }
   }
 

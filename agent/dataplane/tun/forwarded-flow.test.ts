@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { buildTcp } from "../../testing/inner-packets.ts";
+import { buildTcp, buildUdp, naiveChecksum } from "../../testing/inner-packets.ts";
 import { FORWARDED_HOST, LivePair, until } from "../../testing/live-gateways.ts";
 import { parseAddress } from "../../wire/address.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
+import { Ecn } from "./ecn.ts";
 import { Tcp, TcpFlag } from "./tcp-header.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -11,7 +12,7 @@ const pair = new LivePair("f");
 const HEADER_OCTETS = 40;
 
 /** One frame of a TCP flow that the kernel is to cut at `segmentOctets`, as a virtual machine or another VPN hands it over. */
-function largeFrame(payloadOctets: number, segmentOctets: number): Uint8Array {
+function largeFrame(payloadOctets: number, segmentOctets: number, trafficClass = 0): Uint8Array {
   const packet = buildTcp({
     family: 4,
     source: parseAddress(FORWARDED_HOST) ?? new Uint8Array(4),
@@ -22,6 +23,7 @@ function largeFrame(payloadOctets: number, segmentOctets: number): Uint8Array {
     flags: TcpFlag.ACK,
     options: new Uint8Array(0),
     payload: new Uint8Array(payloadOctets).fill(0x5a),
+    trafficClass,
   });
   const frame = new Uint8Array(VNET_HEADER_OCTETS + packet.length);
   const vnet = new DataView(frame.buffer);
@@ -49,12 +51,54 @@ describe("a forwarded TCP flow", () => {
     await pair.forwarded([largeFrame(payloadOctets, segmentOctets)], async () => {
       await until("the frame to be dealt with", async () => {
         const { outbound } = await l.counters();
-        return outbound.packets + outbound.drops.tooBig + outbound.drops.malformed > 0;
+        return outbound.packets >= 3 || outbound.drops.tooBig + outbound.drops.malformed > 0;
       });
       const { outbound } = await l.counters();
       expect(outbound).toMatchObject({ packets: 3, bytes: payloadOctets + 3 * HEADER_OCTETS, drops: { tooBig: 0, malformed: 0 } });
       expect(await pair.lostEchoes({ count: 1, dataOctets: 0 })).toEqual([]);
       expect((await r.counters()).inbound).toMatchObject({ packets: 4, bytes: payloadOctets + 3 * HEADER_OCTETS + 28 });
     });
+  });
+
+  asRoot("gives each ESP packet the DSCP and ECN of what is inside, whole frames included", async () => {
+    const [l] = await pair.startBoth();
+    const expedited = 0xb8;
+    const classes = [0, Ecn.ECT_0, expedited | Ecn.ECT_1, expedited, Ecn.CE];
+    const frames = classes.flatMap((trafficClass) => [
+      Buffer.concat([new Uint8Array(VNET_HEADER_OCTETS), buildUdp(FORWARDED_HOST, pair.right.inside, 7_000, trafficClass)]),
+      largeFrame(2_900, 1_398, trafficClass),
+    ]);
+    const sealed = classes.length * (1 + 3);
+    const datagrams = await pair.captured(
+      () => pair.forwarded(frames, () => until("all to be sealed", async () => (await l.counters()).outbound.packets >= sealed)),
+      pair.right,
+    );
+    const seen = new Map<number, number>();
+    // A run of packets may be seen as one whose cutting is left to the device: its own length tells how many.
+    for (const datagram of datagrams) seen.set(datagram[1]!, (seen.get(datagram[1]!) ?? 0) + Math.ceil(datagram.length / 1_500));
+    for (const trafficClass of classes.slice(1)) expect(seen.get(trafficClass), `class ${trafficClass}`).toBe(1 + 3);
+    expect(seen.get(0)).toBeGreaterThanOrEqual(1 + 3);
+    // What the kernel itself answers, once the host is gone, has the class of network control.
+    expect([...seen.keys()].filter((trafficClass) => !classes.includes(trafficClass) && trafficClass !== 0xc0)).toEqual([]);
+  });
+
+  asRoot("learns of congestion outside as RFC 6040 §4.2 has it; what cannot be told of it is dropped and counted", async () => {
+    const l = await pair.start(pair.left);
+    const marks = [Ecn.NOT_ECT, Ecn.ECT_1, Ecn.ECT_0, Ecn.CE];
+    const dscp = 0x28;
+    const sent = marks.flatMap((inner) => marks.map((outer) => ({ inner, outer })));
+    const packets = sent.map(({ inner, outer }, index) => ({
+      inner: buildUdp(pair.right.inside, pair.left.inside, 7_000, dscp | inner).toString("hex"),
+      sequence: 1 + index,
+      trafficClass: 0xb8 | outer,
+    }));
+    const seen = (await pair.delivered(packets)).map((packet) => {
+      expect(naiveChecksum(packet.subarray(0, 20))).toBe(0);
+      return packet[1]! - dscp;
+    });
+    const { NOT_ECT, ECT_0, ECT_1, CE } = Ecn;
+    const [withoutCe, ofEct1, ofEct0, ofCe] = [Array(3).fill(NOT_ECT), [ECT_1, ECT_1, ECT_1, CE], [ECT_0, ECT_1, ECT_0, CE], [CE, CE, CE, CE]];
+    expect(seen).toEqual([...withoutCe, ...ofEct1, ...ofEct0, ...ofCe]);
+    expect((await l.counters()).inbound).toMatchObject({ packets: 15 + 1, drops: { congestion: 1, malformed: 0, integrity: 0 } });
   });
 });

@@ -12,6 +12,7 @@ import { Arena } from "../ffi/arena.ts";
 import { readSockaddr, writeSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
+import { combineEcn } from "./ecn.ts";
 import { EarlyPackets } from "./early-packets.ts";
 import { closeReceiveSa, isFromPeer, makeReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
 import { type Opening, OpeningQueue } from "./opening-queue.ts";
@@ -85,7 +86,7 @@ function takeMessage(index: number, fd: number): void {
     const end = start + Math.min(offset + step, octets);
     switch (classifyEncapsulated(arena.bytes, at, end)) {
       case "esp":
-        takeEsp(at, end, batch.nameAt(index));
+        takeEsp(at, end, batch.nameAt(index), batch.control.trafficClass);
         break;
       case "ike":
         takeIke(at, end, index, fd);
@@ -100,12 +101,12 @@ function takeMessage(index: number, fd: number): void {
 }
 
 /** RFC 4303 §3.4: SA, replay window, ICV, then the number is marked as seen, then what came out is checked. */
-function takeEsp(start: number, end: number, nameAt: number): void {
+function takeEsp(start: number, end: number, nameAt: number, outerClass: number): void {
   const { bytes } = arena;
   const sa = sas.get(espSpi(bytes, start));
   if (sa === undefined) {
     counters.add(GLOBAL_ROW, Counter.noSa, 1);
-    early.keep(start, end, nameAt, now);
+    early.keep(start, end, nameAt, outerClass, now);
     return;
   }
   const { transform } = sa;
@@ -115,29 +116,29 @@ function takeEsp(start: number, end: number, nameAt: number): void {
   if (sequence < 0 || !sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
   if (opening === null || !transform.isBatched) {
     if (!transform.open(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
-    return takeOpened(sa, start, end, sequence, nameAt);
+    return takeOpened(sa, start, end, sequence, nameAt, outerClass);
   }
   if (opening.isFull) opening.take(takeOpening);
   if (!transform.note(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
-  opening.add(sa, start, end, sequence, nameAt);
+  opening.add(sa, start, end, sequence, nameAt, outerClass);
 }
 
 /** The window is asked once more: the same packet twice in one batch passed the first check twice. */
-function takeOpening(sa: ReceiveSa, { start, end, sequence, nameAt }: Opening, isIntact: boolean): void {
+function takeOpening(sa: ReceiveSa, { start, end, sequence, nameAt, outerClass }: Opening, isIntact: boolean): void {
   if (!isIntact) return counters.add(sa.row, Counter.integrity, 1);
   if (!sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
-  takeOpened(sa, start, end, sequence, nameAt);
+  takeOpened(sa, start, end, sequence, nameAt, outerClass);
 }
 
-function takeOpened(sa: ReceiveSa, start: number, end: number, sequence: number, nameAt: number): void {
+function takeOpened(sa: ReceiveSa, start: number, end: number, sequence: number, nameAt: number, outerClass: number): void {
   const { transform } = sa;
   const isNewest = sequence > sa.window.highest;
   sa.window.mark(sequence);
   if (isNewest && !isFromPeer(arena, sa, nameAt)) noticeMove(sa, nameAt);
-  takeInner(sa, start + ESP_HEADER_LENGTH + transform.ivOctets, end - transform.icvOctets);
+  takeInner(sa, start + ESP_HEADER_LENGTH + transform.ivOctets, end - transform.icvOctets, outerClass);
 }
 
-function takeInner(sa: ReceiveSa, start: number, contentEnd: number): void {
+function takeInner(sa: ReceiveSa, start: number, contentEnd: number, outerClass: number): void {
   const { bytes } = arena;
   const payloadEnd = espPayloadEnd(bytes, start, contentEnd);
   if (payloadEnd < 0) return counters.add(sa.row, Counter.malformed, 1);
@@ -151,6 +152,7 @@ function takeInner(sa: ReceiveSa, start: number, contentEnd: number): void {
   const family = nextHeader === NextHeader.IPV4 ? 4 : nextHeader === NextHeader.IPV6 ? 6 : 0;
   if (!readIpPacket(bytes, start, payloadEnd, view) || view.family !== family) return counters.add(sa.row, Counter.malformed, 1);
   if (!matchesPacket(sa.local, sa.remote, bytes, view, "inbound")) return counters.add(sa.row, Counter.policy, 1);
+  if (!combineEcn(bytes, start, view.family, outerClass)) return counters.add(sa.row, Counter.congestion, 1);
   counters.set(sa.row, Counter.lastUsedAt, now);
   clampMss(bytes, view, start + view.totalLength, sa.maxInner, false);
   tun.write(start, view, sa.row);
@@ -220,9 +222,9 @@ function obey(command: WorkerCommand): void {
 
 /** What was here before its SA is no drop after all. */
 function takeEarly(spi: EspSpi): void {
-  early.take(spi, now, (start, end, nameAt) => {
+  early.take(spi, now, (start, end, nameAt, outerClass) => {
     counters.add(GLOBAL_ROW, Counter.noSa, -1);
-    takeEsp(start, end, nameAt);
+    takeEsp(start, end, nameAt, outerClass);
   });
   opening?.take(takeOpening);
   tun.flush();

@@ -8,6 +8,7 @@ export interface Opening {
   end: number;
   sequence: number;
   nameAt: number;
+  outerClass: number;
 }
 
 /** The packets noted in a batch, in the order of their arrival. */
@@ -18,7 +19,7 @@ export class OpeningQueue {
 
   constructor(batch: AeadBatch) {
     this.#batch = batch;
-    for (let i = 0; i < batch.capacity; i++) this.#waiting.push({ sa: null, start: 0, end: 0, sequence: 0, nameAt: 0 });
+    for (let i = 0; i < batch.capacity; i++) this.#waiting.push({ sa: null, start: 0, end: 0, sequence: 0, nameAt: 0, outerClass: 0 });
   }
 
   get isFull(): boolean {
@@ -26,7 +27,7 @@ export class OpeningQueue {
   }
 
   /** For a packet that `EspTransform.note` has just taken. */
-  add(sa: ReceiveSa, start: number, end: number, sequence: number, nameAt: number): void {
+  add(sa: ReceiveSa, start: number, end: number, sequence: number, nameAt: number, outerClass: number): void {
     const opening = this.#waiting[this.#count++];
     if (opening === undefined) throw new RangeError("the queue of packets to open is full");
     opening.sa = sa;
@@ -34,6 +35,7 @@ export class OpeningQueue {
     opening.end = end;
     opening.sequence = sequence;
     opening.nameAt = nameAt;
+    opening.outerClass = outerClass;
   }
 
   /** Opens all and tells of each, in order, whether its ICV was right. */

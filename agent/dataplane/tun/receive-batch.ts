@@ -16,7 +16,7 @@ export class ReceiveBatch {
   readonly #names: number;
   readonly #controls: number;
   readonly #buffers: number;
-  readonly control: ReceivedControl = { segmentOctets: 0, destinationAt: 0 };
+  readonly control: ReceivedControl = { segmentOctets: 0, destinationAt: 0, trafficClass: 0 };
 
   constructor(arena: Arena) {
     this.#arena = arena;

@@ -1,6 +1,7 @@
 import { padLengthFor, writeEspTrailer } from "../../wire/esp.ts";
 import { writeU32 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
+import { trafficClass } from "./ecn.ts";
 import { isExhausted, type TransmitSa } from "./outbound-sa.ts";
 import type { TransmitBatch } from "./transmit-batch.ts";
 
@@ -28,10 +29,11 @@ export function sealInner(arena: Arena, batch: TransmitBatch, sa: TransmitSa, in
   const high = Math.floor(sequence / TWO_32);
   writeU32(arena.bytes, start, sa.spi);
   writeU32(arena.bytes, start + 4, low);
+  const outerClass = trafficClass(arena.bytes, innerAt, family);
   const padLength = padLengthFor(innerOctets, sa.transform.alignment);
   const contentEnd = writeEspTrailer(arena.bytes, innerAt + innerOctets, padLength, family === 4 ? NEXT_IPV4 : NEXT_IPV6);
   const end = sa.transform.seal(start, contentEnd, low, high);
   sa.bytes += innerOctets;
-  batch.commit(sa, end - start);
+  batch.commit(sa, end - start, outerClass);
   return true;
 }

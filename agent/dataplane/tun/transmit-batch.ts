@@ -19,6 +19,8 @@ interface Group {
   start: number;
   octets: number;
   segmentOctets: number;
+  /** Of the outer headers: one message has one. */
+  trafficClass: number;
   count: number;
   closed: boolean;
 }
@@ -55,7 +57,7 @@ export class TransmitBatch {
     this.#controls = arena.allocate(CONTROL_OCTETS * MAX_GROUPS);
     this.#scratch = arena.allocate(8);
     this.#end = this.#data;
-    for (let i = 0; i < MAX_GROUPS; i++) this.#groups.push({ sa: null, start: 0, octets: 0, segmentOctets: 0, count: 0, closed: true });
+    for (let i = 0; i < MAX_GROUPS; i++) this.#groups.push({ sa: null, start: 0, octets: 0, segmentOctets: 0, trafficClass: 0, count: 0, closed: true });
   }
 
   /** Where the next sealed packet must be written: behind the one before, so that a run needs no copy. */
@@ -64,10 +66,10 @@ export class TransmitBatch {
     return this.#end;
   }
 
-  /** Takes the packet just written at `reserve`'s offset. */
-  commit(sa: TransmitSa, octets: number): void {
+  /** Takes the packet just written at `reserve`'s offset; `trafficClass` is for its outer header. */
+  commit(sa: TransmitSa, octets: number, trafficClass: number): void {
     const last = this.#groups[this.#groupCount - 1];
-    if (last !== undefined && fits(last, sa, octets)) {
+    if (last !== undefined && last.trafficClass === trafficClass && fits(last, sa, octets)) {
       last.octets += octets;
       last.count++;
       if (octets < last.segmentOctets) last.closed = true;
@@ -82,6 +84,7 @@ export class TransmitBatch {
     group.start = start;
     group.octets = octets;
     group.segmentOctets = octets;
+    group.trafficClass = trafficClass;
     group.count = 1;
     group.closed = false;
     // One group more than this is never begun before the batch is sent.
@@ -144,7 +147,7 @@ export class TransmitBatch {
     if (group === undefined || group.sa === null) return;
     const control = this.#controls + CONTROL_OCTETS * index;
     const segmented = group.count > 1 && this.#segmentation;
-    const controlOctets = writeControl(this.#arena, control, group.sa.source, segmented ? group.segmentOctets : 0);
+    const controlOctets = writeControl(this.#arena, control, group.sa.source, segmented ? group.segmentOctets : 0, group.trafficClass);
     writeIov(this.#arena, this.#iovs + 16 * index, group.start, group.octets);
     writeMessageHeader(
       this.#arena,
@@ -160,7 +163,7 @@ export class TransmitBatch {
     if (group.sa === null) return;
     const arena = this.#arena;
     const header = this.#headers + MMSGHDR_OCTETS * index;
-    arena.writeSize(header + 40, writeControl(arena, this.#controls + CONTROL_OCTETS * index, group.sa.source, 0));
+    arena.writeSize(header + 40, writeControl(arena, this.#controls + CONTROL_OCTETS * index, group.sa.source, 0, group.trafficClass));
     for (let at = group.start; at < group.start + group.octets; at += group.segmentOctets) {
       writeIov(arena, this.#iovs + 16 * index, at, Math.min(group.segmentOctets, group.start + group.octets - at));
       for (let tries = 1; Number(libc.sendmsg(fd, arena.address + header, 0)) < 0; tries++) {

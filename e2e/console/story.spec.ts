@@ -99,6 +99,36 @@ test("moves the counters when traffic flows", async () => {
   await expect.poll(async () => region.innerText(), { timeout: 10_000 }).not.toBe(before);
 });
 
+test("edits the link: a network more, tried and reviewed before it is saved, and traffic passes in it", async () => {
+  await net.right.run(["ip", "address", "add", "10.22.0.1/24", "dev", "lo"]);
+  const other = await context.newPage();
+  await other.goto(`${linkPath}/edit`);
+  await page.goto(linkPath);
+  await page.getByRole("link", { name: "Edit", exact: true }).click();
+  const networks = page.getByLabel("Networks at Berlin");
+  await networks.fill("10.2.0.0/24\n10.1.0.128/25");
+  await page.getByRole("button", { name: "Review changes" }).click();
+  await expect(page.getByText(/10\.1\.0\.128\/25 overlaps 10\.1\.0\.0\/24/)).toBeVisible();
+  await networks.fill("10.2.0.0/24\n10.22.0.0/24");
+  await page.getByRole("button", { name: "Review changes" }).click();
+  await expect(page.getByRole("region", { name: "Preflight" })).toContainText("Amsterdam and Berlin would agree on");
+  await expect(page.getByText("10.22.0.0/24").first()).toBeVisible();
+  expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([]);
+  await page.getByRole("button", { name: "Save changes" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: /Amsterdam/ })).toBeVisible();
+  await expect(async () => {
+    const { stdout } = await net.left.try(["ping", "-n", "-q", "-c", "1", "-W", "0.3", "-I", net.left.insideAddress, "10.22.0.1"]);
+    expect(stdout).toContain("1 received");
+  }).toPass({ timeout: 10_000, intervals: [100] });
+  await page.goto(`${linkPath}?tab=history`);
+  await expect(page.getByText("Changed networks").first()).toBeVisible();
+  // Who still has the older version open cannot overwrite this one unseen.
+  await other.getByLabel("Networks at Berlin").fill("10.2.0.0/25");
+  await other.getByRole("button", { name: "Review changes" }).click();
+  await expect(other.getByText(/Version 2 of this link was saved while you were editing version 1/)).toBeVisible();
+  await other.close({ runBeforeUnload: false });
+});
+
 test("shows the negotiation, decoded", async () => {
   await page.goto(`${linkPath}?tab=negotiation`);
   await expect(page.getByText(/IKE_SA_INIT/).first()).toBeVisible();
@@ -261,7 +291,20 @@ test("tells a key that was typed in to no page, no API answer and no log", async
 });
 
 function consolePages(): string[] {
-  return ["/", "/sites", "/sites/new", "/links", "/links/new", linkPath, "/keys", "/rotations", "/events", "/settings/account", "/settings/users"];
+  return [
+    "/",
+    "/sites",
+    "/sites/new",
+    "/links",
+    "/links/new",
+    linkPath,
+    `${linkPath}/edit`,
+    "/keys",
+    "/rotations",
+    "/events",
+    "/settings/account",
+    "/settings/users",
+  ];
 }
 
 /** Every API route that there is, from the files themselves, so that a new one is tried too. better-auth answers under /api/auth by itself. */

@@ -1,7 +1,8 @@
 "use client";
 
 import { Menu } from "@base-ui/react/menu";
-import { Activity, EllipsisVertical, KeyRound, Pause, Play, RefreshCw, RotateCcw, Trash2 } from "lucide-react";
+import { Activity, EllipsisVertical, KeyRound, Pause, Pencil, Play, RefreshCw, RotateCcw, Trash2 } from "lucide-react";
+import Link from "next/link";
 import { useRouter } from "next/navigation";
 import { useState } from "react";
 import { Confirm } from "../../../_ui/dialog.tsx";
@@ -41,6 +42,9 @@ export function LinkActions({
       </button>
       {mayEdit ? (
         <>
+          <Link className="btn" href={`/links/${link.id}/edit`}>
+            <Pencil aria-hidden className="size-4" /> Edit
+          </Link>
           {link.enabled ? (
             <button type="button" className="btn" onClick={() => setAsked("disable")}>
               <Pause aria-hidden className="size-4" /> Disable

@@ -1,15 +1,18 @@
 "use client";
 
 import { zodResolver } from "@hookform/resolvers/zod";
-import { useEffect, useRef, useState } from "react";
-import { FormProvider, useForm, type UseFormReturn } from "react-hook-form";
+import { useRef, useState } from "react";
+import { FormProvider, useForm } from "react-hook-form";
+import type { LinkPreflight } from "../../../../server/links/preflight-link.ts";
 import type { LinkPreview } from "../../../../server/links/preview-link.ts";
-import { DiffView } from "../../../_ui/diff-view.tsx";
 import { FailureNote } from "../../../_ui/page.tsx";
 import { settled } from "../../../_ui/use-action.ts";
-import { createLink, previewLink } from "../actions.ts";
+import { createLink, preflightLink, previewLink } from "../actions.ts";
+import type { PresetChoice } from "../link-fields.tsx";
+import { GatewayPreviews, PreflightNote } from "../review.tsx";
 import { BringUp } from "./bring-up.tsx";
-import { NetworksStep, type PresetChoice, ReviewSummary, SecurityStep, type SiteChoice, SitesStep } from "./steps.tsx";
+import { NetworksStep, ReviewSummary, SecurityStep, type SiteChoice, SitesStep } from "./steps.tsx";
+import { useAskBeforeLeaving, useRecheckWhileTyping } from "./use-form-manners.ts";
 import { type WizardForm, wizardForm } from "./wizard-form.ts";
 
 const steps = [
@@ -38,6 +41,7 @@ export function LinkWizard({ sites, presets, firstSiteId }: { sites: readonly Si
   });
   const [step, setStep] = useState(0);
   const [preview, setPreview] = useState<readonly LinkPreview[] | null>(null);
+  const [preflight, setPreflight] = useState<LinkPreflight | null>(null);
   const [refusal, setRefusal] = useState<Refusal | null>(null);
   const [saved, setSaved] = useState<{ id: string; secret: string | null } | null>(null);
   const [busy, setBusy] = useState(false);
@@ -76,9 +80,12 @@ export function LinkWizard({ sites, presets, firstSiteId }: { sites: readonly Si
     if (current.id !== "sites") {
       setBusy(true);
       const result = await settled(() => previewLink(form.getValues()));
+      const tried = result.ok && current.id === "security" ? await settled(() => preflightLink(form.getValues())) : null;
       setBusy(false);
       if (!result.ok) return refused(result);
+      if (tried !== null && !tried.ok) return refused(tried);
       setPreview(result.value);
+      setPreflight(tried?.value ?? null);
     }
     show(step + 1);
   }
@@ -131,7 +138,8 @@ export function LinkWizard({ sites, presets, firstSiteId }: { sites: readonly Si
           {current.id === "review" ? (
             <>
               <ReviewSummary nameA={nameOf("A")} nameB={nameOf("B")} />
-              <PreviewOfGateways previews={preview ?? []} />
+              {preflight === null ? null : <PreflightNote preflight={preflight} />}
+              <GatewayPreviews previews={preview ?? []} />
             </>
           ) : null}
           {current.id === "bring-up" && saved ? <BringUp linkId={saved.id} secret={saved.secret} /> : null}
@@ -148,22 +156,6 @@ export function LinkWizard({ sites, presets, firstSiteId }: { sites: readonly Si
         )}
       </form>
     </FormProvider>
-  );
-}
-
-function PreviewOfGateways({ previews }: { previews: readonly LinkPreview[] }) {
-  return (
-    <div className="space-y-3">
-      <h3>What each gateway will get</h3>
-      {previews.map((preview) => (
-        <details key={preview.siteName} open={previews.length < 3} className="rounded-md border border-line">
-          <summary className="px-3 py-2 text-[13.5px] font-medium">{preview.siteName}</summary>
-          <div className="border-t border-line p-3">
-            <DiffView before={preview.before} after={preview.after} empty="Nothing changes for this gateway." />
-          </div>
-        </details>
-      ))}
-    </div>
   );
 }
 
@@ -193,23 +185,4 @@ function startingValues(sites: readonly SiteChoice[], presets: readonly PresetCh
 
 function isFormField(name: string): name is keyof WizardForm {
   return steps.some((step) => step.fields.some((field) => field === name));
-}
-
-/** A mistake that was shown goes as soon as it is put right: left until blur, it would move the button away from under the click. */
-function useRecheckWhileTyping(form: UseFormReturn<WizardForm>) {
-  useEffect(() => {
-    const subscription = form.watch((_values, { name }) => {
-      if (name !== undefined && form.getFieldState(name).error !== undefined) void form.trigger(name);
-    });
-    return () => subscription.unsubscribe();
-  }, [form]);
-}
-
-function useAskBeforeLeaving(dirty: boolean) {
-  useEffect(() => {
-    if (!dirty) return;
-    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
-    window.addEventListener("beforeunload", ask);
-    return () => window.removeEventListener("beforeunload", ask);
-  }, [dirty]);
 }

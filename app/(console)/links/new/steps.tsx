@@ -1,33 +1,16 @@
 "use client";
 
-import { ChevronRight } from "lucide-react";
 import Link from "next/link";
-import { useFormContext } from "react-hook-form";
 import { SelectField, TextAreaField, TextField } from "../../../_ui/field.tsx";
 import { Status, type StatusName } from "../../../_ui/status.tsx";
-import { splitList, type WizardForm } from "./wizard-form.ts";
+import { AdvancedFields, PeerFields, type PresetChoice, PresetFields, useFields } from "../link-fields.tsx";
+import { splitList } from "./wizard-form.ts";
 
 export interface SiteChoice {
   readonly id: string;
   readonly name: string;
   readonly networks: readonly string[];
   readonly gateway: StatusName;
-}
-
-export interface PresetChoice {
-  readonly id: string;
-  readonly label: string;
-  readonly description: string;
-  readonly ikeProposals: readonly string[];
-  readonly espProposals: readonly string[];
-  readonly ikeRekeySeconds: number;
-  readonly espRekeySeconds: number;
-}
-
-function useFields() {
-  const form = useFormContext<WizardForm>();
-  const error = (name: keyof WizardForm) => form.formState.errors[name]?.message;
-  return { ...form, error };
 }
 
 export function SitesStep({ sites }: { sites: readonly SiteChoice[] }) {
@@ -85,18 +68,7 @@ export function SitesStep({ sites }: { sites: readonly SiteChoice[] }) {
           </label>
         </div>
       </fieldset>
-      {kind === "third-party" ? (
-        <div className="grid gap-4 sm:grid-cols-2">
-          <TextField label="Peer address" placeholder="203.0.113.7 or vpn.example.com" error={error("peerAddress")} {...register("peerAddress")} />
-          <TextField
-            label="Peer identity"
-            placeholder="203.0.113.7"
-            error={error("peerIdentity")}
-            hint="What the peer sends as its IKE identity."
-            {...register("peerIdentity")}
-          />
-        </div>
-      ) : null}
+      {kind === "third-party" ? <PeerFields /> : null}
       <TextField label="Link name" error={error("name")} {...register("name")} />
     </>
   );
@@ -135,47 +107,10 @@ export function NetworksStep({ nameA, nameB }: { nameA: string; nameB: string })
 }
 
 export function SecurityStep({ presets, thirdParty }: { presets: readonly PresetChoice[]; thirdParty: boolean }) {
-  const { register, watch, setValue, error, formState } = useFields();
-  const chosen = watch("preset");
-  const advancedWrong = ["ikeProposals", "espProposals", "ikeRekeySeconds", "espRekeySeconds", "livenessSeconds"].some((name) =>
-    Object.hasOwn(formState.errors, name),
-  );
-
-  function choose(id: string) {
-    const preset = presets.find((candidate) => candidate.id === id);
-    if (!preset) return;
-    setValue("ikeProposals", preset.ikeProposals.join("\n"));
-    setValue("espProposals", preset.espProposals.join("\n"));
-    setValue("ikeRekeySeconds", preset.ikeRekeySeconds);
-    setValue("espRekeySeconds", preset.espRekeySeconds);
-  }
-
+  const { register, watch, error } = useFields();
   return (
     <>
-      <fieldset>
-        <legend className="field-label">Security preset</legend>
-        <div className="grid gap-2">
-          {presets.map((preset) => (
-            <label
-              key={preset.id}
-              className={`flex items-start gap-3 rounded-md border p-3 text-[13.5px] ${chosen === preset.id ? "border-accent" : "border-line"}`}
-            >
-              <input
-                type="radio"
-                className="mt-1"
-                value={preset.id}
-                aria-label={preset.label}
-                {...register("preset", { onChange: (event) => choose(event.target.value) })}
-              />
-              <span>
-                <span className="font-medium">{preset.label}</span>
-                <span className="block text-[13px] text-text-2">{preset.description}</span>
-                <span className="mono block break-all text-text-2">{preset.ikeProposals[0]}</span>
-              </span>
-            </label>
-          ))}
-        </div>
-      </fieldset>
+      <PresetFields presets={presets} />
       <fieldset>
         <legend className="field-label">The ends prove who they are with</legend>
         <div className="flex flex-wrap gap-x-6 gap-y-2 text-[13.5px]">
@@ -202,48 +137,7 @@ export function SecurityStep({ presets, thirdParty }: { presets: readonly Preset
           {...register("secret")}
         />
       ) : null}
-      <details className="group rounded-md border border-line" open={advancedWrong || undefined}>
-        <summary className="flex items-center gap-2 px-3 py-2 text-[13.5px] font-medium">
-          <ChevronRight aria-hidden className="size-4 transition-transform group-open:rotate-90" /> Advanced
-        </summary>
-        <div className="grid gap-4 border-t border-line p-3 sm:grid-cols-2">
-          <TextAreaField
-            label="IKE proposals"
-            rows={3}
-            spellCheck={false}
-            error={error("ikeProposals")}
-            hint="One a line, the first is preferred."
-            {...register("ikeProposals")}
-          />
-          <TextAreaField
-            label="ESP proposals"
-            rows={3}
-            spellCheck={false}
-            error={error("espProposals")}
-            hint="A key exchange group here is perfect forward secrecy."
-            {...register("espProposals")}
-          />
-          <TextField
-            label="IKE rekey after, seconds"
-            type="number"
-            error={error("ikeRekeySeconds")}
-            {...register("ikeRekeySeconds", { valueAsNumber: true })}
-          />
-          <TextField
-            label="Child SA rekey after, seconds"
-            type="number"
-            error={error("espRekeySeconds")}
-            {...register("espRekeySeconds", { valueAsNumber: true })}
-          />
-          <TextField
-            label="Liveness check after, seconds"
-            type="number"
-            error={error("livenessSeconds")}
-            hint="0: never."
-            {...register("livenessSeconds", { valueAsNumber: true })}
-          />
-        </div>
-      </details>
+      <AdvancedFields />
     </>
   );
 }

@@ -187,6 +187,7 @@ for (const theme of ["light", "dark"] as const) {
       "/links",
       "/links/new",
       linkPath,
+      `${linkPath}/edit`,
       `${linkPath}?tab=sas`,
       `${linkPath}?tab=negotiation`,
       `${linkPath}?tab=history`,

@@ -36,40 +36,52 @@ function look(table: PolicyTable<Sa>, source: string, destination: string, port 
   return table.lookup(watch(bytes), view);
 }
 
-/** Prefixes within 10.0.0.0/28, so that random ones overlap, and everything. */
-const prefix = fc.record({ length: fc.constantFrom(0, 28, 29, 30, 31, 32), host: fc.nat(15) }).map(({ length, host }) => {
-  const network = length === 0 ? "0.0.0.0" : `10.0.0.${host - (host % 2 ** (32 - length))}`;
-  return { length, text: `${network}/${length}`, has: (address: number) => length === 0 || address >> (32 - length) === host >> (32 - length) };
-});
+/** Prefixes within 16 addresses, so that random ones overlap, shorter ones around them, and everything; of IPv6 also with the host's bits in the middle. */
+const families = [
+  { family: "IPv4", bits: 32, text: (host: number) => `10.0.0.${host}`, lengths: [0, 28, 29, 30, 31, 32] },
+  { family: "IPv6", bits: 128, text: (host: number) => `fd00:1:2:3:4:5:6:${host.toString(16)}`, lengths: [0, 124, 125, 126, 127, 128] },
+  { family: "IPv6 networks of 60 to 64 bits", bits: 64, text: (host: number) => `fd00:1:2:${host.toString(16)}::`, lengths: [0, 60, 61, 62, 63, 64] },
+] as const;
+
+function prefixesOf({ bits, text, lengths }: (typeof families)[number]) {
+  return fc.record({ length: fc.constantFrom(...lengths), host: fc.nat(15) }).map(({ length, host }) => {
+    const network = length === 0 ? (bits === 32 ? "0.0.0.0" : "::") : text(host - (host % 2 ** (bits - length)));
+    return { length, text: `${network}/${length}`, has: (address: number) => length === 0 || address >> (bits - length) === host >> (bits - length) };
+  });
+}
 
 describe("PolicyTable", () => {
-  it("finds what a walk through all policies finds: the longest remote prefix, then the first installed; also from the cache", () => {
-    const policies = fc.array(fc.record({ id: fc.nat(9).map(String), local: prefix, remote: prefix }), { maxLength: 12 });
-    const packets = fc.array(fc.record({ source: fc.nat(15), destination: fc.nat(15), removes: fc.option(fc.nat(9).map(String), { freq: 8 }) }), {
-      maxLength: 30,
-    });
-    fc.assert(
-      fc.property(policies, packets, (installed, asked) => {
-        const table = new PolicyTable<Sa>();
-        const model = new Map<string, (typeof installed)[number]>();
-        for (const entry of installed) {
-          table.install(policy(entry.id, [entry.local.text], [entry.remote.text]), { name: entry.id });
-          model.set(entry.id, entry);
-        }
-        for (const { source, destination, removes } of asked) {
-          if (removes !== null) {
-            table.remove(removes);
-            model.delete(removes);
+  it.each(families)(
+    "finds what a walk through all policies finds, $family: the longest remote prefix, then the first installed; also from the cache",
+    (family) => {
+      const prefix = prefixesOf(family);
+      const policies = fc.array(fc.record({ id: fc.nat(9).map(String), local: prefix, remote: prefix }), { maxLength: 12 });
+      const packets = fc.array(fc.record({ source: fc.nat(15), destination: fc.nat(15), removes: fc.option(fc.nat(9).map(String), { freq: 8 }) }), {
+        maxLength: 30,
+      });
+      fc.assert(
+        fc.property(policies, packets, (installed, asked) => {
+          const table = new PolicyTable<Sa>();
+          const model = new Map<string, (typeof installed)[number]>();
+          for (const entry of installed) {
+            table.install(policy(entry.id, [entry.local.text], [entry.remote.text]), { name: entry.id });
+            model.set(entry.id, entry);
           }
-          const matching = [...model.values()].filter((entry) => entry.local.has(source) && entry.remote.has(destination));
-          const longest = Math.max(...matching.map((entry) => entry.remote.length));
-          const expected = matching.find((entry) => entry.remote.length === longest)?.id;
-          for (let times = 0; times < 2; times++) expect(look(table, `10.0.0.${source}`, `10.0.0.${destination}`)?.id).toBe(expected);
-        }
-      }),
-      { numRuns: 300 },
-    );
-  });
+          for (const { source, destination, removes } of asked) {
+            if (removes !== null) {
+              table.remove(removes);
+              model.delete(removes);
+            }
+            const matching = [...model.values()].filter((entry) => entry.local.has(source) && entry.remote.has(destination));
+            const longest = Math.max(...matching.map((entry) => entry.remote.length));
+            const expected = matching.find((entry) => entry.remote.length === longest)?.id;
+            for (let times = 0; times < 2; times++) expect(look(table, family.text(source), family.text(destination))?.id).toBe(expected);
+          }
+        }),
+        { numRuns: 300 },
+      );
+    },
+  );
 
   it("answers from the newest state after install, replacement, forgetting an SA, removal and clearing", () => {
     const table = new PolicyTable<Sa>();
@@ -112,10 +124,24 @@ describe("PolicyTable", () => {
     expect(look(table, "fd00:1::1", "fd00:3::1")).toBeNull();
   });
 
-  it("costs the same few reads with 10,000 policies as with 10", () => {
+  it("keeps the families apart, in the table and in the cache", () => {
+    const table = new PolicyTable<Sa>();
+    table.install(policy("four", ["10.0.0.0/8"], ["0.0.0.0/0"]), null);
+    table.install(policy("six", ["fd00:1::/64"], ["::/0"]), null);
+    for (let times = 0; times < 3; times++) {
+      expect(look(table, "10.0.0.1", "10.1.0.1")?.id).toBe("four");
+      expect(look(table, "fd00:1::1", "fd00:2::1")?.id).toBe("six");
+      expect(look(table, "fd00:2::1", "fd00:2::1")).toBeNull();
+    }
+  });
+
+  it.each([
+    { family: "IPv4", local: "10.0.0.0/8", remote: (i: number) => `172.${16 + (i >> 8)}.${i & 255}.0/24`, source: "10.0.0.1", destination: "172.16.9.1" },
+    { family: "IPv6", local: "fd00::/16", remote: (i: number) => `fc00:0:0:${i.toString(16)}::/64`, source: "fd00::1", destination: "fc00:0:0:9::1" },
+  ])("costs the same few reads with 10,000 policies as with 10, $family", ({ local, remote, source, destination }) => {
     const readsWith = (count: number): number => {
       const table = new PolicyTable<Sa>();
-      for (let i = 0; i < count; i++) table.install(policy(String(i), ["10.0.0.0/8"], [`172.${16 + (i >> 8)}.${i & 255}.0/24`]), null);
+      for (let i = 0; i < count; i++) table.install(policy(String(i), [local], [remote(i)]), null);
       let reads = 0;
       const counted = (bytes: Uint8Array) =>
         new Proxy(bytes, {
@@ -124,7 +150,7 @@ describe("PolicyTable", () => {
             return Reflect.get(target, key);
           },
         });
-      expect(look(table, "10.0.0.1", "172.16.9.1", 80, counted)?.id).toBe("9");
+      expect(look(table, source, destination, 80, counted)?.id).toBe("9");
       return reads;
     };
     expect(readsWith(10_000)).toBe(readsWith(10));

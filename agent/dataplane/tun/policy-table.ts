@@ -14,17 +14,16 @@ export interface CompiledPolicy<Sa> {
 }
 
 /**
- * The outbound SPD (RFC 4301 §4.4.1) compiled for lookup: for each prefix length that IPv4 policies use, a map from the masked destination to
- * its policies, longest first. So a lookup costs a few map reads however many policies there are. IPv6 and ranges that are no prefix are
- * kept in a list. A later packet of the same two addresses costs two comparisons.
+ * The outbound SPD (RFC 4301 §4.4.1) compiled for lookup: for each prefix length that policies of a family use, a map from the masked
+ * destination to its policies, longest first. So a lookup costs a few map reads however many policies there are. Ranges that are no prefix
+ * are kept in a list. A later packet of the same two addresses costs a comparison of them.
  */
 export class PolicyTable<Sa> {
   readonly #policies = new Map<string, CompiledPolicy<Sa>>();
-  #prefixes: { readonly length: number; readonly byNetwork: Map<number, CompiledPolicy<Sa>[]> }[] = [];
+  #prefixes: Readonly<Record<4 | 6, readonly PrefixLength<Sa>[]>> = { 4: [], 6: [] };
   #others: CompiledPolicy<Sa>[] = [];
-  #cachedSource = -1;
-  #cachedDestination = -1;
-  #cached: CompiledPolicy<Sa> | null = null;
+  readonly #cachedV4 = makeCache<Sa>();
+  readonly #cachedV6 = makeCache<Sa>();
   /** A selector looks at ports or protocols: then two addresses alone do not decide. */
   #addressesDecide = true;
   #isStale = false;
@@ -58,22 +57,22 @@ export class PolicyTable<Sa> {
 
   lookup(bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
     if (this.#isStale) this.#compile();
-    if (view.family === 6) return this.#first(this.#others, bytes, view);
-    const source = readU32(bytes, view.sourceOffset);
-    const destination = readU32(bytes, view.destinationOffset);
-    if (source === this.#cachedSource && destination === this.#cachedDestination) return this.#cached;
-    const found = this.#lookupV4(destination, bytes, view);
+    const cache = view.family === 4 ? this.#cachedV4 : this.#cachedV6;
+    // Source and destination lie one behind the other in both headers.
+    const octets = view.family === 4 ? 8 : 32;
+    if (cache.isFilled && sameOctets(bytes, view.sourceOffset, cache.addresses, octets)) return cache.policy;
+    const found = this.#search(bytes, view);
     if (this.#addressesDecide) {
-      this.#cachedSource = source;
-      this.#cachedDestination = destination;
-      this.#cached = found;
+      for (let i = 0; i < octets; i++) cache.addresses[i] = bytes[view.sourceOffset + i]!;
+      cache.policy = found;
+      cache.isFilled = true;
     }
     return found;
   }
 
-  #lookupV4(destination: number, bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
-    for (const { length, byNetwork } of this.#prefixes) {
-      const candidates = byNetwork.get(masked(destination, length));
+  #search(bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
+    for (const { length, byNetwork } of this.#prefixes[view.family]) {
+      const candidates = byNetwork.get(networkKey(bytes, view.destinationOffset, view.family, length));
       const found = candidates === undefined ? null : this.#first(candidates, bytes, view);
       if (found !== null) return found;
     }
@@ -88,46 +87,91 @@ export class PolicyTable<Sa> {
   /** Compiled at the next lookup: thousands of policies installed in a row are compiled once. */
   #changed(): void {
     this.#isStale = true;
-    this.#cachedSource = -1;
-    this.#cachedDestination = -1;
-    this.#cached = null;
+    for (const cache of [this.#cachedV4, this.#cachedV6]) {
+      cache.isFilled = false;
+      cache.policy = null;
+    }
   }
 
   #compile(): void {
     this.#isStale = false;
-    const byLength = new Map<number, Map<number, CompiledPolicy<Sa>[]>>();
+    const byLength = { 4: new Map<number, ByNetwork<Sa>>(), 6: new Map<number, ByNetwork<Sa>>() };
     this.#others = [];
     this.#addressesDecide = true;
     for (const policy of this.#policies.values()) {
       if ([...policy.local, ...policy.remote].some((selector) => selector.ipProtocol !== 0 || !selector.anyPort)) this.#addressesDecide = false;
       let isOther = false;
       for (const selector of policy.remote) {
-        const length = selector.family === 4 ? prefixLength(selector) : null;
+        const length = prefixLength(selector);
         if (length === null) {
           isOther = true;
           continue;
         }
-        const byNetwork = byLength.get(length) ?? new Map<number, CompiledPolicy<Sa>[]>();
-        byLength.set(length, byNetwork);
-        const network = readU32(selector.startAddress, 0);
-        const list = byNetwork.get(network) ?? [];
+        const byNetwork = byLength[selector.family].get(length) ?? new Map<number, CompiledPolicy<Sa>[]>();
+        byLength[selector.family].set(length, byNetwork);
+        const key = networkKey(selector.startAddress, 0, selector.family, length);
+        const list = byNetwork.get(key) ?? [];
         if (!list.includes(policy)) list.push(policy);
-        byNetwork.set(network, list);
+        byNetwork.set(key, list);
       }
       if (isOther) this.#others.push(policy);
     }
-    this.#prefixes = [...byLength].sort(([a], [b]) => b - a).map(([length, byNetwork]) => ({ length, byNetwork }));
+    this.#prefixes = { 4: longestFirst(byLength[4]), 6: longestFirst(byLength[6]) };
   }
 }
 
-/** The length when the range is a prefix, else null. */
-function prefixLength(selector: CompiledSelector): number | null {
-  const start = readU32(selector.startAddress, 0);
-  const size = readU32(selector.endAddress, 0) - start + 1;
-  const bits = Math.log2(size);
-  return Number.isInteger(bits) && start % size === 0 ? 32 - bits : null;
+type ByNetwork<Sa> = Map<number, CompiledPolicy<Sa>[]>;
+
+interface PrefixLength<Sa> {
+  readonly length: number;
+  readonly byNetwork: ByNetwork<Sa>;
 }
 
-function masked(address: number, length: number): number {
-  return length === 0 ? 0 : address - (address % 2 ** (32 - length));
+function longestFirst<Sa>(byLength: ReadonlyMap<number, ByNetwork<Sa>>): PrefixLength<Sa>[] {
+  return [...byLength].sort(([a], [b]) => b - a).map(([length, byNetwork]) => ({ length, byNetwork }));
+}
+
+interface LookupCache<Sa> {
+  isFilled: boolean;
+  readonly addresses: Uint8Array;
+  policy: CompiledPolicy<Sa> | null;
+}
+
+function makeCache<Sa>(): LookupCache<Sa> {
+  return { isFilled: false, addresses: new Uint8Array(32), policy: null };
+}
+
+function sameOctets(bytes: Uint8Array, at: number, others: Uint8Array, octets: number): boolean {
+  for (let i = 0; i < octets; i++) if (bytes[at + i] !== others[i]) return false;
+  return true;
+}
+
+/** The length when the range is a prefix, else null: both ends share their first bits, and the rest is all zeros and all ones. */
+function prefixLength({ startAddress: start, endAddress: end }: CompiledSelector): number | null {
+  let length = 0;
+  while (length < start.length * 8 && bitOf(start, length) === bitOf(end, length)) length++;
+  for (let bit = length; bit < start.length * 8; bit++) if (bitOf(start, bit) !== 0 || bitOf(end, bit) !== 1) return null;
+  return length;
+}
+
+function bitOf(address: Uint8Array, bit: number): number {
+  return (address[bit >> 3]! >> (7 - (bit & 7))) & 1;
+}
+
+/**
+ * A number for the first `length` bits of the address: of IPv4 the network itself, of IPv6 a hash, because no number holds 128 bits and a
+ * string would be an allocation for every packet. Two networks may have the same; whoever looks up compares addresses all the same.
+ */
+function networkKey(bytes: Uint8Array, at: number, family: 4 | 6, length: number): number {
+  if (family === 4) return maskedWord(bytes, at, length);
+  let hash = length;
+  for (let word = 0; word * 32 < length; word++) {
+    hash = Math.imul(hash ^ maskedWord(bytes, at + word * 4, Math.min(32, length - word * 32)), 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  return hash;
+}
+
+function maskedWord(bytes: Uint8Array, at: number, length: number): number {
+  return length === 0 ? 0 : (readU32(bytes, at) & (-1 << (32 - length))) >>> 0;
 }

@@ -117,10 +117,11 @@ function escapeValue(text: string): string {
  * @throws CryptoError `badName` for octets that are no name.
  */
 export function dnEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return comparable(a) === comparable(b);
+  return comparableDn(a) === comparableDn(b);
 }
 
-function comparable(der: Uint8Array): string {
+/** The same text for names that `dnEqual` takes for the same. @throws CryptoError `badName` for octets that are no name. */
+export function comparableDn(der: Uint8Array): string {
   const name = readName(der).map((pairs) => pairs.map(({ type, value }) => [type, value.text === null ? [value.hex] : normalised(value.text)]));
   return JSON.stringify(name);
 }

@@ -7,7 +7,7 @@ import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
 import { childrenOf, establishedPhase, type IkeSa, isEnding, type Link } from "./ike-sa.ts";
 import { formatEspSuite, type EspSuite } from "./negotiation/choose-proposal.ts";
 import { hex32, traceChoice } from "./trace.ts";
-import { emitEvent, ikeSasOf, newId, randomShare, type Turn } from "./turn.ts";
+import { emitEvent, type Grave, ikeSasOf, newId, randomShare, type Turn } from "./turn.ts";
 
 /** How long an inbound SA outlives its exchange, for packets still under way. */
 const IN_FLIGHT_MS = 2_000;
@@ -97,6 +97,7 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
     state: facts.use === "never" ? { kind: "redundant" } : { kind: "established" },
   };
   phase.children.set(id, child);
+  turn.engine.children.add(id, inbound.spi, sa);
   turn.effects.push({ kind: "installSa", sa: inbound });
   if (child.outbound !== null) turn.effects.push({ kind: "installSa", sa: outbound });
   traceChoice(
@@ -159,9 +160,23 @@ export function retireOutbound(turn: Turn, link: Link | null, child: ChildSa): v
 export function dropChild(turn: Turn, sa: IkeSa, link: Link | null, child: ChildSa, atOnce = false): void {
   retireOutbound(turn, link, child);
   (childrenOf(sa) as Map<string, ChildSa>).delete(child.id);
-  if (atOnce) turn.effects.push({ kind: "deleteSa", direction: "inbound", spi: child.inbound.spi });
-  else turn.engine.graves.push({ spi: child.inbound.spi, at: turn.now + IN_FLIGHT_MS });
+  turn.engine.children.forget(child.id);
+  const grave = { spi: child.inbound.spi, at: turn.now + IN_FLIGHT_MS };
+  if (atOnce) endInbound(turn, grave);
+  else bury(turn, grave);
   if (sa.linkId !== null) emitEvent(turn, { kind: "childSaDeleted", linkId: sa.linkId, childSaId: child.id });
+}
+
+function bury(turn: Turn, grave: Grave): void {
+  turn.engine.graves.add(grave);
+  turn.engine.timers.graves.set(grave, { at: grave.at, reason: "old inbound SA" });
+}
+
+/** No packet can be under way to it any more. */
+export function endInbound(turn: Turn, grave: Grave): void {
+  turn.engine.graves.delete(grave);
+  turn.engine.children.free(grave.spi);
+  turn.effects.push({ kind: "deleteSa", direction: "inbound", spi: grave.spi });
 }
 
 /** Children of a link by name, on any IKE SA that is not being deleted; those out of use are left out. */

@@ -3,14 +3,14 @@ import { sendOver } from "./child-sa.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import type { Effect, EndpointOptions, IkeEndpoint, Input, Instant, LinkSnapshot, RandomSource } from "./endpoint-types.ts";
 import type { Link } from "./ike-sa.ts";
-import { commandLink, rekeyLink, removeLink, setLink } from "./link.ts";
-import { upkeepLink } from "./link-upkeep.ts";
+import { commandLink, rekeyLink, removeLink, setLink, want } from "./link.ts";
 import { moveRemote, receiveDatagram } from "./receive.ts";
-import { startNextRequest } from "./requests.ts";
+import { reschedule, settle } from "./settle.ts";
 import { snapshotLinks } from "./snapshot.ts";
-import { earliestTimer, runTimers, type Timer } from "./timers.ts";
+import type { Timer } from "./timer-queue.ts";
+import { earliestTimer, runTimers } from "./timers.ts";
 import { traceChoice } from "./trace.ts";
-import { type EngineState, findChild, newEngineState, type Turn } from "./turn.ts";
+import { type EngineState, findChild, linkById, newEngineState, newTurn, type Turn } from "./turn.ts";
 import { deleteIkeUnheard } from "./v2/informational.ts";
 
 /**
@@ -30,14 +30,13 @@ export class Endpoint implements IkeEndpoint {
    * mistakes end here.
    */
   handle(input: Input, now: Instant): Effect[] {
-    const turn: Turn = { engine: this.#engine, now, effects: [] };
+    const turn = newTurn(this.#engine, now);
     try {
       take(turn, input);
-    } catch (error) {
-      // Unauthenticated rubbish: dropped without an answer (RFC 7296 §2.21). It leaves no trace either, or anyone could fill it.
-      if (!(error instanceof IkeProtocolError)) throw error;
+      settle(turn);
+    } finally {
+      reschedule(turn);
     }
-    if (input.kind !== "shutdown") settle(turn);
     return turn.effects;
   }
 
@@ -50,16 +49,10 @@ export class Endpoint implements IkeEndpoint {
   }
 }
 
-/** Links first, for they queue requests; then the requests whose turn it is. */
-function settle(turn: Turn): void {
-  for (const link of turn.engine.links.values()) upkeepLink(turn, link);
-  for (const sa of [...turn.engine.ikeSas.values()]) startNextRequest(turn, sa);
-}
-
 function take(turn: Turn, input: Input): void {
   switch (input.kind) {
     case "datagram":
-      return receiveDatagram(turn, input.bytes, input.local, input.remote);
+      return receiveAny(turn, input);
     case "timer":
       return runTimers(turn);
     case "setLink":
@@ -90,17 +83,26 @@ function take(turn: Turn, input: Input): void {
   }
 }
 
+function receiveAny(turn: Turn, { bytes, local, remote }: Extract<Input, { kind: "datagram" }>): void {
+  try {
+    receiveDatagram(turn, bytes, local, remote);
+  } catch (error) {
+    // Unauthenticated rubbish: dropped without an answer (RFC 7296 §2.21). It leaves no trace either, or anyone could fill it.
+    if (!(error instanceof IkeProtocolError)) throw error;
+  }
+}
+
 function withLink(turn: Turn, linkId: string, command: (link: Link) => void): void {
-  const link = turn.engine.links.get(linkId);
-  if (link === undefined) traceChoice(turn, linkId, "COMMAND", "There is no such link.");
+  const link = linkById(turn, linkId);
+  if (link === null) traceChoice(turn, linkId, "COMMAND", "There is no such link.");
   else command(link);
 }
 
 /** The peer sends on the new SA, so it has the whole of it: from now on so do we. */
 function onFirstInboundPacket(turn: Turn, childSaId: string): void {
   const found = findChild(turn, childSaId);
-  const link = found === null || found.sa.linkId === null ? undefined : turn.engine.links.get(found.sa.linkId);
-  if (found === null || link === undefined || found.child.state.kind !== "established") return;
+  const link = found === null ? null : linkById(turn, found.sa.linkId);
+  if (found === null || link === null || found.child.state.kind !== "established") return;
   sendOver(turn, link, found.child);
 }
 
@@ -124,7 +126,7 @@ function onInstallFailed(turn: Turn, childSaId: string, reason: string): void {
 }
 
 function shutdown(turn: Turn): void {
-  for (const link of turn.engine.links.values()) link.wanted = "down";
+  for (const link of [...turn.engine.links.values()]) want(turn, link, "down");
   for (const sa of [...turn.engine.ikeSas.values()]) if (sa.phase.kind !== "closed") deleteIkeUnheard(turn, sa);
 }
 

@@ -6,6 +6,7 @@ import type { ChildSa } from "./child-sa.ts";
 import type { Failure } from "./diagnosis/failure.ts";
 import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
 import type { Reassembly } from "./fragmentation.ts";
+import type { WireIdentity } from "./negotiation/identity.ts";
 import type { IntermediateMacs } from "./negotiation/intermediate-auth.ts";
 import type { ProposalSpec } from "./negotiation/proposal-keywords.ts";
 import type { Session } from "./session.ts";
@@ -133,10 +134,13 @@ export interface EstablishedPhase {
   abandonAt: Instant | null;
 }
 
+/** What it is found by (configuration, identities, `wanted`) changes inside `LinkIndex.change` alone. */
 export interface Link {
   config: LinkConfig;
   ike: readonly ProposalSpec[];
   esp: readonly ProposalSpec[];
+  localIdentity: WireIdentity;
+  remoteIdentity: WireIdentity;
   /** `down` after the command: nothing is begun by us; `up` begins even a link that only responds. */
   wanted: "up" | "down" | "respond";
   /** When to look for missing SAs again; null: nothing to be done. */

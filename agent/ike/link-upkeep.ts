@@ -38,7 +38,7 @@ function inUse(turn: Turn, link: Link): Established[] {
 }
 
 function begin(turn: Turn, link: Link): void {
-  if (link.wanted === "down" || (link.retryAt !== null && turn.now < link.retryAt)) return;
+  if (link.wanted === "down" || link.retryAt !== null) return;
   const sas = ikeSasOf(turn, link.config.id);
   if (sas.some((sa) => isBeginning(sa))) return;
   const current = inUse(turn, link);

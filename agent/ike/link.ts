@@ -5,7 +5,7 @@ import { toWireIdentity } from "./negotiation/identity.ts";
 import { parseProposal } from "./negotiation/proposal-keywords.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import { traceChoice } from "./trace.ts";
-import { ikeSasOf, type Turn } from "./turn.ts";
+import { ikeSasOf, linkById, type Turn } from "./turn.ts";
 
 /* What the caller says about links: configuration and commands. What follows from it is link-upkeep.ts. */
 
@@ -18,16 +18,16 @@ export function setLink(turn: Turn, config: LinkConfig): void {
   const ike = config.ikeProposals.map((text) => parseProposal(text, "ike"));
   const esp = config.espProposals.map((text) => parseProposal(text, "esp"));
   // Both throw for what is no identity, before anything has changed.
-  toWireIdentity(config.localIdentity);
-  toWireIdentity(config.remoteIdentity);
-  const link = turn.engine.links.get(config.id);
-  if (link === undefined) return addLink(turn, config, ike, esp);
+  const localIdentity = toWireIdentity(config.localIdentity);
+  const remoteIdentity = toWireIdentity(config.remoteIdentity);
+  const link = linkById(turn, config.id);
+  if (link === null) return addLink(turn, config, { ike, esp, localIdentity, remoteIdentity });
   const before = link.config;
   if (comparable(before) === comparable(config)) return;
-  link.config = config;
-  link.ike = ike;
-  link.esp = esp;
-  if (before.initiate !== config.initiate) link.wanted = config.initiate === "start" ? "up" : "respond";
+  turn.engine.links.change(link, () => {
+    Object.assign(link, { config, ike, esp, localIdentity, remoteIdentity });
+    if (before.initiate !== config.initiate) link.wanted = config.initiate === "start" ? "up" : "respond";
+  });
   const mustRenegotiate = comparable(identityPart(before)) !== comparable(identityPart(config));
   if (mustRenegotiate && ikeSasOf(turn, config.id).some((sa) => establishedPhase(sa) !== null)) {
     traceChoice(turn, config.id, "CONFIGURATION", "Identities, addresses or proposals changed: the IKE SA is negotiated anew beside the old one.");
@@ -41,8 +41,8 @@ export function setLink(turn: Turn, config: LinkConfig): void {
 
 /** Deletes the SAs with the peer and forgets the link. */
 export function removeLink(turn: Turn, linkId: string): void {
-  const link = turn.engine.links.get(linkId);
-  if (link === undefined) return;
+  const link = linkById(turn, linkId);
+  if (link === null) return;
   for (const name of [...link.policies.keys()]) deleteTrafficPolicy(turn, link, name);
   for (const sa of ikeSasOf(turn, linkId)) closeWithPeer(turn, sa);
   turn.engine.links.delete(linkId);
@@ -55,23 +55,29 @@ export function commandLink(turn: Turn, link: Link, command: "up" | "down" | "re
   link.retryDelayMs = turn.engine.options.retryFirstMs;
   switch (command) {
     case "up":
-      link.wanted = "up";
-      return;
+      return want(turn, link, "up");
     case "down":
-      link.wanted = "down";
+      want(turn, link, "down");
       for (const sa of ikeSasOf(turn, link.config.id)) closeWithPeer(turn, sa);
       return;
     case "restart":
-      link.wanted = "up";
+      want(turn, link, "up");
       for (const sa of ikeSasOf(turn, link.config.id)) closeWithPeer(turn, sa);
       return;
     case "reauthenticate":
       link.replaceWanted = true;
-      if (link.wanted === "respond") link.wanted = "up";
+      if (link.wanted === "respond") want(turn, link, "up");
       return;
     default:
       assertNever(command);
   }
+}
+
+/** What is wanted decides who finds the link too. */
+export function want(turn: Turn, link: Link, wanted: Link["wanted"]): void {
+  turn.engine.links.change(link, () => {
+    link.wanted = wanted;
+  });
 }
 
 export function rekeyLink(turn: Turn, link: Link, what: "ike" | "child" | "all"): void {
@@ -93,17 +99,16 @@ export function closeWithPeer(turn: Turn, sa: IkeSa): void {
   if (sa.phase.kind === "closed" || isEnding(sa)) return;
   // The peer takes it for established from its answer to IKE_AUTH on.
   if (establishedPhase(sa) === null && sa.phase.kind !== "authSent") return removeIkeSa(turn, sa);
-  const link = sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
+  const link = linkById(turn, sa.linkId);
   sa.window.queue.length = 0;
   sa.window.queue.push({ kind: "deleteIke" });
   for (const child of childrenOf(sa).values()) retireOutbound(turn, link, child);
 }
 
-function addLink(turn: Turn, config: LinkConfig, ike: Link["ike"], esp: Link["esp"]): void {
+function addLink(turn: Turn, config: LinkConfig, parsed: Pick<Link, "ike" | "esp" | "localIdentity" | "remoteIdentity">): void {
   const link: Link = {
     config,
-    ike,
-    esp,
+    ...parsed,
     wanted: config.initiate === "start" ? "up" : "respond",
     retryAt: null,
     retryDelayMs: turn.engine.options.retryFirstMs,
@@ -114,7 +119,8 @@ function addLink(turn: Turn, config: LinkConfig, ike: Link["ike"], esp: Link["es
     lastFailure: null,
     policies: new Map(),
   };
-  turn.engine.links.set(config.id, link);
+  turn.engine.links.add(link);
+  turn.touched.links.add(link);
   for (const child of config.children) discardTraffic(turn, link, child);
 }
 

@@ -1,13 +1,13 @@
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import { NotifyType } from "../wire/iana.ts";
 import { serializeMessage } from "../wire/ikev2/message.ts";
-import type { Header, IkeSpi, Payload, PayloadOf } from "../wire/ikev2/message-types.ts";
+import type { Header, Payload, PayloadOf } from "../wire/ikev2/message-types.ts";
 import { writeU16 } from "../wire/octets.ts";
 import { type IkeSa, ownSpi, sessionOf } from "./ike-sa.ts";
 import { sealMessage } from "./session.ts";
 import type { ActiveTask } from "./task.ts";
 import { traceMessage } from "./trace.ts";
-import type { Turn } from "./turn.ts";
+import { touchIkeSa, type Turn } from "./turn.ts";
 
 /** Sends a protected request and holds it for retransmission. The window has to be free. */
 export function sendRequest(turn: Turn, sa: IkeSa, exchangeType: number, payloads: readonly Payload[], task: ActiveTask): void {
@@ -111,7 +111,13 @@ export function findError(payloads: readonly Payload[]): PayloadOf<"notify"> | n
 }
 
 export function registerIkeSa(turn: Turn, sa: IkeSa): void {
-  turn.engine.ikeSas.set(ownSpi(sa) as IkeSpi, sa);
+  turn.engine.ikeSas.add(sa);
+  touchIkeSa(turn, sa);
+}
+
+export function unregisterIkeSa(turn: Turn, sa: IkeSa): void {
+  touchIkeSa(turn, sa);
+  turn.engine.ikeSas.delete(ownSpi(sa));
 }
 
 function requireSession(sa: IkeSa): NonNullable<ReturnType<typeof sessionOf>> {

@@ -16,7 +16,7 @@ import { finishRequest } from "./requests.ts";
 import { closeIkeSa } from "./sa-removal.ts";
 import { openPayload, type Session } from "./session.ts";
 import { traceMessage } from "./trace.ts";
-import type { Turn } from "./turn.ts";
+import { ikeSaBySpi, linkById, type Turn } from "./turn.ts";
 import { answerCreateChildSa, answerFollowUpKe } from "./v2/create-child-sa.ts";
 import { onAuthRequest } from "./v2/ike-auth.ts";
 import { noteUnusableAnswer, onInitRequest, onInitResponse, refuseCritical } from "./v2/ike-sa-init.ts";
@@ -35,9 +35,9 @@ export function receiveDatagram(turn: Turn, datagram: Uint8Array, local: UdpEndp
   const message = parseMessage(datagram);
   requireAllowedPayloads(header.exchangeType, "clear", message.payloads);
   if (header.exchangeType === ExchangeType.IKE_SA_INIT) return receiveInit(turn, message, datagram, local, remote);
-  const sa = turn.engine.ikeSas.get(header.fromInitiator ? header.spiR : header.spiI);
+  const sa = ikeSaBySpi(turn, header.fromInitiator ? header.spiR : header.spiI);
   // RFC 7296 §2.21.4: a message of an SA that is not here may be answered; it is not, since anyone can send one.
-  if (sa === undefined || header.fromInitiator === (sa.role === "initiator") || header.spiI !== sa.spiI || header.spiR !== sa.spiR) return;
+  if (sa === null || header.fromInitiator === (sa.role === "initiator") || header.spiI !== sa.spiI || header.spiR !== sa.spiR) return;
   const session = receivingSession(sa, header);
   if (session === null) return;
   const contents = openMessage(sa, session, message, datagram);
@@ -55,9 +55,9 @@ function receivingSession(sa: IkeSa, { isResponse, messageId }: Header): Session
 function receiveInit(turn: Turn, message: Message, datagram: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): void {
   const { header } = message;
   if (header.isResponse) {
-    const sa = turn.engine.ikeSas.get(header.spiI);
-    const link = sa?.linkId == null ? undefined : turn.engine.links.get(sa.linkId);
-    if (sa === undefined || link === undefined || header.fromInitiator) return;
+    const sa = ikeSaBySpi(turn, header.spiI);
+    const link = sa === null ? null : linkById(turn, sa.linkId);
+    if (sa === null || link === null || header.fromInitiator) return;
     try {
       return onInitResponse(turn, sa, link, message, datagram, local);
     } catch (error) {
@@ -70,9 +70,9 @@ function receiveInit(turn: Turn, message: Message, datagram: Uint8Array, local: 
     refuseUnknownCritical(message.payloads);
   } catch (error) {
     if (!(error instanceof IkeProtocolError)) throw error;
-    return refuseCritical(turn, linksBetween(turn, local.address, remote.address), message, datagram, error, local, remote);
+    return refuseCritical(turn, turn.engine.links.between(local.address, remote.address), message, datagram, error, local, remote);
   }
-  onInitRequest(turn, linksBetween(turn, local.address, remote.address), message, datagram, local, remote);
+  onInitRequest(turn, turn.engine.links.between(local.address, remote.address), message, datagram, local, remote);
 }
 
 /** RFC 7296 §2.5: the answer is in our version and names it; a request only, and with nothing remembered. */
@@ -160,12 +160,12 @@ function receiveRequest(turn: Turn, sa: IkeSa, message: Message, contents: Conte
 
 function answerRequest(turn: Turn, sa: IkeSa, message: Message, payloads: readonly Payload[]): void {
   const { exchangeType, messageId } = message.header;
-  const link: Link | null = sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
+  const link = linkById(turn, sa.linkId);
   const isAboutChild = exchangeType === ExchangeType.CREATE_CHILD_SA || payloads.some((one) => one.kind === "delete" && one.protocolId === ProtocolId.ESP);
   if (isAboutChild) inheritByUse(turn, sa);
   switch (exchangeType) {
     case ExchangeType.IKE_AUTH: {
-      const answer = onAuthRequest(turn, sa, linksBetween(turn, sa.local?.address ?? "", sa.remote.address), payloads);
+      const answer = onAuthRequest(turn, sa, turn.engine.links.between(sa.local?.address ?? "", sa.remote.address), payloads);
       sendResponse(turn, sa, exchangeType, messageId, answer.payloads);
       if (!answer.keep) closeIkeSa(turn, sa);
       return;
@@ -238,15 +238,4 @@ export function moveRemote(turn: Turn, sa: IkeSa, remote: UdpEndpoint): void {
   for (const child of childrenOf(sa).values()) {
     if (child.outbound !== null) turn.effects.push({ kind: "updateSa", direction: "outbound", spi: child.outboundSpi, remote });
   }
-}
-
-/** Links that a peer at `remote` may mean when it talks to `local`, those that name its address first. */
-function linksBetween(turn: Turn, local: string, remote: string): Link[] {
-  const fits = [...turn.engine.links.values()].filter(
-    ({ config, wanted }) =>
-      wanted !== "down" &&
-      (config.localAddress === null || config.localAddress === local) &&
-      (config.remoteAddresses.length === 0 || config.remoteAddresses.includes(remote)),
-  );
-  return fits.sort((a, b) => Number(b.config.remoteAddresses.length > 0) - Number(a.config.remoteAddresses.length > 0));
 }

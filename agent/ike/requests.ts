@@ -7,7 +7,7 @@ import { transmit } from "./messaging.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import type { Task } from "./task.ts";
 import { traceChoice } from "./trace.ts";
-import type { Turn } from "./turn.ts";
+import { linkById, type Turn } from "./turn.ts";
 import { pfsMethod } from "./v2/child-negotiation.ts";
 import { beginCreateChild, finishCreateChild } from "./v2/create-child-sa.ts";
 import { onAuthResponse } from "./v2/ike-auth.ts";
@@ -18,15 +18,18 @@ import { beginRekeyIke, finishRekeyIke } from "./v2/rekey-ike.ts";
 
 /* Our requests on an IKE SA: from the queue into the window, retransmitted, and out of it with the answer (RFC 7296 §2.1–2.4). */
 
-/** Sends the next waiting request if the window is free. A task that has become pointless is passed over. */
-export function startNextRequest(turn: Turn, sa: IkeSa): void {
+/** Sends the next waiting request if the window is free. A task that has become pointless is passed over. Says whether any was taken. */
+export function startNextRequest(turn: Turn, sa: IkeSa): boolean {
   const { window } = sa;
+  let hasBegun = false;
   while (window.outstanding === null && establishedPhase(sa) !== null) {
     const task = window.queue[0];
-    if (task === undefined || mustWait(sa, task)) return;
+    if (task === undefined || mustWait(sa, task)) break;
     window.queue.shift();
-    begin(turn, sa, linkOf(turn, sa), task);
+    begin(turn, sa, linkById(turn, sa.linkId), task);
+    hasBegun = true;
   }
+  return hasBegun;
 }
 
 /** While the peer is about to replace the IKE SA, only what needs no children goes ahead. */
@@ -41,7 +44,7 @@ export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[
   if (outstanding === null) return;
   sa.window.outstanding = null;
   const { task } = outstanding;
-  const link = linkOf(turn, sa);
+  const link = linkById(turn, sa.linkId);
   switch (task.kind) {
     case "ikeSaInit":
       throw new TypeError("IKE_SA_INIT is answered in the clear.");
@@ -116,10 +119,6 @@ function begin(turn: Turn, sa: IkeSa, link: Link | null, task: Task): void {
     default:
       return assertNever(task);
   }
-}
-
-function linkOf(turn: Turn, sa: IkeSa): Link | null {
-  return sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
 }
 
 function assertNever(value: never): never {

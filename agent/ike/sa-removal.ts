@@ -1,7 +1,8 @@
 import { dropChild } from "./child-sa.ts";
-import { childrenOf, type IkeSa, type InitAnsweredPhase, ownSpi, sessionOf } from "./ike-sa.ts";
+import { childrenOf, type IkeSa, type InitAnsweredPhase, sessionOf } from "./ike-sa.ts";
+import { unregisterIkeSa } from "./messaging.ts";
 import { zeroizeSession } from "./session.ts";
-import { emitEvent, type Turn } from "./turn.ts";
+import { emitEvent, linkById, type Turn } from "./turn.ts";
 
 /** How long a deleted SA still answers retransmissions of the request that ended it. */
 const ANSWER_AGAIN_MS = 30_000;
@@ -12,7 +13,7 @@ export function removeIkeSa(turn: Turn, sa: IkeSa, atOnce = false): void {
   const wasEstablished = sa.phase.kind === "established" || sa.phase.kind === "deleting";
   if (sa.phase.kind === "initAnswered") leaveHalfOpen(turn, sa.phase);
   const session = sessionOf(sa);
-  turn.engine.ikeSas.delete(ownSpi(sa));
+  unregisterIkeSa(turn, sa);
   if (session !== null) zeroizeSession(session);
   if (wasEstablished && sa.linkId !== null) emitEvent(turn, { kind: "ikeSaDeleted", linkId: sa.linkId, ikeSaId: sa.id });
 }
@@ -38,6 +39,6 @@ export function leaveHalfOpen(turn: Turn, phase: InitAnsweredPhase): void {
 }
 
 function forgetChildren(turn: Turn, sa: IkeSa, atOnce: boolean): void {
-  const link = sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
+  const link = linkById(turn, sa.linkId);
   for (const child of [...childrenOf(sa).values()]) dropChild(turn, sa, link, child, atOnce);
 }

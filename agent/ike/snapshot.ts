@@ -2,7 +2,7 @@ import type { ChildSaSnapshot, IkeSaSnapshot, LinkSnapshot } from "./endpoint-ty
 import type { ChildSa } from "./child-sa.ts";
 import { childrenOf, type IkeSa, type Link, sessionOf } from "./ike-sa.ts";
 import { formatEspSuite, formatIkeSuite, isPostQuantum } from "./negotiation/choose-proposal.ts";
-import { describeIdentity, toWireIdentity } from "./negotiation/identity.ts";
+import { describeIdentity } from "./negotiation/identity.ts";
 import type { EngineState } from "./turn.ts";
 
 /** A picture for reports: copies, no secrets. */
@@ -12,7 +12,7 @@ export function snapshotLinks(engine: EngineState): LinkSnapshot[] {
     state: link.state,
     since: link.since,
     lastFailure: link.lastFailure,
-    ikeSas: [...engine.ikeSas.values()].filter((sa) => sa.linkId === link.config.id && sa.phase.kind !== "closed").map((sa) => snapshotIkeSa(sa, link)),
+    ikeSas: [...engine.ikeSas.ofLink(link.config.id)].filter((sa) => sa.phase.kind !== "closed").map((sa) => snapshotIkeSa(sa, link)),
   }));
 }
 
@@ -30,7 +30,7 @@ function snapshotIkeSa(sa: IkeSa, link: Link): IkeSaSnapshot {
     postQuantum: session !== null && isPostQuantum(session.suite),
     local: sa.local ?? { address: "0.0.0.0", port: 0 },
     remote: sa.remote,
-    remoteIdentity: established?.remoteIdentity ?? describeIdentity(toWireIdentity(link.config.remoteIdentity)),
+    remoteIdentity: established?.remoteIdentity ?? describeIdentity(link.remoteIdentity),
     credentialId: established?.credentialId ?? null,
     nat: session?.nat ?? "none",
     establishedAt: established?.establishedAt ?? null,

@@ -1,5 +1,5 @@
 import { dropPending } from "./v2/follow-up-ke.ts";
-import { type ChildSa, dropChild } from "./child-sa.ts";
+import { type ChildSa, dropChild, endInbound } from "./child-sa.ts";
 import { childrenOf, establishedPhase, type IkeSa, isEnding, type Link } from "./ike-sa.ts";
 import type { Instant } from "./endpoint-types.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
@@ -7,11 +7,11 @@ import { closeWithPeer } from "./link.ts";
 import { retransmitOrGiveUp } from "./requests.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import { traceChoice } from "./trace.ts";
-import type { EngineState, Turn } from "./turn.ts";
+import type { Timer } from "./timer-queue.ts";
+import { type EngineState, linkById, touchIkeSa, type Turn } from "./turn.ts";
 
 /*
- * Everything that happens by time. `dueTimes` says when, `runTimers` does what is due; both walk all SAs, which for the hundreds
- * of a gateway costs less than keeping a heap right.
+ * Everything that happens by time: `linkTimer` and `ikeSaTimer` say when, `runTimers` does what is due.
  */
 
 /** RFC 7296 §2.4 leaves it open; a handshake over a bad line is done by then. */
@@ -19,49 +19,56 @@ const HALF_OPEN_MS = 30_000;
 /** RFC 3948 §4: NAT mappings live from 30 s. */
 const NAT_KEEPALIVE_MS = 20_000;
 
-export interface Timer {
-  readonly at: Instant;
-  readonly reason: string;
+/** The earliest thing to do; null: nothing. */
+export function earliestTimer({ timers }: EngineState): Timer | null {
+  let earliest: Timer | null = null;
+  for (const { earliest: timer } of [timers.graves, timers.links, timers.ikeSas])
+    if (timer !== null && (earliest === null || timer.at < earliest.at)) earliest = timer;
+  return earliest;
 }
 
-/** The earliest thing to do; null: nothing. */
-export function earliestTimer(engine: EngineState): Timer | null {
+/** When to look at a link again. */
+export function linkTimer({ wanted, retryAt, config }: Link): Timer | null {
+  return wanted === "down" || retryAt === null ? null : { at: retryAt, reason: `retry ${config.id}` };
+}
+
+/** When to look at an IKE SA and its children again. */
+export function ikeSaTimer(engine: EngineState, sa: IkeSa): Timer | null {
   let earliest: Timer | null = null;
   const consider = (at: Instant | null, reason: string): void => {
     if (at !== null && Number.isFinite(at) && (earliest === null || at < earliest.at)) earliest = { at, reason };
   };
-  for (const grave of engine.graves) consider(grave.at, "old inbound SA");
-  for (const link of engine.links.values()) if (link.wanted !== "down") consider(link.retryAt, `retry ${link.config.id}`);
-  for (const sa of engine.ikeSas.values()) {
-    consider(sa.window.outstanding?.nextAt ?? null, "retransmission");
-    const { phase } = sa;
-    if (phase.kind === "initAnswered") consider(sa.createdAt + HALF_OPEN_MS, "half-open IKE SA");
-    if (phase.kind === "closed") consider(phase.forgetAt, "closed IKE SA");
-    if (phase.kind !== "established" || isEnding(sa)) continue;
-    consider(phase.rekeyAt, "IKE rekey");
-    consider(phase.expiresAt, "IKE SA expiry");
-    consider(phase.reauthenticateAt, "reauthentication");
-    consider(phase.abandonAt, "superseded IKE SA");
-    for (const pending of phase.pending) consider(pending.forgetAt, "half-made SA");
-    consider(livenessAt(engine, sa), "liveness");
-    consider(keepaliveAt(sa), "NAT keepalive");
-    for (const child of phase.children.values()) {
-      consider(child.rekeyAt, "Child SA rekey");
-      if (child.state.kind !== "deleting") consider(child.expiresAt, "Child SA expiry");
-      if (child.state.kind === "rekeyed") consider(child.state.abandonAt, "superseded Child SA");
-    }
+  consider(sa.window.outstanding?.nextAt ?? null, "retransmission");
+  const { phase } = sa;
+  if (phase.kind === "initAnswered") consider(sa.createdAt + HALF_OPEN_MS, "half-open IKE SA");
+  if (phase.kind === "closed") consider(phase.forgetAt, "closed IKE SA");
+  if (phase.kind !== "established" || isEnding(sa)) return earliest;
+  consider(phase.rekeyAt, "IKE rekey");
+  consider(phase.expiresAt, "IKE SA expiry");
+  consider(phase.reauthenticateAt, "reauthentication");
+  consider(phase.abandonAt, "superseded IKE SA");
+  for (const pending of phase.pending) consider(pending.forgetAt, "half-made SA");
+  consider(livenessAt(engine, sa), "liveness");
+  consider(keepaliveAt(sa), "NAT keepalive");
+  for (const child of phase.children.values()) {
+    consider(child.rekeyAt, "Child SA rekey");
+    if (child.state.kind !== "deleting") consider(child.expiresAt, "Child SA expiry");
+    if (child.state.kind === "rekeyed") consider(child.state.abandonAt, "superseded Child SA");
   }
   return earliest;
 }
 
+/** Does what is due. Who is due is touched, and so has its next time set after the turn. */
 export function runTimers(turn: Turn): void {
   const { engine, now } = turn;
-  for (const grave of engine.graves.splice(0)) {
-    if (grave.at <= now) turn.effects.push({ kind: "deleteSa", direction: "inbound", spi: grave.spi });
-    else engine.graves.push(grave);
-  }
-  for (const link of engine.links.values()) if (link.retryAt !== null && link.retryAt <= now) link.retryAt = null;
-  for (const sa of [...engine.ikeSas.values()]) {
+  for (const grave of engine.timers.graves.takeDue(now)) endInbound(turn, grave);
+  const links = engine.timers.links.takeDue(now).filter((link) => linkById(turn, link.config.id) === link);
+  const sas = engine.timers.ikeSas.takeDue(now);
+  for (const sa of sas) touchIkeSa(turn, sa);
+  for (const link of links) link.retryAt = null;
+  for (const sa of sas) {
+    // What another's timer has just removed has none any more.
+    if (engine.ikeSas.byId(sa.id) !== sa) continue;
     retransmitOrGiveUp(turn, sa);
     runIkeTimers(turn, sa);
     for (const child of [...childrenOf(sa).values()]) runChildTimers(turn, sa, child);
@@ -93,10 +100,10 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
     traceChoice(turn, sa.linkId, "IKE_FOLLOWUP_KE", "The peer did not go on with its additional key exchanges; what was agreed on is dropped.");
     dropPending(turn, phase, pending);
   }
-  const link = sa.linkId === null ? undefined : turn.engine.links.get(sa.linkId);
+  const link = linkById(turn, sa.linkId);
   if (phase.reauthenticateAt !== null && phase.reauthenticateAt <= now) {
     phase.reauthenticateAt = null;
-    if (link !== undefined) link.replaceWanted = true;
+    if (link !== null) link.replaceWanted = true;
   }
   const liveness = livenessAt(turn.engine, sa);
   if (liveness !== null && liveness <= now) sa.window.queue.push({ kind: "liveness", thenDelete: null });
@@ -109,7 +116,7 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
 
 function runChildTimers(turn: Turn, sa: IkeSa, child: ChildSa): void {
   const { now } = turn;
-  const link: Link | null = sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
+  const link = linkById(turn, sa.linkId);
   if (establishedPhase(sa) === null || isEnding(sa) || child.state.kind === "deleting") return;
   if (child.expiresAt <= now) {
     recordFailure(turn, sa.linkId, "LIFETIME", {

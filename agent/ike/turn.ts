@@ -5,19 +5,24 @@ import { CookieJar } from "./negotiation/cookie.ts";
 import type { Effect, EndpointOptions, IkeEvent, Instant, RandomSource } from "./endpoint-types.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { childrenOf, type IkeSa, type Link } from "./ike-sa.ts";
+import { ChildSaIndex, IkeSaIndex } from "./ike-sa-index.ts";
+import { LinkIndex } from "./link-index.ts";
+import { TimerQueue } from "./timer-queue.ts";
 
 /** Everything the engine knows. Only the functions that `Endpoint.handle` calls change it. */
 export interface EngineState {
   readonly options: EndpointOptions;
   readonly random: RandomSource;
-  readonly links: Map<string, Link>;
-  /** By our own SPI. */
-  readonly ikeSas: Map<IkeSpi, IkeSa>;
+  readonly links: LinkIndex;
+  readonly ikeSas: IkeSaIndex;
+  readonly children: ChildSaIndex;
   /** Half-open SAs by peer and its SPI, to recognise a retransmitted IKE_SA_INIT. */
   readonly halfOpen: Map<string, IkeSa>;
   readonly cookies: CookieJar;
   /** Inbound SAs whose exchange is over and that wait out the packets in flight. */
-  readonly graves: Grave[];
+  readonly graves: Set<Grave>;
+  /** When something is to happen to whom; `reschedule` (settle.ts) keeps it true for all that a turn has touched. */
+  readonly timers: { readonly links: TimerQueue<Link>; readonly ikeSas: TimerQueue<IkeSa>; readonly graves: TimerQueue<Grave> };
   nextId: number;
   /** When a stranger's request was last reported: once a second is enough for people, and anyone can send one. */
   strangerReportedAt: Instant;
@@ -35,17 +40,28 @@ export interface Turn {
   readonly engine: EngineState;
   readonly now: Instant;
   readonly effects: Effect[];
+  /**
+   * What this turn may have changed. Links and IKE SAs are had through the functions of this file alone, and all that they hand out is
+   * touched: so whatever is not in here is as the last turn has left it, and needs no looking at.
+   */
+  readonly touched: { readonly links: Set<Link>; readonly ikeSas: Set<IkeSa> };
+}
+
+export function newTurn(engine: EngineState, now: Instant): Turn {
+  return { engine, now, effects: [], touched: { links: new Set(), ikeSas: new Set() } };
 }
 
 export function newEngineState(options: EndpointOptions, random: RandomSource): EngineState {
   return {
     options,
     random,
-    links: new Map(),
-    ikeSas: new Map(),
+    links: new LinkIndex(),
+    ikeSas: new IkeSaIndex(),
+    children: new ChildSaIndex(),
     halfOpen: new Map(),
     cookies: new CookieJar(random),
-    graves: [],
+    graves: new Set(),
+    timers: { links: new TimerQueue(), ikeSas: new TimerQueue(), graves: new TimerQueue() },
     nextId: 0,
     strangerReportedAt: 0,
     floodReportedAt: 0,
@@ -76,27 +92,48 @@ export function newIkeSpi(turn: Turn): IkeSpi {
 
 /** A random inbound SPI above 255 (RFC 4303 §2.1 reserves the rest) that no SA of ours has. */
 export function newEspSpi(turn: Turn): EspSpi {
-  const used = new Set<number>(turn.engine.graves.map((grave) => grave.spi));
-  for (const sa of turn.engine.ikeSas.values()) for (const child of childrenOf(sa).values()) used.add(child.inbound.spi);
   for (;;) {
     const spi = readU32(turn.engine.random.bytes(4), 0) as EspSpi;
-    if (spi > 255 && !used.has(spi)) return spi;
+    if (spi > 255 && !turn.engine.children.isTaken(spi)) return spi;
   }
 }
 
-export function findChild(turn: Turn, childSaId: string): { readonly sa: IkeSa; readonly child: ChildSa } | null {
-  for (const sa of turn.engine.ikeSas.values()) {
-    const child = childrenOf(sa).get(childSaId);
-    if (child !== undefined) return { sa, child };
-  }
-  return null;
+export function linkById(turn: Turn, linkId: string | null): Link | null {
+  const link = linkId === null ? undefined : turn.engine.links.get(linkId);
+  if (link === undefined) return null;
+  turn.touched.links.add(link);
+  return link;
 }
 
-export function ikeSasOf(turn: Turn, linkId: string): IkeSa[] {
-  return [...turn.engine.ikeSas.values()].filter((sa) => sa.linkId === linkId);
+/** Its link is touched with it. */
+export function touchIkeSa(turn: Turn, sa: IkeSa): void {
+  turn.touched.ikeSas.add(sa);
+  linkById(turn, sa.linkId);
+}
+
+/** By our own SPI. */
+export function ikeSaBySpi(turn: Turn, spi: IkeSpi): IkeSa | null {
+  return touched(turn, turn.engine.ikeSas.get(spi));
 }
 
 export function ikeSaById(turn: Turn, id: string): IkeSa | null {
-  for (const sa of turn.engine.ikeSas.values()) if (sa.id === id) return sa;
-  return null;
+  return touched(turn, turn.engine.ikeSas.byId(id));
+}
+
+export function ikeSasOf(turn: Turn, linkId: string): IkeSa[] {
+  const sas = [...turn.engine.ikeSas.ofLink(linkId)];
+  for (const sa of sas) touchIkeSa(turn, sa);
+  return sas;
+}
+
+export function findChild(turn: Turn, childSaId: string): { readonly sa: IkeSa; readonly child: ChildSa } | null {
+  const sa = touched(turn, turn.engine.children.ownerOf(childSaId));
+  const child = sa === null ? undefined : childrenOf(sa).get(childSaId);
+  return sa === null || child === undefined ? null : { sa, child };
+}
+
+function touched(turn: Turn, sa: IkeSa | undefined): IkeSa | null {
+  if (sa === undefined) return null;
+  touchIkeSa(turn, sa);
+  return sa;
 }

@@ -4,7 +4,8 @@ import { parseMessage, serializeMessage } from "../wire/ikev2/message.ts";
 import type { IkeSpi, Payload } from "../wire/ikev2/message-types.ts";
 import type { EndpointOptions, LinkConfig } from "../ike/endpoint-types.ts";
 import { invalidKe, sendRequest } from "../ike/messaging.ts";
-import type { Turn } from "../ike/turn.ts";
+import { reschedule } from "../ike/settle.ts";
+import { newTurn, touchIkeSa } from "../ike/turn.ts";
 import { makeCertificate, makeKeys, privateKeyOf } from "./certificates.ts";
 import { ikeSaOf } from "./forgery.ts";
 import type { Packet } from "./lossy-link.ts";
@@ -78,8 +79,10 @@ const fqdn = (name: string) => ({ kind: "fqdn" as const, name });
 
 /** `from` asks something under its keys that no engine of ours would ask. */
 function askOddly(pair: Pair, from: Side, exchangeType: number, payloads: readonly Payload[]): void {
-  const turn: Turn = { engine: from.engine, now: pair.clock.now() + from.clockAheadMs, effects: [] };
+  const turn = newTurn(from.engine, pair.clock.now() + from.clockAheadMs);
+  touchIkeSa(turn, ikeSaOf(from));
   sendRequest(turn, ikeSaOf(from), exchangeType, payloads, { kind: "createChild", child: NO_CHILD, followUp: null });
+  reschedule(turn);
   pair.carryOut(from, turn.effects);
   pair.run(500);
 }

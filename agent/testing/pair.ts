@@ -6,6 +6,7 @@ import { NONCE_OCTETS } from "../ike/v2/child-negotiation.ts";
 import { fromPrefix } from "../ipsec/traffic-selector.ts";
 import { LossyLink } from "./lossy-link.ts";
 import { SeededRandom } from "./seeded-random.ts";
+import { leftUndone } from "./untouched.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 export const TEST_OPTIONS: EndpointOptions = {
@@ -80,7 +81,10 @@ export class Pair {
   }
 
   give(side: Side, input: Input): void {
-    this.carryOut(side, side.endpoint.handle(input, this.clock.now() + side.clockAheadMs));
+    const now = this.clock.now() + side.clockAheadMs;
+    this.carryOut(side, side.endpoint.handle(input, now));
+    const undone = leftUndone(side.engine, now);
+    if (undone.length > 0) throw new Error(`After ${input.kind}, ${side.name} is not settled: ${undone.join("; ")}`);
   }
 
   /** What `side`'s endpoint has asked for. */

@@ -42,7 +42,7 @@ export function isQuiet(pair: Pair): boolean {
 function unfinished(side: Side, now: number): string[] {
   const faults: string[] = [];
   const isSoon = (at: number | null) => at !== null && at < now + RETRY_MS;
-  if (side.engine.graves.length > 0) faults.push(`${side.name}: old inbound SAs wait for their end`);
+  if (side.engine.graves.size > 0) faults.push(`${side.name}: old inbound SAs wait for their end`);
   for (const sa of side.engine.ikeSas.values()) {
     const { outstanding, queue } = sa.window;
     if (outstanding !== null) faults.push(`${side.name}: ${sa.id} waits for the answer to ${outstanding.task.kind}`);

@@ -1,6 +1,5 @@
-import type { Link } from "../ike-sa.ts";
 import { traceChoice } from "../trace.ts";
-import { emitEvent, type Turn } from "../turn.ts";
+import { emitEvent, linkById, type Turn } from "../turn.ts";
 import type { Facts } from "./facts.ts";
 
 /** What went wrong, as the trace and the link page say it: the protocol's own name for it and ONE plain sentence. */
@@ -13,9 +12,9 @@ export interface Failure {
 
 /** Remembers the failure on its link (if it is known), tells whoever listens, and leaves it in the trace. */
 export function recordFailure(turn: Turn, linkId: string | null, exchange: string, failure: Failure): void {
-  const link: Link | undefined = linkId === null ? undefined : turn.engine.links.get(linkId);
+  const link = linkById(turn, linkId);
   const { code, sentence, facts } = failure;
-  if (link !== undefined) link.lastFailure = { at: turn.now, code, sentence };
+  if (link !== null) link.lastFailure = { at: turn.now, code, sentence };
   traceChoice(turn, linkId, exchange, sentence, { failure: code, ...(facts === undefined ? {} : { facts }) });
   emitEvent(turn, { kind: "failed", linkId, code, sentence });
 }

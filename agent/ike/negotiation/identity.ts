@@ -1,5 +1,5 @@
 import { CryptoError } from "../../crypto/crypto-error.ts";
-import { dnEqual, formatDn, parseDn } from "../../crypto/dn.ts";
+import { comparableDn, formatDn, parseDn } from "../../crypto/dn.ts";
 import { formatAddress, parseAddress } from "../../wire/address.ts";
 import { IdType, nameOf } from "../../wire/iana.ts";
 import type { Identity } from "../endpoint-types.ts";
@@ -28,21 +28,26 @@ export function toWireIdentity(identity: Identity): WireIdentity {
   }
 }
 
-/** Names of hosts and mail addresses compare without case, distinguished names by RFC 5280 §7.1, everything else by octets. */
 export function sameIdentity(a: WireIdentity, b: WireIdentity): boolean {
-  if (a.idType !== b.idType) return false;
-  if (a.idType === IdType.FQDN || a.idType === IdType.RFC822_ADDR) return text(a.data).toLowerCase() === text(b.data).toLowerCase();
-  if (a.idType === IdType.DER_ASN1_DN && sameName(a.data, b.data)) return true;
-  return a.data.length === b.data.length && a.data.every((octet, index) => octet === b.data[index]);
+  return identityKey(a) === identityKey(b);
 }
 
-/** Octets of a peer that are no name are the same as no other. */
-function sameName(a: Uint8Array, b: Uint8Array): boolean {
+/**
+ * The same text for identities that are the same: names of hosts and mail addresses compare without case, distinguished names by
+ * RFC 5280 §7.1, everything else by octets.
+ */
+export function identityKey({ idType, data }: WireIdentity): string {
+  if (idType === IdType.FQDN || idType === IdType.RFC822_ADDR) return `${idType}:${text(data).toLowerCase()}`;
+  return `${idType}:${(idType === IdType.DER_ASN1_DN ? nameKey(data) : null) ?? data.join()}`;
+}
+
+/** Null: octets of a peer that are no name. */
+function nameKey(data: Uint8Array): string | null {
   try {
-    return dnEqual(a, b);
+    return comparableDn(data);
   } catch (error) {
     if (!(error instanceof CryptoError)) throw error;
-    return false;
+    return null;
   }
 }
 

@@ -10,14 +10,15 @@ import { authenticationRefused, wrongOwnIdentity, wrongPeerIdentity } from "../d
 import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, type Link } from "../ike-sa.ts";
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
+import type { Candidates } from "../link-index.ts";
 import { proveOwn, verifyPeer } from "../negotiation/authentication.ts";
 import { describeSpecs, formatIkeSuite, isPostQuantum, offersPostQuantum } from "../negotiation/choose-proposal.ts";
-import { describeIdentity, sameIdentity, toWireIdentity, type WireIdentity } from "../negotiation/identity.ts";
+import { describeIdentity, sameIdentity, type WireIdentity } from "../negotiation/identity.ts";
 import { leaveHalfOpen, removeIkeSa } from "../sa-removal.ts";
 import type { Session } from "../session.ts";
 import type { ActiveTask } from "../task.ts";
 import { traceChoice } from "../trace.ts";
-import { emitEvent, ikeSasOf, type Turn } from "../turn.ts";
+import { emitEvent, ikeSasOf, touchIkeSa, type Turn } from "../turn.ts";
 import { answerChild, childRefusal, childRequestPayloads, installChild, lowerNonce, readChildAnswer, requestChild } from "./child-negotiation.ts";
 
 /* IKE_AUTH (RFC 7296 §1.2, §2.15): SK {IDi, [CERT+,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}  -->  <--  SK {IDr, [CERT+,] AUTH, SAr2, TSi, TSr} */
@@ -25,7 +26,7 @@ import { answerChild, childRefusal, childRequestPayloads, installChild, lowerNon
 /** Initiator: proves itself and asks for the first child of the link. */
 export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Session, transcript: InitTranscript): void {
   const { config } = link;
-  const identity = toWireIdentity(config.localIdentity);
+  const identity = link.localIdentity;
   const own = proveOwn(session, transcript, "initiator", identity, config.credentials, config.credentials.use);
   if (!own.ok) {
     recordFailure(turn, config.id, "IKE_AUTH", own.failure);
@@ -41,7 +42,7 @@ export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Sess
     ...certificateRequest([link]),
     // The only IKE SA between the two: the peer may forget what an earlier life of ours has left there (RFC 7296 §2.4).
     ...(others.length === 0 ? [notify(NotifyType.INITIAL_CONTACT)] : []),
-    { kind: "idr", ...toWireIdentity(config.remoteIdentity) },
+    { kind: "idr", ...link.remoteIdentity },
     proof.auth,
     ...(child === null ? [] : childRequestPayloads(child, "auth")),
   ];
@@ -66,7 +67,7 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
     );
     return removeIkeSa(turn, sa);
   }
-  const expected = toWireIdentity(config.remoteIdentity);
+  const expected = link.remoteIdentity;
   if (!sameIdentity(idr, expected)) {
     return rejectPeer(turn, sa, link, wrongPeerIdentity(describeIdentity(idr), describeIdentity(expected)));
   }
@@ -90,7 +91,7 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
 export function onAuthRequest(
   turn: Turn,
   sa: IkeSa,
-  candidates: readonly Link[],
+  candidates: Candidates,
   payloads: readonly Payload[],
 ): { readonly payloads: Payload[]; readonly keep: boolean } {
   if (sa.phase.kind !== "initAnswered") throw invalidSyntax("IKE_AUTH comes once, after IKE_SA_INIT.");
@@ -104,13 +105,14 @@ export function onAuthRequest(
   leaveHalfOpen(turn, sa.phase);
   if (link === null) return REFUSED;
   const { config } = link;
-  sa.linkId = config.id;
+  turn.engine.ikeSas.join(sa, config.id);
+  touchIkeSa(turn, sa);
   const verdict = verifyPeer(session, transcript, "initiator", idi, payloads, config.credentials, turn.now);
   if (!verdict.ok) {
     recordFailure(turn, config.id, "IKE_AUTH", verdict.failure);
     return REFUSED;
   }
-  const identity = toWireIdentity(config.localIdentity);
+  const identity = link.localIdentity;
   const credentialId = config.credentials.method === "psk" ? verdict.credentialId : config.credentials.use;
   const own = proveOwn(session, transcript, "responder", identity, config.credentials, credentialId);
   if (!own.ok) {
@@ -148,9 +150,9 @@ function forgetEarlierSas(turn: Turn, sa: IkeSa, link: Link): void {
 }
 
 /** RFC 7296 §3.5, §4: links of the same addresses are told apart by IDi, then IDr, then by the suite that was agreed on. */
-function findLink(turn: Turn, candidates: readonly Link[], session: Session, idi: WireIdentity, idr: WireIdentity | null): Link | null {
-  const byPeer = candidates.filter((link) => sameIdentity(toWireIdentity(link.config.remoteIdentity), idi));
-  const fitting = byPeer.filter((link) => idr === null || sameIdentity(toWireIdentity(link.config.localIdentity), idr));
+function findLink(turn: Turn, candidates: Candidates, session: Session, idi: WireIdentity, idr: WireIdentity | null): Link | null {
+  const byPeer = candidates.byPeer(idi);
+  const fitting = byPeer.filter((link) => idr === null || sameIdentity(link.localIdentity, idr));
   const suited = fitting.find((link) =>
     link.ike.some(
       (spec) =>
@@ -159,13 +161,16 @@ function findLink(turn: Turn, candidates: readonly Link[], session: Session, idi
     ),
   );
   if (suited !== undefined) return suited;
-  const linkId = candidates.length === 1 ? candidates[0]!.config.id : (byPeer[0]?.config.id ?? null);
+  const linkId = candidates.only?.config.id ?? byPeer[0]?.config.id ?? null;
   recordFailure(turn, linkId, "IKE_AUTH", mismatch(candidates, byPeer, fitting, session, idi, idr));
   return null;
 }
 
+/** A sentence is read by people. */
+const MOST_NAMED = 8;
+
 function mismatch(
-  candidates: readonly Link[],
+  candidates: Candidates,
   byPeer: readonly Link[],
   fitting: readonly Link[],
   session: Session,
@@ -173,9 +178,13 @@ function mismatch(
   idr: WireIdentity | null,
 ): Failure {
   const list = (links: readonly Link[], side: "localIdentity" | "remoteIdentity"): string =>
-    links.map((link) => describeIdentity(toWireIdentity(link.config[side]))).join(" or ") || "nobody";
-  if (byPeer.length === 0) return wrongPeerIdentity(describeIdentity(idi), list(candidates, "remoteIdentity"));
-  if (fitting.length === 0) return wrongOwnIdentity(idr === null ? "anyone" : describeIdentity(idr), list(byPeer, "localIdentity"));
+    links.map((link) => describeIdentity(link[side])).join(" or ") || "nobody";
+  if (byPeer.length === 0) {
+    const named = candidates.some(MOST_NAMED);
+    const others = candidates.size > named.length ? ` or one of ${candidates.size - named.length} others` : "";
+    return wrongPeerIdentity(describeIdentity(idi), `${list(named, "remoteIdentity")}${others}`);
+  }
+  if (fitting.length === 0) return wrongOwnIdentity(idr === null ? "anyone" : describeIdentity(idr), list(byPeer.slice(0, MOST_NAMED), "localIdentity"));
   return {
     code: "NO_PROPOSAL_CHOSEN",
     sentence: `The IKE suite ${formatIkeSuite(session.suite)} is allowed for the address and not for this peer (${describeSpecs(fitting[0]!.ike)}).`,

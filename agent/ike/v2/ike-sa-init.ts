@@ -13,7 +13,20 @@ import { brokenByPeer, refusedByNotify } from "../diagnosis/refusal.ts";
 import { cookieAsked, cookieLoop, cookieReturned, halfOpenLimit, noLinkBetween } from "../diagnosis/strangers.ts";
 import { newReassembly } from "../fragmentation.ts";
 import { establishedPhase, type IkeSa, type InitAnsweredPhase, type InitOffer, type Link, newWindow, type Role } from "../ike-sa.ts";
-import { answerInClear, findError, findNotify, findPayload, headerOf, holdOutstanding, invalidKe, notify, registerIkeSa, transmit } from "../messaging.ts";
+import {
+  answerInClear,
+  findError,
+  findNotify,
+  findPayload,
+  headerOf,
+  holdOutstanding,
+  invalidKe,
+  notify,
+  registerIkeSa,
+  transmit,
+  unregisterIkeSa,
+} from "../messaging.ts";
+import type { Candidates } from "../link-index.ts";
 import { type Choice, chooseIke, describeOffer, describeSpecs, type IkeSuite, offer } from "../negotiation/choose-proposal.ts";
 import { natDetectionNotifies } from "../negotiation/nat-detection.ts";
 import { formatKex } from "../negotiation/proposal-keywords.ts";
@@ -96,7 +109,7 @@ function completeInit(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, messag
     // Both ends began at once and the peer's SA is up: ours would only be a second one. Nothing of it exists at the peer but a
     // half-open SA, which times out.
     traceChoice(turn, link.config.id, "IKE_SA_INIT", "The peer's IKE SA came up first; ours is given up.");
-    turn.engine.ikeSas.delete(sa.spiI);
+    unregisterIkeSa(turn, sa);
     return;
   }
   sa.spiR = header.spiR;
@@ -114,7 +127,7 @@ function completeInit(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, messag
  * A stranger's IKE_SA_INIT. `links` are those whose addresses fit. Until the initiator has returned a cookie nothing is remembered
  * once many are half open. Throws IkeProtocolError for a request that is none.
  */
-export function onInitRequest(turn: Turn, links: readonly Link[], message: Message, datagram: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): void {
+export function onInitRequest(turn: Turn, links: Candidates, message: Message, datagram: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): void {
   const { header, payloads } = message;
   const cacheKey = `${remote.address}|${remote.port}|${header.spiI}`;
   const known = turn.engine.halfOpen.get(cacheKey);
@@ -128,8 +141,8 @@ export function onInitRequest(turn: Turn, links: readonly Link[], message: Messa
   if (offered === null || ke === null) throw invalidSyntax("IKE_SA_INIT needs SA and KE.");
   const nonceI = requireNonce(payloads);
   if (!passesFloodControl(turn, message, nonceI, local, remote)) return;
-  const linkId = links.length === 1 ? links[0]!.config.id : null;
-  if (links.length === 0) return refuseStranger(turn, header, local, remote);
+  const linkId = links.only?.config.id ?? null;
+  if (links.size === 0) return refuseStranger(turn, header, local, remote);
   traceMessage(turn, linkId, "received", header, payloads, plainOf(datagram));
   const agreement = agree(links, offered.proposals, ke.method, doesIntermediate(payloads));
   if (agreement === null) {
@@ -138,7 +151,7 @@ export function onInitRequest(turn: Turn, links: readonly Link[], message: Messa
       turn,
       linkId,
       "IKE_SA_INIT",
-      lacksOnlyExchange ? INTERMEDIATE_MISSING : noCommonProposal("IKE", offered.proposals, links[0]!.ike, true, false),
+      lacksOnlyExchange ? INTERMEDIATE_MISSING : noCommonProposal("IKE", offered.proposals, links.some(1)[0]!.ike, true, false),
     );
     return answerInClear(turn, header, local, remote, linkId, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
   }
@@ -153,14 +166,14 @@ export function onInitRequest(turn: Turn, links: readonly Link[], message: Messa
 /** Anyone can send a request that nobody understands: it is answered, and told of once a second. */
 export function refuseCritical(
   turn: Turn,
-  links: readonly Link[],
+  links: Candidates,
   { header, payloads }: Message,
   datagram: Uint8Array,
   error: IkeProtocolError,
   local: UdpEndpoint,
   remote: UdpEndpoint,
 ): void {
-  const linkId = links.length === 1 ? links[0]!.config.id : null;
+  const linkId = links.only?.config.id ?? null;
   if (turn.now - turn.engine.strangerReportedAt >= STRANGER_PAUSE_MS) {
     turn.engine.strangerReportedAt = turn.now;
     traceMessage(turn, linkId, "received", header, payloads, plainOf(datagram));
@@ -198,7 +211,7 @@ interface Arrival {
   readonly linkId: string | null;
 }
 
-function acceptInit(turn: Turn, links: readonly Link[], { link, choice }: Agreement, arrival: Arrival): void {
+function acceptInit(turn: Turn, links: Candidates, { link, choice }: Agreement, arrival: Arrival): void {
   const { message, local, remote, nonceI, linkId } = arrival;
   const { publicData, sharedSecret } = answerExchange(choice.suite.kex, arrival.keData);
   const nonceR = turn.engine.random.bytes(NONCE_OCTETS);
@@ -214,7 +227,7 @@ function acceptInit(turn: Turn, links: readonly Link[], { link, choice }: Agreem
     local,
     remote,
   );
-  const fake = links.some((one) => one.config.forceEncapsulation);
+  const fake = links.forceEncapsulation();
   const answer: Payload[] = [
     { kind: "sa", proposals: [choice.proposal] },
     { kind: "ke", method: choice.suite.kex, data: publicData },
@@ -222,7 +235,7 @@ function acceptInit(turn: Turn, links: readonly Link[], { link, choice }: Agreem
     ...natDetectionNotifies(base, local, remote, fake, turn.engine.random),
     ...capabilities(choice.suite.additional.length > 0),
     // The initiator sends its certificate only when asked (RFC 7296 §1.2: CERTREQ of the responder is here).
-    ...certificateRequest(links),
+    ...certificateRequest(links.byAuthorities()),
   ];
   const header = headerOf(base, ExchangeType.IKE_SA_INIT, 0, true);
   const response = serializeMessage(header, answer);
@@ -271,8 +284,8 @@ const INTERMEDIATE_MISSING: Failure = {
 };
 
 /** Several links may fit the addresses; IKE_AUTH tells them apart. The first that has a common proposal speaks for all. */
-function agree(links: readonly Link[], proposals: readonly Proposal[], keMethod: number, peerDoesIntermediate: boolean): Agreement | null {
-  for (const link of links) {
+function agree(links: Candidates, proposals: readonly Proposal[], keMethod: number, peerDoesIntermediate: boolean): Agreement | null {
+  for (const link of links.byProposals()) {
     const choice = chooseIke(proposals, link.ike, keMethod, peerDoesIntermediate);
     if (choice !== null) return { link, choice };
   }

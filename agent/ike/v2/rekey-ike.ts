@@ -15,7 +15,7 @@ import { type Choice, chooseIke, describeOffer, formatIkeSuite, type IkeSuite, o
 import { deriveRekeyedIkeKeys } from "../negotiation/key-schedule.ts";
 import type { ActiveTask, IkeRival } from "../task.ts";
 import { hex64, traceChoice } from "../trace.ts";
-import { emitEvent, newId, newIkeSpi, type Turn } from "../turn.ts";
+import { emitEvent, ikeSasOf, newId, newIkeSpi, type Turn } from "../turn.ts";
 import { answerExchange, compareNonces, lowerNonce, NONCE_OCTETS, peerSecret, requireNonce } from "./child-negotiation.ts";
 import { awaitFollowUp, followUp, forget } from "./follow-up-ke.ts";
 import { retryAfterRefusal, temporaryRetryAt } from "./retry.ts";
@@ -156,7 +156,7 @@ export function succeedIke(turn: Turn, sa: IkeSa, link: Link, phase: Established
  * won; the answer to our own rekey, still on its way, will say the same.
  */
 export function inheritByUse(turn: Turn, used: IkeSa): void {
-  for (const sa of turn.engine.ikeSas.values()) {
+  for (const sa of used.linkId === null ? [] : ikeSasOf(turn, used.linkId)) {
     const phase = establishedPhase(sa);
     const task = sa.window.outstanding?.task;
     if (phase === null || phase.successor !== null || task?.kind !== "rekeyIke" || task.rival?.sa !== used) continue;
@@ -169,12 +169,15 @@ export function inheritByUse(turn: Turn, used: IkeSa): void {
 export function inherit(turn: Turn, old: IkeSa, phase: EstablishedPhase, successor: IkeSa): void {
   const heir = establishedPhase(successor);
   if (heir === null) return;
-  for (const [id, child] of phase.children) heir.children.set(id, child);
+  for (const [id, child] of phase.children) {
+    heir.children.set(id, child);
+    turn.engine.children.move(id, successor);
+  }
   phase.children.clear();
   phase.successor = successor;
   phase.rekeyAt = null;
   phase.reauthenticateAt = null;
-  for (const sa of turn.engine.ikeSas.values()) if (sa.replaces === old.id) sa.replaces = successor.id;
+  for (const sa of old.linkId === null ? [] : ikeSasOf(turn, old.linkId)) if (sa.replaces === old.id) sa.replaces = successor.id;
   // Also a DELETE: who wanted the old one gone wants the same of its successor.
   for (const task of old.window.queue.splice(0)) if (task.kind !== "rekeyIke") successor.window.queue.push(task);
   if (successor.linkId !== null) emitEvent(turn, { kind: "ikeSaRekeyed", linkId: successor.linkId, ikeSaId: successor.id });

@@ -1,0 +1,205 @@
+import type { Link } from "./ike-sa.ts";
+import { identityKey, type WireIdentity } from "./negotiation/identity.ts";
+
+/*
+ * All links of the gateway, and those that a stranger may mean. A gateway has thousands of links on one address of its own, so whom a
+ * message is for is looked up and not searched: by both addresses, and from IKE_AUTH on by who the peer says it is.
+ */
+
+export class LinkIndex {
+  readonly #byId = new Map<string, Link>();
+  readonly #buckets = new Map<string, Bucket>();
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(id: string): Link | undefined {
+    return this.#byId.get(id);
+  }
+
+  values(): MapIterator<Link> {
+    return this.#byId.values();
+  }
+
+  add(link: Link): void {
+    this.#byId.set(link.config.id, link);
+    this.#enter(link);
+  }
+
+  delete(id: string): void {
+    const link = this.#byId.get(id);
+    if (link === undefined) return;
+    this.#leave(link);
+    this.#byId.delete(id);
+  }
+
+  /** The only way to change what a link is found by: its configuration and whether it is wanted. */
+  change(link: Link, change: () => void): void {
+    this.#leave(link);
+    change();
+    this.#enter(link);
+  }
+
+  /** Links that a peer at `remote` may mean when it talks to `local`, those that name its address first. */
+  between(local: string, remote: string): Candidates {
+    const keys = [bucketKey(local, remote), bucketKey(null, remote), bucketKey(local, null), bucketKey(null, null)];
+    return new Candidates(keys.map((key) => this.#buckets.get(key)).filter((bucket) => bucket !== undefined));
+  }
+
+  #enter(link: Link): void {
+    for (const key of keysOf(link)) {
+      let bucket = this.#buckets.get(key);
+      if (bucket === undefined) {
+        bucket = new Bucket();
+        this.#buckets.set(key, bucket);
+      }
+      bucket.add(link);
+    }
+  }
+
+  #leave(link: Link): void {
+    for (const key of keysOf(link)) {
+      const bucket = this.#buckets.get(key);
+      bucket?.delete(link);
+      if (bucket?.size === 0) this.#buckets.delete(key);
+    }
+  }
+}
+
+/** What one IKE_SA_INIT may be about; IKE_AUTH tells which of them it is. */
+export class Candidates {
+  readonly #buckets: readonly Bucket[];
+
+  constructor(buckets: readonly Bucket[]) {
+    this.#buckets = buckets;
+  }
+
+  get size(): number {
+    return this.#buckets.reduce((sum, bucket) => sum + bucket.size, 0);
+  }
+
+  /** Null when there is none, or a choice. */
+  get only(): Link | null {
+    return this.size === 1 ? (this.some(1)[0] ?? null) : null;
+  }
+
+  /** The first `most` of them, for sentences. */
+  some(most: number): Link[] {
+    const found: Link[] = [];
+    for (const bucket of this.#buckets) {
+      for (const link of bucket.links()) {
+        if (found.length >= most) return found;
+        found.push(link);
+      }
+    }
+    return found;
+  }
+
+  /** One link for each list of IKE proposals that is among them. */
+  byProposals(): Link[] {
+    return this.#buckets.flatMap((bucket) => bucket.proposals.firsts());
+  }
+
+  byPeer(identity: WireIdentity): Link[] {
+    const key = identityKey(identity);
+    return this.#buckets.flatMap((bucket) => [...bucket.peers.get(key)]);
+  }
+
+  forceEncapsulation(): boolean {
+    return this.#buckets.some((bucket) => bucket.forcing.size > 0);
+  }
+
+  /** One link for each list of trusted authorities that is among them. */
+  byAuthorities(): Link[] {
+    return this.#buckets.flatMap((bucket) => bucket.authorities.firsts());
+  }
+}
+
+/** Links with the same two addresses (null: any), grouped by what they are asked for. */
+class Bucket {
+  readonly proposals = new Groups();
+  readonly peers = new Groups();
+  readonly authorities = new Groups();
+  readonly forcing = new Set<Link>();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  *links(): Generator<Link> {
+    for (const group of this.peers.all()) yield* group;
+  }
+
+  add(link: Link): void {
+    this.#size += 1;
+    this.proposals.add(proposalsKey(link), link);
+    this.peers.add(identityKey(link.remoteIdentity), link);
+    const { credentials, forceEncapsulation } = link.config;
+    if (credentials.method === "certificate") this.authorities.add(authoritiesKey(credentials.trustedAuthorities), link);
+    if (forceEncapsulation) this.forcing.add(link);
+  }
+
+  delete(link: Link): void {
+    this.#size -= 1;
+    this.proposals.delete(proposalsKey(link), link);
+    this.peers.delete(identityKey(link.remoteIdentity), link);
+    const { credentials } = link.config;
+    if (credentials.method === "certificate") this.authorities.delete(authoritiesKey(credentials.trustedAuthorities), link);
+    this.forcing.delete(link);
+  }
+}
+
+class Groups {
+  readonly #groups = new Map<string, Set<Link>>();
+
+  all(): MapIterator<Set<Link>> {
+    return this.#groups.values();
+  }
+
+  get(key: string): ReadonlySet<Link> {
+    return this.#groups.get(key) ?? NONE;
+  }
+
+  firsts(): Link[] {
+    return [...this.#groups.values()].flatMap((group) => firstOf(group));
+  }
+
+  add(key: string, link: Link): void {
+    const group = this.#groups.get(key);
+    if (group === undefined) this.#groups.set(key, new Set([link]));
+    else group.add(link);
+  }
+
+  delete(key: string, link: Link): void {
+    const group = this.#groups.get(key);
+    group?.delete(link);
+    if (group?.size === 0) this.#groups.delete(key);
+  }
+}
+
+function firstOf(group: ReadonlySet<Link>): Link[] {
+  for (const link of group) return [link];
+  return [];
+}
+
+const NONE: ReadonlySet<Link> = new Set();
+
+function keysOf({ wanted, config }: Link): string[] {
+  if (wanted === "down") return [];
+  const remotes = config.remoteAddresses.length === 0 ? [null] : new Set(config.remoteAddresses);
+  return [...remotes].map((remote) => bucketKey(config.localAddress, remote));
+}
+
+function bucketKey(local: string | null, remote: string | null): string {
+  return `${local ?? "*"}|${remote ?? "*"}`;
+}
+
+function proposalsKey(link: Link): string {
+  return link.config.ikeProposals.join();
+}
+
+function authoritiesKey(authorities: readonly Uint8Array[]): string {
+  return authorities.map((der) => der.join()).join(";");
+}

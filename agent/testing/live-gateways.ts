@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { buildUdp } from "./inner-packets.ts";
 import type { PlayedPacket } from "./played-peer.ts";
+import type { SaLifetimes } from "../ipsec/security-association.ts";
 import type { DropCounters, SaCounters } from "../dataplane/data-plane.ts";
 
 /*
@@ -59,7 +60,7 @@ export interface GatewayOptions {
   readonly suite?: string;
   readonly extendedSequenceNumbers?: boolean;
   readonly replayWindowPackets?: number;
-  readonly lifetimes?: Readonly<Record<string, number>>;
+  readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
 }
 
 export function ip(...args: string[]): string {
@@ -168,7 +169,8 @@ export class LivePair {
   }
 
   /** Plays the right gateway: seals and sends these packets to the left one, and returns what that delivers of them, from the IP header on. */
-  async delivered(packets: readonly PlayedPacket[]): Promise<Buffer[]> {
+  async delivered(packets: readonly PlayedPacket[], lastSequence = 1 + Math.max(...packets.map((packet) => packet.sequence))): Promise<Buffer[]> {
+    const extended = packets.some((packet) => packet.extended === true);
     const argv = ["netns", "exec", this.right.namespace, process.execPath, program("played-peer"), this.right.outside, this.left.outside];
     const peer = spawn("ip", argv, { stdio: ["pipe", "pipe", "inherit"] });
     const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]();
@@ -181,8 +183,7 @@ export class LivePair {
       const all = async () => {
         for (const packet of packets) await send(packet);
       };
-      const sequence = 1 + Math.max(0, ...packets.map((packet) => packet.sequence));
-      const last = { inner: buildUdp(this.right.inside, this.left.inside, DISCARD_PORT).toString("hex"), sequence };
+      const last = { inner: buildUdp(this.right.inside, this.left.inside, DISCARD_PORT).toString("hex"), sequence: lastSequence, extended };
       return await this.#capture({ device: "culvert0", filter: `src host ${this.right.inside}`, linkOctets: 0 }, all, () => send(last));
     } finally {
       peer.stdin.end();

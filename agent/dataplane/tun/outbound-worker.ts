@@ -13,6 +13,7 @@ import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
 import { closeTransmitSa, makeTransmitSa, moveTransmitSa, type TransmitSa } from "./outbound-sa.ts";
 import { type CompiledPolicy, PolicyTable } from "./policy-table.ts";
+import { LifetimeTimer } from "./sa-lifetime.ts";
 import { reserveInner, sealInner } from "./seal-packet.ts";
 import { segmentTcp } from "./segmentation.ts";
 import { clampMss, folded, tcpHeaderOctets } from "./tcp-header.ts";
@@ -37,6 +38,7 @@ const arena = new Arena(ARENA_OCTETS);
 const counters = new CounterTable(options.counters);
 const policies = new PolicyTable<TransmitSa>();
 const sas = new Map<EspSpi, TransmitSa>();
+const lifetimes = new LifetimeTimer(sas);
 const sealing = AeadBatch.create(arena, "seal", SEALED_AT_ONCE);
 const batch = new TransmitBatch(arena, options.udpFds, counters, sealing);
 const frameAt = arena.allocate(FRAME_OCTETS);
@@ -56,8 +58,9 @@ function run(): void {
   const polled = new PollSet(arena, [options.wakeFd, options.tunFd]);
   say({ kind: "ready" });
   while (running) {
-    polled.wait(-1);
+    polled.wait(lifetimes.timeoutMs());
     now = Date.now();
+    lifetimes.run(tellExpiry);
     if (polled.ready(0)) {
       polled.drain(options.wakeFd);
       takeCommands();
@@ -114,22 +117,20 @@ function takeLargeFrame(sa: TransmitSa, start: number, gsoType: number): void {
 }
 
 function seal(sa: TransmitSa, at: number, octets: number): boolean {
-  if (!sealInner(arena, batch, sa, at, octets, view.family)) {
+  if (sa.lifetime.isOver || !sealInner(arena, batch, sa, at, octets, view.family)) {
     counters.add(sa.row, Counter.lifetime, 1);
-    if (!sa.hardRaised) {
-      sa.hardRaised = true;
-      raise({ kind: "expire", childSaId: sa.childSaId, spi: sa.spi, hard: true });
-    }
     return false;
   }
   counters.add(sa.row, Counter.packets, 1);
   counters.add(sa.row, Counter.bytes, octets);
   counters.set(sa.row, Counter.lastUsedAt, now);
-  if (!sa.softRaised && (sa.bytes >= sa.softBytes || sa.sequence >= sa.softPackets)) {
-    sa.softRaised = true;
-    raise({ kind: "expire", childSaId: sa.childSaId, spi: sa.spi, hard: false });
-  }
+  if (sa.lifetime.use(octets)) tellExpiry(sa);
   return true;
+}
+
+function tellExpiry(sa: TransmitSa): void {
+  const reached = sa.lifetime.advance(performance.now());
+  if (reached !== null) raise({ kind: "expire", childSaId: sa.childSaId, spi: sa.spi, hard: reached === "hard" });
 }
 
 /** The kernel left the transport checksum to us: the field holds the pseudo-header's sum, csum_start and csum_offset say where. */
@@ -183,8 +184,7 @@ function obey(command: WorkerCommand): void {
   switch (command.kind) {
     case "installOutbound":
       if (sas.has(command.sa.spi)) throw new Error(`an outbound SA with the SPI ${command.sa.spi.toString(16)} is installed already`);
-      sas.set(command.sa.spi, makeTransmitSa(arena, command.sa, command.row, options.pathMtu, sealing));
-      return;
+      return add(makeTransmitSa(arena, command.sa, command.row, options.pathMtu, sealing));
     case "updateSa": {
       const sa = sas.get(command.spi);
       if (sa !== undefined) moveTransmitSa(arena, sa, command.remote);
@@ -206,6 +206,11 @@ function obey(command: WorkerCommand): void {
     case "installInbound":
       throw new Error("an inbound SA was given to the outbound worker");
   }
+}
+
+function add(sa: TransmitSa): void {
+  sas.set(sa.spi, sa);
+  lifetimes.watch(sa);
 }
 
 function saOf(policy: OutboundPolicy): TransmitSa | null {

@@ -99,6 +99,7 @@ const RANKS: Readonly<Record<Cause, number>> = {
   cookieLoop: 4,
   groupRefused: 4,
   proposals: 4,
+  intermediateMissing: 4,
   preSharedKeys: 4,
   authenticationMethod: 4,
   certificate: 4,
@@ -117,6 +118,8 @@ function sentenceOf(facts: Facts, self: TracedEnd, other: TracedEnd): string | n
   switch (facts.cause) {
     case "proposals":
       return proposalsSentence(facts, me, peer);
+    case "intermediateMissing":
+      return `What ${peer} and ${me} have in common needs IKE_INTERMEDIATE, which ${peer} does not announce: add a proposal without additional key exchanges to both, or update ${peer}.`;
     case "proposalsRefused":
       return `${peer} accepts none of the ${facts.protocol} proposals of ${me} (${facts.offered})${facts.atRekey ? " at a rekey" : ""}: give both one in common.`;
     case "groupRefused": {

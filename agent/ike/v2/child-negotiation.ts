@@ -236,8 +236,11 @@ export function spiOctets(spi: EspSpi): Uint8Array {
   return octets;
 }
 
+/** What a refusal is compared with: of a ChildRequest, or of a request in a trace. */
+export type AskedChild = Pick<ChildRequest, "childName" | "offered" | "localSelectors" | "remoteSelectors"> & { readonly kex: object | null };
+
 /** The sentence for a child that the peer refused, with what this side asked for. `exchange`: what the request went in. */
-export function childRefusal(request: ChildRequest, error: Pick<Notify, "type" | "data">, exchange: string, atRekey = false): Failure {
+export function childRefusal(request: AskedChild, error: Pick<Notify, "type" | "data">, exchange: string, atRekey = false): Failure {
   switch (error.type) {
     case NotifyType.TS_UNACCEPTABLE:
       return selectorsRefused(request.childName, request.localSelectors, request.remoteSelectors);

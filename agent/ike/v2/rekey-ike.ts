@@ -237,7 +237,7 @@ function onRefused(turn: Turn, sa: IkeSa, link: Link, phase: EstablishedPhase, t
   recordFailure(turn, link.config.id, "CREATE_CHILD_SA", ikeRekeyRefusal(describeOffer(task.offered), error));
 }
 
-function ikeRekeyRefusal(offered: string, error: Notify): Failure {
+export function ikeRekeyRefusal(offered: string, error: Notify): Failure {
   if (error.type === NotifyType.NO_PROPOSAL_CHOSEN) return proposalsRefused("IKE", offered, true, true);
   if (error.type === NotifyType.INVALID_KE_PAYLOAD && error.data.length === 2) return groupRefused("IKE", readU16(error.data, 0), offered, true);
   return refusedByNotify("CREATE_CHILD_SA (rekey of the IKE SA)", error);

@@ -5,6 +5,7 @@ import type { IkeSpi, Payload } from "../wire/ikev2/message-types.ts";
 import type { EndpointOptions, LinkConfig } from "../ike/endpoint-types.ts";
 import { invalidKe, sendRequest } from "../ike/messaging.ts";
 import type { Turn } from "../ike/turn.ts";
+import { requestChild } from "../ike/v2/child-negotiation.ts";
 import { makeCertificate, makeKeys, privateKeyOf } from "./certificates.ts";
 import { ikeSaOf } from "./forgery.ts";
 import type { Packet } from "./lossy-link.ts";
@@ -79,21 +80,12 @@ const fqdn = (name: string) => ({ kind: "fqdn" as const, name });
 /** `from` asks something under its keys that no engine of ours would ask. */
 function askOddly(pair: Pair, from: Side, exchangeType: number, payloads: readonly Payload[]): void {
   const turn: Turn = { engine: from.engine, now: pair.clock.now() + from.clockAheadMs, effects: [] };
-  sendRequest(turn, ikeSaOf(from), exchangeType, payloads, { kind: "createChild", child: NO_CHILD, followUp: null });
+  const link = from.engine.links.get("link")!;
+  const child = requestChild(turn, link, link.config.children[0]!, null);
+  sendRequest(turn, ikeSaOf(from), exchangeType, payloads, { kind: "createChild", child, followUp: null });
   pair.carryOut(from, turn.effects);
   pair.run(500);
 }
-
-const NO_CHILD = {
-  childName: "net",
-  inboundSpi: 4_096 as never,
-  nonce: new Uint8Array(32).fill(5),
-  kex: null,
-  offered: [],
-  localSelectors: [],
-  remoteSelectors: [],
-  deletedMeanwhile: [],
-};
 
 interface Wishes {
   readonly notBefore?: number;

@@ -11,7 +11,7 @@ import { runReplay } from "./runtime/replay-command.ts";
 import { formatStatus, formatTrace } from "./runtime/status-text.ts";
 import { agentVersion } from "./runtime/version.ts";
 
-/** Exit codes: 0 done, 1 failed (preflight, replay: the link does not work), 2 the configuration or the command line is wrong. */
+/** Exit codes: 0 done, 1 failed (preflight: the link would not work; replay: another verdict than recorded), 2 the configuration or the command line is wrong. */
 async function main(invocation: Invocation): Promise<number> {
   switch (invocation.kind) {
     case "help":

@@ -44,7 +44,7 @@ export const usage = `culvert-agent: IPsec gateway of a Culvert site
 
 Several agents run on one machine when each has its own --state-dir (or --socket), tunName and ports or network namespace.
 "run" needs root or CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE: it makes a TUN device, sets routes and opens UDP 500 and 4500.
-Exit codes: 0 done, 1 failed (preflight, replay: the link does not work), 2 the configuration or the command line is wrong.
+Exit codes: 0 done, 1 failed (preflight: the link would not work; replay: another verdict than recorded), 2 the configuration or the command line is wrong.
 `;
 
 const options = {

@@ -51,21 +51,31 @@ function captured(run: () => number): { code: number; output: string } {
   return { code: run(), output };
 }
 
-test("prints what was received, what was chosen and why, and ends with 1 when something went wrong", async () => {
+test("prints what was received, what was chosen and why, and the verdict", async () => {
   const { pair, configs } = await failureScenarios[0]!.provoke();
   const file = join(directory, "trace.json");
   writeFileSync(file, fileText(pair.b, configs.b));
   const text = captured(() => runReplay({ file, json: false }));
-  expect(text.code).toBe(1);
+  expect(text.code).toBe(0);
   expect(text.output.split("\n").slice(3, 7)).toEqual([
     "2027-01-15T08:00:00.010Z ← IKE_SA_INIT request 0: SA KE No N(NAT_DETECTION_SOURCE_IP) N(NAT_DETECTION_DESTINATION_IP) N(IKEV2_FRAGMENTATION_SUPPORTED) N(SIGNATURE_HASH_ALGORITHMS)",
     "    NO_PROPOSAL_CHOSEN: No common IKE proposal: the peer offers aes256gcm16-prfsha384-modp2048; this side allows aes256gcm16-prfsha384-x25519 (key exchange: offered modp2048, allowed x25519).",
     "2027-01-15T08:00:00.010Z → IKE_SA_INIT response 0: N(NO_PROPOSAL_CHOSEN)",
     expect.stringContaining("← IKE_SA_INIT request 0"),
   ]);
+  expect(text.output.split("\n").at(-2)).toMatch(/^verdict: No common IKE proposal: .* \(NO_PROPOSAL_CHOSEN\)$/);
   vi.restoreAllMocks();
   const json = captured(() => runReplay({ file, json: true }));
   expect(JSON.parse(json.output)).toMatchObject({ version: 1, verdict: { code: "NO_PROPOSAL_CHOSEN" }, recorded: { code: "NO_PROPOSAL_CHOSEN" } });
+});
+
+test("ends with 1 when it comes to another verdict than the trace did", async () => {
+  const { pair, configs } = await failureScenarios[0]!.provoke();
+  const file = join(directory, "repaired.json");
+  writeFileSync(file, fileText(pair.b, { ...configs.b, ikeProposals: ["aes256gcm16-prfsha384-modp2048"] }));
+  const { code, output } = captured(() => runReplay({ file, json: false }));
+  expect(code).toBe(1);
+  expect(output).toContain("verdict: nothing went wrong\nthe trace itself says: No common IKE proposal");
 });
 
 test("a file that is none, is not there or names an unknown algorithm is a mistake of the command line", () => {

@@ -4,11 +4,11 @@ import type { Verdict } from "../ike/diagnosis/verdict.ts";
 import { type ReadTrace, readTraceFile } from "./trace-file.ts";
 import { UsageError } from "./command-line.ts";
 
-/** `culvert-agent replay`: prints each step anew and the verdict. 0 when nothing went wrong in the trace, 1 when something did. */
+/** `culvert-agent replay`: prints each step anew and the verdict. 1 when it is another than the trace came to itself. */
 export function runReplay({ file, json }: { readonly file: string; readonly json: boolean }): number {
   const { trace, result } = read(file);
   process.stdout.write(json ? `${JSON.stringify(jsonOf(result), null, 2)}\n` : formatReplay(trace, result));
-  return result.verdict === null ? 0 : 1;
+  return verdictText(result.verdict) === verdictText(result.recorded) ? 0 : 1;
 }
 
 function read(file: string): { readonly trace: ReadTrace; readonly result: Replay } {

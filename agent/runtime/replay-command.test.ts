@@ -55,7 +55,7 @@ test("prints what was received, what was chosen and why, and the verdict", async
   const { pair, configs } = await failureScenarios[0]!.provoke();
   const file = join(directory, "trace.json");
   writeFileSync(file, fileText(pair.b, configs.b));
-  const text = captured(() => runReplay({ file, json: false }));
+  const text = captured(() => runReplay({ file, other: null, json: false }));
   expect(text.code).toBe(0);
   expect(text.output.split("\n").slice(3, 7)).toEqual([
     "2027-01-15T08:00:00.010Z ← IKE_SA_INIT request 0: SA KE No N(NAT_DETECTION_SOURCE_IP) N(NAT_DETECTION_DESTINATION_IP) N(IKEV2_FRAGMENTATION_SUPPORTED) N(SIGNATURE_HASH_ALGORITHMS)",
@@ -65,15 +65,27 @@ test("prints what was received, what was chosen and why, and the verdict", async
   ]);
   expect(text.output.split("\n").at(-2)).toMatch(/^verdict: No common IKE proposal: .* \(NO_PROPOSAL_CHOSEN\)$/);
   vi.restoreAllMocks();
-  const json = captured(() => runReplay({ file, json: true }));
+  const json = captured(() => runReplay({ file, other: null, json: true }));
   expect(JSON.parse(json.output)).toMatchObject({ version: 1, verdict: { code: "NO_PROPOSAL_CHOSEN" }, recorded: { code: "NO_PROPOSAL_CHOSEN" } });
+});
+
+test("with the other end's trace, names both sites and what to change", async () => {
+  const { pair, configs } = await failureScenarios[0]!.provoke();
+  const [file, other] = [join(directory, "a.json"), join(directory, "b.json")];
+  writeFileSync(file, fileText(pair.a, configs.a));
+  writeFileSync(other, fileText(pair.b, configs.b).replace('"amsterdam"', '"berlin"'));
+  expect(
+    captured(() => runReplay({ file, other, json: false }))
+      .output.split("\n")
+      .at(-2),
+  ).toBe("both ends: amsterdam offers group modp2048 only for IKE, berlin only x25519: add modp2048 to berlin or x25519 to amsterdam. (NO_PROPOSAL_CHOSEN)");
 });
 
 test("ends with 1 when it comes to another verdict than the trace did", async () => {
   const { pair, configs } = await failureScenarios[0]!.provoke();
   const file = join(directory, "repaired.json");
   writeFileSync(file, fileText(pair.b, { ...configs.b, ikeProposals: ["aes256gcm16-prfsha384-modp2048"] }));
-  const { code, output } = captured(() => runReplay({ file, json: false }));
+  const { code, output } = captured(() => runReplay({ file, other: null, json: false }));
   expect(code).toBe(1);
   expect(output).toContain("verdict: nothing went wrong\nthe trace itself says: No common IKE proposal");
 });
@@ -82,9 +94,9 @@ test("a file that is none, is not there or names an unknown algorithm is a mista
   const file = join(directory, "bad.json");
   for (const text of ["no json", "{}", fileOfUnknownProposal()]) {
     writeFileSync(file, text);
-    expect(() => runReplay({ file, json: false })).toThrow(UsageError);
+    expect(() => runReplay({ file, other: null, json: false })).toThrow(UsageError);
   }
-  expect(() => runReplay({ file: join(directory, "none.json"), json: false })).toThrow(/cannot be replayed/);
+  expect(() => runReplay({ file: join(directory, "none.json"), other: null, json: false })).toThrow(/cannot be replayed/);
 });
 
 function fileOfUnknownProposal(): string {

@@ -1,17 +1,39 @@
 import { readFileSync } from "node:fs";
 import { type Replay, type ReplayedStep, replay } from "../ike/diagnosis/replay.ts";
-import type { Verdict } from "../ike/diagnosis/verdict.ts";
+import { type Verdict, verdict } from "../ike/diagnosis/verdict.ts";
 import { type ReadTrace, readTraceFile } from "./trace-file.ts";
 import { UsageError } from "./command-line.ts";
 
-/** `culvert-agent replay`: prints each step anew and the verdict. 1 when it is another than the trace came to itself. */
-export function runReplay({ file, json }: { readonly file: string; readonly json: boolean }): number {
+export interface ReplayRequest {
+  readonly file: string;
+  /** The other end's trace; null: none. */
+  readonly other: string | null;
+  readonly json: boolean;
+}
+
+/**
+ * `culvert-agent replay`: prints each step anew and the verdict, with the other end's trace also that of both. 0 when the verdict is
+ * the one that the trace came to itself, else 1.
+ */
+export function runReplay({ file, other, json }: ReplayRequest): number {
   const { trace, result } = read(file);
-  process.stdout.write(json ? `${JSON.stringify(jsonOf(result), null, 2)}\n` : formatReplay(trace, result));
+  const both = other === null ? null : verdictOfBoth({ trace, result }, read(other));
+  process.stdout.write(json ? `${JSON.stringify({ ...jsonOf(result), ...(other === null ? {} : { both }) }, null, 2)}\n` : formatReplay(trace, result));
+  if (other !== null && !json) process.stdout.write(`both ends: ${verdictText(both)}\n`);
   return verdictText(result.verdict) === verdictText(result.recorded) ? 0 : 1;
 }
 
-function read(file: string): { readonly trace: ReadTrace; readonly result: Replay } {
+interface ReplayedFile {
+  readonly trace: ReadTrace;
+  readonly result: Replay;
+}
+
+function verdictOfBoth(one: ReplayedFile, other: ReplayedFile): Verdict | null {
+  const [a, b] = [one, other].map(({ trace, result }) => ({ name: trace.file.gateway, trace: result.trace }));
+  return verdict(a!, b!);
+}
+
+function read(file: string): ReplayedFile {
   try {
     const trace = readTraceFile(readFileSync(file, "utf8"));
     return { trace, result: replay(trace.config, trace.records) };
@@ -47,14 +69,14 @@ function formatStep({ record, conclusions }: ReplayedStep): string[] {
   ];
 }
 
-function verdictText(verdict: Verdict | null): string {
-  return verdict === null ? "nothing went wrong" : `${verdict.sentence} (${verdict.code})`;
+function verdictText(one: Verdict | null): string {
+  return one === null ? "nothing went wrong" : `${one.sentence} (${one.code})`;
 }
 
-function jsonOf({ steps, verdict, recorded }: Replay): unknown {
+function jsonOf({ steps, verdict: own, recorded }: Replay) {
   return {
     version: 1,
-    verdict,
+    verdict: own,
     recorded,
     steps: steps.map(({ record, conclusions }) => ({
       at: record.at,

@@ -28,6 +28,8 @@ export interface ReplayedStep {
 
 export interface Replay {
   readonly steps: readonly ReplayedStep[];
+  /** The steps in the form of a trace: with the other end's, what `verdict` takes. */
+  readonly trace: readonly TraceStep[];
   /** By what was computed anew; null: nothing went wrong. */
   readonly verdict: Verdict | null;
   /** By what was recorded. */
@@ -56,7 +58,8 @@ export function replay(config: LinkConfig, records: readonly TraceRecord[]): Rep
     steps.push({ record, conclusions });
   }
   for (const { hint } of conversations.values()) if (hint !== null) steps[hint.step]?.conclusions.push(hint.conclusion);
-  return { steps, verdict: ownVerdict(steps.flatMap(stepsOf)), recorded: ownVerdict(records) };
+  const trace = steps.flatMap(stepsOf);
+  return { steps, trace, verdict: ownVerdict(trace), recorded: ownVerdict(records) };
 }
 
 function conversationOf(conversations: Map<string, Conversation>, { detail }: TraceRecord): Conversation {

@@ -176,7 +176,10 @@ function proposalsSentence(facts: Extract<Facts, { cause: "proposals" }>, me: st
   const start = atRekey(facts);
   if (only === undefined || more.length > 0) {
     const where = facts.differences.map((one) => `${one.kind} ${list(one.offered)} against ${list(one.allowed)}`).join(", ");
-    return `${start}No common ${facts.protocol} proposal: ${peer} offers ${facts.offered}, ${me} allows ${facts.allowed}${where === "" ? "" : ` (${where})`}: give both one in common.`;
+    // Keywords, as they are typed in; an offer with alternatives is none.
+    const [theirs = "", ours = ""] = [facts.offered, facts.allowed].map((texts) => texts.split(", ")[0]);
+    const common = theirs.includes("/") ? `add ${ours} to ${peer}` : `add ${ours} to ${peer} or ${theirs} to ${me}`;
+    return `${start}No common ${facts.protocol} proposal: ${peer} offers ${facts.offered}, ${me} allows ${facts.allowed}${where === "" ? "" : ` (${where})`}: ${common}.`;
   }
   return `${start}${differenceSentence(only, facts.protocol, me, peer)}`;
 }

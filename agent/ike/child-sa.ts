@@ -22,6 +22,8 @@ const HARD_LIFETIME_MARGIN_MS = 30_000;
 export interface ChildSa {
   readonly id: string;
   readonly name: string;
+  /** What it was negotiated under; once the link's configuration says something else it is made anew. */
+  readonly config: ChildConfig;
   readonly suite: EspSuite;
   readonly inbound: InboundSa;
   readonly outboundSpi: EspSpi;
@@ -45,6 +47,7 @@ export type ChildState =
 
 export interface NewChild {
   readonly name: string;
+  readonly config: ChildConfig;
   readonly suite: EspSuite;
   readonly inboundSpi: EspSpi;
   readonly outboundSpi: EspSpi;
@@ -87,6 +90,7 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
   const child: ChildSa = {
     id,
     name: facts.name,
+    config: facts.config,
     suite: facts.suite,
     inbound,
     outboundSpi: facts.outboundSpi,

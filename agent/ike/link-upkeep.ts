@@ -1,4 +1,6 @@
+import { equalLists } from "../ipsec/traffic-selector.ts";
 import { liveChildren } from "./child-sa.ts";
+import type { ChildConfig } from "./endpoint-types.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
 import { traceFinding } from "./diagnosis/failure.ts";
 import { duplicateIkeSas } from "./diagnosis/lifetime.ts";
@@ -20,6 +22,7 @@ const FORGOTTEN_MS = 30_000;
 export function upkeepLink(turn: Turn, link: Link): void {
   resolveDuplicates(turn, link);
   finishReplacements(turn, link);
+  closeOutdatedChildren(turn, link);
   begin(turn, link);
   updateState(turn, link);
 }
@@ -69,6 +72,25 @@ function connect(turn: Turn, link: Link, replaces: IkeSa | null): void {
 function postpone(turn: Turn, link: Link): void {
   link.retryAt = turn.now + link.retryDelayMs * (1 + 0.25 * randomShare(turn));
   link.retryDelayMs = Math.min(link.retryDelayMs * 2, turn.engine.options.retryMaxMs);
+}
+
+/** A child of which the configuration says something else by now, or nothing any more: also one whose exchange was under way when that changed. */
+function closeOutdatedChildren(turn: Turn, link: Link): void {
+  for (const sa of ikeSasOf(turn, link.config.id)) {
+    for (const child of establishedPhase(sa)?.children.values() ?? []) {
+      if (child.state.kind !== "established" || isCurrent(link, child.config)) continue;
+      if (sa.window.queue.some((task) => task.kind === "deleteChild" && task.childSaId === child.id)) continue;
+      sa.window.queue.push({ kind: "deleteChild", childSaId: child.id });
+    }
+  }
+}
+
+function isCurrent(link: Link, config: ChildConfig): boolean {
+  return link.config.children.some(
+    (child) =>
+      child === config ||
+      (child.name === config.name && equalLists(child.localSelectors, config.localSelectors) && equalLists(child.remoteSelectors, config.remoteSelectors)),
+  );
 }
 
 /** Whoever began the IKE SA makes them, so that both ends do not make the same child twice. */

@@ -30,6 +30,7 @@ export function requestChild(turn: Turn, link: Link, child: ChildConfig, kexMeth
   const inboundSpi = newEspSpi(turn);
   return {
     childName: child.name,
+    config: child,
     inboundSpi,
     nonce: turn.engine.random.bytes(NONCE_OCTETS),
     kex: kexMethod === null ? null : startKeyExchange(kexMethod),
@@ -104,6 +105,7 @@ export function answerChild(
   const inboundSpi = newEspSpi(turn);
   const agreed: AgreedChild = {
     name: found.config.name,
+    config: found.config,
     suite,
     nonceI: peerNonce,
     nonceR,
@@ -156,6 +158,7 @@ export function readChildAnswer(
   }
   return {
     name: request.childName,
+    config: request.config,
     suite,
     nonceI,
     nonceR,
@@ -180,6 +183,7 @@ export function installChild(
   const keys = deriveChildKeys(agreed.suite, requirePhase(sa).session.keys, agreed, agreed.secret, additionalSecrets);
   return addChild(turn, sa, link, {
     name: agreed.name,
+    config: agreed.config,
     suite: agreed.suite,
     inboundSpi: agreed.inboundSpi,
     outboundSpi: agreed.outboundSpi,

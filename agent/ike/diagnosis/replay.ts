@@ -46,15 +46,17 @@ export function replay(config: LinkConfig, records: readonly TraceRecord[]): Rep
   const conversations = new Map<string, Conversation>();
   const steps: { record: TraceRecord; conclusions: Conclusion[] }[] = [];
   // Of the last message each way: whether its octets are missing, so that what it led to cannot be found again.
-  const blind = { sent: false, received: false };
+  // A trace may begin in the middle.
+  const blind = { sent: false, received: true };
   for (const record of records) {
     if (record.direction === "local") {
       steps.push({ record, conclusions: recordedConclusions(record, blind.sent || blind.received) });
       continue;
     }
     const decoded = decode(record);
-    blind[record.direction] = decoded === null;
-    const conclusions = decoded === null ? [] : [...conclusionsFrom(context, conversationOf(conversations, record), record, decoded, steps.length)];
+    const conversation = conversationOf(conversations, record);
+    blind[record.direction] = decoded === null || lacksRequest(conversation, record);
+    const conclusions = decoded === null ? [] : [...conclusionsFrom(context, conversation, record, decoded, steps.length)];
     steps.push({ record, conclusions });
   }
   for (const { hint } of conversations.values()) if (hint !== null) steps[hint.step]?.conclusions.push(hint.conclusion);
@@ -67,6 +69,11 @@ function conversationOf(conversations: Map<string, Conversation>, { detail }: Tr
   const known = conversations.get(key) ?? { asked: new Map<number, readonly Payload[]>(), rounds: 0, hint: null };
   conversations.set(key, known);
   return known;
+}
+
+/** An answer to what is not in the trace. */
+function lacksRequest({ asked }: Conversation, { direction, messageId, detail }: TraceRecord): boolean {
+  return direction === "received" && detail["response"] === true && (messageId === null || !asked.has(messageId));
 }
 
 function* conclusionsFrom(context: ReplayContext, conversation: Conversation, record: TraceRecord, decoded: Decoded, step: number): Generator<Conclusion> {

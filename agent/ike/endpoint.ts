@@ -101,6 +101,7 @@ function onFirstInboundPacket(turn: Turn, childSaId: string): void {
   const found = findChild(turn, childSaId);
   const link = found === null || found.sa.linkId === null ? undefined : turn.engine.links.get(found.sa.linkId);
   if (found === null || link === undefined || found.child.state.kind !== "established") return;
+  found.child.answer = null;
   sendOver(turn, link, found.child);
 }
 

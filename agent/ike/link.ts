@@ -108,6 +108,7 @@ function addLink(turn: Turn, config: LinkConfig, ike: Link["ike"], esp: Link["es
     retryAt: null,
     retryDelayMs: turn.engine.options.retryFirstMs,
     attempts: 0,
+    leftToPeer: false,
     replaceWanted: false,
     state: "down",
     since: turn.now,

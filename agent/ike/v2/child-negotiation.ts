@@ -6,7 +6,7 @@ import { Kex, NotifyType } from "../../wire/iana.ts";
 import type { EspSpi, Payload, WireTrafficSelector } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { readU16, readU32, writeU32 } from "../../wire/octets.ts";
-import { addChild, type ChildSa, dropChild, liveChildren, type NewChild } from "../child-sa.ts";
+import { addChild, type ChildSa, liveChildren, type NewChild } from "../child-sa.ts";
 import type { Failure } from "../diagnosis/failure.ts";
 import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
@@ -184,6 +184,8 @@ export function installChild(
   return addChild(turn, sa, link, {
     name: agreed.name,
     config: agreed.config,
+    madeAs: role,
+    lowestNonce: lowerNonce(agreed.nonceI, agreed.nonceR),
     suite: agreed.suite,
     inboundSpi: agreed.inboundSpi,
     outboundSpi: agreed.outboundSpi,
@@ -195,9 +197,9 @@ export function installChild(
   });
 }
 
-/** The peer's DELETE of the new Child SA may overtake its answer: what it has deleted by then is not kept. */
-export function dropIfDeleted(turn: Turn, sa: IkeSa, link: Link, request: ChildRequest, child: ChildSa): void {
-  if (request.deletedMeanwhile.includes(child.outboundSpi)) dropChild(turn, sa, link, child);
+/** The peer's DELETE of the new Child SA may overtake its answer: then nothing is made. */
+export function isDeletedMeanwhile(request: ChildRequest, agreed: AgreedChild): boolean {
+  return request.deletedMeanwhile.includes(agreed.outboundSpi);
 }
 
 /** RFC 7296 §2.8.1: nonces compare octet by octet, a prefix is lower. */

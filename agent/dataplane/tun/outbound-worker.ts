@@ -15,7 +15,7 @@ import { closeTransmitSa, makeTransmitSa, moveTransmitSa, type TransmitSa } from
 import { type CompiledPolicy, PolicyTable } from "./policy-table.ts";
 import { LifetimeTimer } from "./sa-lifetime.ts";
 import { reserveInner, sealInner } from "./seal-packet.ts";
-import { segmentTcp } from "./segmentation.ts";
+import { segmentTcp, segmentUdp, UDP_HEADER_OCTETS } from "./segmentation.ts";
 import { clampMss, folded, tcpHeaderOctets } from "./tcp-header.ts";
 import { TransmitBatch } from "./transmit-batch.ts";
 import type { FromWorker, TicketedCommand, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
@@ -105,14 +105,18 @@ function takeFrame(start: number, end: number): void {
 }
 
 function takeLargeFrame(sa: TransmitSa, start: number, gsoType: number): void {
-  if (gsoType !== Vnet.GSO_TCPV4 && gsoType !== Vnet.GSO_TCPV6) return counters.add(sa.row, Counter.malformed, 1);
   const segmentOctets = arena.view.getUint16(frameAt + 4, true);
+  const isUdp = gsoType === Vnet.GSO_UDP_L4;
+  if (!isUdp && gsoType !== Vnet.GSO_TCPV4 && gsoType !== Vnet.GSO_TCPV6) return counters.add(sa.row, Counter.malformed, 1);
   // Not hdr_len of the vnet header: for a forwarded flow it is the kernel's whole linear part, data included.
-  const tcpOctets = tcpHeaderOctets(arena.bytes, view, start + view.totalLength);
-  if (tcpOctets === 0) return counters.add(sa.row, Counter.malformed, 1);
-  if (view.transportOffset - start + tcpOctets + segmentOctets > sa.maxInner) return answerTooBig(sa, start);
+  const headerOctets = isUdp ? UDP_HEADER_OCTETS : tcpHeaderOctets(arena.bytes, view, start + view.totalLength);
+  if (headerOctets === 0) return counters.add(sa.row, Counter.malformed, 1);
+  // TCP asks for smaller segments even when it allows fragments.
+  const isAnswered = view.dontFragment || !isUdp;
+  if (isAnswered && view.transportOffset - start + headerOctets + segmentOctets > sa.maxInner) return answerTooBig(sa, start);
   currentSa = sa;
-  if (!segmentTcp(arena, start, view, segmentOctets, placeSegment, sealSegment)) counters.add(sa.row, Counter.malformed, 1);
+  const segment = isUdp ? segmentUdp : segmentTcp;
+  if (!segment(arena, start, view, segmentOctets, placeSegment, sealSegment)) counters.add(sa.row, Counter.malformed, 1);
   currentSa = null;
 }
 

@@ -7,10 +7,11 @@ import { readConfigFile } from "./runtime/config-file.ts";
 import { configJsonSchema } from "./runtime/config-schema.ts";
 import { askAgent } from "./runtime/control-client.ts";
 import { runPreflight } from "./runtime/preflight-command.ts";
+import { runReplay } from "./runtime/replay-command.ts";
 import { formatStatus, formatTrace } from "./runtime/status-text.ts";
 import { agentVersion } from "./runtime/version.ts";
 
-/** Exit codes: 0 done, 1 failed (preflight: the link would not work), 2 the configuration or the command line is wrong. */
+/** Exit codes: 0 done, 1 failed (preflight: the link would not work; replay: another verdict than recorded), 2 the configuration or the command line is wrong. */
 async function main(invocation: Invocation): Promise<number> {
   switch (invocation.kind) {
     case "help":
@@ -26,6 +27,8 @@ async function main(invocation: Invocation): Promise<number> {
       return check(invocation.config);
     case "preflight":
       return runPreflight(invocation);
+    case "replay":
+      return runReplay(invocation);
     case "run":
       return run(invocation);
     case "enrol":

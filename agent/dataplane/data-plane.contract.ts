@@ -54,7 +54,7 @@ export const dataPlaneContract: readonly { readonly name: string; readonly run: 
     run: async (plane) => {
       for (const make of [inbound, outbound]) {
         const sa = make(3);
-        await refuses(plane.installSa({ ...sa, keys: { ...sa.keys, encr: Encr.AES_CCM_16, salt: new Uint8Array(3) } }), /no ESP cipher/);
+        await refuses(plane.installSa({ ...sa, keys: { ...sa.keys, encryptionKey: new Uint8Array(17) } }), /no ESP cipher/);
         if (!plane.capabilities.encapsulations.includes("none")) await refuses(plane.installSa({ ...sa, encapsulation: "none" }), /UDP/);
         strictEqual(plane.querySa(sa.direction, spi(3)), null);
         await plane.installSa(sa);

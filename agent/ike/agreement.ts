@@ -1,7 +1,7 @@
 import type { KeyExchange } from "../crypto/key-exchange.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import type { EspSpi, IkeSpi } from "../wire/ikev2/message-types.ts";
-import type { Instant } from "./endpoint-types.ts";
+import type { ChildConfig, Instant } from "./endpoint-types.ts";
 import type { EspSuite, IkeSuite } from "./negotiation/choose-proposal.ts";
 
 /*
@@ -11,6 +11,8 @@ import type { EspSuite, IkeSuite } from "./negotiation/choose-proposal.ts";
 
 export interface AgreedChild {
   readonly name: string;
+  /** Our side of what was agreed under: it may have changed by the time the SA is there. */
+  readonly config: ChildConfig;
   readonly suite: EspSuite;
   readonly nonceI: Uint8Array;
   readonly nonceR: Uint8Array;

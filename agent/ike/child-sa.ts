@@ -4,9 +4,10 @@ import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import { Esn } from "../wire/iana.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
-import { childrenOf, establishedPhase, type IkeSa, isEnding, type Link } from "./ike-sa.ts";
+import { childrenOf, type EstablishedPhase, establishedPhase, type IkeSa, isEnding, type Link, type Role } from "./ike-sa.ts";
 import { formatEspSuite, type EspSuite } from "./negotiation/choose-proposal.ts";
 import { hex32, traceChoice } from "./trace.ts";
+import { retryAfterRefusal } from "./v2/retry.ts";
 import { emitEvent, type Grave, ikeSasOf, newId, randomShare, type Turn } from "./turn.ts";
 
 /** How long an inbound SA outlives its exchange, for packets still under way. */
@@ -22,12 +23,19 @@ const HARD_LIFETIME_MARGIN_MS = 30_000;
 export interface ChildSa {
   readonly id: string;
   readonly name: string;
+  /** What it was negotiated under; once the link's configuration says something else it is made anew. */
+  readonly config: ChildConfig;
   readonly suite: EspSuite;
   readonly inbound: InboundSa;
   readonly outboundSpi: EspSpi;
   /** Null: never installed (redundant) or already taken out of the plane. */
   outbound: OutboundSa | null;
   readonly installedAt: Instant;
+  /** Who asked for it, and the lower of the two nonces it is made of: they decide which of two alike goes (child-upkeep.ts). */
+  readonly madeAs: Role;
+  readonly lowestNonce: Uint8Array;
+  /** The answer of ours that the peer needs to have it; null once it has shown that it does, or when it was the one to answer. */
+  answer: { readonly ikeSaId: string; readonly nextReceive: number; readonly inAuth: boolean } | null;
   rekeyAt: Instant | null;
   /** Infinity: no limit in time. */
   readonly expiresAt: Instant;
@@ -45,6 +53,9 @@ export type ChildState =
 
 export interface NewChild {
   readonly name: string;
+  readonly config: ChildConfig;
+  readonly madeAs: Role;
+  readonly lowestNonce: Uint8Array;
   readonly suite: EspSuite;
   readonly inboundSpi: EspSpi;
   readonly outboundSpi: EspSpi;
@@ -87,6 +98,10 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
   const child: ChildSa = {
     id,
     name: facts.name,
+    config: facts.config,
+    madeAs: facts.madeAs,
+    lowestNonce: facts.lowestNonce,
+    answer: facts.madeAs === "initiator" ? null : { ikeSaId: sa.id, nextReceive: sa.window.nextReceive, inAuth: isFirstOf(phase, facts.lowestNonce) },
     suite: facts.suite,
     inbound,
     outboundSpi: facts.outboundSpi,
@@ -161,10 +176,23 @@ export function dropChild(turn: Turn, sa: IkeSa, link: Link | null, child: Child
   retireOutbound(turn, link, child);
   (childrenOf(sa) as Map<string, ChildSa>).delete(child.id);
   turn.engine.children.forget(child.id);
+  reviveReplaced(turn, sa, child);
   const grave = { spi: child.inbound.spi, at: turn.now + IN_FLIGHT_MS };
   if (atOnce) endInbound(turn, grave);
   else bury(turn, grave);
   if (sa.linkId !== null) emitEvent(turn, { kind: "childSaDeleted", linkId: sa.linkId, childSaId: child.id });
+}
+
+/** The peer was to delete these in favour of a child that is gone now: they go on. */
+function reviveReplaced(turn: Turn, sa: IkeSa, gone: ChildSa): void {
+  for (const child of childrenOf(sa).values()) {
+    if (child.state.kind !== "rekeyed" || child.state.successorId !== gone.id || child.state.abandonAt === null || child.outbound === null) continue;
+    if (gone.state.kind === "rekeyed") child.state = { ...child.state, successorId: gone.state.successorId };
+    else {
+      child.state = { kind: "established" };
+      child.rekeyAt = retryAfterRefusal(turn);
+    }
+  }
 }
 
 function bury(turn: Turn, grave: Grave): void {
@@ -222,15 +250,30 @@ function softLimits(turn: Turn, config: LinkConfig): Pick<OutboundSa, "softBytes
   };
 }
 
-/** A rekeyed child names its successor; otherwise the newest one in good state. */
+/** A rekeyed child names its successor; otherwise the newest one in good state that the peer is known to have. */
 function fallbackFor(turn: Turn, link: Link, gone: ChildSa): ChildSa | null {
-  let best: ChildSa | null = null;
-  for (const sa of ikeSasOf(turn, link.config.id)) {
-    for (const child of establishedPhase(sa)?.children.values() ?? []) {
-      if (child.id === gone.id || child.name !== gone.name || child.outbound === null || child.state.kind === "deleting") continue;
-      if (gone.state.kind === "rekeyed" && child.id === gone.state.successorId) return child;
-      if (best === null || child.installedAt >= best.installedAt) best = child;
-    }
-  }
-  return best;
+  const fit = (child: ChildSa) => child.id !== gone.id && child.name === gone.name && child.outbound !== null && child.state.kind !== "deleting";
+  const others = ikeSasOf(turn, link.config.id).flatMap((sa) =>
+    [...(establishedPhase(sa)?.children.values() ?? [])].filter(fit).map((child) => ({ sa, child })),
+  );
+  const { state } = gone;
+  const successor = others.find(({ child }) => state.kind === "rekeyed" && child.id === state.successorId);
+  if (successor !== undefined) return successor.child;
+  const byAge = others.sort((a, b) => a.child.installedAt - b.child.installedAt);
+  const newestKnown = byAge.findLast(({ sa, child }) => isKnownToPeer(sa, child));
+  // Of answers that may still be on their way the oldest is the likeliest to have arrived.
+  return (newestKnown ?? byAge[0])?.child ?? null;
+}
+
+/** Made in IKE_AUTH, of the nonces of IKE_SA_INIT. */
+function isFirstOf(phase: EstablishedPhase, lowestNonce: Uint8Array): boolean {
+  return phase.authentication.lowestNonce.every((octet, index) => octet === lowestNonce[index]);
+}
+
+/** Whether traffic on it finds its SA at the peer: our answer is known to have arrived, since the peer could not go on without it. */
+export function isKnownToPeer(sa: IkeSa, child: ChildSa): boolean {
+  const { answer } = child;
+  if (answer === null || answer.ikeSaId !== sa.id || sa.window.nextReceive > answer.nextReceive) return true;
+  // Nothing else is answered by a peer that has no answer to its IKE_AUTH yet.
+  return answer.inAuth && sa.window.nextSend > (sa.window.outstanding === null ? 0 : 1);
 }

@@ -103,6 +103,7 @@ function onFirstInboundPacket(turn: Turn, childSaId: string): void {
   const found = findChild(turn, childSaId);
   const link = found === null ? null : linkById(turn, found.sa.linkId);
   if (found === null || link === null || found.child.state.kind !== "established") return;
+  found.child.answer = null;
   sendOver(turn, link, found.child);
 }
 

@@ -147,6 +147,8 @@ export interface Link {
   retryAt: Instant | null;
   retryDelayMs: number;
   attempts: number;
+  /** Children are missing, and the end that began the IKE SA makes them; if it has not by `retryAt`, this one does. */
+  leftToPeer: boolean;
   /** A changed configuration or a command wants the IKE SA authenticated anew. */
   replaceWanted: boolean;
   state: "negotiating" | "up" | "degraded" | "down";

@@ -1,11 +1,14 @@
 import { liveChildren } from "./child-sa.ts";
+import { closeDuplicateChildren, closeOutdatedChildren, createMissingChildren } from "./child-upkeep.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
 import { traceFinding } from "./diagnosis/failure.ts";
 import { duplicateIkeSas } from "./diagnosis/lifetime.ts";
 import { traceChoice } from "./trace.ts";
-import { emitEvent, ikeSaById, ikeSasOf, randomShare, type Turn } from "./turn.ts";
+import { emitEvent, ikeSaById, ikeSasOf, type Turn } from "./turn.ts";
 import { compareNonces } from "./v2/child-negotiation.ts";
 import { beginIkeSa } from "./v2/ike-sa-init.ts";
+import { isUndecided } from "./v2/rekey-ike.ts";
+import { postpone } from "./v2/retry.ts";
 
 /*
  * After every input each link is compared with what it should be, and what is missing is begun: the one place where SAs are
@@ -20,6 +23,8 @@ const FORGOTTEN_MS = 30_000;
 export function upkeepLink(turn: Turn, link: Link): void {
   resolveDuplicates(turn, link);
   finishReplacements(turn, link);
+  closeOutdatedChildren(turn, link);
+  for (const sa of inUse(turn, link)) closeDuplicateChildren(turn, link, sa, sa.phase);
   begin(turn, link);
   updateState(turn, link);
 }
@@ -28,11 +33,9 @@ type Established = IkeSa & { phase: EstablishedPhase };
 
 /** IKE SAs in use, the one authenticated last at the end; left out are rekeyed ones, and what waits for its end or for a collision's. */
 function inUse(turn: Turn, link: Link): Established[] {
-  const all = ikeSasOf(turn, link.config.id);
-  const undecided = all.map((sa) => (sa.window.outstanding?.task.kind === "rekeyIke" ? sa.window.outstanding.task.rival?.sa : null));
-  const used = all.filter((sa): sa is Established => {
+  const used = ikeSasOf(turn, link.config.id).filter((sa): sa is Established => {
     const phase = establishedPhase(sa);
-    return phase !== null && phase.successor === null && phase.abandonAt === null && !isEnding(sa) && !undecided.includes(sa);
+    return phase !== null && phase.successor === null && phase.abandonAt === null && !isEnding(sa) && !isUndecided(turn, sa);
   });
   return used.sort((a, b) => a.phase.authentication.begunAt - b.phase.authentication.begunAt);
 }
@@ -50,7 +53,7 @@ function begin(turn: Turn, link: Link): void {
     return;
   }
   if (link.replaceWanted && main.replaces === null) return connect(turn, link, main);
-  createMissingChildren(turn, link, main);
+  createMissingChildren(turn, link, main, main.phase);
 }
 
 function connect(turn: Turn, link: Link, replaces: IkeSa | null): void {
@@ -63,35 +66,6 @@ function connect(turn: Turn, link: Link, replaces: IkeSa | null): void {
   link.attempts += 1;
   postpone(turn, link);
   beginIkeSa(turn, link, address, replaces?.id ?? null);
-}
-
-/** The next attempt is not before this; a link that comes up sets it back. */
-function postpone(turn: Turn, link: Link): void {
-  link.retryAt = turn.now + link.retryDelayMs * (1 + 0.25 * randomShare(turn));
-  link.retryDelayMs = Math.min(link.retryDelayMs * 2, turn.engine.options.retryMaxMs);
-}
-
-/** Whoever began the IKE SA makes them, so that both ends do not make the same child twice. */
-function createMissingChildren(turn: Turn, link: Link, sa: Established): void {
-  if (link.wanted !== "up" || sa.phase.begunAs !== "initiator" || hasChildTask(sa)) return;
-  const missing = missingChildren(turn, link, sa);
-  if (missing.length === 0) return;
-  for (const childName of missing) sa.window.queue.push({ kind: "createChild", childName });
-  postpone(turn, link);
-}
-
-/** Of a replacement every child counts that is not on itself; of any other SA those that are nowhere. */
-function missingChildren(turn: Turn, link: Link, sa: Established): string[] {
-  const isReplacement = sa.replaces !== null;
-  return link.config.children
-    .filter((child) => !liveChildren(turn, link.config.id, child.name).some((live) => !isReplacement || live.sa === sa))
-    .map((child) => child.name);
-}
-
-function hasChildTask(sa: IkeSa): boolean {
-  const task = sa.window.outstanding?.task;
-  const isChildTask = (kind: string): boolean => kind === "createChild" || kind === "rekeyChild" || kind === "deleteChild" || kind === "rekeyIke";
-  return (task !== undefined && isChildTask(task.kind)) || sa.window.queue.some((one) => isChildTask(one.kind));
 }
 
 /** Make before break: the old IKE SA goes when the new one carries all that the old one carried. */

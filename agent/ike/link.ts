@@ -1,4 +1,4 @@
-import { deleteTrafficPolicy, discardTraffic, liveChildren, retireOutbound } from "./child-sa.ts";
+import { deleteTrafficPolicy, discardTraffic, retireOutbound } from "./child-sa.ts";
 import type { LinkConfig } from "./endpoint-types.ts";
 import { childrenOf, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
 import { toWireIdentity } from "./negotiation/identity.ts";
@@ -113,6 +113,7 @@ function addLink(turn: Turn, config: LinkConfig, parsed: Pick<Link, "ike" | "esp
     retryAt: null,
     retryDelayMs: turn.engine.options.retryFirstMs,
     attempts: 0,
+    leftToPeer: false,
     replaceWanted: false,
     state: "down",
     since: turn.now,
@@ -124,12 +125,11 @@ function addLink(turn: Turn, config: LinkConfig, parsed: Pick<Link, "ike" | "esp
   for (const child of config.children) discardTraffic(turn, link, child);
 }
 
-/** A child whose networks changed is closed and made anew; the others keep their SAs. */
+/** Traffic of a child whose networks changed waits for its new SA, which upkeepLink has made; the others keep theirs. */
 function updateChildren(turn: Turn, link: Link, before: LinkConfig): void {
   for (const old of before.children) {
     const now = link.config.children.find((child) => child.name === old.name);
     if (now !== undefined && comparable(now) === comparable(old)) continue;
-    for (const { sa, child } of liveChildren(turn, link.config.id, old.name)) sa.window.queue.push({ kind: "deleteChild", childSaId: child.id });
     if (now === undefined) deleteTrafficPolicy(turn, link, old.name);
     else discardTraffic(turn, link, now);
   }

@@ -2,6 +2,7 @@ import type { KeyExchange } from "../crypto/key-exchange.ts";
 import type { EspSpi, IkeSpi, Proposal } from "../wire/ikev2/message-types.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import type { AgreedChild, AgreedIke, FollowUp, PendingExchange } from "./agreement.ts";
+import type { ChildConfig } from "./endpoint-types.ts";
 import type { IkeSa } from "./ike-sa.ts";
 
 /** A request that waits for its turn in the window of an IKE SA. */
@@ -45,6 +46,7 @@ export type ActiveTask =
 /** Our half of a Child SA that is being asked for. */
 export interface ChildRequest {
   readonly childName: string;
+  readonly config: ChildConfig;
   readonly inboundSpi: EspSpi;
   readonly nonce: Uint8Array;
   /** Null: no PFS, or IKE_AUTH. */

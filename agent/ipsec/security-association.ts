@@ -10,7 +10,20 @@ export interface UdpEndpoint {
   readonly port: number;
 }
 
-interface SaCommon {
+/**
+ * Limits of an SA (RFC 4301 §4.4.2.1): octets of inner packets, packets, seconds since it was installed. At the first soft one that is
+ * reached an `expire` event is raised; at the first hard one another, and nothing passes any more. Undefined: no limit.
+ */
+export interface SaLifetimes {
+  readonly softBytes?: number;
+  readonly hardBytes?: number;
+  readonly softPackets?: number;
+  readonly hardPackets?: number;
+  readonly softSeconds?: number;
+  readonly hardSeconds?: number;
+}
+
+interface SaCommon extends SaLifetimes {
   /** Names the Child SA in events: chosen by the caller, the same for both directions. */
   readonly childSaId: string;
   readonly spi: EspSpi;
@@ -33,9 +46,6 @@ export interface InboundSa extends SaCommon {
 
 export interface OutboundSa extends SaCommon {
   readonly direction: "outbound";
-  /** An `expire` event is raised once when either is passed; undefined: no limit. */
-  readonly softBytes?: number;
-  readonly softPackets?: number;
 }
 
 /** Which outbound SA takes packets between these selectors. Installing a policy under an existing id replaces it in one step. */

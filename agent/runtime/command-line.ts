@@ -7,6 +7,7 @@ export type Invocation =
   | { readonly kind: "help" | "version" | "schema" }
   | { readonly kind: "check"; readonly config: string }
   | { readonly kind: "preflight"; readonly configs: readonly [string, string]; readonly linkId: string | null; readonly json: boolean }
+  | { readonly kind: "replay"; readonly file: string; readonly other: string | null; readonly json: boolean }
   | { readonly kind: "run"; readonly config: string | null; readonly stateDir: string; readonly socket: string }
   | { readonly kind: "enrol"; readonly hub: string; readonly token: string; readonly via: string | null; readonly stateDir: string }
   | { readonly kind: "status"; readonly socket: string; readonly json: boolean }
@@ -24,6 +25,8 @@ export const usage = `culvert-agent: IPsec gateway of a Culvert site
   culvert-agent check --config site.yaml          read the file, report every problem, change nothing
   culvert-agent preflight a.yaml b.yaml [--link LINK]
                                                   what two ends would agree on, or why not; nothing is sent
+  culvert-agent replay trace.json [other.json]    decode and decide a recorded negotiation again, step by step;
+                                                  with the other end's trace a verdict that names both
   culvert-agent schema                            print the JSON Schema of the file
 
   culvert-agent status                            what every link is doing
@@ -37,12 +40,12 @@ export const usage = `culvert-agent: IPsec gateway of a Culvert site
   --state-dir DIR   where this gateway keeps its state (default /var/lib/culvert-agent)
   --socket PATH     control socket (default DIR/agent.sock with --state-dir, else /run/culvert-agent.sock)
   --via unix:PATH   reach the hub through a Unix socket
-  --json            machine-readable answer of status, trace, preflight and the commands
+  --json            machine-readable answer of status, trace, preflight, replay and the commands
   --version, --help
 
 Several agents run on one machine when each has its own --state-dir (or --socket), tunName and ports or network namespace.
 "run" needs root or CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE: it makes a TUN device, sets routes and opens UDP 500 and 4500.
-Exit codes: 0 done, 1 failed (preflight: the link would not work), 2 the configuration or the command line is wrong.
+Exit codes: 0 done, 1 failed (preflight: the link would not work; replay: another verdict than recorded), 2 the configuration or the command line is wrong.
 `;
 
 const options = {
@@ -69,7 +72,7 @@ export function parseCommandLine(args: readonly string[], environment: Readonly<
   if (values.help === true || args.length === 0) return { kind: "help" };
   if (values.version === true) return { kind: "version" };
   const [verb = values.config === undefined ? "" : "run", linkId, ...rest] = positionals;
-  const tooMany = verb === "preflight" ? rest[1] : rest[0];
+  const tooMany = verb === "preflight" || verb === "replay" ? rest[1] : rest[0];
   if (tooMany !== undefined) throw new UsageError(`"${tooMany}" is one argument too many`);
   const stateDir = values["state-dir"] ?? "/var/lib/culvert-agent";
   const socket =
@@ -85,6 +88,8 @@ export function parseCommandLine(args: readonly string[], environment: Readonly<
       const form = "preflight a.yaml b.yaml";
       return { kind: "preflight", configs: [required(linkId, form), required(rest[0], form)], linkId: values.link ?? null, json };
     }
+    case "replay":
+      return { kind: "replay", file: required(linkId, "replay trace.json"), other: rest[0] ?? null, json };
     case "run":
       return { kind: "run", config: values.config ?? null, stateDir, socket };
     case "enrol":

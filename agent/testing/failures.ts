@@ -6,6 +6,7 @@ import type { EndpointOptions, LinkConfig } from "../ike/endpoint-types.ts";
 import { invalidKe, sendRequest } from "../ike/messaging.ts";
 import { reschedule } from "../ike/settle.ts";
 import { newTurn, touchIkeSa } from "../ike/turn.ts";
+import { requestChild } from "../ike/v2/child-negotiation.ts";
 import { makeCertificate, makeKeys, privateKeyOf } from "./certificates.ts";
 import { ikeSaOf } from "./forgery.ts";
 import type { Packet } from "./lossy-link.ts";
@@ -81,22 +82,13 @@ const fqdn = (name: string) => ({ kind: "fqdn" as const, name });
 function askOddly(pair: Pair, from: Side, exchangeType: number, payloads: readonly Payload[]): void {
   const turn = newTurn(from.engine, pair.clock.now() + from.clockAheadMs);
   touchIkeSa(turn, ikeSaOf(from));
-  sendRequest(turn, ikeSaOf(from), exchangeType, payloads, { kind: "createChild", child: NO_CHILD, followUp: null });
+  const link = from.engine.links.get("link")!;
+  const child = requestChild(turn, link, link.config.children[0]!, null);
+  sendRequest(turn, ikeSaOf(from), exchangeType, payloads, { kind: "createChild", child, followUp: null });
   reschedule(turn);
   pair.carryOut(from, turn.effects);
   pair.run(500);
 }
-
-const NO_CHILD = {
-  childName: "net",
-  inboundSpi: 4_096 as never,
-  nonce: new Uint8Array(32).fill(5),
-  kex: null,
-  offered: [],
-  localSelectors: [],
-  remoteSelectors: [],
-  deletedMeanwhile: [],
-};
 
 interface Wishes {
   readonly notBefore?: number;

@@ -22,13 +22,47 @@ export interface TcpPacket {
 
 /** The whole IP packet with right checksums. */
 export function buildTcp(packet: TcpPacket): Uint8Array {
-  const ipOctets = packet.family === 4 ? 20 + (packet.ipOptions?.length ?? 0) : 40;
   const tcpOctets = 20 + packet.options.length;
-  const bytes = new Uint8Array(ipOctets + tcpOctets + packet.payload.length);
+  const segment = new Uint8Array(tcpOctets + packet.payload.length);
+  const view = new DataView(segment.buffer);
+  view.setUint16(0, packet.sourcePort);
+  view.setUint16(2, packet.destinationPort);
+  view.setUint32(4, packet.sequence);
+  view.setUint32(8, 0x01020304);
+  segment[12] = (tcpOctets / 4) << 4;
+  segment[13] = packet.flags;
+  view.setUint16(14, 0x7210);
+  segment.set(packet.options, 20);
+  segment.set(packet.payload, tcpOctets);
+  return withIpHeader(packet, TCP, segment, 16);
+}
+
+/** The whole IP packet with right checksums. */
+export function buildDatagram(packet: Omit<TcpPacket, "sequence" | "flags" | "options">): Uint8Array {
+  const datagram = new Uint8Array(8 + packet.payload.length);
+  const view = new DataView(datagram.buffer);
+  view.setUint16(0, packet.sourcePort);
+  view.setUint16(2, packet.destinationPort);
+  view.setUint16(4, datagram.length);
+  datagram.set(packet.payload, 8);
+  return withIpHeader(packet, UDP, datagram, 6);
+}
+
+const TCP = 6;
+const UDP = 17;
+
+/** `checksumAt`: of the field in the transport header. */
+function withIpHeader(
+  packet: Pick<TcpPacket, "family" | "source" | "destination" | "identification" | "trafficClass" | "ipOptions">,
+  protocol: number,
+  transport: Uint8Array,
+  checksumAt: number,
+): Uint8Array {
+  const ipOctets = packet.family === 4 ? 20 + (packet.ipOptions?.length ?? 0) : 40;
+  const bytes = new Uint8Array(ipOctets + transport.length);
   const view = new DataView(bytes.buffer);
   if (packet.family === 4) {
-    bytes.set([0x40 | (ipOctets / 4), 0, 0, 0, 0, 0, 0x40, 0, 64, 6]);
-    bytes[1] = packet.trafficClass ?? 0;
+    bytes.set([0x40 | (ipOctets / 4), packet.trafficClass ?? 0, 0, 0, 0, 0, 0x40, 0, 64, protocol]);
     view.setUint16(2, bytes.length);
     view.setUint16(4, packet.identification ?? 0);
     bytes.set(packet.source, 12);
@@ -36,22 +70,16 @@ export function buildTcp(packet: TcpPacket): Uint8Array {
     bytes.set(packet.ipOptions ?? [], 20);
     view.setUint16(10, naiveChecksum(bytes.subarray(0, ipOctets)));
   } else {
-    bytes.set([0x60, 0, 0, 0, 0, 0, 6, 64]);
+    bytes.set([0x60, 0, 0, 0, 0, 0, protocol, 64]);
     view.setUint16(0, 0x6000 | ((packet.trafficClass ?? 0) << 4));
-    view.setUint16(4, bytes.length - 40);
+    view.setUint16(4, transport.length);
     bytes.set(packet.source, 8);
     bytes.set(packet.destination, 24);
   }
-  view.setUint16(ipOctets, packet.sourcePort);
-  view.setUint16(ipOctets + 2, packet.destinationPort);
-  view.setUint32(ipOctets + 4, packet.sequence);
-  view.setUint32(ipOctets + 8, 0x01020304);
-  bytes[ipOctets + 12] = (tcpOctets / 4) << 4;
-  bytes[ipOctets + 13] = packet.flags;
-  view.setUint16(ipOctets + 14, 0x7210);
-  bytes.set(packet.options, ipOctets + 20);
-  bytes.set(packet.payload, ipOctets + tcpOctets);
-  view.setUint16(ipOctets + 16, naiveTransportChecksum(bytes));
+  bytes.set(transport, ipOctets);
+  const checksum = naiveTransportChecksum(bytes);
+  // RFC 768: zero would mean none.
+  view.setUint16(ipOctets + checksumAt, protocol === UDP && checksum === 0 ? 0xffff : checksum);
   return bytes;
 }
 

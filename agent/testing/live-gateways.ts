@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { buildUdp } from "./inner-packets.ts";
 import type { PlayedPacket } from "./played-peer.ts";
+import type { SaLifetimes } from "../ipsec/security-association.ts";
 import type { DropCounters, SaCounters } from "../dataplane/data-plane.ts";
 
 /*
@@ -59,7 +60,7 @@ export interface GatewayOptions {
   readonly suite?: string;
   readonly extendedSequenceNumbers?: boolean;
   readonly replayWindowPackets?: number;
-  readonly lifetimes?: Readonly<Record<string, number>>;
+  readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
 }
 
 export function ip(...args: string[]): string {
@@ -167,8 +168,16 @@ export class LivePair {
     return this.#capture({ device: "out0", filter: `udp and dst host ${towards.outside}`, linkOctets: 14 }, during, last);
   }
 
-  /** Plays the right gateway: seals and sends these packets to the left one, and returns what that delivers of them, from the IP header on. */
-  async delivered(packets: readonly PlayedPacket[]): Promise<Buffer[]> {
+  /**
+   * Plays the right gateway: seals and sends these packets to the left one, and returns what that delivers of them, from the IP header on. They
+   * may arrive together, unless `between` waits after each for what it knows of.
+   */
+  async delivered(
+    packets: readonly PlayedPacket[],
+    lastSequence = 1 + Math.max(...packets.map((packet) => packet.sequence)),
+    between: (sent: number) => Promise<void> = async () => undefined,
+  ): Promise<Buffer[]> {
+    const extended = packets.some((packet) => packet.extended === true);
     const argv = ["netns", "exec", this.right.namespace, process.execPath, program("played-peer"), this.right.outside, this.left.outside];
     const peer = spawn("ip", argv, { stdio: ["pipe", "pipe", "inherit"] });
     const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]();
@@ -179,10 +188,12 @@ export class LivePair {
     try {
       if ((await lines.next()).value !== "ready") throw new Error("the played peer did not start");
       const all = async () => {
-        for (const packet of packets) await send(packet);
+        for (const [index, packet] of packets.entries()) {
+          await send(packet);
+          await between(index + 1);
+        }
       };
-      const sequence = 1 + Math.max(0, ...packets.map((packet) => packet.sequence));
-      const last = { inner: buildUdp(this.right.inside, this.left.inside, DISCARD_PORT).toString("hex"), sequence };
+      const last = { inner: buildUdp(this.right.inside, this.left.inside, DISCARD_PORT).toString("hex"), sequence: lastSequence, extended };
       return await this.#capture({ device: "culvert0", filter: `src host ${this.right.inside}`, linkOctets: 0 }, all, () => send(last));
     } finally {
       peer.stdin.end();

@@ -14,6 +14,8 @@ export interface PlayedPacket {
   /** Hexadecimal, from its IP header on. */
   readonly inner: string;
   readonly sequence: number;
+  /** With an extended sequence number: its high bits are not on the wire. */
+  readonly extended?: boolean;
   /** Of the outer header. */
   readonly trafficClass?: number;
 }
@@ -34,11 +36,12 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 libc.close(fd);
 
-function send({ inner, sequence, trafficClass = 0 }: PlayedPacket): void {
+function send({ inner, sequence, extended = false, trafficClass = 0 }: PlayedPacket): void {
   const packet = Buffer.from(inner, "hex");
   const iv = new Uint8Array(8);
-  new DataView(iv.buffer).setUint32(4, sequence);
-  const esp = sealEsp(staticKeys(SUITE, spi), { spi, sequence }, packet, (packet[0] ?? 0) >> 4 === 4 ? NextHeader.IPV4 : NextHeader.IPV6, iv);
+  const id = { spi, sequence: sequence % 2 ** 32, ...(extended ? { sequenceHigh: Math.floor(sequence / 2 ** 32) } : {}) };
+  new DataView(iv.buffer).setBigUint64(0, BigInt(sequence));
+  const esp = sealEsp(staticKeys(SUITE, spi), id, packet, (packet[0] ?? 0) >> 4 === 4 ? NextHeader.IPV4 : NextHeader.IPV6, iv);
   arena.view.setInt32(valueAt, trafficClass, true);
   if (libc.setsockopt(fd, 0, IP_TOS, arena.address + valueAt, 4) !== 0) throw new Error("the kernel refuses this traffic class");
   if (!sender.send(fd, local ?? "", { address: remote ?? "", port: PORT }, esp)) throw new Error("the kernel did not take a packet");

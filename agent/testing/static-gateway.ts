@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline";
 import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
+import type { SaLifetimes } from "../ipsec/security-association.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
 import { staticKeys, staticSpi, type StaticSuite } from "./static-keys.ts";
 
@@ -16,6 +17,9 @@ interface Arguments {
   /** Decides which SPI and key is for which direction: the peer has the other. */
   readonly side: "left" | "right";
   readonly mtu: number;
+  readonly extendedSequenceNumbers?: boolean;
+  readonly replayWindowPackets?: number;
+  readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
 }
 
 const options: Arguments = JSON.parse(process.argv[2] ?? "{}");
@@ -34,19 +38,20 @@ await plane.close();
 async function install(): Promise<void> {
   const spiIn = staticSpi(options.side, generation);
   const spiOut = staticSpi(options.side === "left" ? "right" : "left", generation);
-  const common = { extendedSequenceNumbers: false, mode: "tunnel", local, remote, encapsulation: "udp" } as const;
+  const common = { extendedSequenceNumbers: options.extendedSequenceNumbers ?? false, mode: "tunnel", local, remote, encapsulation: "udp" } as const;
   const childSaId = `static-${generation}`;
   await plane.installSa({
     ...common,
+    ...options.lifetimes?.inbound,
     childSaId,
     direction: "inbound",
     spi: spiIn,
     keys: staticKeys(options.suite, spiIn),
-    replayWindowPackets: 1_024,
+    replayWindowPackets: options.replayWindowPackets ?? 1_024,
     localSelectors,
     remoteSelectors,
   });
-  await plane.installSa({ ...common, childSaId, direction: "outbound", spi: spiOut, keys: staticKeys(options.suite, spiOut) });
+  await plane.installSa({ ...common, ...options.lifetimes?.outbound, childSaId, direction: "outbound", spi: spiOut, keys: staticKeys(options.suite, spiOut) });
   await plane.installPolicy({ id: "static", localSelectors, remoteSelectors, action: { kind: "protect", spi: spiOut } });
 }
 

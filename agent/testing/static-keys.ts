@@ -7,6 +7,9 @@ const suites = {
   aes128gcm16: { encr: Encr.AES_GCM_16, keyOctets: 16, saltOctets: 4, integ: Integ.NONE, integOctets: 0 },
   aes256gcm16: { encr: Encr.AES_GCM_16, keyOctets: 32, saltOctets: 4, integ: Integ.NONE, integOctets: 0 },
   chacha20poly1305: { encr: Encr.CHACHA20_POLY1305, keyOctets: 32, saltOctets: 4, integ: Integ.NONE, integOctets: 0 },
+  aes256ccm8: { encr: Encr.AES_CCM_8, keyOctets: 32, saltOctets: 3, integ: Integ.NONE, integOctets: 0 },
+  aes192ccm12: { encr: Encr.AES_CCM_12, keyOctets: 24, saltOctets: 3, integ: Integ.NONE, integOctets: 0 },
+  aes128ccm16: { encr: Encr.AES_CCM_16, keyOctets: 16, saltOctets: 3, integ: Integ.NONE, integOctets: 0 },
   "aes256-sha256": { encr: Encr.AES_CBC, keyOctets: 32, saltOctets: 0, integ: Integ.HMAC_SHA2_256_128, integOctets: 32 },
   "aes128ctr-sha256": { encr: Encr.AES_CTR, keyOctets: 16, saltOctets: 4, integ: Integ.HMAC_SHA2_256_128, integOctets: 32 },
 } as const;

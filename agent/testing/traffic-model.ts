@@ -6,16 +6,14 @@ const LATEST_MS = 1_000;
 export interface TrafficWish {
   /** Until the first packet on a new SA arrives; null: none does, as on a tunnel without traffic. */
   readonly firstPacketMs: number | null;
-  /**
-   * The traffic must never stop: a policy without an SA counts as a loss. Otherwise packets may also overtake the answer that makes
-   * the receiver's SA: its data plane keeps them until then.
-   */
+  /** The traffic must never stop: a policy that loses its SA counts as a loss. */
   readonly isSteady: boolean;
 }
 
 /**
  * Traffic that never stops. Between any two steps each side sends on the SA that its policy points at, and each packet may take up
- * to a second. Whenever one could arrive, the other side must have its inbound SA: `losses` names every time it had not. The first
+ * to a second. Whenever one could arrive, the other side must have its inbound SA: `losses` names every time it had not. Only where
+ * there is nothing else to send on may packets overtake the answer that makes the receiver's SA: its data plane keeps them until then. The first
  * packet that arrives on an inbound SA is reported to its engine, as the data plane does.
  */
 export class TrafficModel {
@@ -34,20 +32,31 @@ export class TrafficModel {
   #step(): void {
     const now = this.#pair.clock.now();
     for (const one of this.#flows) {
-      for (const spi of one.current) one.lastSent.set(spi, now);
-      const next = currentSpis(one.from);
-      if (this.#wish.isSteady && next.length < one.current.length) this.losses.push(`${now}: ${one.from.name} has nothing to send on`);
-      const fresh = next.filter((spi) => !one.current.includes(spi));
-      one.current = next;
+      for (const spi of one.current.values()) one.lastSent.set(spi, now);
       for (const spi of one.to.inbound.keys()) one.installed.add(spi);
-      for (const spi of next) one.lastSent.set(spi, now);
-      for (const spi of fresh) this.#sendFirst(one, spi);
-      for (const [spi, at] of one.lastSent) {
-        if (now - at > LATEST_MS) one.lastSent.delete(spi);
-        else if (!one.to.inbound.has(spi) && (this.#wish.isSteady || one.installed.has(spi))) {
-          this.losses.push(`${now}: ${one.to.name} has no inbound SA ${spi}, on which ${one.from.name} sent ${now - at} ms ago`);
-          one.lastSent.delete(spi);
-        }
+      const next = currentSpis(one.from);
+      for (const [policyId, spi] of next) {
+        const before = one.current.get(policyId);
+        if (before === spi) continue;
+        const couldStay = before !== undefined && one.from.outbound.has(before) && one.to.inbound.has(before);
+        const hadOther = [...one.from.outbound.keys()].some((other) => one.to.inbound.has(other));
+        if (before === undefined || (!couldStay && !hadOther)) one.first.add(spi);
+        this.#sendFirst(one, spi);
+      }
+      const stopped = [...one.current.keys()].filter((policyId) => !next.has(policyId));
+      if (this.#wish.isSteady) for (const policyId of stopped) this.losses.push(`${now}: ${one.from.name} has nothing to send on for ${policyId}`);
+      one.current = next;
+      for (const spi of next.values()) one.lastSent.set(spi, now);
+      this.#arrive(one, now);
+    }
+  }
+
+  #arrive(one: Flow, now: number): void {
+    for (const [spi, at] of one.lastSent) {
+      if (now - at > LATEST_MS) one.lastSent.delete(spi);
+      else if (!one.to.inbound.has(spi) && (one.installed.has(spi) || !one.first.has(spi))) {
+        this.losses.push(`${now}: ${one.to.name} has no inbound SA ${spi}, on which ${one.from.name} sent ${now - at} ms ago`);
+        one.lastSent.delete(spi);
       }
     }
   }
@@ -67,18 +76,23 @@ export class TrafficModel {
 interface Flow {
   readonly from: Side;
   readonly to: Side;
-  current: number[];
+  /** The SPI that each policy points at. */
+  current: Map<string, number>;
   /** When each SPI was last sent on, as far as packets of it may still be on the way. */
   readonly lastSent: Map<number, number>;
   readonly arrived: Set<number>;
   /** Inbound SAs that the receiver has or has had. */
   readonly installed: Set<number>;
+  /** SPIs that took over when there was nothing else to send on that the receiver had, or were there at the beginning. */
+  readonly first: Set<number>;
 }
 
 function flow(from: Side, to: Side): Flow {
-  return { from, to, current: currentSpis(from), lastSent: new Map(), arrived: new Set(), installed: new Set(to.inbound.keys()) };
+  const current = currentSpis(from);
+  return { from, to, current, lastSent: new Map(), arrived: new Set(), installed: new Set(to.inbound.keys()), first: new Set(current.values()) };
 }
 
-function currentSpis(side: Side): number[] {
-  return [...side.policies.values()].flatMap((policy) => (policy.action.kind === "protect" ? [policy.action.spi] : []));
+function currentSpis(side: Side): Map<string, number> {
+  const protecting = [...side.policies.values()].flatMap(({ id, action }) => (action.kind === "protect" ? [[id, action.spi] as const] : []));
+  return new Map(protecting);
 }

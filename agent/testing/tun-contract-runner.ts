@@ -1,6 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { dataPlaneContract } from "../dataplane/data-plane.contract.ts";
+import { parseSelector } from "../ipsec/traffic-selector.ts";
+import { Encr, Integ } from "../wire/iana.ts";
+import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { TunDataPlane, type TunDataPlaneOptions } from "../dataplane/tun/tun-data-plane.ts";
 
 /*
@@ -8,6 +11,7 @@ import { TunDataPlane, type TunDataPlaneOptions } from "../dataplane/tun/tun-dat
  * promise added. Prints one JSON object: the name of each case and null, or what went wrong.
  */
 const options = { tunName: "contract0", mtu: 1_400, natPort: 4_500 };
+const MANY = 10_000;
 const device = `/sys/class/net/${options.tunName}`;
 const results: Record<string, string | null> = {};
 
@@ -58,7 +62,39 @@ await report("closes within half a second when a worker has failed", async () =>
   if (after.descriptors !== before.descriptors || after.threads !== before.threads)
     throw new Error(`${JSON.stringify(before)} became ${JSON.stringify(after)}`);
 });
+await report("holds 10,000 SAs of each direction and as many policies, and takes as many again when they are gone", async () => {
+  const plane = await TunDataPlane.create(options);
+  for (let round = 0; round < 2; round++) {
+    await Promise.all(Array.from({ length: MANY }, (_, index) => installPair(plane, index)));
+    if (plane.querySa("outbound", manySpi(MANY - 1)) === null) throw new Error("the last one is not there");
+    await plane.flush();
+  }
+  await plane.close();
+});
 console.log(JSON.stringify(results));
+
+function manySpi(index: number): EspSpi {
+  return (0x1000 + index) as EspSpi;
+}
+
+/** An SA in each direction and a policy; both families in turn. */
+async function installPair(plane: TunDataPlane, index: number): Promise<void> {
+  const network = index % 2 === 0 ? `10.${index >> 8}.${index & 255}.0/24` : `fd00:0:0:${index.toString(16)}::/64`;
+  const selectors = { localSelectors: [parseSelector(index % 2 === 0 ? "192.168.0.0/16" : "fc00::/16")], remoteSelectors: [parseSelector(network)] };
+  const common = {
+    childSaId: String(index),
+    spi: manySpi(index),
+    keys: { encr: Encr.AES_GCM_16, encryptionKey: new Uint8Array(16), salt: new Uint8Array(4), integ: Integ.NONE, integrityKey: new Uint8Array(0) },
+    extendedSequenceNumbers: false,
+    mode: "tunnel",
+    local: { address: "127.0.0.1", port: 4_500 },
+    remote: { address: "127.0.0.2", port: 4_500 },
+    encapsulation: "udp",
+  } as const;
+  await plane.installSa({ ...common, ...selectors, direction: "inbound", replayWindowPackets: 64 });
+  await plane.installSa({ ...common, direction: "outbound" });
+  await plane.installPolicy({ id: String(index), ...selectors, action: { kind: "protect", spi: common.spi } });
+}
 
 /** Descriptors and threads of this process. */
 function held(): { descriptors: number; threads: number } {

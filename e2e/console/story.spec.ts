@@ -115,7 +115,7 @@ test("edits the link: a network more, tried and reviewed before it is saved, and
   await expect(page.getByText("10.22.0.0/24").first()).toBeVisible();
   expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([]);
   await page.getByRole("button", { name: "Save changes" }).click();
-  await expect(page.getByRole("heading", { level: 1, name: /Amsterdam/ })).toBeVisible();
+  await expect(page.getByRole("heading", { level: 1, name: "Amsterdam – Berlin", exact: true })).toBeVisible();
   await expect(async () => {
     const { stdout } = await net.left.try(["ping", "-n", "-q", "-c", "1", "-W", "0.3", "-I", net.left.insideAddress, "10.22.0.1"]);
     expect(stdout).toContain("1 received");

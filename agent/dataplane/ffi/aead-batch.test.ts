@@ -21,7 +21,7 @@ const source = fileURLToPath(new URL("../native/aead-batch.c", import.meta.url))
 const directory = mkdtempSync(join(tmpdir(), "culvert-native-"));
 const library = join(directory, "aead-batch.so");
 const arena = new Arena(2 << 20);
-const vectors = espVectors().filter((vector) => vector.keys.integ === Integ.NONE && vector.id !== "esp-07");
+const vectors = espVectors().filter((vector) => vector.keys.integ === Integ.NONE && vector.keys.salt.length === 4);
 let native: NativeBatch;
 
 beforeAll(() => {

@@ -13,7 +13,7 @@ const SCRATCH_OCTETS = 256;
 
 /**
  * ESP's cryptography (RFC 4303 §3.3.2, §3.4.4) of one direction of one SA, over packets in an arena, through OpenSSL's EVP. The key
- * schedule is made once; a packet costs five native calls with an AEAD cipher, or with a batch its share of one. Belongs to one worker:
+ * schedule is made once; a packet costs five native calls with an AEAD cipher (CCM: six), or with a batch its share of one. Belongs to one worker:
  * an EVP context is not shared. `close` frees it and zeroes the keys; what is noted in a batch must have been run by then.
  */
 export class EspTransform {
@@ -30,6 +30,8 @@ export class EspTransform {
   #mac = 0;
   readonly #kind: "aead" | "cbc" | "ctr";
   readonly #extended: boolean;
+  /** CCM authenticates the length first (RFC 3610 §2.2): EVP must be told before the data, and the ICV's length before the key. */
+  readonly #declaresLength: boolean;
   /** 0: nonce or counter block (16), 16: AAD (12), 32: high sequence bits (4), 48: output length (8), 64: computed ICV (64), 128: keys. */
   readonly #scratch: number;
   readonly #saltOctets: number;
@@ -37,11 +39,13 @@ export class EspTransform {
   /** @throws Error with a sentence when OpenSSL has no such algorithm. */
   constructor(arena: Arena, keys: SaKeys, direction: "seal" | "open", extendedSequenceNumbers: boolean, batch: AeadBatch | null = null) {
     const cipher = cipherForKey(keys.encr, keys.encryptionKey.length);
-    if (cipher === undefined || cipher.kind === "ccm") throw new Error(`the TUN plane has no ESP cipher with the number ${keys.encr}`);
+    if (cipher === undefined) throw new Error(`the TUN plane has no ESP cipher with the number ${keys.encr}`);
     this.#arena = arena;
     this.#direction = direction === "seal" ? 1 : 0;
     this.#kind = cipher.icvOctets > 0 ? "aead" : cipher.kind === "cbc" ? "cbc" : "ctr";
-    this.#batch = this.#kind === "aead" ? batch : null;
+    this.#declaresLength = cipher.kind === "ccm";
+    // The native function makes the calls of the others; CCM, which few use, goes call by call.
+    this.#batch = this.#kind === "aead" && !this.#declaresLength ? batch : null;
     this.isBatched = this.#batch !== null;
     this.#extended = extendedSequenceNumbers;
     this.ivOctets = cipher.ivOctets;
@@ -128,8 +132,8 @@ export class EspTransform {
     const contentAt = ivAt + this.ivOctets;
     const nonce = batch.add(this.#context, contentAt, contentEnd - contentAt, this.#extended ? 12 : 8, this.icvOctets);
     view.setUint32(nonce, view.getUint32(this.#scratch));
-    view.setUint32(nonce + 4, view.getUint32(ivAt));
-    view.setUint32(nonce + 8, view.getUint32(ivAt + 4));
+    view.setUint32(nonce + this.#saltOctets, view.getUint32(ivAt));
+    view.setUint32(nonce + this.#saltOctets + 4, view.getUint32(ivAt + 4));
     this.#writeAad(nonce + AAD_AFTER_NONCE, start, sequenceHigh);
   }
 
@@ -155,7 +159,7 @@ export class EspTransform {
   #aead(start: number, ivAt: number, contentEnd: number, sequenceHigh: number): void {
     const { address } = this.#arena;
     const contentAt = ivAt + this.ivOctets;
-    this.#startAead(start, ivAt, sequenceHigh);
+    this.#startAead(start, ivAt, contentEnd, sequenceHigh);
     const length = address + this.#scratch + 48;
     const done = crypto.cipherUpdate(this.#context, address + contentAt, length, address + contentAt, contentEnd - contentAt);
     if (done !== 1 || crypto.cipherFinal(this.#context, address + contentEnd, length) !== 1) throw new Error("OpenSSL could not encrypt a packet");
@@ -164,8 +168,7 @@ export class EspTransform {
   #openAead(start: number, ivAt: number, contentEnd: number, sequenceHigh: number): boolean {
     const { address } = this.#arena;
     const contentAt = ivAt + this.ivOctets;
-    this.#startAead(start, ivAt, sequenceHigh);
-    this.#control(SET_TAG, contentEnd);
+    this.#startAead(start, ivAt, contentEnd, sequenceHigh);
     const length = address + this.#scratch + 48;
     return (
       crypto.cipherUpdate(this.#context, address + contentAt, length, address + contentAt, contentEnd - contentAt) === 1 &&
@@ -174,12 +177,15 @@ export class EspTransform {
   }
 
   /** Nonce (salt, IV) and associated data. */
-  #startAead(start: number, ivAt: number, sequenceHigh: number): void {
+  #startAead(start: number, ivAt: number, contentEnd: number, sequenceHigh: number): void {
     const { view, address } = this.#arena;
     const scratch = this.#scratch;
-    view.setUint32(scratch + 4, view.getUint32(ivAt));
-    view.setUint32(scratch + 8, view.getUint32(ivAt + 4));
+    view.setUint32(scratch + this.#saltOctets, view.getUint32(ivAt));
+    view.setUint32(scratch + this.#saltOctets + 4, view.getUint32(ivAt + 4));
     if (crypto.cipherInit(this.#context, 0, 0, 0, address + scratch, this.#direction) !== 1) throw new Error("OpenSSL refused a nonce");
+    if (this.#direction === 0) this.#control(SET_TAG, contentEnd);
+    if (this.#declaresLength && crypto.cipherUpdate(this.#context, 0, address + scratch + 48, 0, contentEnd - ivAt - this.ivOctets) !== 1)
+      throw new Error("OpenSSL refused a length");
     let aad = start;
     if (this.#extended) {
       aad = scratch + 16;
@@ -233,6 +239,7 @@ export class EspTransform {
     bytes.set(key, keyAt);
     crypto.cipherInit(context, cipher, 0, 0, 0, this.#direction);
     if (this.#kind === "aead") crypto.cipherControl(context, SET_IV_LENGTH, this.#saltOctets + this.ivOctets, 0);
+    if (this.#declaresLength) crypto.cipherControl(context, SET_TAG, this.icvOctets, 0);
     if (crypto.cipherInit(context, 0, 0, address + keyAt, 0, this.#direction) !== 1) throw new Error(`OpenSSL refused a key for ${name}`);
     if (this.#kind === "cbc") crypto.cipherSetPadding(context, 0);
   }

@@ -13,8 +13,9 @@ const O_RDWR_NONBLOCK_CLOEXEC = 0o2 | 0o4000 | 0o2000000;
 const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
 const IFF_TUN_NO_PI_VNET_HDR = 0x1 | 0x1000 | 0x4000;
-/** CSUM, TSO4, TSO6: exactly what segmentation.ts takes apart. */
+/** CSUM, TSO4, TSO6: exactly what segmentation.ts takes apart; it takes USO4 and USO6 apart too, where the kernel has them (Linux 6.2). */
 const OFFLOADS = 1 | 2 | 4;
+const USO_OFFLOADS = 0x20 | 0x40;
 const SIOCSIFMTU = 0x8922;
 const SIOCGIFFLAGS = 0x8913;
 const SIOCSIFFLAGS = 0x8914;
@@ -44,7 +45,8 @@ function configure(arena: Arena, fd: number, name: string, mtu: number): void {
     if (code === Errno.EBUSY) throw new Error(`the TUN device ${name} is in use by another program: choose another tunName`);
     throw new Error(`the TUN device ${name} cannot be made (errno ${code}): the gateway needs the capability NET_ADMIN`);
   }
-  if (libc.ioctl(fd, TUNSETOFFLOAD, OFFLOADS) !== 0) throw new Error(`the TUN device ${name} takes no offloads (errno ${errno()})`);
+  const offloaded = libc.ioctl(fd, TUNSETOFFLOAD, OFFLOADS | USO_OFFLOADS) === 0 || libc.ioctl(fd, TUNSETOFFLOAD, OFFLOADS) === 0;
+  if (!offloaded) throw new Error(`the TUN device ${name} takes no offloads (errno ${errno()})`);
   const socket: number = libc.socket(2, 2, 0);
   arena.view.setUint32(request + 16, mtu, true);
   const mtuSet = libc.ioctl(socket, SIOCSIFMTU, arena.address + request) === 0;

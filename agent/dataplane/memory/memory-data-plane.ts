@@ -1,5 +1,5 @@
 import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
-import { Encr } from "../../wire/iana.ts";
+import { cipherForKey } from "../../crypto/encr.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import {
   type DataPlane,
@@ -10,8 +10,6 @@ import {
   noDrops,
   type SaCounters,
 } from "../data-plane.ts";
-
-const CCM: readonly number[] = [Encr.AES_CCM_8, Encr.AES_CCM_12, Encr.AES_CCM_16];
 
 /**
  * A data plane that keeps books and moves nothing: for tests of what gives it orders. It refuses what the TUN plane refuses; the same
@@ -61,7 +59,8 @@ export class MemoryDataPlane implements DataPlane {
     const installed = this.sas[sa.direction];
     if (installed.has(sa.spi)) throw new Error(`an ${sa.direction} SA with the SPI ${sa.spi.toString(16)} is installed already`);
     if (sa.encapsulation !== "udp") throw new Error("the memory plane knows ESP in UDP only");
-    if (CCM.includes(sa.keys.encr)) throw new Error(`the memory plane has no ESP cipher with the number ${sa.keys.encr}`);
+    if (cipherForKey(sa.keys.encr, sa.keys.encryptionKey.length) === undefined)
+      throw new Error(`the memory plane has no ESP cipher with the number ${sa.keys.encr}`);
     installed.set(sa.spi, sa);
   }
 

@@ -8,6 +8,7 @@ import type { Arena } from "../ffi/arena.ts";
 import { EspTransform } from "../ffi/esp-transform.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
 import { largestInner } from "./largest-inner.ts";
+import { SaLifetime } from "./sa-lifetime.ts";
 
 /** An inbound SA in its worker. */
 export interface ReceiveSa {
@@ -23,6 +24,7 @@ export interface ReceiveSa {
   readonly remoteAt: number;
   remoteOctets: number;
   used: boolean;
+  readonly lifetime: SaLifetime;
   /** Largest inner packet of the way back: what a SYN-ACK may announce. */
   readonly maxInner: number;
 }
@@ -47,6 +49,7 @@ export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu:
     remoteAt,
     remoteOctets: writeSockaddr(arena, remoteAt, sa.remote),
     used: false,
+    lifetime: new SaLifetime(sa, performance.now()),
     maxInner: largestInner(transform, pathMtu, sa.local.address.includes(":") ? 6 : 4),
   };
 }

@@ -18,6 +18,7 @@ import { closeReceiveSa, isFromPeer, makeReceiveSa, type ReceiveSa } from "./inb
 import { type Opening, OpeningQueue } from "./opening-queue.ts";
 import { ReceiveBatch } from "./receive-batch.ts";
 import { clampMss } from "./tcp-header.ts";
+import { LifetimeTimer } from "./sa-lifetime.ts";
 import { TunWriter } from "./tun-writer.ts";
 import type { FromWorker, TicketedCommand, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
 
@@ -37,6 +38,7 @@ const options: WorkerOptions = workerData;
 const arena = new Arena(ARENA_OCTETS);
 const counters = new CounterTable(options.counters);
 const sas = new Map<EspSpi, ReceiveSa>();
+const lifetimes = new LifetimeTimer(sas);
 const batch = new ReceiveBatch(arena);
 const tun = new TunWriter(arena, options.tunFd, counters);
 const early = new EarlyPackets(arena);
@@ -53,8 +55,9 @@ function run(): void {
   const polled = new PollSet(arena, [options.wakeFd, ...fds]);
   say({ kind: "ready" });
   while (running) {
-    polled.wait(-1);
+    polled.wait(lifetimes.timeoutMs());
     now = Date.now();
+    lifetimes.run(tellExpiry);
     if (polled.ready(0)) {
       polled.drain(options.wakeFd);
       takeCommands();
@@ -109,6 +112,7 @@ function takeEsp(start: number, end: number, nameAt: number, outerClass: number)
     early.keep(start, end, nameAt, outerClass, now);
     return;
   }
+  if (sa.lifetime.isOver) return counters.add(sa.row, Counter.lifetime, 1);
   const { transform } = sa;
   if (end - start < ESP_HEADER_LENGTH + transform.ivOctets + 2 + transform.icvOctets) return counters.add(sa.row, Counter.malformed, 1);
   const low = espSequence(bytes, start);
@@ -127,6 +131,7 @@ function takeEsp(start: number, end: number, nameAt: number, outerClass: number)
 function takeOpening(sa: ReceiveSa, { start, end, sequence, nameAt, outerClass }: Opening, isIntact: boolean): void {
   if (!isIntact) return counters.add(sa.row, Counter.integrity, 1);
   if (!sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
+  if (sa.lifetime.isOver) return counters.add(sa.row, Counter.lifetime, 1);
   takeOpened(sa, start, end, sequence, nameAt, outerClass);
 }
 
@@ -154,8 +159,14 @@ function takeInner(sa: ReceiveSa, start: number, contentEnd: number, outerClass:
   if (!matchesPacket(sa.local, sa.remote, bytes, view, "inbound")) return counters.add(sa.row, Counter.policy, 1);
   if (!combineEcn(bytes, start, view.family, outerClass)) return counters.add(sa.row, Counter.congestion, 1);
   counters.set(sa.row, Counter.lastUsedAt, now);
+  if (sa.lifetime.use(view.totalLength)) tellExpiry(sa);
   clampMss(bytes, view, start + view.totalLength, sa.maxInner, false);
   tun.write(start, view, sa.row);
+}
+
+function tellExpiry(sa: ReceiveSa): void {
+  const reached = sa.lifetime.advance(performance.now());
+  if (reached !== null) raise({ kind: "expire", childSaId: sa.childSaId, spi: sa.spi, hard: reached === "hard" });
 }
 
 /** Only for an authenticated packet newer than all before, or an old one replayed from elsewhere could move the tunnel (RFC 3947 §5.1). */
@@ -196,7 +207,9 @@ function obey(command: WorkerCommand): void {
     case "installInbound": {
       const { sa, row } = command;
       if (sas.has(sa.spi)) throw new Error(`an inbound SA with the SPI ${sa.spi.toString(16)} is installed already`);
-      sas.set(sa.spi, makeReceiveSa(arena, sa, row, options.pathMtu, batchedOpening));
+      const made = makeReceiveSa(arena, sa, row, options.pathMtu, batchedOpening);
+      sas.set(sa.spi, made);
+      lifetimes.watch(made);
       takeEarly(sa.spi);
       return;
     }

@@ -5,7 +5,7 @@ import { type GatewayCounters, inNamespace, ip, type LiveGateway, LivePair, payl
 
 const isRoot = process.getuid?.() === 0;
 const asRoot = isRoot || process.env["CI"] === "true" ? test : test.skip;
-const suites = ["aes128gcm16", "aes256gcm16", "chacha20poly1305", "aes256-sha256", "aes128ctr-sha256"];
+const suites = ["aes128gcm16", "aes256gcm16", "chacha20poly1305", "aes256-sha256", "aes128ctr-sha256", "aes256ccm8", "aes192ccm12", "aes128ccm16"];
 const fuzzCount = Number(process.env["FUZZ_COUNT"] ?? 100_000);
 const fuzzSeed = Number(process.env["FUZZ_SEED"] ?? Date.now() % 2 ** 32);
 const pair = new LivePair("p");

@@ -1,4 +1,5 @@
-import type { OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
+import { sequenceNumberLimit } from "../../ipsec/lifetime.ts";
+import type { OutboundSa, SaLifetimes, UdpEndpoint } from "../../ipsec/security-association.ts";
 import { parseAddress } from "../../wire/address.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { AeadBatch } from "../ffi/aead-batch.ts";
@@ -6,10 +7,10 @@ import type { Arena } from "../ffi/arena.ts";
 import { EspTransform } from "../ffi/esp-transform.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
 import { largestInner } from "./largest-inner.ts";
+import { SaLifetime } from "./sa-lifetime.ts";
 
-const TWO_32 = 2 ** 32;
-/** Without ESN a rekey is asked for well before the numbers end (RFC 4303 §3.3.3). */
-const SOFT_SEQUENCE = 0.9 * TWO_32;
+/** A rekey is asked for well before the numbers end (RFC 4303 §3.3.3). */
+const SOFT_SEQUENCE_SHARE = 0.9;
 
 /** An outbound SA in its worker. */
 export interface TransmitSa {
@@ -27,11 +28,7 @@ export interface TransmitSa {
   readonly maxInner: number;
   /** The number of the last packet sent: it never repeats under this key. */
   sequence: number;
-  bytes: number;
-  readonly softBytes: number;
-  readonly softPackets: number;
-  softRaised: boolean;
-  hardRaised: boolean;
+  readonly lifetime: SaLifetime;
 }
 
 /** @throws Error with a sentence when the SA asks for what this plane does not have. */
@@ -55,11 +52,7 @@ export function makeTransmitSa(arena: Arena, sa: OutboundSa, row: number, pathMt
     family: source.length === 4 ? 4 : 6,
     maxInner: largestInner(transform, pathMtu, source.length === 4 ? 4 : 6),
     sequence: 0,
-    bytes: 0,
-    softBytes: sa.softBytes ?? Number.POSITIVE_INFINITY,
-    softPackets: Math.min(sa.softPackets ?? Number.POSITIVE_INFINITY, sa.extendedSequenceNumbers ? Number.POSITIVE_INFINITY : SOFT_SEQUENCE),
-    softRaised: false,
-    hardRaised: false,
+    lifetime: new SaLifetime(withinSequence(sa), performance.now()),
   };
   moveTransmitSa(arena, made, sa.remote);
   return made;
@@ -75,7 +68,14 @@ export function closeTransmitSa(arena: Arena, sa: TransmitSa): void {
   arena.free(sa.destinationAt, SOCKADDR_OCTETS);
 }
 
-/** Whether there is no number left: 2^32 packets without ESN, 2^53 with. */
+/** The SA's limits and that of its sequence numbers. Without ESN a rekey is asked for well before they end. */
+function withinSequence(sa: OutboundSa): SaLifetimes {
+  const last = sequenceNumberLimit(sa.extendedSequenceNumbers);
+  const within = (limit: number | undefined, end: number) => Math.min(limit ?? end, end);
+  return { ...sa, softPackets: within(sa.softPackets, SOFT_SEQUENCE_SHARE * last), hardPackets: within(sa.hardPackets, last) };
+}
+
+/** Whether there is no number left. */
 export function isExhausted(sa: TransmitSa): boolean {
-  return sa.sequence >= (sa.extended ? Number.MAX_SAFE_INTEGER : TWO_32 - 1);
+  return sa.sequence >= sequenceNumberLimit(sa.extended);
 }

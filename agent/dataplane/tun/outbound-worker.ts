@@ -13,8 +13,9 @@ import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
 import { closeTransmitSa, makeTransmitSa, moveTransmitSa, type TransmitSa } from "./outbound-sa.ts";
 import { type CompiledPolicy, PolicyTable } from "./policy-table.ts";
+import { LifetimeTimer } from "./sa-lifetime.ts";
 import { reserveInner, sealInner } from "./seal-packet.ts";
-import { segmentTcp } from "./segmentation.ts";
+import { segmentTcp, segmentUdp, UDP_HEADER_OCTETS } from "./segmentation.ts";
 import { clampMss, folded, tcpHeaderOctets } from "./tcp-header.ts";
 import { TransmitBatch } from "./transmit-batch.ts";
 import type { FromWorker, TicketedCommand, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
@@ -37,6 +38,7 @@ const arena = new Arena(ARENA_OCTETS);
 const counters = new CounterTable(options.counters);
 const policies = new PolicyTable<TransmitSa>();
 const sas = new Map<EspSpi, TransmitSa>();
+const lifetimes = new LifetimeTimer(sas);
 const sealing = AeadBatch.create(arena, "seal", SEALED_AT_ONCE);
 const batch = new TransmitBatch(arena, options.udpFds, counters, sealing);
 const frameAt = arena.allocate(FRAME_OCTETS);
@@ -56,8 +58,9 @@ function run(): void {
   const polled = new PollSet(arena, [options.wakeFd, options.tunFd]);
   say({ kind: "ready" });
   while (running) {
-    polled.wait(-1);
+    polled.wait(lifetimes.timeoutMs());
     now = Date.now();
+    lifetimes.run(tellExpiry);
     if (polled.ready(0)) {
       polled.drain(options.wakeFd);
       takeCommands();
@@ -102,34 +105,36 @@ function takeFrame(start: number, end: number): void {
 }
 
 function takeLargeFrame(sa: TransmitSa, start: number, gsoType: number): void {
-  if (gsoType !== Vnet.GSO_TCPV4 && gsoType !== Vnet.GSO_TCPV6) return counters.add(sa.row, Counter.malformed, 1);
   const segmentOctets = arena.view.getUint16(frameAt + 4, true);
+  const isUdp = gsoType === Vnet.GSO_UDP_L4;
+  if (!isUdp && gsoType !== Vnet.GSO_TCPV4 && gsoType !== Vnet.GSO_TCPV6) return counters.add(sa.row, Counter.malformed, 1);
   // Not hdr_len of the vnet header: for a forwarded flow it is the kernel's whole linear part, data included.
-  const tcpOctets = tcpHeaderOctets(arena.bytes, view, start + view.totalLength);
-  if (tcpOctets === 0) return counters.add(sa.row, Counter.malformed, 1);
-  if (view.transportOffset - start + tcpOctets + segmentOctets > sa.maxInner) return answerTooBig(sa, start);
+  const headerOctets = isUdp ? UDP_HEADER_OCTETS : tcpHeaderOctets(arena.bytes, view, start + view.totalLength);
+  if (headerOctets === 0) return counters.add(sa.row, Counter.malformed, 1);
+  // TCP asks for smaller segments even when it allows fragments.
+  const isAnswered = view.dontFragment || !isUdp;
+  if (isAnswered && view.transportOffset - start + headerOctets + segmentOctets > sa.maxInner) return answerTooBig(sa, start);
   currentSa = sa;
-  if (!segmentTcp(arena, start, view, segmentOctets, placeSegment, sealSegment)) counters.add(sa.row, Counter.malformed, 1);
+  const segment = isUdp ? segmentUdp : segmentTcp;
+  if (!segment(arena, start, view, segmentOctets, placeSegment, sealSegment)) counters.add(sa.row, Counter.malformed, 1);
   currentSa = null;
 }
 
 function seal(sa: TransmitSa, at: number, octets: number): boolean {
-  if (!sealInner(arena, batch, sa, at, octets, view.family)) {
+  if (sa.lifetime.isOver || !sealInner(arena, batch, sa, at, octets, view.family)) {
     counters.add(sa.row, Counter.lifetime, 1);
-    if (!sa.hardRaised) {
-      sa.hardRaised = true;
-      raise({ kind: "expire", childSaId: sa.childSaId, spi: sa.spi, hard: true });
-    }
     return false;
   }
   counters.add(sa.row, Counter.packets, 1);
   counters.add(sa.row, Counter.bytes, octets);
   counters.set(sa.row, Counter.lastUsedAt, now);
-  if (!sa.softRaised && (sa.bytes >= sa.softBytes || sa.sequence >= sa.softPackets)) {
-    sa.softRaised = true;
-    raise({ kind: "expire", childSaId: sa.childSaId, spi: sa.spi, hard: false });
-  }
+  if (sa.lifetime.use(octets)) tellExpiry(sa);
   return true;
+}
+
+function tellExpiry(sa: TransmitSa): void {
+  const reached = sa.lifetime.advance(performance.now());
+  if (reached !== null) raise({ kind: "expire", childSaId: sa.childSaId, spi: sa.spi, hard: reached === "hard" });
 }
 
 /** The kernel left the transport checksum to us: the field holds the pseudo-header's sum, csum_start and csum_offset say where. */
@@ -183,8 +188,7 @@ function obey(command: WorkerCommand): void {
   switch (command.kind) {
     case "installOutbound":
       if (sas.has(command.sa.spi)) throw new Error(`an outbound SA with the SPI ${command.sa.spi.toString(16)} is installed already`);
-      sas.set(command.sa.spi, makeTransmitSa(arena, command.sa, command.row, options.pathMtu, sealing));
-      return;
+      return add(makeTransmitSa(arena, command.sa, command.row, options.pathMtu, sealing));
     case "updateSa": {
       const sa = sas.get(command.spi);
       if (sa !== undefined) moveTransmitSa(arena, sa, command.remote);
@@ -206,6 +210,11 @@ function obey(command: WorkerCommand): void {
     case "installInbound":
       throw new Error("an inbound SA was given to the outbound worker");
   }
+}
+
+function add(sa: TransmitSa): void {
+  sas.set(sa.spi, sa);
+  lifetimes.watch(sa);
 }
 
 function saOf(policy: OutboundPolicy): TransmitSa | null {

@@ -33,7 +33,6 @@ export function sealInner(arena: Arena, batch: TransmitBatch, sa: TransmitSa, in
   const padLength = padLengthFor(innerOctets, sa.transform.alignment);
   const contentEnd = writeEspTrailer(arena.bytes, innerAt + innerOctets, padLength, family === 4 ? NEXT_IPV4 : NEXT_IPV6);
   const end = sa.transform.seal(start, contentEnd, low, high);
-  sa.bytes += innerOctets;
   batch.commit(sa, end - start, outerClass);
   return true;
 }

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { buildTcp, headerOctets, naiveChecksum, naiveTransportChecksum, type TcpPacket } from "../../testing/inner-packets.ts";
+import { buildDatagram, buildTcp, headerOctets, naiveChecksum, naiveTransportChecksum, type TcpPacket } from "../../testing/inner-packets.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { Arena } from "../ffi/arena.ts";
-import { segmentTcp } from "./segmentation.ts";
+import { segmentTcp, segmentUdp } from "./segmentation.ts";
 import { TcpFlag } from "./tcp-header.ts";
 
 const arena = new Arena(1 << 20);
@@ -29,7 +29,7 @@ const packets: fc.Arbitrary<TcpPacket> = fc.constantFrom<4 | 6>(4, 6).chain((fam
 );
 
 /** The pieces, or null when the packet is none that can be cut. */
-function cut(packet: Uint8Array, segmentOctets: number, most = Number.POSITIVE_INFINITY): Uint8Array[] | null {
+function cut(packet: Uint8Array, segmentOctets: number, most = Number.POSITIVE_INFINITY, segment = segmentTcp): Uint8Array[] | null {
   const view = makeIpPacketView();
   arena.bytes.set(packet, inputAt);
   if (!readIpPacket(arena.bytes, inputAt, inputAt + packet.length, view)) throw new Error("not a packet");
@@ -41,7 +41,7 @@ function cut(packet: Uint8Array, segmentOctets: number, most = Number.POSITIVE_I
     at += length + 3;
     return pieces.length < most;
   };
-  return segmentTcp(arena, inputAt, view, segmentOctets, place, done) ? pieces : null;
+  return segment(arena, inputAt, view, segmentOctets, place, done) ? pieces : null;
 }
 
 describe("segmentTcp", () => {
@@ -98,5 +98,38 @@ describe("segmentTcp", () => {
     const short = buildTcp({ ...plain, flags: TcpFlag.ACK, options: new Uint8Array(0), payload: new Uint8Array(0) });
     short[32] = 0x60;
     expect(cut(short, 100)).toBeNull();
+  });
+});
+
+describe("segmentUdp", () => {
+  it("keeps every octet and gives each datagram right lengths and checksums", () => {
+    fc.assert(
+      fc.property(packets, fc.integer({ min: 100, max: 2_000 }), (packet, segmentOctets) => {
+        const pieces = cut(buildDatagram(packet), segmentOctets, Number.POSITIVE_INFINITY, segmentUdp);
+        const count = Math.max(1, Math.ceil(packet.payload.length / segmentOctets));
+        const expected = Array.from({ length: count }, (_, index) =>
+          buildDatagram({
+            ...packet,
+            identification: ((packet.identification ?? 0) + index) & 0xffff,
+            payload: packet.payload.subarray(index * segmentOctets, (index + 1) * segmentOctets),
+          }),
+        );
+        expect(pieces?.map((piece) => Buffer.from(piece).toString("hex"))).toEqual(expected.map((piece) => Buffer.from(piece).toString("hex")));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("refuses TCP, no segment size, a fragment and a header that is not whole", () => {
+    const plain = { family: 4, source: Uint8Array.of(10, 0, 0, 1), destination: Uint8Array.of(10, 0, 0, 2), sourcePort: 1, destinationPort: 2 } as const;
+    const whole = buildDatagram({ ...plain, payload: new Uint8Array(1_000) });
+    const cutUdp = (packet: Uint8Array, segmentOctets = 100) => cut(packet, segmentOctets, Number.POSITIVE_INFINITY, segmentUdp);
+    expect(cutUdp(whole)).toHaveLength(10);
+    expect(cutUdp(whole, 0)).toBeNull();
+    expect(cutUdp(buildTcp({ ...plain, sequence: 0, flags: 0, options: new Uint8Array(0), payload: new Uint8Array(1_000) }))).toBeNull();
+    expect(cutUdp(Uint8Array.from(whole, (octet, at) => (at === 6 ? 0x20 : octet)))).toBeNull();
+    const short = whole.slice(0, 27);
+    new DataView(short.buffer).setUint16(2, short.length);
+    expect(cutUdp(short)).toBeNull();
   });
 });

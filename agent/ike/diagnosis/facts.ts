@@ -12,6 +12,7 @@ export type Facts =
       readonly differences: readonly Difference[];
       readonly atRekey: boolean;
     }
+  | { readonly cause: "intermediateMissing" }
   | { readonly cause: "proposalsRefused"; readonly protocol: "IKE" | "ESP"; readonly offered: string; readonly atRekey: boolean }
   /** The peer insists on a key exchange that was not offered. */
   | { readonly cause: "groupRefused"; readonly protocol: "IKE" | "ESP"; readonly wanted: string; readonly offered: string; readonly atRekey: boolean }
@@ -98,6 +99,7 @@ const pairs = listOf((one) => isRecord(one) && text(one["from"]) && text(one["to
 
 const SHAPES: { readonly [C in Cause]: { readonly [K in Exclude<keyof Extract<Facts, { cause: C }>, "cause">]: Check } } = {
   proposals: { protocol: text, offered: text, allowed: text, differences, atRekey: truth },
+  intermediateMissing: {},
   proposalsRefused: { protocol: text, offered: text, atRekey: truth },
   groupRefused: { protocol: text, wanted: text, offered: text, atRekey: truth },
   preSharedKeys: { peer: text, tried: texts },

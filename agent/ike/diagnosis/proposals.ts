@@ -31,6 +31,16 @@ export function noCommonProposal(
   };
 }
 
+/** What both allow needs IKE_INTERMEDIATE (RFC 9242), which the peer does not announce. */
+export function intermediateMissing(): Failure {
+  return {
+    code: "NO_PROPOSAL_CHOSEN",
+    sentence:
+      "Every IKE proposal of the peer that this side allows has additional key exchanges, and the peer does not announce IKE_INTERMEDIATE, which carries them.",
+    facts: { cause: "intermediateMissing" },
+  };
+}
+
 /** The peer refuses this side's offer and does not say why. `offered` in keywords. */
 export function proposalsRefused(protocol: Protocol, offered: string, atRekey: boolean, hasGroup: boolean): Failure {
   const what = atRekey
@@ -94,5 +104,5 @@ const KINDS: Readonly<Record<number, string>> = {
   [TransformType.INTEG]: "integrity",
   [TransformType.KE]: "key exchange",
   [TransformType.ESN]: "extended sequence numbers",
-  [TransformType.ADDKE1]: "additional key exchange",
+  ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7].map((number) => [TransformType.ADDKE1 + number - 1, `additional key exchange ${number}`])),
 };

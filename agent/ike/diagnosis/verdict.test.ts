@@ -13,7 +13,7 @@ const SENTENCES: Readonly<Record<string, { readonly a: string | null; readonly b
   "NO_PROPOSAL_CHOSEN, IKE: several algorithms": {
     a: "NO_PROPOSAL_CHOSEN: The peer accepts none of the IKE proposals that this side offered: aes256gcm16-prfsha384-x25519.",
     b: "NO_PROPOSAL_CHOSEN: No common IKE proposal: the peer offers aes256gcm16-prfsha384-x25519; this side allows aes128-sha256-modp2048, aes256-sha256-modp2048 (encryption: offered aes256gcm16, allowed aes128).",
-    both: "NO_PROPOSAL_CHOSEN: No common IKE proposal: Amsterdam offers aes256gcm16-prfsha384-x25519, Berlin allows aes128-sha256-modp2048, aes256-sha256-modp2048 (encryption aes256gcm16 against aes128, PRF prfsha384 against prfsha256, integrity none against sha256, key exchange x25519 against modp2048): give both one in common.",
+    both: "NO_PROPOSAL_CHOSEN: No common IKE proposal: Amsterdam offers aes256gcm16-prfsha384-x25519, Berlin allows aes128-sha256-modp2048, aes256-sha256-modp2048 (encryption aes256gcm16 against aes128, PRF prfsha384 against prfsha256, integrity none against sha256, key exchange x25519 against modp2048): add aes128-sha256-modp2048 to Amsterdam or aes256gcm16-prfsha384-x25519 to Berlin.",
   },
   "NO_PROPOSAL_CHOSEN, ESP": {
     a: "NO_PROPOSAL_CHOSEN: The peer accepts none of the ESP proposals that this side offered: aes256gcm16.",

@@ -99,6 +99,7 @@ const RANKS: Readonly<Record<Cause, number>> = {
   cookieLoop: 4,
   groupRefused: 4,
   proposals: 4,
+  intermediateMissing: 4,
   preSharedKeys: 4,
   authenticationMethod: 4,
   certificate: 4,
@@ -117,6 +118,8 @@ function sentenceOf(facts: Facts, self: TracedEnd, other: TracedEnd): string | n
   switch (facts.cause) {
     case "proposals":
       return proposalsSentence(facts, me, peer);
+    case "intermediateMissing":
+      return `What ${peer} and ${me} have in common needs IKE_INTERMEDIATE, which ${peer} does not announce: add a proposal without additional key exchanges to both, or update ${peer}.`;
     case "proposalsRefused":
       return `${peer} accepts none of the ${facts.protocol} proposals of ${me} (${facts.offered})${facts.atRekey ? " at a rekey" : ""}: give both one in common.`;
     case "groupRefused": {
@@ -173,7 +176,10 @@ function proposalsSentence(facts: Extract<Facts, { cause: "proposals" }>, me: st
   const start = atRekey(facts);
   if (only === undefined || more.length > 0) {
     const where = facts.differences.map((one) => `${one.kind} ${list(one.offered)} against ${list(one.allowed)}`).join(", ");
-    return `${start}No common ${facts.protocol} proposal: ${peer} offers ${facts.offered}, ${me} allows ${facts.allowed}${where === "" ? "" : ` (${where})`}: give both one in common.`;
+    // Keywords, as they are typed in; an offer with alternatives is none.
+    const [theirs = "", ours = ""] = [facts.offered, facts.allowed].map((texts) => texts.split(", ")[0]);
+    const common = theirs.includes("/") ? `add ${ours} to ${peer}` : `add ${ours} to ${peer} or ${theirs} to ${me}`;
+    return `${start}No common ${facts.protocol} proposal: ${peer} offers ${facts.offered}, ${me} allows ${facts.allowed}${where === "" ? "" : ` (${where})`}: ${common}.`;
   }
   return `${start}${differenceSentence(only, facts.protocol, me, peer)}`;
 }

@@ -106,7 +106,8 @@ export function allowsIkeSuite(specs: readonly ProposalSpec[], suite: IkeSuite):
 
 /** The offer in keywords, alternatives joined by "/": for traces and failure sentences. */
 export function describeOffer(proposals: readonly Proposal[]): string {
-  return proposals.map((proposal) => describeTransforms(proposal.transforms)).join(", ") || "nothing";
+  // Without their groups, as in IKE_AUTH, proposals may be the same.
+  return [...new Set(proposals.map((proposal) => describeTransforms(proposal.transforms)))].join(", ") || "nothing";
 }
 
 export function describeSpecs(specs: readonly ProposalSpec[]): string {

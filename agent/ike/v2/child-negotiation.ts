@@ -6,7 +6,7 @@ import { Kex, NotifyType } from "../../wire/iana.ts";
 import type { EspSpi, Payload, WireTrafficSelector } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { readU16, readU32, writeU32 } from "../../wire/octets.ts";
-import { addChild, type ChildSa, dropChild, liveChildren, type NewChild } from "../child-sa.ts";
+import { addChild, type ChildSa, liveChildren, type NewChild } from "../child-sa.ts";
 import type { Failure } from "../diagnosis/failure.ts";
 import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
@@ -30,6 +30,7 @@ export function requestChild(turn: Turn, link: Link, child: ChildConfig, kexMeth
   const inboundSpi = newEspSpi(turn);
   return {
     childName: child.name,
+    config: child,
     inboundSpi,
     nonce: turn.engine.random.bytes(NONCE_OCTETS),
     kex: kexMethod === null ? null : startKeyExchange(kexMethod),
@@ -104,6 +105,7 @@ export function answerChild(
   const inboundSpi = newEspSpi(turn);
   const agreed: AgreedChild = {
     name: found.config.name,
+    config: found.config,
     suite,
     nonceI: peerNonce,
     nonceR,
@@ -156,6 +158,7 @@ export function readChildAnswer(
   }
   return {
     name: request.childName,
+    config: request.config,
     suite,
     nonceI,
     nonceR,
@@ -180,6 +183,9 @@ export function installChild(
   const keys = deriveChildKeys(agreed.suite, requirePhase(sa).session.keys, agreed, agreed.secret, additionalSecrets);
   return addChild(turn, sa, link, {
     name: agreed.name,
+    config: agreed.config,
+    madeAs: role,
+    lowestNonce: lowerNonce(agreed.nonceI, agreed.nonceR),
     suite: agreed.suite,
     inboundSpi: agreed.inboundSpi,
     outboundSpi: agreed.outboundSpi,
@@ -191,9 +197,9 @@ export function installChild(
   });
 }
 
-/** The peer's DELETE of the new Child SA may overtake its answer: what it has deleted by then is not kept. */
-export function dropIfDeleted(turn: Turn, sa: IkeSa, link: Link, request: ChildRequest, child: ChildSa): void {
-  if (request.deletedMeanwhile.includes(child.outboundSpi)) dropChild(turn, sa, link, child);
+/** The peer's DELETE of the new Child SA may overtake its answer: then nothing is made. */
+export function isDeletedMeanwhile(request: ChildRequest, agreed: AgreedChild): boolean {
+  return request.deletedMeanwhile.includes(agreed.outboundSpi);
 }
 
 /** RFC 7296 §2.8.1: nonces compare octet by octet, a prefix is lower. */
@@ -236,8 +242,11 @@ export function spiOctets(spi: EspSpi): Uint8Array {
   return octets;
 }
 
+/** What a refusal is compared with: of a ChildRequest, or of a request in a trace. */
+export type AskedChild = Pick<ChildRequest, "childName" | "offered" | "localSelectors" | "remoteSelectors"> & { readonly kex: object | null };
+
 /** The sentence for a child that the peer refused, with what this side asked for. `exchange`: what the request went in. */
-export function childRefusal(request: ChildRequest, error: Pick<Notify, "type" | "data">, exchange: string, atRekey = false): Failure {
+export function childRefusal(request: AskedChild, error: Pick<Notify, "type" | "data">, exchange: string, atRekey = false): Failure {
   switch (error.type) {
     case NotifyType.TS_UNACCEPTABLE:
       return selectorsRefused(request.childName, request.localSelectors, request.remoteSelectors);

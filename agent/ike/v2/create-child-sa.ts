@@ -7,7 +7,16 @@ import { establishedPhase, type IkeSa, isEnding, type Link } from "../ike-sa.ts"
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
 import type { ActiveTask } from "../task.ts";
 import { emitEvent, type Turn } from "../turn.ts";
-import { answerChild, childRefusal, childRequestPayloads, dropIfDeleted, installChild, pfsMethod, readChildAnswer, requestChild } from "./child-negotiation.ts";
+import {
+  answerChild,
+  childRefusal,
+  childRequestPayloads,
+  isDeletedMeanwhile,
+  installChild,
+  pfsMethod,
+  readChildAnswer,
+  requestChild,
+} from "./child-negotiation.ts";
 import { awaitFollowUp, followUp, isRekeyPending, takeFollowUp } from "./follow-up-ke.ts";
 import { answerRekeyChild, succeedChild } from "./rekey-child.ts";
 import { answerRekeyIke, succeedIke } from "./rekey-ike.ts";
@@ -30,9 +39,9 @@ export function finishCreateChild(turn: Turn, sa: IkeSa, link: Link, task: Extra
     const agreed = task.followUp?.agreed ?? readChildAnswer(link, task.child, payloads, null);
     const secrets = followUp(turn, sa, agreed, task.followUp, payloads, (next) => ({ ...task, followUp: next }));
     if (secrets === null) return;
+    if (isDeletedMeanwhile(task.child, agreed)) return;
     const child = installChild(turn, sa, link, agreed, secrets, "initiator", "now");
     emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: child.id });
-    dropIfDeleted(turn, sa, link, task.child, child);
     return;
   }
   if (error.type === NotifyType.INVALID_KE_PAYLOAD && error.data.length === 2) {

@@ -8,7 +8,7 @@ import type { Header, IkeSpi, Message, Payload, Proposal } from "../../wire/ikev
 import { type IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { readU16 } from "../../wire/octets.ts";
 import { type Failure, recordFailure, traceFinding } from "../diagnosis/failure.ts";
-import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
+import { groupRefused, intermediateMissing, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
 import { brokenByPeer, refusedByNotify } from "../diagnosis/refusal.ts";
 import { cookieAsked, cookieLoop, cookieReturned, halfOpenLimit, noLinkBetween } from "../diagnosis/strangers.ts";
 import { newReassembly } from "../fragmentation.ts";
@@ -39,7 +39,7 @@ import { capabilities, newSession, traceSession } from "./init-session.ts";
 /* IKE_SA_INIT (RFC 7296 §1.2, §2.6, §2.7, §2.23): HDR, SAi1, KEi, Ni  -->  <--  HDR, SAr1, KEr, Nr */
 
 /** How often the responder may send us back for a cookie or a group before we give up. */
-const MOST_ROUNDS = 5;
+export const MOST_ROUNDS = 5;
 /** An error in the clear may be forged: wait at most this long for a real answer (RFC 7296 §2.21.1). */
 const HINT_PATIENCE_MS = 2_000;
 /** Anyone can send a request from an address that has no link: one a second is answered and reported. */
@@ -151,7 +151,7 @@ export function onInitRequest(turn: Turn, links: Candidates, message: Message, d
       turn,
       linkId,
       "IKE_SA_INIT",
-      lacksOnlyExchange ? INTERMEDIATE_MISSING : noCommonProposal("IKE", offered.proposals, links.some(1)[0]!.ike, true, false),
+      lacksOnlyExchange ? intermediateMissing() : noCommonProposal("IKE", offered.proposals, links.some(1)[0]!.ike, true, false),
     );
     return answerInClear(turn, header, local, remote, linkId, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
   }
@@ -273,15 +273,9 @@ function reportFlood(turn: Turn, finding: Failure): void {
 }
 
 /** Additional key exchanges before IKE_AUTH need IKE_INTERMEDIATE, which both sides have to announce (RFC 9242 §3.1, RFC 9370 §2.2.1). */
-function doesIntermediate(payloads: readonly Payload[]): boolean {
+export function doesIntermediate(payloads: readonly Payload[]): boolean {
   return findNotify(payloads, NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) !== null;
 }
-
-const INTERMEDIATE_MISSING: Failure = {
-  code: "NO_PROPOSAL_CHOSEN",
-  sentence:
-    "Every IKE proposal of the peer that this side allows has additional key exchanges, and the peer does not announce IKE_INTERMEDIATE, which carries them.",
-};
 
 /** Several links may fit the addresses; IKE_AUTH tells them apart. The first that has a common proposal speaks for all. */
 function agree(links: Candidates, proposals: readonly Proposal[], keMethod: number, peerDoesIntermediate: boolean): Agreement | null {

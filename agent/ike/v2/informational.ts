@@ -1,7 +1,7 @@
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/iana.ts";
 import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { readU32 } from "../../wire/octets.ts";
-import { dropChild, retireOutbound, sendOver } from "../child-sa.ts";
+import { dropChild, isKnownToPeer, retireOutbound, sendOver } from "../child-sa.ts";
 import { recordFailure } from "../diagnosis/failure.ts";
 import { authenticationRefused } from "../diagnosis/identities.ts";
 import { noteEarlyChildDelete } from "../diagnosis/lifetime.ts";
@@ -26,7 +26,13 @@ export function beginLiveness(turn: Turn, sa: IkeSa, thenDelete: string | null):
 export function finishLiveness(turn: Turn, sa: IkeSa, link: Link | null, thenDelete: string | null): void {
   const duplicate = thenDelete === null ? null : ikeSaById(turn, thenDelete);
   if (duplicate === null || link === null) return;
-  for (const child of establishedPhase(sa)?.children.values() ?? []) if (child.state.kind === "established") sendOver(turn, link, child);
+  for (const child of childrenOf(sa).values()) {
+    const { state } = child;
+    const isReady = isKnownToPeer(sa, child);
+    // One that the peer has just asked to replace is good until it has the answer.
+    const isReplaced = state.kind === "rekeyed" && state.abandonAt !== null;
+    if (isReady && (state.kind === "established" || isReplaced)) sendOver(turn, link, child);
+  }
   duplicate.window.queue.push({ kind: "deleteIke" });
 }
 

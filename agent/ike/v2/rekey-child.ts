@@ -14,7 +14,7 @@ import {
   childRefusal,
   childRequestPayloads,
   compareNonces,
-  dropIfDeleted,
+  isDeletedMeanwhile,
   installChild,
   lowerNonce,
   readChildAnswer,
@@ -86,12 +86,16 @@ export function finishRekeyChild(turn: Turn, sa: IkeSa, link: Link, task: Extrac
   }
   const secrets = followUp(turn, sa, agreed, task.followUp, payloads, (next) => ({ ...task, followUp: next }));
   if (secrets === null) return;
+  if (isDeletedMeanwhile(task.child, agreed)) {
+    // The old one goes on at the peer, too: it has not been asked to delete that one yet.
+    if (old !== undefined) old.rekeyAt = retryAfterRefusal(turn);
+    return;
+  }
   const successor = installChild(turn, sa, link, agreed, secrets, "initiator", "now");
   const redundant = rival?.childSaId == null ? undefined : phase.children.get(rival.childSaId);
   if (redundant !== undefined) redundant.state = { kind: "rekeyed", successorId: successor.id, abandonAt: turn.now + ABANDON_MS };
   if (old !== undefined) replaceChild(turn, sa, link, old, successor);
   else emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: successor.id });
-  dropIfDeleted(turn, sa, link, task.child, successor);
 }
 
 /** The peer's rekey of the same Child SA, unless nothing has come of it. */

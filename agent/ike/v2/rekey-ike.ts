@@ -32,8 +32,8 @@ const ABANDON_MS = 60_000;
 export function beginRekeyIke(turn: Turn, sa: IkeSa, link: Link, kexMethod: number | null): void {
   const phase = establishedPhase(sa);
   if (phase === null || phase.successor !== null) return;
-  if (phase.abandonAt !== null) {
-    // A duplicate that is about to be closed; should it stay after all, it is rekeyed then.
+  if (phase.abandonAt !== null || isUndecided(turn, sa)) {
+    // A duplicate that is about to be closed, or one that a collision may close; should it stay after all, it is rekeyed then.
     phase.rekeyAt = temporaryRetryAt(turn);
     return;
   }
@@ -151,6 +151,12 @@ export function succeedIke(turn: Turn, sa: IkeSa, link: Link, phase: Established
   else yieldTo(turn, sa, phase, rival);
 }
 
+/** Made by the peer's rekey while ours of the same IKE SA waits for its answer: which of the two stays is not known yet. */
+export function isUndecided(turn: Turn, sa: IkeSa): boolean {
+  const others = sa.linkId === null ? [] : ikeSasOf(turn, sa.linkId);
+  return others.some(({ window }) => window.outstanding?.task.kind === "rekeyIke" && window.outstanding.task.rival?.sa === sa);
+}
+
 /**
  * The peer asks for or closes Child SAs on the IKE SA that its rekey has made, so for it the collision is over and that one has
  * won; the answer to our own rekey, still on its way, will say the same.
@@ -166,7 +172,8 @@ export function inheritByUse(turn: Turn, used: IkeSa): void {
 }
 
 /** The children, and the requests that wait, go to the successor. Also when the peer deletes the old SA before the nonces decided. */
-export function inherit(turn: Turn, old: IkeSa, phase: EstablishedPhase, successor: IkeSa): void {
+export function inherit(turn: Turn, old: IkeSa, phase: EstablishedPhase, made: IkeSa): void {
+  const successor = lastOf(made);
   const heir = establishedPhase(successor);
   if (heir === null) return;
   for (const [id, child] of phase.children) {
@@ -181,6 +188,12 @@ export function inherit(turn: Turn, old: IkeSa, phase: EstablishedPhase, success
   // Also a DELETE: who wanted the old one gone wants the same of its successor.
   for (const task of old.window.queue.splice(0)) if (task.kind !== "rekeyIke") successor.window.queue.push(task);
   if (successor.linkId !== null) emitEvent(turn, { kind: "ikeSaRekeyed", linkId: successor.linkId, ikeSaId: successor.id });
+}
+
+/** Itself, or what it has been rekeyed into by now. */
+function lastOf(sa: IkeSa): IkeSa {
+  const next = establishedPhase(sa)?.successor ?? null;
+  return next === null ? sa : lastOf(next);
 }
 
 function successorOf(turn: Turn, old: IkeSa, link: Link, phase: EstablishedPhase, role: Role, agreed: AgreedIke, secrets: readonly Uint8Array[]): IkeSa {
@@ -240,7 +253,7 @@ function onRefused(turn: Turn, sa: IkeSa, link: Link, phase: EstablishedPhase, t
   recordFailure(turn, link.config.id, "CREATE_CHILD_SA", ikeRekeyRefusal(describeOffer(task.offered), error));
 }
 
-function ikeRekeyRefusal(offered: string, error: Notify): Failure {
+export function ikeRekeyRefusal(offered: string, error: Notify): Failure {
   if (error.type === NotifyType.NO_PROPOSAL_CHOSEN) return proposalsRefused("IKE", offered, true, true);
   if (error.type === NotifyType.INVALID_KE_PAYLOAD && error.data.length === 2) return groupRefused("IKE", readU16(error.data, 0), offered, true);
   return refusedByNotify("CREATE_CHILD_SA (rekey of the IKE SA)", error);

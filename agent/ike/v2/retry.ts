@@ -1,4 +1,5 @@
 import type { Instant } from "../endpoint-types.ts";
+import type { Link } from "../ike-sa.ts";
 import { randomShare, type Turn } from "../turn.ts";
 
 /*
@@ -14,4 +15,10 @@ export function temporaryRetryAt(turn: Turn): Instant {
 
 export function retryAfterRefusal(turn: Turn): Instant {
   return turn.now + REFUSED_MS * (1 + randomShare(turn));
+}
+
+/** The link's next attempt at what it lacks is not before this; a link that comes up sets it back. */
+export function postpone(turn: Turn, link: Link): void {
+  link.retryAt = turn.now + link.retryDelayMs * (1 + 0.25 * randomShare(turn));
+  link.retryDelayMs = Math.min(link.retryDelayMs * 2, turn.engine.options.retryMaxMs);
 }

@@ -1,0 +1,99 @@
+import { type LifetimeState, lifetimeState } from "../../ipsec/lifetime.ts";
+import type { SaLifetimes } from "../../ipsec/security-association.ts";
+
+const NONE = Number.POSITIVE_INFINITY;
+
+/**
+ * How much of its life an SA has used (RFC 4301 §4.4.2.1): octets of inner packets, packets, and time by a clock that is never set. A packet costs
+ * two additions and two comparisons; only when a limit is reached is it looked at which.
+ */
+export class SaLifetime {
+  #bytes = 0;
+  #packets = 0;
+  #state: LifetimeState = "live";
+  #nextBytes = NONE;
+  #nextPackets = NONE;
+  #nextAt = NONE;
+  readonly #limits: { readonly [limit in keyof SaLifetimes]: number | undefined };
+  readonly #installedAt: number;
+
+  /** `now`: milliseconds of a monotonic clock, here and below. */
+  constructor(limits: SaLifetimes, now: number) {
+    // Whole SAs are passed here, and their keys must not be kept.
+    const { softBytes, hardBytes, softPackets, hardPackets, softSeconds, hardSeconds } = limits;
+    this.#limits = { softBytes, hardBytes, softPackets, hardPackets, softSeconds, hardSeconds };
+    this.#installedAt = now;
+    this.#expect("soft");
+  }
+
+  /** Past a hard limit: nothing more may pass. */
+  get isOver(): boolean {
+    return this.#state === "hard";
+  }
+
+  /** When the next limit in time is reached; Infinity when none is. */
+  get nextAt(): number {
+    return this.#nextAt;
+  }
+
+  /** Counts a packet that passes; true when `advance` must be asked what it has reached. */
+  use(octets: number): boolean {
+    this.#bytes += octets;
+    this.#packets++;
+    return this.#bytes >= this.#nextBytes || this.#packets >= this.#nextPackets;
+  }
+
+  /** The limit that has been reached since the last time, once; null: none. When both were, only the hard one. */
+  advance(now: number): "soft" | "hard" | null {
+    const { softBytes, hardBytes, softPackets, hardPackets, softSeconds, hardSeconds } = this.#limits;
+    const states = [
+      lifetimeState({ soft: softBytes, hard: hardBytes }, this.#bytes),
+      lifetimeState({ soft: softPackets, hard: hardPackets }, this.#packets),
+      lifetimeState({ soft: softSeconds, hard: hardSeconds }, (now - this.#installedAt) / 1_000),
+    ];
+    const state = states.includes("hard") ? "hard" : states.includes("soft") ? "soft" : "live";
+    if (state === "live" || state === this.#state || this.#state === "hard") return null;
+    this.#state = state;
+    this.#expect(state === "soft" ? "hard" : "nothing");
+    return state;
+  }
+
+  /** A hard limit below its soft one, or without one, must not be missed while the soft one is awaited. */
+  #expect(next: "soft" | "hard" | "nothing"): void {
+    const { softBytes, hardBytes, softPackets, hardPackets, softSeconds, hardSeconds } = this.#limits;
+    const limit = (soft = NONE, hard = NONE) => (next === "nothing" ? NONE : next === "hard" ? hard : Math.min(soft, hard));
+    this.#nextBytes = limit(softBytes, hardBytes);
+    this.#nextPackets = limit(softPackets, hardPackets);
+    this.#nextAt = this.#installedAt + 1_000 * limit(softSeconds, hardSeconds);
+  }
+}
+
+/** When a worker that blocks in poll must look at its SAs' lifetimes again. */
+export class LifetimeTimer<Sa extends { readonly lifetime: SaLifetime }> {
+  readonly #sas: ReadonlyMap<unknown, Sa>;
+  #nextAt = NONE;
+
+  constructor(sas: ReadonlyMap<unknown, Sa>) {
+    this.#sas = sas;
+  }
+
+  /** For a new SA. One that goes needs nothing: at worst there is one look too many. */
+  watch(sa: Sa): void {
+    this.#nextAt = Math.min(this.#nextAt, sa.lifetime.nextAt);
+  }
+
+  /** For poll: milliseconds, rounded up; -1: for ever. */
+  timeoutMs(): number {
+    return this.#nextAt === NONE ? -1 : Math.min(2 ** 31 - 1, Math.max(0, Math.ceil(this.#nextAt - performance.now())));
+  }
+
+  /** Calls `reached` with each SA that may have reached a limit in time. */
+  run(reached: (sa: Sa) => void): void {
+    if (this.#nextAt === NONE || performance.now() < this.#nextAt) return;
+    this.#nextAt = NONE;
+    for (const sa of this.#sas.values()) {
+      if (sa.lifetime.nextAt <= performance.now()) reached(sa);
+      this.watch(sa);
+    }
+  }
+}

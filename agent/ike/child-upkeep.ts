@@ -1,0 +1,97 @@
+import { equalLists } from "../ipsec/traffic-selector.ts";
+import { type ChildSa, liveChildren, sendOver } from "./child-sa.ts";
+import type { ChildConfig } from "./endpoint-types.ts";
+import { type EstablishedPhase, establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { hex32, traceChoice } from "./trace.ts";
+import { ikeSasOf, randomShare, type Turn } from "./turn.ts";
+import { compareNonces } from "./v2/child-negotiation.ts";
+import { postpone } from "./v2/retry.ts";
+
+/* The Child SAs of an IKE SA compared with those the link should have: what is missing is made, what is there twice is closed. */
+
+/** How long the end that did not begin the IKE SA leaves it to the other one to make what is missing. */
+const LEFT_TO_PEER_MS = 5_000;
+/** How long the peer has to delete a duplicate that is its to delete. */
+const DUPLICATE_MS = 60_000;
+
+/**
+ * An end that starts the link makes them: at once if it began the IKE SA, otherwise if the peer, which may only respond, has not
+ * done so after a while. So both ends do not make the same child twice.
+ */
+export function createMissingChildren(turn: Turn, link: Link, sa: IkeSa, phase: EstablishedPhase): void {
+  const missing = link.wanted === "up" ? missingChildren(turn, link, sa) : [];
+  if (missing.length === 0) {
+    link.leftToPeer = false;
+    return;
+  }
+  if (hasChildTask(sa)) return;
+  if (phase.begunAs === "responder" && !link.leftToPeer) {
+    link.leftToPeer = true;
+    link.retryAt = turn.now + LEFT_TO_PEER_MS * (1 + 0.5 * randomShare(turn));
+    return;
+  }
+  link.leftToPeer = false;
+  for (const childName of missing) sa.window.queue.push({ kind: "createChild", childName });
+  postpone(turn, link);
+}
+
+/** A child of which the configuration says something else by now, or nothing any more: also one whose exchange was under way when that changed. */
+export function closeOutdatedChildren(turn: Turn, link: Link): void {
+  for (const sa of ikeSasOf(turn, link.config.id)) {
+    for (const child of establishedPhase(sa)?.children.values() ?? []) {
+      if (child.state.kind !== "established" || isCurrent(link, child.config)) continue;
+      if (sa.window.queue.some((task) => task.kind === "deleteChild" && task.childSaId === child.id)) continue;
+      sa.window.queue.push({ kind: "deleteChild", childSaId: child.id });
+    }
+  }
+}
+
+function isCurrent(link: Link, config: ChildConfig): boolean {
+  return link.config.children.some(
+    (child) =>
+      child === config ||
+      (child.name === config.name && equalLists(child.localSelectors, config.localSelectors) && equalLists(child.remoteSelectors, config.remoteSelectors)),
+  );
+}
+
+/**
+ * Both ends have asked for the same child, or a peer has asked again: as for rekeys (RFC 7296 §2.8.1) the one with the lowest nonce
+ * goes. The end that asked for the one that stays knows that both have it, and deletes the other.
+ */
+export function closeDuplicateChildren(turn: Turn, link: Link, sa: IkeSa, phase: EstablishedPhase): void {
+  const live = [...phase.children.values()].filter((child) => child.state.kind === "established");
+  for (const loser of live) {
+    const winner = live.find((other) => other.name === loser.name && isAlike(other, loser) && compareNonces(other.lowestNonce, loser.lowestNonce) > 0);
+    if (winner === undefined) continue;
+    const isOurs = winner.madeAs === "initiator";
+    traceChoice(
+      turn,
+      link.config.id,
+      "CHILD_SA",
+      `There are two Child SAs of "${loser.name}": ${hex32(loser.inbound.spi)} (in) has the lowest nonce and is closed by ${isOurs ? "this side" : "the peer"}.`,
+    );
+    loser.state = { kind: "rekeyed", successorId: winner.id, abandonAt: isOurs ? null : turn.now + DUPLICATE_MS };
+    loser.rekeyAt = null;
+    if (!isOurs) continue;
+    sendOver(turn, link, winner);
+    sa.window.queue.push({ kind: "deleteChild", childSaId: loser.id });
+  }
+}
+
+function isAlike(a: ChildSa, b: ChildSa): boolean {
+  return equalLists(a.inbound.localSelectors, b.inbound.localSelectors) && equalLists(a.inbound.remoteSelectors, b.inbound.remoteSelectors);
+}
+
+/** Of a replacement every child counts that is not on itself; of any other SA those that are nowhere. */
+function missingChildren(turn: Turn, link: Link, sa: IkeSa): string[] {
+  const isReplacement = sa.replaces !== null;
+  return link.config.children
+    .filter((child) => !liveChildren(turn, link.config.id, child.name).some((live) => !isReplacement || live.sa === sa))
+    .map((child) => child.name);
+}
+
+function hasChildTask(sa: IkeSa): boolean {
+  const task = sa.window.outstanding?.task;
+  const isChildTask = (kind: string): boolean => kind === "createChild" || kind === "rekeyChild" || kind === "deleteChild" || kind === "rekeyIke";
+  return (task !== undefined && isChildTask(task.kind)) || sa.window.queue.some((one) => isChildTask(one.kind));
+}

@@ -5,6 +5,7 @@ import { exportEvents, listEvents, recentEvents } from "../audit/list-events.ts"
 import { runLinkCommand } from "../commands/run-command.ts";
 import { Forbidden, Refusal } from "../errors.ts";
 import { listKeys } from "../keys/list-keys.ts";
+import { explainLink } from "../links/explain-link.ts";
 import { listLinkNames, listLinks } from "../links/list-links.ts";
 import { preflightEdit, preflightLink } from "../links/preflight-link.ts";
 import { previewEdit, previewLink } from "../links/preview-link.ts";
@@ -39,6 +40,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   listLinks: [everyone, (actor) => listLinks(actor, {})],
   readLink: [everyone, (actor) => readLink(actor, id)],
   readTrace: [everyone, (actor) => readTrace(actor, id)],
+  explainLink: [everyone, (actor) => explainLink(actor, id)],
   readVersions: [everyone, (actor) => readVersions(actor, id)],
   readOverview: [everyone, readOverview],
   readSeries: [everyone, (actor) => readSeries(actor, null, "1h")],

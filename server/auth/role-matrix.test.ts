@@ -14,7 +14,7 @@ import { createLink, deleteLink, editLink, rollbackLink, setLinkEnabled } from "
 import { readOverview } from "../overview/read-overview.ts";
 import { readSeries } from "../reports/read-series.ts";
 import { requestLinkRun, requestScheduledRuns } from "../rotation/request-run.ts";
-import { listRotations, pauseSchedule, saveSchedule } from "../rotation/schedules.ts";
+import { deleteSchedule, listRotations, pauseSchedule, saveSchedule } from "../rotation/schedules.ts";
 import { createEnrolmentToken, revokeGateway } from "../sites/enrolment.ts";
 import { listSites, readSite } from "../sites/list-sites.ts";
 import { createSite, deleteSite, updateSite } from "../sites/save-site.ts";
@@ -64,6 +64,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   rollbackLink: [owners, (actor) => rollbackLink(actor, id, 1)],
   deleteLink: [owners, (actor) => deleteLink(actor, id)],
   pauseSchedule: [owners, (actor) => pauseSchedule(actor, id, true)],
+  deleteSchedule: [owners, (actor) => deleteSchedule(actor, id)],
   saveSchedule: [owners, (actor) => saveSchedule(actor, null, {})],
   createEnrolmentToken: [owners, (actor) => createEnrolmentToken(actor, id)],
   revokeGateway: [owners, (actor) => revokeGateway(actor, id)],

@@ -1,8 +1,17 @@
-import { type LinkVerdict, type TracedEnd, verdictOfTraces } from "../../agent/preflight/console-verdict.ts";
+import { type TracedEnd, verdictOfTraces } from "../../agent/preflight/console-verdict.ts";
 import { type Actor, authorize } from "../auth/actor.ts";
 import { database } from "../db/client.ts";
 import { NotFound } from "../errors.ts";
 import { linkConfig } from "./link-config.ts";
+
+export interface LinkExplanation {
+  /** The protocol's name for it. */
+  readonly code: string;
+  /** Names both sites and what to change. */
+  readonly sentence: string;
+  /** The link has come up since. */
+  readonly isOver: boolean;
+}
 
 /** The newest steps of each end that are looked at: some handshakes. */
 const STEPS_PER_END = 200;
@@ -11,7 +20,7 @@ const STEPS_PER_END = 200;
  * Why a link does not work, in one sentence from the traces of both its gateways, or of the only one that is ours; null: nothing
  * went wrong as far as the traces go back. `isOver`: it has come up since.
  */
-export async function explainLink(actor: Actor, linkId: string): Promise<LinkVerdict | null> {
+export async function explainLink(actor: Actor, linkId: string): Promise<LinkExplanation | null> {
   authorize(actor, "read");
   const link = await database().link.findUnique({
     where: { id: linkId },

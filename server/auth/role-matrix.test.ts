@@ -92,6 +92,7 @@ const withoutActor: Readonly<Record<string, string>> = {
   setting: "the environment",
   eventKinds: "constant",
   presets: "constant",
+  peerAddressProblem: "looks at one text",
   nextRuns: "arithmetic; its route asks for a session",
   Conflict: "error",
   Forbidden: "error",

@@ -9,7 +9,7 @@ export type CredentialWithSecret = Credential & { readonly secret: Secret | null
 
 /** Every credential that is accepted: what `authenticationFrom` works on. A withdrawn one still has its secret and is told to nobody. */
 export const acceptedCredentials = {
-  where: { state: { in: ["staged", "active", "retiring"] }, secretId: { not: null } },
+  where: { state: { not: "retired" }, NOT: { state: "withdrawn" }, secretId: { not: null } },
   orderBy: { createdAt: "desc" },
   include: { secret: true },
 } as const;

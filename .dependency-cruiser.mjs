@@ -30,7 +30,11 @@ export default {
       `^agent/(preflight|ike|wire|crypto|ipsec)/|^agent/runtime/(${pureRuntime})\\.ts$|^contract/|node_modules/zod/`,
     ),
     layer("agent-imports-agent-contract", "^agent/(runtime/|main\\.ts$)", "^(agent|contract)/|node_modules/"),
-    layer("server-imports-contract-prisma", "^server/", "^(server|contract|generated/prisma)/|^agent/preflight/console-preflight\\.ts$|node_modules/"),
+    layer(
+      "server-imports-contract-prisma",
+      "^server/",
+      "^(server|contract|generated/prisma)/|^agent/preflight/console-(preflight|verdict)\\.ts$|node_modules/",
+    ),
     layer("app-imports-server-contract", "^app/", "^(app|server|contract)/|node_modules/"),
     layer("e2e-imports-contract", "^e2e/", "^(e2e|contract)/|node_modules/"),
     {

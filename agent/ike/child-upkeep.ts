@@ -1,5 +1,5 @@
 import { equalLists } from "../ipsec/traffic-selector.ts";
-import { type ChildSa, liveChildren, sendOver } from "./child-sa.ts";
+import { type ChildSa, sendOver } from "./child-sa.ts";
 import type { ChildConfig } from "./endpoint-types.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
 import { hex32, traceChoice } from "./trace.ts";
@@ -19,7 +19,7 @@ const DUPLICATE_MS = 60_000;
  * done so after a while. So both ends do not make the same child twice.
  */
 export function createMissingChildren(turn: Turn, link: Link, sa: IkeSa, phase: EstablishedPhase): void {
-  const missing = link.wanted === "up" ? missingChildren(turn, link, sa) : [];
+  const missing = link.wanted === "up" ? missingChildren(link, phase) : [];
   if (missing.length === 0) {
     link.leftToPeer = false;
     return;
@@ -82,12 +82,10 @@ function isAlike(a: ChildSa, b: ChildSa): boolean {
   return equalLists(a.inbound.localSelectors, b.inbound.localSelectors) && equalLists(a.inbound.remoteSelectors, b.inbound.remoteSelectors);
 }
 
-/** Of a replacement every child counts that is not on itself; of any other SA those that are nowhere. */
-function missingChildren(turn: Turn, link: Link, sa: IkeSa): string[] {
-  const isReplacement = sa.replaces !== null;
-  return link.config.children
-    .filter((child) => !liveChildren(turn, link.config.id, child.name).some((live) => !isReplacement || live.sa === sa))
-    .map((child) => child.name);
+/** The IKE SA in use is to carry them all: what an older one still carries ends with that one. */
+function missingChildren(link: Link, phase: EstablishedPhase): string[] {
+  const own = [...phase.children.values()].filter((child) => child.state.kind === "established").map((child) => child.name);
+  return link.config.children.map((child) => child.name).filter((name) => !own.includes(name));
 }
 
 function hasChildTask(sa: IkeSa): boolean {

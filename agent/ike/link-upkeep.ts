@@ -1,4 +1,4 @@
-import { liveChildren } from "./child-sa.ts";
+import { isKnownToPeer, liveChildren } from "./child-sa.ts";
 import { closeDuplicateChildren, closeOutdatedChildren, createMissingChildren } from "./child-upkeep.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
 import { traceFinding } from "./diagnosis/failure.ts";
@@ -75,7 +75,7 @@ function finishReplacements(turn: Turn, link: Link): void {
     const old = ikeSaById(turn, sa.replaces);
     const oldPhase = old === null ? null : establishedPhase(old);
     if (old !== null && oldPhase !== null) {
-      const own = namesOf(sa.phase);
+      const own = [...sa.phase.children.values()].filter((child) => child.state.kind === "established" && isKnownToPeer(sa, child)).map((child) => child.name);
       if (namesOf(oldPhase).some((name) => !own.includes(name) && link.policies.has(name))) continue;
       traceChoice(turn, link.config.id, "REPLACE", "The new IKE SA carries all the traffic; the old one is deleted.");
       old.window.queue.push({ kind: "deleteIke" });

@@ -64,7 +64,7 @@ export function layBench(one: Pick<ExchangeCase, "configs" | "interrupts" | "lea
     const { a } = linkConfigs(one.configs);
     pair.give(pair.a, { kind: "setLink", link: { ...a, initiate: "respond" } });
   }
-  const traffic = new TrafficModel(pair, { firstPacketMs, isSteady: one.interrupts !== true && one.leaves !== "none" });
+  const traffic = new TrafficModel(pair, { firstPacketMs, isSteady: one.interrupts !== true && one.leaves !== "none", keptMs: 0 });
   return { pair, a: pair.a, b: pair.b, courier: new Courier(pair), traffic };
 }
 

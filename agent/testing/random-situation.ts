@@ -1,4 +1,6 @@
 import fc from "fast-check";
+import { fromPrefix } from "../ipsec/traffic-selector.ts";
+import { EARLY_PACKET_MS } from "../dataplane/tun/early-packets.ts";
 import { linkConfigs, Pair, type Side } from "./pair.ts";
 import { settlementFaults } from "./settlement.ts";
 import { TrafficModel } from "./traffic-model.ts";
@@ -44,7 +46,9 @@ export interface Situation {
   readonly steps: readonly Step[];
   readonly line: Line;
   readonly firstPacketMs: number | null;
-  readonly hasPfs: boolean;
+  /** Of rekeys: from the IKE SA's keys alone, with one of their own, or with an additional one (RFC 9370). */
+  readonly keyExchange: "none" | "pfs" | "additional";
+  readonly childCount: 1 | 2;
 }
 
 export const aSituation = (commands: readonly Command[]) =>
@@ -54,12 +58,20 @@ export const aSituation = (commands: readonly Command[]) =>
     steps: fc.array(aStep(commands), { minLength: 1, maxLength: 8 }),
     line: aLine,
     firstPacketMs: fc.constantFrom(null, 0, 900),
-    hasPfs: fc.boolean(),
+    keyExchange: fc.constantFrom("none", "pfs", "additional"),
+    childCount: fc.constantFrom(1, 2),
   });
+
+const PROPOSALS = {
+  none: { espProposals: ["aes256gcm16"] },
+  pfs: { espProposals: ["aes256gcm16-x25519"] },
+  additional: { ikeProposals: ["aes256gcm16-prfsha384-x25519-ke1_mlkem512"], espProposals: ["aes256gcm16-x25519-ke1_mlkem512"] },
+} as const;
+const CHILDREN = ["net", "two"] as const;
 
 /** What has gone wrong when all has come to rest (settlement.ts, traffic-model.ts). `pair`: from `layPair`, for who wants to look inside. */
 export function playThrough(situation: Situation, pair = layPair(situation)): string[] {
-  const traffic = new TrafficModel(pair, { firstPacketMs: situation.firstPacketMs, isSteady: false });
+  const traffic = new TrafficModel(pair, { firstPacketMs: situation.firstPacketMs, isSteady: false, keptMs: EARLY_PACKET_MS });
   pair.link.quality = situation.line;
   for (const step of situation.steps) {
     pair.run(step.pauseMs);
@@ -74,11 +86,17 @@ export function playThrough(situation: Situation, pair = layPair(situation)): st
   return gaveUp ? faults : [...faults, ...traffic.losses];
 }
 
-export function layPair({ seed, starts, hasPfs }: Situation): Pair {
+export function layPair({ seed, starts, keyExchange, childCount }: Situation): Pair {
   const pair = new Pair(seed);
   const initiate = (side: "a" | "b") => ({ initiate: starts === side || starts === "both" ? ("start" as const) : ("respond" as const) });
-  const both = { livenessMs: 20_000, espProposals: [hasPfs ? "aes256gcm16-x25519" : "aes256gcm16"] };
-  const configs = linkConfigs({ both, a: initiate("a"), b: initiate("b") });
+  const both = { livenessMs: 20_000, ...PROPOSALS[keyExchange] };
+  const children = (local: number, remote: number) =>
+    CHILDREN.slice(0, childCount).map((name, index) => ({
+      name,
+      localSelectors: [fromPrefix(`10.${local}.${index}.0/24`)],
+      remoteSelectors: [fromPrefix(`10.${remote}.${index}.0/24`)],
+    }));
+  const configs = linkConfigs({ both, a: { ...initiate("a"), children: children(1, 2) }, b: { ...initiate("b"), children: children(2, 1) } });
   pair.give(pair.b, { kind: "setLink", link: configs.b });
   pair.give(pair.a, { kind: "setLink", link: configs.a });
   if (!pair.runUntil(() => pair.bothUp(), 60_000)) throw new Error(`The pair of seed ${seed} does not come up.`);

@@ -8,6 +8,8 @@ export interface TrafficWish {
   readonly firstPacketMs: number | null;
   /** The traffic must never stop: a policy that loses its SA counts as a loss. */
   readonly isSteady: boolean;
+  /** For how long the receiver keeps packets that overtake the answer which makes its SA although there was another to send on. */
+  readonly keptMs: number;
 }
 
 /**
@@ -54,11 +56,18 @@ export class TrafficModel {
   #arrive(one: Flow, now: number): void {
     for (const [spi, at] of one.lastSent) {
       if (now - at > LATEST_MS) one.lastSent.delete(spi);
-      else if (!one.to.inbound.has(spi) && (one.installed.has(spi) || !one.first.has(spi))) {
+      else if (!one.to.inbound.has(spi) && (one.installed.has(spi) || !this.#isKept(one, spi, now))) {
         this.losses.push(`${now}: ${one.to.name} has no inbound SA ${spi}, on which ${one.from.name} sent ${now - at} ms ago`);
         one.lastSent.delete(spi);
       }
     }
+  }
+
+  /** Until its SA is there. */
+  #isKept(one: Flow, spi: number, now: number): boolean {
+    const since = one.early.get(spi) ?? now;
+    one.early.set(spi, since);
+    return one.first.has(spi) || now - since < this.#wish.keptMs;
   }
 
   #sendFirst(one: Flow, spi: number): void {
@@ -83,13 +92,24 @@ interface Flow {
   readonly arrived: Set<number>;
   /** Inbound SAs that the receiver has or has had. */
   readonly installed: Set<number>;
+  /** When packets first came for an SPI that was not there yet. */
+  readonly early: Map<number, number>;
   /** SPIs that took over when there was nothing else to send on that the receiver had, or were there at the beginning. */
   readonly first: Set<number>;
 }
 
 function flow(from: Side, to: Side): Flow {
   const current = currentSpis(from);
-  return { from, to, current, lastSent: new Map(), arrived: new Set(), installed: new Set(to.inbound.keys()), first: new Set(current.values()) };
+  return {
+    from,
+    to,
+    current,
+    lastSent: new Map(),
+    arrived: new Set(),
+    installed: new Set(to.inbound.keys()),
+    early: new Map(),
+    first: new Set(current.values()),
+  };
 }
 
 function currentSpis(side: Side): Map<string, number> {

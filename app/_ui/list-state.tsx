@@ -47,6 +47,17 @@ export function SearchBox({ label, name = "search" }: { label: string; name?: st
   );
 }
 
+/** A day that writes `?name=2026-11-23`. Days are UTC's, as the server counts them. */
+export function DayFilter({ name, label }: { name: string; label: string }) {
+  const { params, set } = useListState();
+  return (
+    <label className="flex items-center gap-2 text-[13px] text-text-2">
+      {label}
+      <input type="date" className="input w-auto" value={params.get(name) ?? ""} onChange={(event) => set({ [name]: event.target.value })} />
+    </label>
+  );
+}
+
 /** Filter chips for one parameter with several values (`?state=down,degraded`). */
 export function FilterChips({ name, label, choices }: { name: string; label: string; choices: readonly { value: string; label: string; count?: number }[] }) {
   const { params, set } = useListState();

@@ -179,4 +179,14 @@ describe("the event list", () => {
     }
     expect(sizes).toEqual([1_000, 1_000, 50]);
   });
+
+  it("filters by day, both ends included, and takes nonsense for no filter", async () => {
+    const day = (text: string) => ({ resource: "system", verb: "noted", actorName: "Ada", summary: "…", at: new Date(text) }) as const;
+    await database().event.createMany({ data: ["2001-02-03T00:00:00Z", "2001-02-04T23:59:59.999Z", "2001-02-05T00:00:00Z"].map(day) });
+    const total = async (query: Record<string, string>) => (await listEvents(owner, { ...query, kind: "system" })).total;
+    expect(await total({ from: "2001-02-03", to: "2001-02-04" })).toBe(2);
+    expect(await total({ from: "2001-02-04", to: "2001-02-05" })).toBe(2);
+    expect(await total({ to: "2001-02-02" })).toBe(0);
+    expect(await total({ from: "yesterday", to: "2001-02-30" })).toBe(await total({}));
+  });
 });

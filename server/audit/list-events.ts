@@ -29,11 +29,15 @@ const eventQuery = z.object({
     .string()
     .default("")
     .transform((text) => eventKinds.filter((kind) => text.split(",").includes(kind))),
+  /** Days in UTC, both included. */
+  from: z.iso.date().nullable().catch(null).default(null),
+  to: z.iso.date().nullable().catch(null).default(null),
   page: z.coerce.number().int().min(1).catch(1).default(1),
 });
 
 const pageSize = 50;
 const exportChunk = 1_000;
+const dayMilliseconds = 86_400_000;
 
 /** One page of the stream, newest first. `kind` is "link.created": resource and verb. */
 export async function listEvents(actor: Actor, query: unknown): Promise<EventPage> {
@@ -93,8 +97,12 @@ function viewOf(row: EventRow): EventView {
   };
 }
 
-function whereOf({ search, kind }: z.output<typeof eventQuery>): EventWhereInput {
+function whereOf({ search, kind, from, to }: z.output<typeof eventQuery>): EventWhereInput {
   return {
+    at: {
+      ...(from === null ? {} : { gte: new Date(`${from}T00:00:00Z`) }),
+      ...(to === null ? {} : { lt: new Date(Date.parse(`${to}T00:00:00Z`) + dayMilliseconds) }),
+    },
     ...(kind.length > 0 ? { resource: { in: [...kind] } } : {}),
     ...(search === ""
       ? {}

@@ -5,6 +5,7 @@ import { exportEvents, listEvents, recentEvents } from "../audit/list-events.ts"
 import { runLinkCommand } from "../commands/run-command.ts";
 import { Forbidden, Refusal } from "../errors.ts";
 import { listKeys } from "../keys/list-keys.ts";
+import { explainLink } from "../links/explain-link.ts";
 import { listLinkNames, listLinks } from "../links/list-links.ts";
 import { preflightEdit, preflightLink } from "../links/preflight-link.ts";
 import { previewEdit, previewLink } from "../links/preview-link.ts";
@@ -13,7 +14,7 @@ import { createLink, deleteLink, editLink, rollbackLink, setLinkEnabled } from "
 import { readOverview } from "../overview/read-overview.ts";
 import { readSeries } from "../reports/read-series.ts";
 import { requestLinkRun, requestScheduledRuns } from "../rotation/request-run.ts";
-import { listRotations, pauseSchedule, saveSchedule } from "../rotation/schedules.ts";
+import { deleteSchedule, listRotations, pauseSchedule, saveSchedule } from "../rotation/schedules.ts";
 import { createEnrolmentToken, revokeGateway } from "../sites/enrolment.ts";
 import { listSites, readSite } from "../sites/list-sites.ts";
 import { createSite, deleteSite, updateSite } from "../sites/save-site.ts";
@@ -39,6 +40,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   listLinks: [everyone, (actor) => listLinks(actor, {})],
   readLink: [everyone, (actor) => readLink(actor, id)],
   readTrace: [everyone, (actor) => readTrace(actor, id)],
+  explainLink: [everyone, (actor) => explainLink(actor, id)],
   readVersions: [everyone, (actor) => readVersions(actor, id)],
   readOverview: [everyone, readOverview],
   readSeries: [everyone, (actor) => readSeries(actor, null, "1h")],
@@ -62,6 +64,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   rollbackLink: [owners, (actor) => rollbackLink(actor, id, 1)],
   deleteLink: [owners, (actor) => deleteLink(actor, id)],
   pauseSchedule: [owners, (actor) => pauseSchedule(actor, id, true)],
+  deleteSchedule: [owners, (actor) => deleteSchedule(actor, id)],
   saveSchedule: [owners, (actor) => saveSchedule(actor, null, {})],
   createEnrolmentToken: [owners, (actor) => createEnrolmentToken(actor, id)],
   revokeGateway: [owners, (actor) => revokeGateway(actor, id)],
@@ -89,6 +92,7 @@ const withoutActor: Readonly<Record<string, string>> = {
   setting: "the environment",
   eventKinds: "constant",
   presets: "constant",
+  peerAddressProblem: "looks at one text",
   nextRuns: "arithmetic; its route asks for a session",
   Conflict: "error",
   Forbidden: "error",

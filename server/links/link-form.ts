@@ -4,6 +4,7 @@ import { Conflict, Invalid, NotFound } from "../errors.ts";
 import { parseInput } from "../parse-input.ts";
 import { siteIdentity } from "../sites/identity.ts";
 import { type LinkConfig, linkConfig } from "./link-config.ts";
+import { peerAddressProblem } from "./peer-address.ts";
 import { overlap, type Prefix, parsePrefix } from "./prefix.ts";
 import { presetOf } from "./presets.ts";
 
@@ -182,7 +183,12 @@ const formNames: Readonly<Record<string, string>> = {
 /** Errors come out under the wizard's field names, not under the config's paths. */
 function parseConfig(input: unknown): LinkConfig {
   const parsed = linkConfig.safeParse(input);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    const { peer } = parsed.data;
+    const problem = peer.kind === "third-party" ? peerAddressProblem(peer.address) : null;
+    if (problem !== null) throw new Invalid({ peerAddress: problem });
+    return parsed.data;
+  }
   const fields: Record<string, string> = {};
   for (const issue of parsed.error.issues) {
     const path = issue.path.filter((part) => typeof part === "string").join(".");

@@ -89,6 +89,8 @@ describe("createLink", () => {
     expect(await refusedFields(createLink(owner, form({ networksB: ["10.1.0.128/25"] })))).toEqual(["networksB"]);
     expect(await refusedFields(createLink(owner, form({ peer: { kind: "site", siteId: siteA } })))).toEqual(["siteBId"]);
     expect(await refusedFields(createLink(owner, form({ espProposals: ["not a proposal!"] })))).toEqual(["espProposals"]);
+    const peer = { kind: "third-party", name: "Partner", address: "203.0.113.9/32", identity: "partner.example" };
+    expect(await refusedFields(createLink(owner, form({ peer })))).toEqual(["peerAddress"]);
     await createLink(owner, form());
     expect(await refusedFields(createLink(owner, form({ networksB: ["10.7.0.0/24"] })))).toEqual(["name"]);
     expect(await refusedFields(createLink(owner, form({ name: "Twin" })))).toEqual(["networksB"]);

@@ -7,15 +7,15 @@ export class NoCredential extends Error {}
 
 export type CredentialWithSecret = Credential & { readonly secret: Secret | null };
 
-/** Every credential that is accepted: what `authenticationFrom` works on. */
+/** Every credential that is accepted: what `authenticationFrom` works on. A withdrawn one still has its secret and is told to nobody. */
 export const acceptedCredentials = {
-  where: { state: { not: "retired" }, secretId: { not: null } },
+  where: { state: { not: "retired" }, NOT: { state: "withdrawn" }, secretId: { not: null } },
   orderBy: { createdAt: "desc" },
   include: { secret: true },
 } as const;
 
 /**
- * What one end of a link authenticates with, secrets in clear: for the gateway alone. Every credential that is not retired is
+ * What one end of a link authenticates with, secrets in clear: for the gateway alone. Every credential given here is
  * accepted, the active one is used: that is what lets a key be replaced without an interruption.
  * @throws NoCredential when none is active.
  */

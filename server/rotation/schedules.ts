@@ -106,6 +106,22 @@ export async function pauseSchedule(actor: Actor, id: string, paused: boolean): 
   });
 }
 
+/** Runs that it has started go on; what they did stays in the list of runs. */
+export async function deleteSchedule(actor: Actor, id: string): Promise<void> {
+  authorize(actor, "edit");
+  await database().$transaction(async (tx) => {
+    const schedule = await tx.rotationSchedule.findUnique({ where: { id } });
+    if (schedule === null) throw new NotFound("There is no such schedule.");
+    await tx.rotationSchedule.delete({ where: { id } });
+    const { name, kind, linkId, cron, timeZone } = schedule;
+    await recordEvent(tx, {
+      ...eventOf(actor, schedule, "deleted", `Rotation schedule ${name} was deleted`),
+      before: { name, kind, linkId, cron, timeZone },
+    });
+    await announce(tx, { resource: "rotation", id });
+  });
+}
+
 function eventOf(actor: Actor, schedule: { id: string; name: string }, verb: string, summary: string) {
   return {
     resource: "rotation",

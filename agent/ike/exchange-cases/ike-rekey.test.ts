@@ -214,6 +214,30 @@ const unseen = SIDES.flatMap((late): ExchangeCase[] => {
       after: expectNewIkeSa,
     },
     {
+      name: `the request of ${late} is lost, and ${late} is told to rekey everything before it knows which IKE SA stays`,
+      play: (bench) => {
+        keepRequest(bench);
+        bench.courier.deliver(early(bench));
+        rekey(bench, bench[late], "all");
+        bench.courier.deliver(bench[late]);
+        bench.courier.keep(early(bench));
+        expect(bench.courier.waiting(bench[late])).toEqual([]);
+      },
+      after: expectNewIkeSa,
+    },
+    {
+      name: `the request of ${late} is lost, and the other one rekeys its new IKE SA before ${late} knows that it stays`,
+      play: (bench) => {
+        keepRequest(bench);
+        bench.courier.deliver(early(bench));
+        bench.courier.deliver(bench[late]);
+        rekey(bench, early(bench), "ike");
+        bench.courier.deliver(early(bench), 1);
+        bench.courier.deliver(bench[late]);
+      },
+      after: expectNewIkeSa,
+    },
+    {
       name: `the refusal of ${late} comes when the old IKE SA is gone`,
       play: (bench) => {
         const request = keepRequest(bench);

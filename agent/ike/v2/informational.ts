@@ -33,7 +33,11 @@ export function finishLiveness(turn: Turn, sa: IkeSa, link: Link | null, thenDel
     const isReplaced = state.kind === "rekeyed" && state.abandonAt !== null;
     if (isReady && (state.kind === "established" || isReplaced)) sendOver(turn, link, child);
   }
-  duplicate.window.queue.push({ kind: "deleteIke" });
+  const names = new Set([...childrenOf(sa).values()].filter((child) => isKnownToPeer(sa, child)).map((child) => child.name));
+  const isWhole = [...childrenOf(duplicate).values()].every((child) => names.has(child.name));
+  if (isWhole) duplicate.window.queue.push({ kind: "deleteIke" });
+  // As with any replacement, it goes when this one carries all that it carries.
+  else sa.replaces ??= duplicate.id;
 }
 
 /** Takes the child out of use for sending and tells the peer our inbound SPI; the inbound SA waits for the answer. */

@@ -6,7 +6,7 @@ import { useLive } from "../../_live/use-live.ts";
 import type { EventPage, EventView } from "../../../server/audit/list-events.ts";
 import { Ago } from "../../_ui/clock.tsx";
 import { DiffView } from "../../_ui/diff-view.tsx";
-import { FilterChips, Pager, SearchBox } from "../../_ui/list-state.tsx";
+import { DayFilter, FilterChips, Pager, SearchBox } from "../../_ui/list-state.tsx";
 import { Empty, FailureNote } from "../../_ui/page.tsx";
 
 /** Operations and audit in one stream; each entry opens to what was before and after. */
@@ -22,8 +22,10 @@ export function EventsList({ initial, initialQuery, kinds }: { initial: EventPag
   return (
     <>
       <div className="mb-3 flex flex-wrap items-center gap-3">
-        <SearchBox label="Search events" />
+        <SearchBox label="Search what, where and who" />
         <FilterChips name="kind" label="Kind" choices={kinds} />
+        <DayFilter name="from" label="From (UTC)" />
+        <DayFilter name="to" label="to" />
         <span className="flex-1" />
         <a className="btn" href={`/api/events/export?format=csv&${query}`} download>
           <Download aria-hidden className="size-4" /> CSV

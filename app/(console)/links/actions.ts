@@ -3,26 +3,28 @@
 import { revalidatePath } from "next/cache";
 import type { ProbeResult } from "../../../contract/hub-protocol.ts";
 import { runLinkCommand } from "../../../server/commands/run-command.ts";
+import type { LinkPreflight } from "../../../server/links/preflight-link.ts";
 import * as preflights from "../../../server/links/preflight-link.ts";
+import type { LinkPreview } from "../../../server/links/preview-link.ts";
 import * as previews from "../../../server/links/preview-link.ts";
 import * as links from "../../../server/links/save-link.ts";
 import { act } from "../../_server/answer.ts";
 import type { ActionResult } from "../../_ui/action-result.ts";
 import { splitList, type WizardForm } from "./new/wizard-form.ts";
 
-export async function previewLink(form: WizardForm): Promise<ActionResult<previews.LinkPreview[]>> {
+export async function previewLink(form: WizardForm): Promise<ActionResult<LinkPreview[]>> {
   return act((actor) => previews.previewLink(actor, inputOf(form)));
 }
 
-export async function preflightLink(form: WizardForm): Promise<ActionResult<preflights.LinkPreflight>> {
+export async function preflightLink(form: WizardForm): Promise<ActionResult<LinkPreflight>> {
   return act((actor) => preflights.preflightLink(actor, inputOf(form)));
 }
 
-export async function previewEdit(linkId: string, version: number, form: WizardForm): Promise<ActionResult<previews.LinkPreview[]>> {
+export async function previewEdit(linkId: string, version: number, form: WizardForm): Promise<ActionResult<LinkPreview[]>> {
   return act((actor) => previews.previewEdit(actor, linkId, editOf(version, form)));
 }
 
-export async function preflightEdit(linkId: string, version: number, form: WizardForm): Promise<ActionResult<preflights.LinkPreflight>> {
+export async function preflightEdit(linkId: string, version: number, form: WizardForm): Promise<ActionResult<LinkPreflight>> {
   return act((actor) => preflights.preflightEdit(actor, linkId, editOf(version, form)));
 }
 

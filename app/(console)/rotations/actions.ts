@@ -21,6 +21,10 @@ export async function pauseSchedule(id: string, paused: boolean): Promise<Action
   return act((actor) => schedules.pauseSchedule(actor, id, paused));
 }
 
+export async function deleteSchedule(id: string): Promise<ActionResult<void>> {
+  return act((actor) => schedules.deleteSchedule(actor, id));
+}
+
 export async function runRotation(scheduleId: string, dryRun: boolean): Promise<ActionResult<void>> {
   return act((actor) => requestScheduledRuns(actor, scheduleId, dryRun));
 }

@@ -1,15 +1,15 @@
 "use client";
 
-import { CalendarClock, ChevronRight, FlaskConical, Pause, Play, Plus, RotateCw } from "lucide-react";
+import { CalendarClock, ChevronRight, FlaskConical, Pause, Play, Plus, RotateCw, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { useLive } from "../../_live/use-live.ts";
 import type { RotationRunView as RotationRun, RotationsView as RotationsPage, ScheduleView } from "../../../server/rotation/schedules.ts";
 import { Ago, When } from "../../_ui/clock.tsx";
-import { Modal } from "../../_ui/dialog.tsx";
+import { Confirm, Modal } from "../../_ui/dialog.tsx";
 import { Empty, PageHead, Panel } from "../../_ui/page.tsx";
 import { Status } from "../../_ui/status.tsx";
-import { useAction } from "../../_ui/use-action.ts";
-import { pauseSchedule, runRotation } from "./actions.ts";
+import { outcome, useAction } from "../../_ui/use-action.ts";
+import { deleteSchedule, pauseSchedule, runRotation } from "./actions.ts";
 import { ScheduleForm } from "./schedule-form.tsx";
 
 /** Schedules with their next run, and the runs with every step and how it ended. */
@@ -81,6 +81,7 @@ export function RotationsPanel({
 
 function ScheduleRow({ schedule, mayEdit, mayOperate, onEdit }: { schedule: ScheduleView; mayEdit: boolean; mayOperate: boolean; onEdit: () => void }) {
   const { run, busy } = useAction();
+  const [asked, setAsked] = useState(false);
   return (
     <li className="flex flex-wrap items-center gap-x-4 gap-y-3 px-4 py-3 text-[13px]">
       <div className="min-w-52 flex-1">
@@ -139,6 +140,18 @@ function ScheduleRow({ schedule, mayEdit, mayOperate, onEdit }: { schedule: Sche
             <button type="button" className="btn" onClick={onEdit}>
               Edit
             </button>
+            <button type="button" className="btn btn-icon" aria-label={`Delete ${schedule.name}`} onClick={() => setAsked(true)}>
+              <Trash2 aria-hidden className="size-4" />
+            </button>
+            <Confirm
+              open={asked}
+              onOpenChange={setAsked}
+              title={`Delete ${schedule.name}?`}
+              consequence="Nothing is rotated by it any more. The keys in use stay as they are, and so does the list of past runs."
+              confirmLabel="Delete schedule"
+              danger
+              onConfirm={() => outcome(deleteSchedule(schedule.id))}
+            />
           </>
         ) : null}
       </div>

@@ -11,6 +11,7 @@ import { Status } from "../../../_ui/status.tsx";
 import { useAction } from "../../../_ui/use-action.ts";
 import { byteCount, milliseconds, plainCount } from "../../../_ui/words.ts";
 import { sendTestTraffic } from "../actions.ts";
+import { Explanation } from "./explanation.tsx";
 import { Drops } from "./sa-tables.tsx";
 import { TrafficCharts } from "./traffic-charts.tsx";
 
@@ -53,6 +54,7 @@ export function LinkOverview({ link, mayOperate }: { link: LinkDetail; mayOperat
           <p className="mt-1 text-text-2">
             <code>{failure.code}</code> · <Ago at={failure.at} />
           </p>
+          <Explanation linkId={link.id} />
         </div>
       ) : null}
       {link.tunnel === "up" && isClassical(link) ? (

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { peerAddressProblem } from "../../../../server/links/peer-address.ts";
 
 /**
  * What the wizard holds while it is filled in. Networks are one text each, as typed; the server's schema parses and refuses them
@@ -33,7 +34,8 @@ export const wizardForm = z
       else if (form.siteBId === form.siteAId) refuse("siteBId", "A link needs two different sites.");
     } else {
       if (form.peerName === "") refuse("peerName", "Give the peer a name.");
-      if (form.peerAddress === "") refuse("peerAddress", "An address or a host name, so that the gateway can start.");
+      const problem = peerAddressProblem(form.peerAddress);
+      if (problem !== null) refuse("peerAddress", problem);
       if (form.peerIdentity === "") refuse("peerIdentity", "The identity that the peer sends, often its address.");
     }
     for (const [path, text] of [

@@ -1,4 +1,4 @@
-import type { InboundSa, OutboundSa } from "../ipsec/security-association.ts";
+import type { InboundSa, OutboundSa, SaLifetimes } from "../ipsec/security-association.ts";
 import type { SaKeys } from "../crypto/sa-keys.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import { Esn } from "../wire/iana.ts";
@@ -15,6 +15,9 @@ const IN_FLIGHT_MS = 2_000;
 /** Beyond the soft lifetime: a tenth of it, and one round of retransmissions. */
 const HARD_LIFETIME_SHARE = 1.1;
 const HARD_LIFETIME_MARGIN_MS = 30_000;
+/** What a fast link sends while it is being rekeyed: about 0.2 s at 3 Gbit/s. */
+const HARD_LIFETIME_MARGIN_BYTES = 64 << 20;
+const HARD_LIFETIME_MARGIN_PACKETS = 1 << 16;
 
 /**
  * A pair of ESP SAs. Inbound and outbound live apart: while a rekey is in flight the responder's new outbound SA is registered
@@ -94,7 +97,7 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
     localSelectors,
     remoteSelectors,
   };
-  const outbound: OutboundSa = { ...common, direction: "outbound", spi: facts.outboundSpi, keys: facts.outboundKeys, ...softLimits(turn, link.config) };
+  const outbound: OutboundSa = { ...common, direction: "outbound", spi: facts.outboundSpi, keys: facts.outboundKeys, ...volumeLimits(turn, link.config) };
   const child: ChildSa = {
     id,
     name: facts.name,
@@ -242,11 +245,16 @@ export function hardDeadline(turn: Turn, lifetimeMs: number): Instant {
   return lifetimeMs === 0 ? Number.POSITIVE_INFINITY : Math.floor(turn.now + lifetimeMs * HARD_LIFETIME_SHARE + HARD_LIFETIME_MARGIN_MS);
 }
 
-function softLimits(turn: Turn, config: LinkConfig): Pick<OutboundSa, "softBytes" | "softPackets"> {
+/** In octets and packets, as in time: rekeyed at the soft limit, shortened by the jitter; past the hard one the plane passes nothing more. */
+function volumeLimits(turn: Turn, { childRekeyBytes, childRekeyPackets }: LinkConfig): SaLifetimes {
   const shorten = (limit: number): number => Math.max(1, Math.floor(limit * (1 - turn.engine.options.rekeyJitter * randomShare(turn))));
   return {
-    ...(config.childRekeyBytes === undefined ? {} : { softBytes: shorten(config.childRekeyBytes) }),
-    ...(config.childRekeyPackets === undefined ? {} : { softPackets: shorten(config.childRekeyPackets) }),
+    ...(childRekeyBytes === undefined
+      ? {}
+      : { softBytes: shorten(childRekeyBytes), hardBytes: Math.ceil(childRekeyBytes * HARD_LIFETIME_SHARE) + HARD_LIFETIME_MARGIN_BYTES }),
+    ...(childRekeyPackets === undefined
+      ? {}
+      : { softPackets: shorten(childRekeyPackets), hardPackets: Math.ceil(childRekeyPackets * HARD_LIFETIME_SHARE) + HARD_LIFETIME_MARGIN_PACKETS }),
   };
 }
 

@@ -285,3 +285,28 @@ describe("the data plane's word", () => {
     expect(pair.b.link().ikeSas[0]!.children[0]!.outboundSpi).not.toBe(child.inboundSpi);
   });
 });
+
+describe("lifetimes in octets and packets", () => {
+  it("are rekeyed at, and pass nothing further past, what the configuration says", () => {
+    const pair = establishedPair(3, { both: { childRekeyBytes: 1 << 30, childRekeyPackets: 1_000_000 } });
+    for (const side of [pair.a, pair.b]) {
+      const [sa] = side.outbound.values();
+      expect(sa?.softBytes).toBeLessThanOrEqual(1 << 30);
+      expect(sa?.softBytes).toBeGreaterThan(0.8 * (1 << 30));
+      expect(sa?.hardBytes).toBeGreaterThan(1.1 * (1 << 30));
+      expect(sa?.softPackets).toBeLessThanOrEqual(1_000_000);
+      expect(sa?.hardPackets).toBeGreaterThan(1_100_000);
+    }
+    const [before] = pair.a.outbound.values();
+    if (before === undefined) throw new Error("there is no outbound SA");
+    pair.give(pair.a, { kind: "expire", childSaId: before.childSaId, spi: before.spi, hard: false });
+    pair.run(5_000);
+    expect([...pair.a.outbound.keys()]).not.toContain(before.spi);
+    expectOneOfEach(pair);
+  });
+
+  it("are no limits where the configuration has none", () => {
+    const [sa] = establishedPair(3).a.outbound.values();
+    expect([sa?.softBytes, sa?.hardBytes, sa?.softPackets, sa?.hardPackets]).toEqual([undefined, undefined, undefined, undefined]);
+  });
+});

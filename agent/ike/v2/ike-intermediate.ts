@@ -1,4 +1,4 @@
-import { notifyName } from "../diagnosis/refusal.ts";
+import { notifyName, refusedByNotify } from "../diagnosis/refusal.ts";
 import { startKeyExchange } from "../../crypto/key-exchange.ts";
 import { ExchangeType } from "../../wire/iana.ts";
 import { plainForm, serializePayloads } from "../../wire/ikev2/message.ts";
@@ -49,7 +49,7 @@ export function onIntermediateResponse(
   const error = findError(payloads);
   if (error !== null) {
     const sentence = `The peer refused the additional key exchange that it had agreed on with ${notifyName(error.type)}.`;
-    recordFailure(turn, link.config.id, "IKE_INTERMEDIATE", { code: notifyName(error.type), sentence });
+    recordFailure(turn, link.config.id, "IKE_INTERMEDIATE", { ...refusedByNotify("IKE_INTERMEDIATE", error), sentence });
     return removeIkeSa(turn, sa);
   }
   const ke = findPayload(payloads, "ke");

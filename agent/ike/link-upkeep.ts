@@ -25,6 +25,7 @@ export function upkeepLink(turn: Turn, link: Link): void {
   finishReplacements(turn, link);
   closeOutdatedChildren(turn, link);
   for (const sa of inUse(turn, link)) closeDuplicateChildren(turn, link, sa, sa.phase);
+  forgetAttempts(turn, link);
   begin(turn, link);
   updateState(turn, link);
 }
@@ -134,12 +135,8 @@ function overlapped(a: Established, b: Established): boolean {
 }
 
 function updateState(turn: Turn, link: Link): void {
+  forgetAttempts(turn, link);
   const state = stateOf(turn, link);
-  if (state === "up" && link.retryAt !== null && !link.replaceWanted) {
-    link.retryAt = null;
-    link.retryDelayMs = turn.engine.options.retryFirstMs;
-    link.attempts = 0;
-  }
   if (state === link.state) return;
   const wasUp = link.state === "up" || link.state === "degraded";
   const isUp = state === "up" || state === "degraded";
@@ -147,6 +144,14 @@ function updateState(turn: Turn, link: Link): void {
   link.since = turn.now;
   if (isUp && !wasUp) emitEvent(turn, { kind: "linkUp", linkId: link.config.id });
   if (wasUp && !isUp) emitEvent(turn, { kind: "linkDown", linkId: link.config.id });
+}
+
+/** A link that is up waits for nothing but what it has left to the peer. */
+function forgetAttempts(turn: Turn, link: Link): void {
+  if (link.retryAt === null || link.replaceWanted || link.leftToPeer || stateOf(turn, link) !== "up") return;
+  link.retryAt = null;
+  link.retryDelayMs = turn.engine.options.retryFirstMs;
+  link.attempts = 0;
 }
 
 function stateOf(turn: Turn, link: Link): Link["state"] {

@@ -132,6 +132,47 @@ describe("preflight", () => {
     ]);
   });
 
+  const two = (own: number, other: number, third: string) => [
+    { name: "lan", localNetworks: [`10.${own}.0.0/24`], remoteNetworks: [`10.${other}.0.0/24`] },
+    { name: "voice", localNetworks: [`2001:db8:${own}::/48`], remoteNetworks: [third] },
+  ];
+
+  it("looks at every child, over IPv6 outside and inside", () => {
+    const result = run(
+      (link) => ({ ...link, remote: { identity: "berlin.example.net", address: "2001:db8:ffff::2" }, children: two(1, 2, "2001:db8:2::/48") }),
+      (link) => ({ ...link, remote: { identity: "amsterdam.example.net", address: "2001:db8:ffff::1" }, children: two(2, 1, "2001:db8:1::/48") }),
+    );
+    expect(result.outcome === "agreed" && result.agreement.children.map((child) => child.networks)).toEqual([
+      ["10.1.0.0/24", "10.2.0.0/24"],
+      ["2001:db8:1::/48", "2001:db8:2::/48"],
+    ]);
+  });
+
+  it("says why when only one of several children would fail", () => {
+    const result = run(
+      (link) => ({ ...link, children: two(1, 2, "2001:db8:9::/48") }),
+      (link) => ({ ...link, children: two(2, 1, "2001:db8:1::/48") }),
+    );
+    expect(sentence(result)).toBe(
+      "Amsterdam asks for 2001:db8:1::/48 to 2001:db8:9::/48, Berlin allows 10.1.0.0/24 to 10.2.0.0/24; 2001:db8:1::/48 to 2001:db8:2::/48: add 2001:db8:9::/48 to the local networks of Berlin, or 2001:db8:2::/48 to the remote networks of Amsterdam.",
+    );
+  });
+
+  it("agrees when the called end knows the caller by no address, and when the caller is the second draft", () => {
+    const result = run(
+      (link) => ({ ...link, initiate: "respond", remote: { identity: "berlin.example.net" } }),
+      (link) => ({ ...link, initiate: "start" }),
+    );
+    expect(result.outcome === "agreed" && result.agreement.initiator).toBe("Berlin");
+  });
+
+  it("takes no more time than a page can wait for, with the largest groups too", () => {
+    const started = performance.now();
+    const large: Change = (link) => ({ ...link, ike: { proposals: ["aes256-sha512-modp8192"] }, esp: { proposals: ["aes256-sha512-modp8192"] } });
+    expect(sentence(run(large, large))).toBe("agreed");
+    expect(performance.now() - started).toBeLessThan(20_000);
+  });
+
   it("tells nothing of the keys", () => {
     const wrong = run(
       (link) => link,

@@ -76,6 +76,16 @@ test("identities of every kind, selectors with ports and the names of credential
   });
 });
 
+test("a link that the engine would refuse is refused with the reason", () => {
+  const good = JSON.stringify(buildTraceFile({ gateway: "g", agentVersion: "1", exportedAt: 1, config: linkConfigs().a, entries: [] }));
+  for (const [from, to, reason] of [
+    ['"a.example"', '"CN=,,="', /an identity of the link is no name/],
+    ["10.1.0.0/24", "10.1.0.0/99", /10\.1\.0\.0\/99/],
+    ["aes256gcm16-prfsha384-x25519", "rot13", /rot13/],
+  ] as const)
+    expect(() => readTraceFile(good.replace(from, to))).toThrow(reason);
+});
+
 test("what is no trace file is refused in a sentence, without quoting it", () => {
   expect(() => readTraceFile("secret: no json")).toThrow("the file is not JSON");
   expect(() => readTraceFile(JSON.stringify({ format: "culvert-trace", version: 2 }))).toThrow(

@@ -1,5 +1,8 @@
 import { traceFile, type TracedEntry, type TracedLink, type TraceFile } from "../../contract/trace-file.ts";
+import { CryptoError } from "../crypto/crypto-error.ts";
 import type { Credentials, Identity, LinkConfig, TraceRecord } from "../ike/endpoint-types.ts";
+import { toWireIdentity } from "../ike/negotiation/identity.ts";
+import { parseProposal } from "../ike/negotiation/proposal-keywords.ts";
 import { formatSelector, parseSelector } from "../ipsec/traffic-selector.ts";
 import { parseIdentity } from "./identity-text.ts";
 
@@ -45,7 +48,22 @@ export function readTraceFile(text: string): ReadTrace {
     const where = issue === undefined || issue.path.length === 0 ? "" : ` at ${issue.path.join(".")}`;
     throw new RangeError(`this is not a trace of culvert-agent trace LINK --json (version 1)${where}`);
   }
-  return { file: parsed.data, config: linkConfigOf(parsed.data.link), records: parsed.data.entries.map(recordOf) };
+  return { file: parsed.data, config: checkedConfig(parsed.data.link), records: parsed.data.entries.map(recordOf) };
+}
+
+/** What the engine would refuse as a configuration is refused here: a file can be edited. */
+function checkedConfig(link: TracedLink): LinkConfig {
+  const config = linkConfigOf(link);
+  try {
+    toWireIdentity(config.localIdentity);
+    toWireIdentity(config.remoteIdentity);
+  } catch (error) {
+    if (error instanceof CryptoError) throw new RangeError(`an identity of the link is no name: ${error.message}`);
+    throw error;
+  }
+  for (const text of config.ikeProposals) parseProposal(text, "ike");
+  for (const text of config.espProposals) parseProposal(text, "esp");
+  return config;
 }
 
 function jsonOf(text: string): unknown {

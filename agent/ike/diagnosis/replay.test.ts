@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { failureScenarios } from "../../testing/failures.ts";
 import { establishedPair, linkConfigs } from "../../testing/pair.ts";
@@ -98,6 +99,29 @@ describe("the replay of a trace", () => {
         }
       }
     }
+  });
+
+  it("goes through whatever octets a file holds", async () => {
+    const traces = await Promise.all(
+      failureScenarios.map(async (scenario) => {
+        const { pair, configs } = await scenario.provoke();
+        return { records: throughFile(pair.b.trace), config: configs.b };
+      }),
+    );
+    const octets = fc.uint8Array({ maxLength: 80 }).map((bytes) => Buffer.from(bytes).toString("hex"));
+    fc.assert(
+      fc.property(fc.constantFrom(...traces), fc.nat(), fc.nat(), octets, ({ records, config }, which, at, junk) => {
+        const messages = records.filter((record) => record.wire !== undefined);
+        const chosen = messages[which % Math.max(1, messages.length)];
+        const changed = records.map((record) => {
+          if (record !== chosen || record.wire === undefined) return record;
+          const cut = 2 * (at % Math.max(1, record.wire.octets.length >> 1));
+          return { ...record, wire: { ...record.wire, octets: `${record.wire.octets.slice(0, cut)}${junk}${record.wire.octets.slice(cut + junk.length)}` } };
+        });
+        expect(replay(config, changed).steps.length).toBe(records.length);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
   it("goes through a trace whose octets were not kept, or are none, on what was recorded", async () => {

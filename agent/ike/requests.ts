@@ -54,7 +54,7 @@ export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[
     default:
       break;
   }
-  // The link was removed while the request was under way: its SAs go.
+  // Without a link nothing is made.
   if (link === null) return;
   switch (task.kind) {
     case "ikeIntermediate":
@@ -119,7 +119,8 @@ function begin(turn: Turn, sa: IkeSa, link: Link | null, task: Task): void {
 }
 
 function linkOf(turn: Turn, sa: IkeSa): Link | null {
-  return sa.linkId === null ? null : (turn.engine.links.get(sa.linkId) ?? null);
+  if (sa.linkId === null) return null;
+  return turn.engine.links.get(sa.linkId) ?? turn.engine.leaving.get(sa.linkId) ?? null;
 }
 
 function assertNever(value: never): never {

@@ -1,7 +1,7 @@
 import { dropChild } from "./child-sa.ts";
 import { childrenOf, type IkeSa, type InitAnsweredPhase, ownSpi, sessionOf } from "./ike-sa.ts";
 import { zeroizeSession } from "./session.ts";
-import { emitEvent, type Turn } from "./turn.ts";
+import { emitEvent, ikeSasOf, type Turn } from "./turn.ts";
 
 /** How long a deleted SA still answers retransmissions of the request that ended it. */
 const ANSWER_AGAIN_MS = 30_000;
@@ -13,6 +13,7 @@ export function removeIkeSa(turn: Turn, sa: IkeSa, atOnce = false): void {
   if (sa.phase.kind === "initAnswered") leaveHalfOpen(turn, sa.phase);
   const session = sessionOf(sa);
   turn.engine.ikeSas.delete(ownSpi(sa));
+  if (sa.linkId !== null && ikeSasOf(turn, sa.linkId).length === 0) turn.engine.leaving.delete(sa.linkId);
   if (session !== null) zeroizeSession(session);
   if (wasEstablished && sa.linkId !== null) emitEvent(turn, { kind: "ikeSaDeleted", linkId: sa.linkId, ikeSaId: sa.id });
 }

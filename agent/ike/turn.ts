@@ -11,6 +11,8 @@ export interface EngineState {
   readonly options: EndpointOptions;
   readonly random: RandomSource;
   readonly links: Map<string, Link>;
+  /** Removed, with requests still under way: their answers are read as before, so that what they make can be closed with the peer. */
+  readonly leaving: Map<string, Link>;
   /** By our own SPI. */
   readonly ikeSas: Map<IkeSpi, IkeSa>;
   /** Half-open SAs by peer and its SPI, to recognise a retransmitted IKE_SA_INIT. */
@@ -42,6 +44,7 @@ export function newEngineState(options: EndpointOptions, random: RandomSource): 
     options,
     random,
     links: new Map(),
+    leaving: new Map(),
     ikeSas: new Map(),
     halfOpen: new Map(),
     cookies: new CookieJar(random),

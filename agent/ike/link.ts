@@ -46,6 +46,7 @@ export function removeLink(turn: Turn, linkId: string): void {
   for (const name of [...link.policies.keys()]) deleteTrafficPolicy(turn, link, name);
   for (const sa of ikeSasOf(turn, linkId)) closeWithPeer(turn, sa);
   turn.engine.links.delete(linkId);
+  if (ikeSasOf(turn, linkId).length > 0) turn.engine.leaving.set(linkId, link);
 }
 
 /** `up` begins even a link that only responds; `down` ends it until `up`; `restart` is both; `reauthenticate` makes before it breaks. */

@@ -26,7 +26,7 @@ export function startNextRequest(turn: Turn, sa: IkeSa): boolean {
     const task = window.queue[0];
     if (task === undefined || mustWait(sa, task)) break;
     window.queue.shift();
-    begin(turn, sa, linkById(turn, sa.linkId), task);
+    begin(turn, sa, linkOf(turn, sa), task);
     hasBegun = true;
   }
   return hasBegun;
@@ -44,7 +44,7 @@ export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[
   if (outstanding === null) return;
   sa.window.outstanding = null;
   const { task } = outstanding;
-  const link = linkById(turn, sa.linkId);
+  const link = linkOf(turn, sa);
   switch (task.kind) {
     case "ikeSaInit":
       throw new TypeError("IKE_SA_INIT is answered in the clear.");
@@ -57,7 +57,7 @@ export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[
     default:
       break;
   }
-  // The link was removed while the request was under way: its SAs go.
+  // Without a link nothing is made.
   if (link === null) return;
   switch (task.kind) {
     case "ikeIntermediate":
@@ -119,6 +119,11 @@ function begin(turn: Turn, sa: IkeSa, link: Link | null, task: Task): void {
     default:
       return assertNever(task);
   }
+}
+
+function linkOf(turn: Turn, sa: IkeSa): Link | null {
+  if (sa.linkId === null) return null;
+  return linkById(turn, sa.linkId) ?? turn.engine.leaving.get(sa.linkId) ?? null;
 }
 
 function assertNever(value: never): never {

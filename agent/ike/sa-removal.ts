@@ -14,6 +14,7 @@ export function removeIkeSa(turn: Turn, sa: IkeSa, atOnce = false): void {
   if (sa.phase.kind === "initAnswered") leaveHalfOpen(turn, sa.phase);
   const session = sessionOf(sa);
   unregisterIkeSa(turn, sa);
+  if (sa.linkId !== null && turn.engine.ikeSas.ofLink(sa.linkId).size === 0) turn.engine.leaving.delete(sa.linkId);
   if (session !== null) zeroizeSession(session);
   if (wasEstablished && sa.linkId !== null) emitEvent(turn, { kind: "ikeSaDeleted", linkId: sa.linkId, ikeSaId: sa.id });
 }

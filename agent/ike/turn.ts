@@ -14,6 +14,8 @@ export interface EngineState {
   readonly options: EndpointOptions;
   readonly random: RandomSource;
   readonly links: LinkIndex;
+  /** Removed, with requests still under way: their answers are read as before, so that what they make can be closed with the peer. */
+  readonly leaving: Map<string, Link>;
   readonly ikeSas: IkeSaIndex;
   readonly children: ChildSaIndex;
   /** Half-open SAs by peer and its SPI, to recognise a retransmitted IKE_SA_INIT. */
@@ -56,6 +58,7 @@ export function newEngineState(options: EndpointOptions, random: RandomSource): 
     options,
     random,
     links: new LinkIndex(),
+    leaving: new Map(),
     ikeSas: new IkeSaIndex(),
     children: new ChildSaIndex(),
     halfOpen: new Map(),

@@ -1,182 +1,153 @@
-import type { Link, RotationRun } from "../../generated/prisma/client.ts";
 import { recordEvent } from "../audit/record-event.ts";
-import { announce } from "../db/changes.ts";
-import { database, type Transaction } from "../db/client.ts";
-import { createCredentials, retireCredential } from "../keys/credentials.ts";
-import { linkConfig } from "../links/link-config.ts";
-import { gatewaysOfLink, touchGateways } from "../publishing/touch.ts";
+import { database } from "../db/client.ts";
 import { checkWithoutChange } from "./dry-run.ts";
-import { reauthenticate, RotationFailed, verifyInUse, waitUntilApplied } from "./gateway-steps.ts";
-
-const steps = ["stage", "switch", "reauthenticate", "verify", "retire"] as const;
-type StepName = (typeof steps)[number];
-
-type LinkWithSites = Link & { siteA: { address: string | null; name: string }; siteB: { address: string | null; name: string } | null };
+import { insistUntilApplied, reauthenticate, RotationWaits, verifyInUse, waitUntilApplied } from "./gateway-steps.ts";
+import {
+  destroyOldKey,
+  dropNewKey,
+  isSwitched,
+  restoreOldKey,
+  restorePurpose,
+  retirePurpose,
+  type RotationContext,
+  stageNewKey,
+  switchToNewKey,
+  withdrawOldKey,
+} from "./key-changes.ts";
+import { type Lease, takeLease } from "./lease.ts";
+import { eventOf, finishRun, parkRun, recordedStep, turnBack } from "./run-record.ts";
+import { type BackStep, backSteps, type ForwardStep, forwardSteps } from "./steps.ts";
 
 /**
- * Replaces a link's keys without an interruption. Each step is written down when it is done, so another hub can go on where one
- * died, and each can be done twice without harm:
- *
- *   stage           a new key on both ends, accepted beside the old one
- *   switch          both ends use the new one for what they start
- *   reauthenticate  the initiator makes a new IKE SA with it, then deletes the old (make before break)
- *   verify          both ends say that the new key authenticated, and an echo passes
- *   retire          the old key is destroyed
- *
- * A failure before the last step puts the old key back in use, destroys the new one and says why.
+ * Replaces a link's keys without an interruption, or goes on where another worker stopped: steps and direction are in rows, and each step
+ * can be done twice without harm. A failure before the old key is withdrawn turns the run back to the old key. Returns when the run has ended,
+ * when it waits for a gateway, and when somebody else works on it. Any error is a fault: the run is to be tried again.
  */
 export async function rotateLink(runId: string): Promise<void> {
-  const run = await claim(runId);
-  if (run === null) return;
-  const link = await database().link.findUnique({ where: { id: run.linkId ?? "" }, include: { siteA: true, siteB: true } });
-  if (link === null) return finish(run, "failed", "The link is no longer there.");
-  if (link.siteBId === null)
-    return finish(
-      run,
-      "skipped",
-      `The peer of ${link.name} is not a gateway of ours, so its key cannot be replaced from here: replace it by hand at both ends.`,
-    );
-  if (!link.enabled) return finish(run, "skipped", `${link.name} is disabled: its key is replaced when it runs again.`);
-  if (run.dryRun) {
-    const { ok, sentence } = await checkWithoutChange(link);
-    return finish(run, ok ? "succeeded" : "failed", sentence);
-  }
-  await rotate(run, link);
-}
-
-async function rotate(run: RotationRun, link: LinkWithSites): Promise<void> {
+  const lease = await takeLease(runId);
+  if (lease === null) return;
   try {
-    for (const name of steps) await step(run, name, () => perform(name, run, link));
+    await work(lease);
   } catch (error) {
-    if (!(error instanceof RotationFailed)) throw error;
-    await keepOldKey(link);
-    return finish(run, "failed", `${error.message} The old key is kept.`);
+    if (!(error instanceof RotationWaits)) throw error;
+    await parkRun(lease, error.message);
+  } finally {
+    await lease.release();
   }
-  await finish(
-    run,
-    "succeeded",
-    `${run.kind === "psk" ? "The pre-shared key" : "Both certificates"} of ${link.name} ${run.kind === "psk" ? "was" : "were"} replaced.`,
-  );
 }
 
-/** Ends a run that faults kept from going on, with the old key in use. Does nothing to a run that has ended. */
-export async function abandonRotation(runId: string): Promise<void> {
-  const run = await database().rotationRun.findUnique({ where: { id: runId } });
-  if (run?.state !== "running") return;
-  const link = await database().link.findUnique({ where: { id: run.linkId ?? "" } });
-  if (link !== null) await keepOldKey(link);
-  await finish(run, "failed", "A fault in the hub kept the rotation from going on; the hub's log has it. The old key is kept.");
+async function work(lease: Lease): Promise<void> {
+  const run = await database().rotationRun.findUniqueOrThrow({ where: { id: lease.runId }, include: { _count: { select: { steps: true } } } });
+  const link = await database().link.findUnique({ where: { id: run.linkId ?? "" }, include: { siteA: true, siteB: true } });
+  if (link === null) return finishRun(lease, "failed", "The link is no longer there.");
+  const context: RotationContext = { lease, link, requestedBy: `Rotation for ${run.requestedBy}` };
+  // What has begun is brought to an end, whatever became of the link since.
+  if (run._count.steps === 0 && run.direction === "forward") {
+    if (link.siteBId === null)
+      return finishRun(
+        lease,
+        "skipped",
+        `The peer of ${link.name} is not a gateway of ours, so its key cannot be replaced from here: replace it by hand at both ends.`,
+      );
+    if (!link.enabled) return finishRun(lease, "skipped", `${link.name} is disabled: its key is replaced when it runs again.`);
+    if (run.dryRun) {
+      const { ok, sentence } = await checkWithoutChange(link);
+      return finishRun(lease, ok ? "succeeded" : "failed", sentence);
+    }
+  }
+  if (run.direction === "rollingBack" || !(await goForward(context))) return goBack(context);
+  const what = run.kind === "psk" ? "The pre-shared key" : "Both certificates";
+  await finishRun(lease, "succeeded", `${what} of ${link.name} ${run.kind === "psk" ? "was" : "were"} replaced.`);
 }
 
-/** Does the step and returns what to say of it. */
-async function perform(name: StepName, run: RotationRun, link: LinkWithSites): Promise<string> {
+/** False: a step failed, and the run goes back from now on. */
+async function goForward(context: RotationContext): Promise<boolean> {
+  for (const name of forwardSteps) if (!(await recordedStep(context.lease, name, () => forward(name, context), turnBack))) return false;
+  return true;
+}
+
+/** Does the step and returns what to say of it. From `withdraw` on nothing fails: it is waited for. */
+async function forward(name: ForwardStep, context: RotationContext): Promise<string> {
+  const { link } = context;
   switch (name) {
     case "stage":
-      await change(link, async (tx) => {
-        const staged = await tx.credential.count({ where: { linkId: link.id, state: "staged" } });
-        if (staged === 0) await createCredentials(tx, { id: link.id, config: linkConfig.parse(link.config) }, "staged");
-        await rememberFingerprints(tx, run, link.id);
-      });
+      await stageNewKey(context);
       await waitUntilApplied(link.id);
       return "Both ends accept the old key and the new one.";
     case "switch":
-      await change(link, async (tx) => {
-        const staged = await tx.credential.findMany({ where: { linkId: link.id, state: "staged" } });
-        if (staged.length === 0) return;
-        await tx.credential.updateMany({ where: { linkId: link.id, state: "active" }, data: { state: "retiring" } });
-        await tx.credential.updateMany({ where: { id: { in: staged.map((row) => row.id) } }, data: { state: "active", activatedAt: new Date() } });
-      });
+      await switchToNewKey(context);
       await waitUntilApplied(link.id);
       return "Both ends start with the new key.";
     case "reauthenticate":
-      return reauthenticate(link, `Rotation for ${run.requestedBy}`);
+      return reauthenticate(link, context.requestedBy, "new");
     case "verify":
-      return verifyInUse(link, `Rotation for ${run.requestedBy}`);
-    case "retire": {
-      await change(link, async (tx) => {
-        for (const old of await tx.credential.findMany({ where: { linkId: link.id, state: "retiring" } })) await retireCredential(tx, old);
-      });
-      return "The old key is destroyed here; each gateway forgets it with its next configuration.";
-    }
+      return verifyInUse(link, context.requestedBy, "new");
+    case "withdraw":
+      await withdrawOldKey(context);
+      await insistUntilApplied(link.id, retirePurpose);
+      return "Both ends have forgotten the old key.";
+    case "destroy":
+      await destroyOldKey(context);
+      return "The old key is destroyed.";
   }
 }
 
-/** One transaction: the credentials change and both gateways get a new revision. */
-async function change(link: Link, work: (tx: Transaction) => Promise<void>): Promise<void> {
-  await database().$transaction(async (tx) => {
-    await work(tx);
-    await touchGateways(tx, await gatewaysOfLink(tx, link), [link.id]);
-    await announce(tx, { resource: "key", id: link.id });
+/** To the end with the old key in use at both ends. What the tunnel does with it is looked at and told, and holds nothing up. */
+async function goBack(context: RotationContext): Promise<void> {
+  const { lease } = context;
+  const steps = (await isSwitched(lease.runId)) ? backSteps : backSteps.slice(-1);
+  for (const name of steps)
+    await recordedStep(
+      lease,
+      name,
+      () => back(name, context),
+      (tx, run, message) => recordEvent(tx, eventOf(run, "unconfirmed", message)),
+    );
+  const { reason } = await database().rotationRun.findUniqueOrThrow({ where: { id: lease.runId } });
+  const unverified = await database().rotationStep.findFirst({
+    where: { runId: lease.runId, name: "verify the old key" satisfies BackStep, state: "failed" },
   });
+  await finishRun(lease, "failed", [reason, "The old key is kept.", unverified?.message].filter((part) => part !== null && part !== undefined).join(" "));
 }
 
-async function keepOldKey(link: Link): Promise<void> {
-  await change(link, async (tx) => {
-    const retiring = await tx.credential.findMany({ where: { linkId: link.id, state: "retiring" } });
-    const isSwitched = retiring.length > 0;
-    const fresh = await tx.credential.findMany({ where: { linkId: link.id, state: isSwitched ? { in: ["active", "staged"] } : "staged" } });
-    if (isSwitched) await tx.credential.updateMany({ where: { id: { in: retiring.map((row) => row.id) } }, data: { state: "active" } });
-    for (const row of fresh) await retireCredential(tx, row);
-  });
+async function back(name: BackStep, context: RotationContext): Promise<string> {
+  const { link } = context;
+  switch (name) {
+    case "restore":
+      await restoreOldKey(context);
+      await insistUntilApplied(link.id, restorePurpose);
+      return "Both ends start with the old key again.";
+    case "reauthenticate with the old key":
+      return reauthenticate(link, context.requestedBy, "old");
+    case "verify the old key":
+      return verifyInUse(link, context.requestedBy, "old");
+    case "drop the new key":
+      await dropNewKey(context);
+      return "The new key is destroyed.";
+  }
 }
 
-async function rememberFingerprints(tx: Transaction, run: RotationRun, linkId: string): Promise<void> {
-  const rows = await tx.credential.findMany({ where: { linkId, state: { in: ["active", "staged"] } }, orderBy: { end: "asc" } });
-  await tx.rotationRun.update({
-    where: { id: run.id },
-    data: {
-      oldFingerprint: rows.find((row) => row.state === "active")?.fingerprint ?? null,
-      newFingerprint: rows.find((row) => row.state === "staged")?.fingerprint ?? null,
-    },
-  });
-}
+const faultReason = "A fault in the hub kept the rotation from going on; the hub's log has it.";
 
-/** A waiting run becomes ours; a running one was left by a hub that died, because pg-boss gives a job to one worker at a time. */
-async function claim(runId: string): Promise<RotationRun | null> {
-  const db = database();
-  const claimed = await db.rotationRun.updateMany({
-    where: { id: runId, state: "waiting" },
-    data: { state: "running", startedAt: new Date(), sentence: "Under way." },
-  });
-  const run = await db.rotationRun.findUnique({ where: { id: runId } });
-  if (run === null || run.state !== "running") return null;
-  if (claimed.count > 0) await announce(db, { resource: "rotation", id: runId });
-  return run;
-}
-
-async function step(run: RotationRun, name: StepName, work: () => Promise<string>): Promise<void> {
-  const db = database();
-  const key = { runId: run.id, position: steps.indexOf(name) };
-  const known = await db.rotationStep.findUnique({ where: { runId_position: key } });
-  if (known?.state === "succeeded") return;
-  // The hub died between the failure and putting the old key back: trying again could find the old key and take it for the new one.
-  if (known?.state === "failed") throw new RotationFailed(known.message);
-  if (known === null) await db.rotationStep.create({ data: { ...key, name, state: "running" } });
-  await announce(db, { resource: "rotation", id: run.id });
-  const close = async (state: "succeeded" | "failed", message: string) => {
-    await db.rotationStep.update({ where: { runId_position: key }, data: { state, message, finishedAt: new Date() } });
-    await announce(db, { resource: "rotation", id: run.id });
-  };
+/**
+ * Ends the tries of a run that faults kept from going on: one that can still go back does, from here; any other waits and is tried again,
+ * because with its keys half withdrawn there is no other way out. Does nothing to a run that has ended or that somebody works on.
+ */
+export async function abandonRotation(runId: string): Promise<void> {
+  const lease = await takeLease(runId);
+  if (lease === null) return;
   try {
-    await close("succeeded", await work());
-  } catch (error) {
-    if (error instanceof RotationFailed) await close("failed", error.message);
-    throw error;
-  }
-}
-
-async function finish(run: RotationRun, state: "succeeded" | "failed" | "skipped", sentence: string): Promise<void> {
-  await database().$transaction(async (tx) => {
-    await tx.rotationRun.update({ where: { id: run.id }, data: { state, sentence, finishedAt: new Date() } });
-    await recordEvent(tx, {
-      resource: "rotation",
-      resourceId: run.id,
-      resourceName: run.linkName,
-      verb: run.dryRun ? "tried" : state === "succeeded" ? "rotated" : state,
-      actorId: null,
-      actorName: run.requestedBy,
-      summary: sentence,
+    const isTurned = await database().$transaction(async (tx) => {
+      const run = await lease.hold(tx);
+      const past = await tx.rotationStep.count({ where: { runId, name: { in: ["withdraw", "destroy"] satisfies ForwardStep[] } } });
+      if (run.direction === "rollingBack" || past > 0) return false;
+      await tx.rotationStep.updateMany({ where: { runId, state: "running" }, data: { state: "failed", message: faultReason, finishedAt: new Date() } });
+      await turnBack(tx, run, faultReason);
+      return true;
     });
-    await announce(tx, { resource: "rotation", id: run.id });
-  });
+    if (!isTurned) return await parkRun(lease, "A fault in the hub keeps the rotation from going on; the hub's log has it. It is tried again.");
+  } finally {
+    await lease.release();
+  }
+  await rotateLink(runId);
 }

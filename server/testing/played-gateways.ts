@@ -1,16 +1,17 @@
-import { command } from "../../contract/hub-protocol.ts";
+import type { Authentication } from "../../contract/desired-state.ts";
+import { command, type Command } from "../../contract/hub-protocol.ts";
 import type { ObservedLink } from "../../contract/observed-state.ts";
 import { database } from "../db/client.ts";
 import { createLink } from "../links/save-link.ts";
 import { presets } from "../links/presets.ts";
+import { compileDesiredState } from "../publishing/compile-desired-state.ts";
 import { ingestVerdicts } from "../reports/ingest-verdicts.ts";
 import { createSite } from "../sites/save-site.ts";
-import { authenticationOf } from "./authentication-of.ts";
 import { owner } from "./database.ts";
 
-/** What a played gateway does wrong; everything else it does as the real one. */
+/** What a played gateway does wrong; everything else it does as the real one. A test may change it under way. */
 export interface Faults {
-  /** Site names whose gateway never answers. */
+  /** Site names whose gateway no hub reaches: it goes on with what it was told before. */
   offline?: string[];
   /** A site name whose gateway refuses the revision that holds a second key, and why. */
   refuses?: { site: string; reason: string };
@@ -18,12 +19,21 @@ export interface Faults {
   /** The tunnel goes on with the old key although the gateway said that it has the new one. */
   keepsOldSa?: boolean;
   echoes?: "lost";
+  /** Called when a gateway has been given a command, before it does it. */
+  onCommand?: (name: Command["name"]) => void;
 }
 
 export interface PlayedLink {
   readonly linkId: string;
   readonly siteA: string;
   readonly siteB: string;
+  /**
+   * A line for each moment at which one of the gateways, by what it had applied, would have been refused by the other. Stays empty
+   * when nobody was ever locked out.
+   */
+  readonly lockouts: readonly string[];
+  /** What the gateway at an end has applied last. */
+  applied(end: "A" | "B"): Authentication;
   stop(): Promise<void>;
 }
 
@@ -57,18 +67,21 @@ export async function playLink(method: "psk" | "certificate", faults: Faults = {
   });
   const player = new LinkPlayer(linkId, faults);
   await player.start();
-  return { linkId, siteA, siteB, stop: () => player.stop() };
+  return { linkId, siteA, siteB, lockouts: player.lockouts, applied: (end) => player.at(end).applied, stop: () => player.stop() };
 }
 
 interface PlayedEnd {
   readonly gatewayId: string;
   readonly end: "A" | "B";
   readonly site: string;
+  isStarter: boolean;
+  applied: Authentication;
 }
 
 const turnMilliseconds = 40;
 
 class LinkPlayer {
+  readonly lockouts: string[] = [];
   readonly #linkId: string;
   readonly #faults: Faults;
   #ends: PlayedEnd[] = [];
@@ -83,7 +96,12 @@ class LinkPlayer {
   async start(): Promise<void> {
     const link = await database().link.findUniqueOrThrow({ where: { id: this.#linkId } });
     const gateways = await database().gateway.findMany({ where: { siteId: { in: [link.siteAId, link.siteBId ?? ""] } }, include: { site: true } });
-    this.#ends = gateways.map((gateway) => ({ gatewayId: gateway.id, end: gateway.siteId === link.siteAId ? "A" : "B", site: gateway.site.name }));
+    for (const { id: gatewayId, siteId, site } of gateways) {
+      const { revision, authentication, isStarter } = await this.#told(gatewayId);
+      this.#ends.push({ gatewayId, end: siteId === link.siteAId ? "A" : "B", site: site.name, isStarter, applied: authentication });
+      await ingestVerdicts(gatewayId, revision, [{ linkId: this.#linkId, outcome: "applied", reason: null }]);
+      await database().gateway.update({ where: { id: gatewayId }, data: { enrolledAt: new Date() } });
+    }
     await this.#establish();
     // Echoes passed before: silence under a new key then means something.
     for (const { gatewayId } of this.#ends)
@@ -98,11 +116,20 @@ class LinkPlayer {
     await this.#playing;
   }
 
+  at(end: "A" | "B"): PlayedEnd {
+    const found = this.#ends.find((each) => each.end === end);
+    if (found === undefined) throw new Error(`the link has no gateway at ${end}`);
+    return found;
+  }
+
   async #play(): Promise<void> {
     while (!this.#isStopped) {
       for (const end of this.#ends) {
-        if (this.#faults.offline?.includes(kindOfSite(end.site)) === true) continue;
-        await database().gateway.update({ where: { id: end.gatewayId }, data: { hubId: "played", enrolledAt: new Date(), lastHeardAt: new Date() } });
+        if (this.#faults.offline?.includes(kindOfSite(end.site)) === true) {
+          await database().gateway.update({ where: { id: end.gatewayId }, data: { hubId: null } });
+          continue;
+        }
+        await database().gateway.update({ where: { id: end.gatewayId }, data: { hubId: "played", lastHeardAt: new Date() } });
         await this.#answerRevision(end);
         await this.#answerCommands(end);
       }
@@ -110,14 +137,24 @@ class LinkPlayer {
     }
   }
 
-  async #answerRevision({ gatewayId, end, site }: PlayedEnd): Promise<void> {
+  async #told(gatewayId: string) {
+    const { state } = await compileDesiredState(gatewayId);
+    const link = state.links.find((each) => each.id === this.#linkId);
+    if (link === undefined) throw new Error("the gateway is not told of the link");
+    return { revision: state.revision, authentication: link.authentication, isStarter: link.initiate === "start" };
+  }
+
+  async #answerRevision(end: PlayedEnd): Promise<void> {
+    const { gatewayId, site } = end;
     const gateway = await database().gateway.findUniqueOrThrow({ where: { id: gatewayId } });
     if (gateway.appliedRevision >= gateway.desiredRevision) return;
-    const told = await authenticationOf(this.#linkId, end);
-    const credentials = told.method === "psk" ? told.keys.length : told.certificates.length;
+    const { revision, authentication, isStarter } = await this.#told(gatewayId);
     const { refuses } = this.#faults;
-    const isRefused = refuses !== undefined && refuses.site === kindOfSite(site) && credentials > 1;
-    await ingestVerdicts(gatewayId, gateway.desiredRevision, [
+    const isRefused = refuses !== undefined && refuses.site === kindOfSite(site) && keyIds(authentication).length > 1;
+    // One that refuses goes on with what it applied before.
+    if (!isRefused) Object.assign(end, { applied: authentication, isStarter });
+    this.#noteLockouts();
+    await ingestVerdicts(gatewayId, revision, [
       { linkId: this.#linkId, outcome: isRefused ? "refused" : "applied", reason: isRefused ? refuses.reason : null },
     ]);
   }
@@ -132,25 +169,49 @@ class LinkPlayer {
         });
       };
       const asked = command.parse(row.command);
+      this.#faults.onCommand?.(asked.name);
       if (asked.name === "probe") await answer(true, "Probed.", { sent: asked.count, received: this.#faults.echoes === "lost" ? 0 : asked.count });
       else if (asked.name !== "reauthenticate") await answer(false, `A played gateway does not ${asked.name}.`);
-      else if (this.#faults.reauthentication === "refused") await answer(false, "The peer refused the identity (AUTHENTICATION_FAILED).");
-      else {
+      else if (this.#faults.reauthentication === "refused" || !this.#wouldAuthenticate()) {
+        await answer(false, "The peer refused the identity (AUTHENTICATION_FAILED).");
+      } else {
         if (this.#faults.keepsOldSa !== true) await this.#establish();
         await answer(true, "Authenticated anew.");
       }
     }
   }
 
-  /** Both ends report one IKE SA that the credentials now in use authenticated. */
+  /** Whether an IKE SA that either end starts now would come about: certificates are accepted by their authority, keys by themselves. */
+  #wouldAuthenticate(): boolean {
+    return this.#refusals().length === 0;
+  }
+
+  #noteLockouts(): void {
+    this.lockouts.push(...this.#refusals());
+  }
+
+  #refusals(): string[] {
+    return this.#ends.flatMap((own) =>
+      this.#ends
+        .filter((peer) => peer !== own && (own.applied.method === "psk" ? !keyIds(peer.applied).includes(own.applied.use) : false))
+        .map((peer) => `${own.site} presents ${own.applied.use}, which ${peer.site} does not accept`),
+    );
+  }
+
+  /** Both ends report one IKE SA: with a key, the one that the starting end uses; with certificates, each its own. */
   async #establish(): Promise<void> {
-    for (const { gatewayId, end } of this.#ends) {
-      const { use } = await authenticationOf(this.#linkId, end);
+    const starter = this.#ends.find((end) => end.isStarter);
+    for (const { gatewayId, applied } of this.#ends) {
+      const { use } = applied.method === "psk" && starter !== undefined ? starter.applied : applied;
       const key = { linkId: this.#linkId, gatewayId };
       const report = { state: "up" as const, since: new Date(), reportedAt: new Date(), observed: observed(this.#linkId, use) };
       await database().linkState.upsert({ where: { linkId_gatewayId: key }, create: { ...key, ...report }, update: report });
     }
   }
+}
+
+function keyIds(authentication: Authentication): string[] {
+  return (authentication.method === "psk" ? authentication.keys : authentication.certificates).map((each) => each.id);
 }
 
 /** "Amsterdam 3" → "Amsterdam": names are unique a test, faults are told by kind. */

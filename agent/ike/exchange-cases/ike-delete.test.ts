@@ -78,6 +78,26 @@ const alone = SIDES.flatMap((who): ExchangeCase[] => [
   },
 ]);
 
+/** What is under way makes something at the peer that has to go as well. */
+const removed = SIDES.flatMap((who) =>
+  (["child", "ike"] as const).flatMap((what) =>
+    ["request", "answer"].map(
+      (stage, index): ExchangeCase => ({
+        ...ended,
+        name: `the link is removed at ${who} while the ${stage} of its rekey of the ${what === "ike" ? "IKE" : "Child"} SA is on the way`,
+        play: (bench) => {
+          rekey(bench, bench[who], what);
+          if (index === 1) bench.courier.deliver(bench[who]);
+          bench.pair.give(bench[who], { kind: "removeLink", linkId: "link" });
+          expect(bench[who].endpoint.snapshot(0)).toEqual([]);
+          expect(bench[who].policies.size).toBe(0);
+        },
+        after: (bench) => expect(bench.pair.clock.now()).toBeLessThan(1_800_000_000_000 + 60_000),
+      }),
+    ),
+  ),
+);
+
 const both = SIDES.map(
   (first): ExchangeCase => ({
     ...ended,
@@ -91,6 +111,7 @@ const both = SIDES.map(
 );
 
 describe("one end deletes the IKE SA", () => testExchanges(alone));
+describe("a link is removed while a rekey is under way", () => testExchanges(removed));
 describe("both ends delete the IKE SA", () => testExchanges(both));
 
 describe("a link is closed while it is being made", () => {

@@ -4,14 +4,18 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { exitOnSignals } from "../e2e/lib/cleanup.ts";
 import { benchConsole, type ConsoleFigures } from "./console.ts";
+import { benchIke, ikeTable } from "./ike.ts";
 import { benchStreams, type StreamFigures } from "./dataplane.ts";
 
 /*
  * `npm run bench [-- --rounds N] [--seconds S] [--json FILE] [--readme]`: the figures that the README quotes, measured beside the peers in one
  * interleaved run, and the console's own latencies. Needs root, iperf3, strongSwan and Chromium; a peer that is missing is named, never invented.
+ * `npm run bench dataplane`: the streams alone. `npm run bench ike [-- --handshakes N] [--rounds N] [--json FILE]`: handshakes (ike.ts).
  */
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
+    handshakes: { type: "string", default: "400" },
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "5" },
     json: { type: "string" },
@@ -21,14 +25,31 @@ const { values } = parseArgs({
 
 exitOnSignals();
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const [only = "all"] = positionals;
+if (only === "ike") {
+  const ike = await benchIke(Number(values.handshakes), Number(values.rounds), say);
+  process.stdout.write(`${ikeTable(ike)}\n`);
+  writeJson({ ike });
+  process.exit(0);
+}
+if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane and ike.`);
 const streams = await benchStreams(Number(values.rounds), Number(values.seconds), say);
+if (only === "dataplane") {
+  process.stdout.write(`${tableOf(streams)}\n`);
+  writeJson({ streams });
+  process.exit(0);
+}
 const console_ = await benchConsole(say);
 const table = `${tableOf(streams)}\n\n${latencyTable(console_)}`;
 process.stdout.write(`${table}\n`);
-if (values.json !== undefined)
-  writeFileSync(values.json, `${JSON.stringify({ measuredAt: new Date().toISOString(), machine: machine(), streams, console: console_ }, null, 2)}\n`);
+writeJson({ streams, console: console_ });
 if (values.readme) writeReadme(table);
 process.exit(0);
+
+function writeJson(figures: object): void {
+  if (values.json === undefined) return;
+  writeFileSync(values.json, `${JSON.stringify({ measuredAt: new Date().toISOString(), machine: machine(), ...figures }, null, 2)}\n`);
+}
 
 function tableOf(figures: StreamFigures): string {
   const { medians } = figures;

@@ -20,6 +20,24 @@ export interface Certificate {
  * @throws CryptoError `badCertificate`.
  */
 export function readCertificate(der: Uint8Array): Certificate {
+  const key = Buffer.from(der.buffer, der.byteOffset, der.length).toString("latin1");
+  const known = recent.get(key) ?? parse(der.slice());
+  // The end of the map is what was asked for last: an authority, which every handshake needs, stays.
+  recent.delete(key);
+  recent.set(key, known);
+  if (recent.size > MOST_RECENT) forgetOldest();
+  return known;
+}
+
+/** Reading costs more than verifying a signature, and one handshake asks for the same few certificates several times. */
+const MOST_RECENT = 64;
+const recent = new Map<string, Certificate>();
+
+function forgetOldest(): void {
+  for (const oldest of recent.keys()) return void recent.delete(oldest);
+}
+
+function parse(der: Uint8Array): Certificate {
   try {
     const signed = new X509Certificate(der);
     const fields = new x509.X509Certificate(new Uint8Array(der));

@@ -121,10 +121,12 @@ function ecp(method: Kex, keyword: string, curve: string, coordinateOctets: numb
 
 function montgomery(method: Kex, keyword: string, curve: "x25519" | "x448", octets: number): KexSpec {
   return symmetric(method, keyword, () => {
-    const { publicKey, privateKey } = curve === "x25519" ? generateKeyPairSync("x25519") : generateKeyPairSync("x448");
+    // The encoding is asked for at once: exporting a key object later costs as much as making it.
+    const encoded = { publicKeyEncoding: { format: "der", type: "spki" } } as const;
+    const { publicKey, privateKey } = curve === "x25519" ? generateKeyPairSync("x25519", encoded) : generateKeyPairSync("x448", encoded);
     return {
       method,
-      publicData: rawPublic(publicKey, octets),
+      publicData: new Uint8Array(publicKey.subarray(publicKey.length - octets)),
       computeSharedSecret(peerData) {
         requireLength(peerData, octets, keyword);
         return montgomerySecret(privateKey, montgomeryPublic(curve, peerData), keyword);
@@ -212,11 +214,6 @@ function mlKemPublic(name: "ml-kem-512" | "ml-kem-768" | "ml-kem-1024", raw: Uin
 /** Tag and a two-octet length: every key here is between 256 and 65,535 octets. */
 function derHeader(tag: number, length: number): Uint8Array {
   return Uint8Array.of(tag, 0x82, length >> 8, length & 0xff);
-}
-
-function rawPublic(publicKey: KeyObject, octets: number): Uint8Array {
-  const spki = publicKey.export({ format: "der", type: "spki" });
-  return new Uint8Array(spki.subarray(spki.length - octets));
 }
 
 function requireLength(data: Uint8Array, octets: number, keyword: string): void {

@@ -132,9 +132,16 @@ function signingOptions(key: KeyObject, algorithm: DigitalSignature) {
   return algorithm.keyKind === "ec" ? { key, dsaEncoding: "der" as const } : { key };
 }
 
+/** By the octets that a configuration holds: the key goes with them. */
+const privateKeys = new WeakMap<Uint8Array, KeyObject>();
+
 function privateKeyFrom(pkcs8: Uint8Array): KeyObject {
+  const known = privateKeys.get(pkcs8);
+  if (known !== undefined) return known;
   try {
-    return createPrivateKey({ key: Buffer.from(pkcs8), format: "der", type: "pkcs8" });
+    const key = createPrivateKey({ key: Buffer.from(pkcs8), format: "der", type: "pkcs8" });
+    privateKeys.set(pkcs8, key);
+    return key;
   } catch {
     // The cause is left out on purpose: nothing about a private key belongs in an error.
     throw new CryptoError("badKey", "the private key is not PKCS#8 in DER");

@@ -98,14 +98,6 @@ function readAll(list: readonly Uint8Array[], sentence: string): Certificate[] |
 
 /** Every way from the leaf up to and including a trusted authority, depth first, no certificate twice in one. */
 function* pathsToTrust(leaf: Certificate, intermediates: readonly Certificate[], trusted: readonly Certificate[]): Generator<Certificate[]> {
-  const signatures = new Map<Certificate, Map<Certificate, boolean>>();
-  const issued = (issuer: Certificate, subject: Certificate): boolean => {
-    const known = signatures.get(issuer) ?? new Map<Certificate, boolean>();
-    signatures.set(issuer, known);
-    const answer = known.get(subject) ?? isIssuedBy(subject, issuer);
-    known.set(subject, answer);
-    return answer;
-  };
   let steps = 0;
   function* climb(path: Certificate[], last: Certificate): Generator<Certificate[]> {
     if (++steps > maxSteps) return;
@@ -117,8 +109,15 @@ function* pathsToTrust(leaf: Certificate, intermediates: readonly Certificate[],
   yield* climb([leaf], leaf);
 }
 
-function isIssuedBy(subject: Certificate, issuer: Certificate): boolean {
-  return subject.signed.checkIssued(issuer.signed) && subject.signed.verify(issuer.publicKey);
+/** A signature stays what it is, for as long as both certificates are in use. */
+const signatures = new WeakMap<Certificate, WeakMap<Certificate, boolean>>();
+
+function issued(issuer: Certificate, subject: Certificate): boolean {
+  const known = signatures.get(issuer) ?? new WeakMap<Certificate, boolean>();
+  signatures.set(issuer, known);
+  const answer = known.get(subject) ?? (subject.signed.checkIssued(issuer.signed) && subject.signed.verify(issuer.publicKey));
+  known.set(subject, answer);
+  return answer;
 }
 
 /** Dates and extensions of every certificate, and that every issuer may issue (RFC 5280 §6.1.4). */

@@ -24,6 +24,8 @@ export interface IkeSa {
   spiR: IkeSpi;
   /** Null as responder until IKE_AUTH has said who the peer is. */
   linkId: string | null;
+  /** As responder: the only link that the peer's address can mean, whose trace the messages before IKE_AUTH go into; else null. */
+  readonly candidateLinkId: string | null;
   /** The IKE SA that goes once this one and its children are up: reauthentication, make before break. */
   replaces: string | null;
   local: UdpEndpoint | null;
@@ -174,6 +176,11 @@ export function isBeginning(sa: IkeSa): boolean {
 /** Its DELETE is under way, or waits for the answer to the outstanding request: nothing else is begun on it. */
 export function isEnding(sa: IkeSa): boolean {
   return sa.phase.kind === "deleting" || sa.window.queue.some((task) => task.kind === "deleteIke");
+}
+
+/** Whose trace its messages belong to; null: nobody can tell yet. */
+export function tracedLinkId(sa: IkeSa): string | null {
+  return sa.linkId ?? sa.candidateLinkId;
 }
 
 /** Keys exist and the peer is authenticated. */

@@ -3,8 +3,7 @@ import { NotifyType } from "../wire/iana.ts";
 import { serializeMessage } from "../wire/ikev2/message.ts";
 import type { Header, IkeSpi, Payload, PayloadOf } from "../wire/ikev2/message-types.ts";
 import { writeU16 } from "../wire/octets.ts";
-import { tracedLinkId } from "./candidate-links.ts";
-import { type IkeSa, ownSpi, sessionOf } from "./ike-sa.ts";
+import { type IkeSa, ownSpi, sessionOf, tracedLinkId } from "./ike-sa.ts";
 import { sealMessage } from "./session.ts";
 import type { ActiveTask } from "./task.ts";
 import { traceMessage } from "./trace.ts";
@@ -40,7 +39,7 @@ export function holdOutstanding(turn: Turn, sa: IkeSa, exchangeType: number, dat
 export function sendResponse(turn: Turn, sa: IkeSa, exchangeType: number, messageId: number, payloads: readonly Payload[]): void {
   const header = headerOf(sa, exchangeType, messageId, true);
   const datagrams = sealMessage(requireSession(sa), sa.role, header, payloads);
-  traceMessage(turn, tracedLinkId(turn, sa), "sent", header, payloads);
+  traceMessage(turn, tracedLinkId(sa), "sent", header, payloads);
   sa.window.lastResponse = { messageId, datagrams };
   transmit(turn, sa, datagrams);
 }

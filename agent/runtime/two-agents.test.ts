@@ -135,7 +135,7 @@ const childSpis = (found: ObservedLink): string[] =>
   found.ikeSas.flatMap((sa) => sa.childSas.filter((child) => child.state === "established").map((child) => child.inboundSpi));
 
 /**
- * Pings until `during` is done; what was sent until then, and how much of that was answered. A signal makes ping forget what is on its
+ * Pings until `during` is done and 40 echoes more; what was sent until then, and how much of that was answered. A signal makes ping forget what is on its
  * way, so it goes on until all that counts is answered or a second late.
  */
 async function pingDuring(from: Side, to: string, during: () => Promise<void>): Promise<{ sent: number; received: number }> {
@@ -146,8 +146,12 @@ async function pingDuring(from: Side, to: string, during: () => Promise<void>): 
   });
   // -O has a line for every echo: its answer, or that there is none yet.
   const numbers = (pattern: RegExp) => new Set([...output.matchAll(pattern)].map((match) => Number(match[1])));
+  const highest = () => Math.max(0, ...numbers(/icmp_seq=(\d+)/g));
   await during();
-  const sent = Math.max(0, ...numbers(/icmp_seq=(\d+)/g));
+  // What goes wrong may do so when the old SAs are taken away, a moment later.
+  const enough = highest() + 40;
+  await expect.poll(highest, { timeout: 5_000, interval: 10 }).toBeGreaterThan(enough);
+  const sent = highest();
   const received = () => [...numbers(/icmp_seq=(\d+) ttl=/g)].filter((number) => number <= sent).length;
   const deadline = performance.now() + 1_000;
   while (received() < sent && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));

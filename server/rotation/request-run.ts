@@ -3,12 +3,14 @@ import { recordEvent } from "../audit/record-event.ts";
 import { type Actor, authorize } from "../auth/actor.ts";
 import { announce } from "../db/changes.ts";
 import { database, type Transaction } from "../db/client.ts";
+import { lockConfiguration } from "../db/configuration-lock.ts";
 import { Conflict, NotFound } from "../errors.ts";
 
 /** "Rotate now" or a dry run of a schedule: one waiting run for each link it covers. The hub's worker takes it from there. */
 export async function requestScheduledRuns(actor: Actor, scheduleId: string, dryRun: boolean): Promise<void> {
   authorize(actor, "operate");
   await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const schedule = await tx.rotationSchedule.findUnique({ where: { id: scheduleId } });
     if (schedule === null) throw new NotFound("There is no such schedule.");
     const links = await tx.link.findMany({
@@ -29,6 +31,7 @@ export async function requestScheduledRuns(actor: Actor, scheduleId: string, dry
 export async function requestLinkRun(actor: Actor, linkId: string, dryRun: boolean): Promise<void> {
   authorize(actor, "operate");
   await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const link = await tx.link.findUnique({ where: { id: linkId }, include: { credentials: { where: { state: "active" }, take: 1 } } });
     if (link === null) throw new NotFound("There is no such link.");
     const active = link.credentials[0];

@@ -4,6 +4,7 @@ import { recordEvent } from "../audit/record-event.ts";
 import { type Actor, authorize } from "../auth/actor.ts";
 import { announce } from "../db/changes.ts";
 import { database } from "../db/client.ts";
+import { lockConfiguration } from "../db/configuration-lock.ts";
 import { Invalid, NotFound } from "../errors.ts";
 import { parseInput } from "../parse-input.ts";
 import { nextRuns } from "./next-runs.ts";
@@ -80,6 +81,7 @@ export async function saveSchedule(actor: Actor, id: string | null, input: unkno
   const form = parseInput(scheduleForm, input);
   nextRuns(form.cron, form.timeZone, 1);
   await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const sameName = await tx.rotationSchedule.findUnique({ where: { name: form.name } });
     if (sameName !== null && sameName.id !== id) throw new Invalid({ name: "There is a schedule of this name already." });
     if (form.linkId !== null && (await tx.link.count({ where: { id: form.linkId } })) === 0) throw new Invalid({ linkId: "This link is no longer there." });
@@ -98,6 +100,7 @@ export async function saveSchedule(actor: Actor, id: string | null, input: unkno
 export async function pauseSchedule(actor: Actor, id: string, paused: boolean): Promise<void> {
   authorize(actor, "edit");
   await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const schedule = await tx.rotationSchedule.findUnique({ where: { id } });
     if (schedule === null) throw new NotFound("There is no such schedule.");
     await tx.rotationSchedule.update({ where: { id }, data: { paused } });
@@ -110,6 +113,7 @@ export async function pauseSchedule(actor: Actor, id: string, paused: boolean): 
 export async function deleteSchedule(actor: Actor, id: string): Promise<void> {
   authorize(actor, "edit");
   await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const schedule = await tx.rotationSchedule.findUnique({ where: { id } });
     if (schedule === null) throw new NotFound("There is no such schedule.");
     await tx.rotationSchedule.delete({ where: { id } });

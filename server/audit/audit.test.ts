@@ -12,7 +12,7 @@ import { createSite, deleteSite, updateSite } from "../sites/save-site.ts";
 import { owner, startTestDatabase } from "../testing/database.ts";
 import { createTestLink, linkFormOf } from "../testing/link-forms.ts";
 import { until } from "../testing/until.ts";
-import { exportEvents, listEvents } from "./list-events.ts";
+import { exportEvents, listEventActors, listEvents } from "./list-events.ts";
 
 let stop: () => Promise<void>;
 let changes: Change[];
@@ -224,6 +224,24 @@ describe("the event list", () => {
       }
     }
     expect(sizes).toEqual([1_000, 1_000, 50]);
+  });
+
+  it("filters by who did it and by the link or site it was about, with its rotations and its gateway", async () => {
+    await requestLinkRun({ ...owner, name: "Oscar" }, linkId, true);
+    await setLinkEnabled(owner, linkId, true);
+    await createEnrolmentToken(owner, siteA);
+    await updateSite(owner, siteA, { name: "Amstelveen", networks: ["10.1.0.0/24"], address: "192.0.2.1" });
+    const kinds = async (query: Record<string, string>) => (await listEvents(owner, query)).rows.map((row) => row.kind);
+    expect(await kinds({ actor: "Oscar" })).toEqual(["rotation.requested"]);
+    expect(await kinds({ about: linkId })).toEqual(["link.enabled", "rotation.requested"]);
+    expect(await kinds({ about: siteA })).toEqual(["site.changed", "gateway.invited"]);
+    expect(await kinds({ about: linkId, actor: owner.name })).toEqual(["link.enabled"]);
+    expect(await kinds({ about: siteC })).toEqual([]);
+  });
+
+  it("names everybody who can be filtered by: who has an account, and who else has acted", async () => {
+    await setLinkEnabled({ ...owner, name: "Gone since" }, linkId, true);
+    expect(await listEventActors(owner)).toEqual(["Gone since", "Una"]);
   });
 
   it("filters by day, both ends included, and takes nonsense for no filter", async () => {

@@ -12,7 +12,7 @@ import type { Turn } from "./turn.ts";
 /** Sends a protected request and holds it for retransmission. The window has to be free. */
 export function sendRequest(turn: Turn, sa: IkeSa, exchangeType: number, payloads: readonly Payload[], task: ActiveTask): void {
   const header = headerOf(sa, exchangeType, sa.window.nextSend, false);
-  const datagrams = sealMessage(requireSession(sa), sa.role, header, payloads);
+  const datagrams = sealMessage(requireSession(sa), sa.role, header, payloads, turn.engine.options.largestMessage);
   traceMessage(turn, sa.linkId, "sent", header, payloads);
   holdOutstanding(turn, sa, exchangeType, datagrams, task);
 }
@@ -38,7 +38,7 @@ export function holdOutstanding(turn: Turn, sa: IkeSa, exchangeType: number, dat
 /** Answers the request `messageId` and keeps the answer for its retransmissions. */
 export function sendResponse(turn: Turn, sa: IkeSa, exchangeType: number, messageId: number, payloads: readonly Payload[]): void {
   const header = headerOf(sa, exchangeType, messageId, true);
-  const datagrams = sealMessage(requireSession(sa), sa.role, header, payloads);
+  const datagrams = sealMessage(requireSession(sa), sa.role, header, payloads, turn.engine.options.largestMessage);
   traceMessage(turn, tracedLinkId(sa), "sent", header, payloads);
   sa.window.lastResponse = { messageId, datagrams };
   transmit(turn, sa, datagrams);

@@ -127,6 +127,8 @@ export interface EstablishedPhase {
   readonly remoteIdentity: string;
   readonly credentialId: string | null;
   readonly children: Map<string, ChildSa>;
+  /** Children are missing, and the peer, which began the IKE SA, makes them; if it has not by the link's `retryAt`, this end does. */
+  leftToPeer: boolean;
   /** Made by a rekey of this SA: by our request, by the peer's. The children move to the one that stays. */
   successor: IkeSa | null;
   /** Agreed on at the peer's request, and waiting for additional key exchanges. */
@@ -145,8 +147,6 @@ export interface Link {
   retryAt: Instant | null;
   retryDelayMs: number;
   attempts: number;
-  /** Children are missing, and the end that began the IKE SA makes them; if it has not by `retryAt`, this one does. */
-  leftToPeer: boolean;
   /** A changed configuration or a command wants the IKE SA authenticated anew. */
   replaceWanted: boolean;
   state: "negotiating" | "up" | "degraded" | "down";

@@ -109,7 +109,6 @@ function addLink(turn: Turn, config: LinkConfig, ike: Link["ike"], esp: Link["es
     retryAt: null,
     retryDelayMs: turn.engine.options.retryFirstMs,
     attempts: 0,
-    leftToPeer: false,
     replaceWanted: false,
     state: "down",
     since: turn.now,

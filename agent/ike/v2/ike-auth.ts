@@ -208,6 +208,7 @@ function establish(
     remoteIdentity: describeIdentity(peer),
     credentialId,
     children: new Map(),
+    leftToPeer: false,
     successor: null,
     pending: [],
     abandonAt: null,

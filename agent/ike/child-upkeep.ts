@@ -21,16 +21,16 @@ const DUPLICATE_MS = 60_000;
 export function createMissingChildren(turn: Turn, link: Link, sa: IkeSa, phase: EstablishedPhase): void {
   const missing = link.wanted === "up" ? missingChildren(link, phase) : [];
   if (missing.length === 0) {
-    link.leftToPeer = false;
+    phase.leftToPeer = false;
     return;
   }
   if (hasChildTask(sa)) return;
-  if (phase.begunAs === "responder" && !link.leftToPeer) {
-    link.leftToPeer = true;
+  if (phase.begunAs === "responder" && !phase.leftToPeer) {
+    phase.leftToPeer = true;
     link.retryAt = turn.now + LEFT_TO_PEER_MS * (1 + 0.5 * randomShare(turn));
     return;
   }
-  link.leftToPeer = false;
+  phase.leftToPeer = false;
   for (const childName of missing) sa.window.queue.push({ kind: "createChild", childName });
   postpone(turn, link);
 }

@@ -83,6 +83,8 @@ export interface EndpointOptions {
   /** Pause before a link that failed is tried again; grows to the maximum, with jitter. */
   readonly retryFirstMs: number;
   readonly retryMaxMs: number;
+  /** The largest IKE message that is sent whole, in octets; absent: 1228, which fits an IPv6 path of 1280 (RFC 7383 §2.5.1). */
+  readonly largestMessage?: number;
   /** Lifetimes are shortened by up to this share at random so that links do not rekey in step. */
   readonly rekeyJitter: number;
 }

@@ -7,8 +7,8 @@ import { concatOctets } from "../wire/octets.ts";
  * message of its own under the same message id.
  */
 
-/** Largest IKE datagram that we send whole: 1280 less IPv6, UDP and the non-ESP marker (RFC 7383 §2.5.1). */
-export const LARGEST_DATAGRAM = 1228;
+/** Largest IKE message that we send whole unless told otherwise: 1280 less IPv6, UDP and the non-ESP marker (RFC 7383 §2.5.1). */
+export const LARGEST_MESSAGE = 1228;
 /** A message of 64 fragments has some 75 kB: more than any certificate chain that we accept, and a bound on memory. */
 const MOST_FRAGMENTS = 64;
 

@@ -25,6 +25,8 @@ export interface IkeSa {
   spiR: IkeSpi;
   /** Null as responder until IKE_AUTH has said who the peer is. */
   linkId: string | null;
+  /** As responder: the only link that the peer's address can mean, whose trace the messages before IKE_AUTH go into; else null. */
+  readonly candidateLinkId: string | null;
   /** The IKE SA that goes once this one and its children are up: reauthentication, make before break. */
   replaces: string | null;
   local: UdpEndpoint | null;
@@ -126,6 +128,8 @@ export interface EstablishedPhase {
   readonly remoteIdentity: string;
   readonly credentialId: string | null;
   readonly children: Map<string, ChildSa>;
+  /** Children are missing, and the peer, which began the IKE SA, makes them; if it has not by the link's `retryAt`, this end does. */
+  leftToPeer: boolean;
   /** Made by a rekey of this SA: by our request, by the peer's. The children move to the one that stays. */
   successor: IkeSa | null;
   /** Agreed on at the peer's request, and waiting for additional key exchanges. */
@@ -147,8 +151,6 @@ export interface Link {
   retryAt: Instant | null;
   retryDelayMs: number;
   attempts: number;
-  /** Children are missing, and the end that began the IKE SA makes them; if it has not by `retryAt`, this one does. */
-  leftToPeer: boolean;
   /** A changed configuration or a command wants the IKE SA authenticated anew. */
   replaceWanted: boolean;
   state: "negotiating" | "up" | "degraded" | "down";
@@ -178,6 +180,11 @@ export function isBeginning(sa: IkeSa): boolean {
 /** Its DELETE is under way, or waits for the answer to the outstanding request: nothing else is begun on it. */
 export function isEnding(sa: IkeSa): boolean {
   return sa.phase.kind === "deleting" || sa.window.queue.some((task) => task.kind === "deleteIke");
+}
+
+/** Whose trace its messages belong to; null: nobody can tell yet. */
+export function tracedLinkId(sa: IkeSa): string | null {
+  return sa.linkId ?? sa.candidateLinkId;
 }
 
 /** Keys exist and the peer is authenticated. */

@@ -148,7 +148,8 @@ function updateState(turn: Turn, link: Link): void {
 
 /** A link that is up waits for nothing but what it has left to the peer. */
 function forgetAttempts(turn: Turn, link: Link): void {
-  if (link.retryAt === null || link.replaceWanted || link.leftToPeer || stateOf(turn, link) !== "up") return;
+  if (link.retryAt === null || link.replaceWanted || stateOf(turn, link) !== "up") return;
+  if (inUse(turn, link).at(-1)?.phase.leftToPeer === true) return;
   link.retryAt = null;
   link.retryDelayMs = turn.engine.options.retryFirstMs;
   link.attempts = 0;

@@ -114,7 +114,6 @@ function addLink(turn: Turn, config: LinkConfig, parsed: Pick<Link, "ike" | "esp
     retryAt: null,
     retryDelayMs: turn.engine.options.retryFirstMs,
     attempts: 0,
-    leftToPeer: false,
     replaceWanted: false,
     state: "down",
     since: turn.now,

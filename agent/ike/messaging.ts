@@ -3,8 +3,7 @@ import { NotifyType } from "../wire/iana.ts";
 import { serializeMessage } from "../wire/ikev2/message.ts";
 import type { Header, Payload, PayloadOf } from "../wire/ikev2/message-types.ts";
 import { writeU16 } from "../wire/octets.ts";
-import { tracedLinkId } from "./candidate-links.ts";
-import { type IkeSa, ownSpi, sessionOf } from "./ike-sa.ts";
+import { type IkeSa, ownSpi, sessionOf, tracedLinkId } from "./ike-sa.ts";
 import { sealMessage } from "./session.ts";
 import type { ActiveTask } from "./task.ts";
 import { traceMessage } from "./trace.ts";
@@ -13,7 +12,7 @@ import { touchIkeSa, type Turn } from "./turn.ts";
 /** Sends a protected request and holds it for retransmission. The window has to be free. */
 export function sendRequest(turn: Turn, sa: IkeSa, exchangeType: number, payloads: readonly Payload[], task: ActiveTask): void {
   const header = headerOf(sa, exchangeType, sa.window.nextSend, false);
-  const datagrams = sealMessage(requireSession(sa), sa.role, header, payloads);
+  const datagrams = sealMessage(requireSession(sa), sa.role, header, payloads, turn.engine.options.largestMessage);
   traceMessage(turn, sa.linkId, "sent", header, payloads);
   holdOutstanding(turn, sa, exchangeType, datagrams, task);
 }
@@ -39,8 +38,8 @@ export function holdOutstanding(turn: Turn, sa: IkeSa, exchangeType: number, dat
 /** Answers the request `messageId` and keeps the answer for its retransmissions. */
 export function sendResponse(turn: Turn, sa: IkeSa, exchangeType: number, messageId: number, payloads: readonly Payload[]): void {
   const header = headerOf(sa, exchangeType, messageId, true);
-  const datagrams = sealMessage(requireSession(sa), sa.role, header, payloads);
-  traceMessage(turn, tracedLinkId(turn, sa), "sent", header, payloads);
+  const datagrams = sealMessage(requireSession(sa), sa.role, header, payloads, turn.engine.options.largestMessage);
+  traceMessage(turn, tracedLinkId(sa), "sent", header, payloads);
   sa.window.lastResponse = { messageId, datagrams };
   transmit(turn, sa, datagrams);
 }

@@ -6,12 +6,11 @@ import { parseHeader } from "../wire/ikev2/header.ts";
 import { parseMessage, parsePayloads, plainForm, refuseUnknownCritical } from "../wire/ikev2/message.ts";
 import type { Header, Message, Payload } from "../wire/ikev2/message-types.ts";
 import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
-import { linksBetween, tracedLinkId } from "./candidate-links.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import { noteEarlyIkeDelete } from "./diagnosis/lifetime.ts";
 import { brokenByPeer } from "./diagnosis/refusal.ts";
 import { addFragment, checkFragment } from "./fragmentation.ts";
-import { childrenOf, type IkeSa, type Link, sessionOf } from "./ike-sa.ts";
+import { childrenOf, type IkeSa, type Link, sessionOf, tracedLinkId } from "./ike-sa.ts";
 import { answerInClear, notify, sendResponse, transmit } from "./messaging.ts";
 import { finishRequest } from "./requests.ts";
 import { closeIkeSa } from "./sa-removal.ts";
@@ -71,9 +70,9 @@ function receiveInit(turn: Turn, message: Message, datagram: Uint8Array, local: 
     refuseUnknownCritical(message.payloads);
   } catch (error) {
     if (!(error instanceof IkeProtocolError)) throw error;
-    return refuseCritical(turn, linksBetween(turn, local.address, remote.address), message, datagram, error, local, remote);
+    return refuseCritical(turn, turn.engine.links.between(local.address, remote.address), message, datagram, error, local, remote);
   }
-  onInitRequest(turn, linksBetween(turn, local.address, remote.address), message, datagram, local, remote);
+  onInitRequest(turn, turn.engine.links.between(local.address, remote.address), message, datagram, local, remote);
 }
 
 /** RFC 7296 §2.5: the answer is in our version and names it; a request only, and with nothing remembered. */
@@ -106,7 +105,7 @@ function openMessage(sa: IkeSa, session: Session, message: Message, datagram: Ui
 /** Throws IkeProtocolError for authentic contents that break the rules of the exchange. */
 function readContents(turn: Turn, sa: IkeSa, { header }: Message, contents: Contents): Payload[] {
   const payloads = parseOrTrace(turn, sa, header, contents);
-  traceMessage(turn, tracedLinkId(turn, sa), "received", header, payloads, contents);
+  traceMessage(turn, tracedLinkId(sa), "received", header, payloads, contents);
   refuseUnknownCritical(payloads);
   requireAllowedPayloads(header.exchangeType, "protected", payloads);
   return payloads;
@@ -117,7 +116,7 @@ function parseOrTrace(turn: Turn, sa: IkeSa, header: Message["header"], contents
   try {
     return parsePayloads(contents.firstPayload, contents.bytes);
   } catch (error) {
-    traceMessage(turn, tracedLinkId(turn, sa), "received", header, null, contents);
+    traceMessage(turn, tracedLinkId(sa), "received", header, null, contents);
     throw error;
   }
 }
@@ -166,7 +165,7 @@ function answerRequest(turn: Turn, sa: IkeSa, message: Message, payloads: readon
   if (isAboutChild) inheritByUse(turn, sa);
   switch (exchangeType) {
     case ExchangeType.IKE_AUTH: {
-      const answer = onAuthRequest(turn, sa, linksBetween(turn, sa.local?.address ?? "", sa.remote.address), payloads);
+      const answer = onAuthRequest(turn, sa, turn.engine.links.between(sa.local?.address ?? "", sa.remote.address), payloads);
       sendResponse(turn, sa, exchangeType, messageId, answer.payloads);
       if (!answer.keep) closeIkeSa(turn, sa);
       return;
@@ -203,7 +202,7 @@ function endByPeer(turn: Turn, sa: IkeSa, link: Link | null): void {
 
 /** RFC 7296 §2.21.2–2.21.3: the request was authentic, so it is answered; before IKE_AUTH has succeeded the SA goes too. */
 function refuseRequest(turn: Turn, sa: IkeSa, message: Message, error: IkeProtocolError): void {
-  recordFailure(turn, tracedLinkId(turn, sa), "REQUEST", brokenByPeer(exchangeOf(message, ""), error));
+  recordFailure(turn, tracedLinkId(sa), "REQUEST", brokenByPeer(exchangeOf(message, ""), error));
   if (error.disposition === "discard") return;
   sendResponse(turn, sa, message.header.exchangeType, message.header.messageId, [notify(error.cause, error.data)]);
   if (error.disposition === "deleteSa" || sa.phase.kind === "initAnswered") closeIkeSa(turn, sa);

@@ -4,7 +4,7 @@ import { NotifyType } from "../wire/iana.ts";
 import { aadOf, frameSk, frameSkf, serializePayloads } from "../wire/ikev2/message.ts";
 import type { Header, Payload, PayloadOf } from "../wire/ikev2/message-types.ts";
 import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
-import { cutFragments, LARGEST_DATAGRAM } from "./fragmentation.ts";
+import { cutFragments, LARGEST_MESSAGE } from "./fragmentation.ts";
 import type { NatSide, Role } from "./ike-sa.ts";
 import type { IkeSuite } from "./negotiation/choose-proposal.ts";
 import type { IkeKeys } from "./negotiation/key-schedule.ts";
@@ -24,16 +24,16 @@ export interface Session {
 
 const SKF_OVERHEAD = 28 + 4 + 4;
 
-/** The datagrams of one protected message: a single one, or fragments when it is long and the peer takes them. */
-export function sealMessage(session: Session, role: Role, header: Header, payloads: readonly Payload[]): Uint8Array[] {
+/** The datagrams of one protected message: a single one, or fragments when it is longer than `largest` and the peer takes them. */
+export function sealMessage(session: Session, role: Role, header: Header, payloads: readonly Payload[], largest = LARGEST_MESSAGE): Uint8Array[] {
   const protection = protectionFrom(session, role);
   const { firstPayload, bytes: plain } = serializePayloads(payloads);
   const whole = frameSk(header, firstPayload, protection.bodyOctets(plain.length));
-  if (whole.bytes.length <= LARGEST_DATAGRAM || !session.fragmentation) {
+  if (whole.bytes.length <= largest || !session.fragmentation) {
     whole.body.set(protection.seal(whole.aad, plain));
     return [whole.bytes];
   }
-  const parts = cutFragments(plain, protection.capacity(LARGEST_DATAGRAM - SKF_OVERHEAD));
+  const parts = cutFragments(plain, protection.capacity(largest - SKF_OVERHEAD));
   return parts.map((part, index) => {
     const numbers = { firstPayload: index === 0 ? firstPayload : 0, fragmentNumber: index + 1, totalFragments: parts.length };
     const framed = frameSkf(header, numbers, protection.bodyOctets(part.length));

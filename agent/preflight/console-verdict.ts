@@ -1,4 +1,4 @@
-import { type TracedEnd, type TraceStep, verdict } from "../ike/diagnosis/verdict.ts";
+import { type TracedEnd, verdict } from "../ike/diagnosis/verdict.ts";
 
 /* The console's other door to the engine (docs/adr/0006): what two gateways' traces of one link say together. */
 
@@ -12,13 +12,14 @@ export interface LinkVerdict {
   readonly isOver: boolean;
 }
 
-/** What went wrong last, by the traces of both ends, oldest step first; null: nothing did. An end without a trace may be empty. */
+/** What went wrong last, by the traces of both ends, oldest step first; null: nothing did. */
 export function verdictOfTraces(a: TracedEnd, b: TracedEnd): LinkVerdict | null {
   const found = verdict(a, b);
   return found === null ? null : { ...found, isOver: [a, b].every(({ trace }) => isOver(trace)) };
 }
 
-function isOver(trace: readonly TraceStep[]): boolean {
+function isOver(trace: TracedEnd["trace"]): boolean {
+  if (trace === null) return true;
   const failed = trace.findLastIndex((step) => typeof step.detail["failure"] === "string");
   return failed === -1 || trace.slice(failed + 1).some((step) => step.exchange === "CHILD_SA" && typeof step.detail["childSaId"] === "string");
 }

@@ -134,20 +134,30 @@ async function waitUntilUp(side: Side, started: Started, timeout = 10_000): Prom
 const childSpis = (found: ObservedLink): string[] =>
   found.ikeSas.flatMap((sa) => sa.childSas.filter((child) => child.state === "established").map((child) => child.inboundSpi));
 
-/** Pings until `during` is done and one second more; the numbers of sent and received. */
+/**
+ * Pings until `during` is done and 40 echoes more; what was sent until then, and how much of that was answered. A signal makes ping forget what is on its
+ * way, so it goes on until all that counts is answered or a second late.
+ */
 async function pingDuring(from: Side, to: string, during: () => Promise<void>): Promise<{ sent: number; received: number }> {
-  const ping = spawn("ip", ["netns", "exec", from.namespace, "ping", "-n", "-q", "-i", "0.01", "-W", "1", to], { stdio: ["ignore", "pipe", "ignore"] });
+  const ping = spawn("ip", ["netns", "exec", from.namespace, "ping", "-n", "-O", "-i", "0.01", to], { stdio: ["ignore", "pipe", "ignore"] });
   let output = "";
   ping.stdout.on("data", (bytes: Buffer) => {
     output += bytes.toString();
   });
+  // -O has a line for every echo: its answer, or that there is none yet.
+  const numbers = (pattern: RegExp) => new Set([...output.matchAll(pattern)].map((match) => Number(match[1])));
+  const highest = () => Math.max(0, ...numbers(/icmp_seq=(\d+)/g));
   await during();
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  // What goes wrong may do so when the old SAs are taken away, a moment later.
+  const enough = highest() + 40;
+  await expect.poll(highest, { timeout: 5_000, interval: 10 }).toBeGreaterThan(enough);
+  const sent = highest();
+  const received = () => [...numbers(/icmp_seq=(\d+) ttl=/g)].filter((number) => number <= sent).length;
+  const deadline = performance.now() + 1_000;
+  while (received() < sent && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
   ping.kill("SIGINT");
   await new Promise((resolve) => ping.once("close", resolve));
-  const match = /(\d+) packets transmitted, (\d+) received/.exec(output);
-  if (match === null) throw new Error(output);
-  return { sent: Number(match[1]), received: Number(match[2]) };
+  return { sent, received: received() };
 }
 
 const ask = (side: Side, command: Command) => askAgent(socketOf(side), { kind: "command", command });

@@ -1,3 +1,4 @@
+import { childrenOf } from "../ike/ike-sa.ts";
 import type { Pair, Side } from "./pair.ts";
 
 /** The longest that a packet is held up on the way in this model. */
@@ -40,9 +41,7 @@ export class TrafficModel {
       for (const [policyId, spi] of next) {
         const before = one.current.get(policyId);
         if (before === spi) continue;
-        const couldStay = before !== undefined && one.from.outbound.has(before) && one.to.inbound.has(before);
-        const hadOther = [...one.from.outbound.keys()].some((other) => one.to.inbound.has(other));
-        if (before === undefined || (!couldStay && !hadOther)) one.first.add(spi);
+        if (before === undefined || !outboundSpis(one.from, policyId).some((other) => one.to.inbound.has(other))) one.first.add(spi);
         this.#sendFirst(one, spi);
       }
       const stopped = [...one.current.keys()].filter((policyId) => !next.has(policyId));
@@ -110,6 +109,13 @@ function flow(from: Side, to: Side): Flow {
     early: new Map(),
     first: new Set(current.values()),
   };
+}
+
+/** What a policy could point at. */
+function outboundSpis(side: Side, policyId: string): number[] {
+  const children = [...side.engine.ikeSas.values()].flatMap((sa) => [...childrenOf(sa).values()].map((child) => ({ sa, child })));
+  const fit = children.filter(({ sa, child }) => child.outbound !== null && `${sa.linkId}/${child.name}` === policyId);
+  return fit.map(({ child }) => child.outboundSpi);
 }
 
 function currentSpis(side: Side): Map<string, number> {

@@ -58,6 +58,36 @@ export function DayFilter({ name, label }: { name: string; label: string }) {
   );
 }
 
+/** A choice of one that writes `?name=value`; the first option is for no filter. */
+export function SelectFilter({ name, label, any, groups }: { name: string; label: string; any: string; groups: readonly FilterGroup[] }) {
+  const { params, set } = useListState();
+  const chosen = params.get(name) ?? "";
+  const isListed = chosen === "" || groups.some((group) => group.choices.some((choice) => choice.value === chosen));
+  return (
+    <label className="flex min-w-0 items-center gap-2 text-[13px] text-text-2">
+      {label}
+      <select className="input w-auto max-w-56 min-w-0" value={chosen} onChange={(event) => set({ [name]: event.target.value })}>
+        <option value="">{any}</option>
+        {isListed ? null : <option value={chosen}>something deleted</option>}
+        {groups.map((group) => (
+          <optgroup key={group.label} label={group.label}>
+            {group.choices.map((choice) => (
+              <option key={choice.value} value={choice.value}>
+                {choice.label}
+              </option>
+            ))}
+          </optgroup>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+export interface FilterGroup {
+  readonly label: string;
+  readonly choices: readonly { readonly value: string; readonly label: string }[];
+}
+
 /** Filter chips for one parameter with several values (`?state=down,degraded`). */
 export function FilterChips({ name, label, choices }: { name: string; label: string; choices: readonly { value: string; label: string; count?: number }[] }) {
   const { params, set } = useListState();

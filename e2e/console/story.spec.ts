@@ -207,6 +207,17 @@ test("records who did what", async () => {
   await expect(page.getByText("Ada Admin").first()).toBeVisible();
 });
 
+test("finds what was done by whom to which link, and keeps the filter in the address", async () => {
+  await page.getByLabel("By", { exact: true }).selectOption("Ada Admin");
+  await page.getByLabel("About", { exact: true }).selectOption("Amsterdam – Berlin");
+  await expect(page).toHaveURL(/actor=Ada\+Admin&about=/);
+  await expect(page.getByText("Site Amsterdam was created")).toHaveCount(0);
+  await page.reload();
+  await expect(page.getByText("Link Amsterdam – Berlin was created")).toBeVisible();
+  await expect(page.getByText("Site Amsterdam was created")).toHaveCount(0);
+  await expect(page.getByLabel("About", { exact: true })).not.toHaveValue("");
+});
+
 test("shows within 5 s that a gateway was revoked", async () => {
   await page.goto(await sitePath(page, "Amsterdam"));
   await page.getByRole("button", { name: "Revoke gateway" }).click();

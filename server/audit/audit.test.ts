@@ -3,16 +3,16 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { addUser, setUserDisabled, setUserRole } from "../auth/users.ts";
 import { type Change, subscribe } from "../db/changes.ts";
 import { database } from "../db/client.ts";
-import { Invalid } from "../errors.ts";
+import { Conflict, Invalid, NotFound } from "../errors.ts";
 import { createLink, deleteLink, rollbackLink, setLinkEnabled } from "../links/save-link.ts";
 import { requestLinkRun } from "../rotation/request-run.ts";
-import { pauseSchedule, saveSchedule } from "../rotation/schedules.ts";
+import { deleteSchedule, pauseSchedule, saveSchedule } from "../rotation/schedules.ts";
 import { createEnrolmentToken, revokeGateway } from "../sites/enrolment.ts";
 import { createSite, deleteSite, updateSite } from "../sites/save-site.ts";
 import { owner, startTestDatabase } from "../testing/database.ts";
 import { createTestLink, linkFormOf } from "../testing/link-forms.ts";
 import { until } from "../testing/until.ts";
-import { exportEvents, listEvents } from "./list-events.ts";
+import { exportEvents, listEventActors, listEvents } from "./list-events.ts";
 
 let stop: () => Promise<void>;
 let changes: Change[];
@@ -69,6 +69,7 @@ const acts: Readonly<Record<string, readonly [kind: string, sides: string, act: 
   rollbackLink: ["link.changed", "before after", async () => changeThenRollBack()],
   deleteLink: ["link.deleted", "before", () => deleteLink(owner, linkId)],
   saveSchedule: ["rotation.changed", "before after", () => saveSchedule(owner, scheduleId, { ...schedule, cron: "0 4 * * 1" })],
+  deleteSchedule: ["rotation.deleted", "before", () => deleteSchedule(owner, scheduleId)],
   pauseSchedule: ["rotation.paused", "", () => pauseSchedule(owner, scheduleId, true)],
   requestLinkRun: ["rotation.requested", "", () => requestLinkRun(owner, linkId, true)],
   addUser: ["user.created", "after", () => addUser(owner, { ...user, email: "second@example.test" })],
@@ -149,6 +150,51 @@ describe("two changes at once", () => {
     expect(ends.filter((end) => end instanceof Invalid)).toHaveLength(2);
   });
 
+  const namesAndFields = async (works: readonly Promise<unknown>[]) =>
+    (await outcomes(works)).map((end) => (end instanceof Invalid ? end.fields : end)).toSorted((x) => (x === "saved" ? -1 : 1));
+
+  it("of one name or address: one is saved, the other is told so at the field, whatever it is", async () => {
+    const site = (network: string) => createSite(owner, { name: "Essen", networks: [network], address: "" });
+    const link = (to: string, network: string) => createLink(owner, linkFormOf(siteA, to, { name: "Twin", networksB: [network] }));
+    const siteD = (await createSite(owner, { name: "Dublin", networks: ["10.4.0.0/24"], address: "" })).id;
+    const newUser = (name: string) => addUser(owner, { ...user, name, email: "twin@example.test" });
+    const newSchedule = (cron: string) => saveSchedule(owner, null, { ...schedule, name: "Twin", cron });
+    const taken = (what: string) => `There is a ${what} already.`;
+    expect(await namesAndFields([site("10.50.0.0/24"), site("10.51.0.0/24")])).toEqual(["saved", { name: taken("site of this name") }]);
+    expect(await namesAndFields([link(siteC, "10.3.0.0/24"), link(siteD, "10.4.0.0/24")])).toEqual(["saved", { name: taken("link of this name") }]);
+    expect(await namesAndFields([newSchedule("0 3 * * 1"), newSchedule("0 4 * * 1")])).toEqual(["saved", { name: taken("schedule of this name") }]);
+    expect(await namesAndFields([newUser("One"), newUser("Two")])).toEqual(["saved", { email: taken("user with this address") }]);
+  });
+
+  it("of two owners who take each other's role: one of them stays an owner", async () => {
+    for (const name of ["One", "Two"]) await addUser(owner, { ...user, name, email: `${name}@example.test`, role: "owner" });
+    const [one, two] = (await database().user.findMany({ where: { role: "owner" } })).map((row) => ({ ...owner, userId: row.id, name: row.name }));
+    if (one === undefined || two === undefined) throw new Error("there are not two owners");
+    const ends = await outcomes([setUserRole(one, two.userId, "viewer"), setUserDisabled(two, one.userId, true)]);
+    expect(ends.filter((end) => end === "saved")).toHaveLength(1);
+    expect(ends.find((end) => end !== "saved")).toBeInstanceOf(Conflict);
+    expect(await database().user.count({ where: { role: "owner", disabled: false } })).toBe(1);
+  });
+
+  it("of rotations of one link: one is asked for", async () => {
+    const ends = await outcomes([1, 2, 3, 4].map(() => requestLinkRun(owner, linkId, true)));
+    expect(ends.filter((end) => end instanceof Conflict)).toHaveLength(3);
+    expect(await database().rotationRun.count({ where: { linkId } })).toBe(1);
+  });
+
+  it("of enrolment commands for one site: only the newest may be used", async () => {
+    await outcomes([1, 2, 3, 4].map(() => createEnrolmentToken(owner, siteA)));
+    expect(await database().enrolmentToken.count({ where: { gateway: { siteId: siteA } } })).toBe(1);
+  });
+
+  it("that delete the same: one does it, the other is told that it is gone", async () => {
+    const gone = [expect.any(NotFound), "saved"];
+    const both = async (act: () => Promise<unknown>) => (await outcomes([act(), act()])).toSorted((x) => (x === "saved" ? 1 : -1));
+    expect(await both(() => deleteSchedule(owner, scheduleId))).toEqual(gone);
+    expect(await both(() => deleteSite(owner, siteC))).toEqual(gone);
+    expect(await both(() => deleteLink(owner, linkId))).toEqual(gone);
+  });
+
   it("of one link: each becomes a version of its own", async () => {
     const { version } = await database().link.findUniqueOrThrow({ where: { id: linkId } });
     const ends = await outcomes(Array.from({ length: 8 }, (_, index) => setLinkEnabled(owner, linkId, index % 2 === 0)));
@@ -178,6 +224,24 @@ describe("the event list", () => {
       }
     }
     expect(sizes).toEqual([1_000, 1_000, 50]);
+  });
+
+  it("filters by who did it and by the link or site it was about, with its rotations and its gateway", async () => {
+    await requestLinkRun({ ...owner, name: "Oscar" }, linkId, true);
+    await setLinkEnabled(owner, linkId, true);
+    await createEnrolmentToken(owner, siteA);
+    await updateSite(owner, siteA, { name: "Amstelveen", networks: ["10.1.0.0/24"], address: "192.0.2.1" });
+    const kinds = async (query: Record<string, string>) => (await listEvents(owner, query)).rows.map((row) => row.kind);
+    expect(await kinds({ actor: "Oscar" })).toEqual(["rotation.requested"]);
+    expect(await kinds({ about: linkId })).toEqual(["link.enabled", "rotation.requested"]);
+    expect(await kinds({ about: siteA })).toEqual(["site.changed", "gateway.invited"]);
+    expect(await kinds({ about: linkId, actor: owner.name })).toEqual(["link.enabled"]);
+    expect(await kinds({ about: siteC })).toEqual([]);
+  });
+
+  it("names everybody who can be filtered by: who has an account, and who else has acted", async () => {
+    await setLinkEnabled({ ...owner, name: "Gone since" }, linkId, true);
+    expect(await listEventActors(owner)).toEqual(["Gone since", "Una"]);
   });
 
   it("filters by day, both ends included, and takes nonsense for no filter", async () => {

@@ -29,6 +29,10 @@ const eventQuery = z.object({
     .string()
     .default("")
     .transform((text) => eventKinds.filter((kind) => text.split(",").includes(kind))),
+  /** The name as events hold it. */
+  actor: z.string().max(200).catch("").default(""),
+  /** The id of a link, with its rotations, or of a site, with its gateway; kept by events of what is gone. */
+  about: z.string().max(100).catch("").default(""),
   /** Days in UTC, both included. */
   from: z.iso.date().nullable().catch(null).default(null),
   to: z.iso.date().nullable().catch(null).default(null),
@@ -37,13 +41,14 @@ const eventQuery = z.object({
 
 const pageSize = 50;
 const exportChunk = 1_000;
+const recentForActors = 20_000;
 const dayMilliseconds = 86_400_000;
 
 /** One page of the stream, newest first. `kind` is "link.created": resource and verb. */
 export async function listEvents(actor: Actor, query: unknown): Promise<EventPage> {
   authorize(actor, "read");
   const parsed = parseInput(eventQuery, query);
-  const where = whereOf(parsed);
+  const where = await whereOf(parsed);
   const [rows, total] = await Promise.all([
     database().event.findMany({ where, orderBy: { id: "desc" }, take: pageSize, skip: (parsed.page - 1) * pageSize }),
     database().event.count({ where }),
@@ -54,7 +59,7 @@ export async function listEvents(actor: Actor, query: unknown): Promise<EventPag
 /** Every event that matches, newest first, a chunk at a time: an export never holds all of them. */
 export async function* exportEvents(actor: Actor, query: unknown): AsyncGenerator<EventView[]> {
   authorize(actor, "read");
-  const where = whereOf(parseInput(eventQuery, query));
+  const where = await whereOf(parseInput(eventQuery, query));
   let below: bigint | null = null;
   for (;;) {
     const rows: EventRow[] = await database().event.findMany({
@@ -72,6 +77,15 @@ export async function* exportEvents(actor: Actor, query: unknown): AsyncGenerato
 export async function recentEvents(actor: Actor, count: number): Promise<EventView[]> {
   authorize(actor, "read");
   return (await database().event.findMany({ orderBy: { id: "desc" }, take: count })).map(viewOf);
+}
+
+/** Whom events can be filtered by: everybody with an account, and who else acted in the newest events (schedules, gateways). By name. */
+export async function listEventActors(actor: Actor): Promise<string[]> {
+  authorize(actor, "read");
+  const rows = await database().$queryRaw<{ name: string }[]>`
+    SELECT name FROM "User" UNION
+    SELECT "actorName" FROM (SELECT "actorName" FROM "Event" ORDER BY id DESC LIMIT ${recentForActors}) recent ORDER BY name`;
+  return rows.map((row) => row.name);
 }
 
 interface EventRow {
@@ -97,13 +111,15 @@ function viewOf(row: EventRow): EventView {
   };
 }
 
-function whereOf({ search, kind, from, to }: z.output<typeof eventQuery>): EventWhereInput {
+async function whereOf({ search, kind, actor, about, from, to }: z.output<typeof eventQuery>): Promise<EventWhereInput> {
   return {
     at: {
       ...(from === null ? {} : { gte: new Date(`${from}T00:00:00Z`) }),
       ...(to === null ? {} : { lt: new Date(Date.parse(`${to}T00:00:00Z`) + dayMilliseconds) }),
     },
     ...(kind.length > 0 ? { resource: { in: [...kind] } } : {}),
+    ...(actor === "" ? {} : { actorName: actor }),
+    ...(about === "" ? {} : { resourceId: { in: await idsAbout(about) } }),
     ...(search === ""
       ? {}
       : {
@@ -114,4 +130,14 @@ function whereOf({ search, kind, from, to }: z.output<typeof eventQuery>): Event
           ],
         }),
   };
+}
+
+/** A link or site, and what belongs to it and has events of its own. */
+async function idsAbout(id: string): Promise<string[]> {
+  const [gateways, runs, schedules] = await Promise.all([
+    database().gateway.findMany({ where: { siteId: id }, select: { id: true } }),
+    database().rotationRun.findMany({ where: { linkId: id }, select: { id: true } }),
+    database().rotationSchedule.findMany({ where: { linkId: id }, select: { id: true } }),
+  ]);
+  return [id, ...[...gateways, ...runs, ...schedules].map((row) => row.id)];
 }

@@ -3,6 +3,7 @@ import { hashPassword } from "better-auth/crypto";
 import { z } from "zod";
 import type { Transaction } from "../db/client.ts";
 import { Invalid } from "../errors.ts";
+import { lockUsers } from "./lock-users.ts";
 
 export const newUser = z.object({
   name: z.string().trim().min(1, "Give a name.").max(80, "At most 80 characters."),
@@ -13,6 +14,7 @@ export const newUser = z.object({
 
 /** Inserts a user with a password, as better-auth keeps them. Throws Invalid when the address is taken. Returns the id. */
 export async function createUser(tx: Transaction, user: z.infer<typeof newUser>): Promise<string> {
+  await lockUsers(tx);
   if ((await tx.user.count({ where: { email: user.email } })) > 0) throw new Invalid({ email: "There is a user with this address already." });
   const id = randomUUID();
   await tx.user.create({ data: { id, name: user.name, email: user.email, role: user.role } });

@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { exportEvents, listEvents, recentEvents } from "../audit/list-events.ts";
+import { exportEvents, listEventActors, listEvents, recentEvents } from "../audit/list-events.ts";
 import { runLinkCommand } from "../commands/run-command.ts";
 import { Forbidden, Refusal } from "../errors.ts";
 import { listKeys } from "../keys/list-keys.ts";
@@ -33,6 +33,7 @@ const id = "00000000-0000-4000-8000-000000000000";
 /** Who may call what: every exported function that takes an actor. */
 const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise<unknown>]>> = {
   exportEvents: [everyone, (actor) => exportEvents(actor, {}).next()],
+  listEventActors: [everyone, listEventActors],
   listEvents: [everyone, (actor) => listEvents(actor, {})],
   recentEvents: [everyone, (actor) => recentEvents(actor, 1)],
   listKeys: [everyone, listKeys],

@@ -2,11 +2,12 @@ import { z } from "zod";
 import type { Role } from "../../generated/prisma/enums.ts";
 import { recordEvent } from "../audit/record-event.ts";
 import { announce } from "../db/changes.ts";
-import { database } from "../db/client.ts";
+import { database, type Transaction } from "../db/client.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { parseInput } from "../parse-input.ts";
 import { type Actor, authorize } from "./actor.ts";
 import { createUser, newUser } from "./create-user.ts";
+import { lockUsers } from "./lock-users.ts";
 
 export interface UserView {
   readonly id: string;
@@ -68,8 +69,11 @@ export async function setUserDisabled(actor: Actor, userId: string, disabled: bo
 async function changeUser(actor: Actor, userId: string, change: { role?: Role; disabled?: boolean }, summary: (name: string) => string): Promise<void> {
   if (userId === actor.userId) throw new Conflict("You cannot change your own role or disable yourself: another owner can.");
   await database().$transaction(async (tx) => {
+    await lockUsers(tx);
     const user = await tx.user.findUnique({ where: { id: userId } });
     if (user === null) throw new NotFound("There is no such user.");
+    const staysOwner = (change.role ?? user.role) === "owner" && !(change.disabled ?? user.disabled);
+    if (user.role === "owner" && !user.disabled && !staysOwner) await checkOtherOwner(tx, userId);
     await tx.user.update({ where: { id: userId }, data: change });
     if (change.disabled === true) await tx.session.deleteMany({ where: { userId } });
     await recordEvent(tx, {
@@ -85,4 +89,10 @@ async function changeUser(actor: Actor, userId: string, change: { role?: Role; d
     });
     await announce(tx, { resource: "user", id: userId });
   });
+}
+
+/** Two owners who disable each other at once would leave nobody who can let anybody in again. */
+async function checkOtherOwner(tx: Transaction, userId: string): Promise<void> {
+  const others = await tx.user.count({ where: { role: "owner", disabled: false, id: { not: userId } } });
+  if (others === 0) throw new Conflict("This is the last owner who can sign in: make somebody else an owner first.");
 }

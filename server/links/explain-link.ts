@@ -1,7 +1,9 @@
 import { type TracedEnd, verdictOfTraces } from "../../agent/preflight/console-verdict.ts";
+import type { Gateway } from "../../generated/prisma/client.ts";
 import { type Actor, authorize } from "../auth/actor.ts";
 import { database } from "../db/client.ts";
 import { NotFound } from "../errors.ts";
+import { gatewayState } from "../sites/gateway-state.ts";
 import { linkConfig } from "./link-config.ts";
 
 export interface LinkExplanation {
@@ -24,25 +26,24 @@ export async function explainLink(actor: Actor, linkId: string): Promise<LinkExp
   authorize(actor, "read");
   const link = await database().link.findUnique({
     where: { id: linkId },
-    include: { siteA: { include: { gateway: { select: { id: true } } } }, siteB: { include: { gateway: { select: { id: true } } } } },
+    include: { siteA: { include: { gateway: true } }, siteB: { include: { gateway: true } } },
   });
   if (link === null) throw new NotFound("There is no such link.");
   const { peer } = linkConfig.parse(link.config);
   const peerName = link.siteB?.name ?? (peer.kind === "third-party" ? peer.name : "the peer");
-  const [a, b] = await Promise.all([
-    tracedEnd(linkId, link.siteA.name, link.siteA.gateway?.id ?? null),
-    tracedEnd(linkId, peerName, link.siteB?.gateway?.id ?? null),
-  ]);
+  const [a, b] = await Promise.all([tracedEnd(linkId, link.siteA.name, link.siteA.gateway), tracedEnd(linkId, peerName, link.siteB?.gateway ?? null)]);
   return verdictOfTraces(a, b);
 }
 
-async function tracedEnd(linkId: string, name: string, gatewayId: string | null): Promise<TracedEnd> {
-  if (gatewayId === null) return { name, trace: [] };
+/** What a gateway that is not connected has seen meanwhile is not known, and what a third party has seen never is. */
+async function tracedEnd(linkId: string, name: string, gateway: Gateway | null): Promise<TracedEnd> {
+  if (gateway === null) return { name, trace: null };
   const rows = await database().traceEntry.findMany({
-    where: { linkId, gatewayId },
+    where: { linkId, gatewayId: gateway.id },
     orderBy: [{ at: "desc" }, { id: "desc" }],
     take: STEPS_PER_END,
   });
+  if (rows.length === 0 && gatewayState(gateway, Date.now()) !== "connected") return { name, trace: null };
   return {
     name,
     trace: rows.toReversed().map((row) => ({

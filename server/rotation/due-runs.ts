@@ -1,46 +1,91 @@
+import type { RotationSchedule } from "../../generated/prisma/client.ts";
+import { recordEvent } from "../audit/record-event.ts";
 import { announce } from "../db/changes.ts";
-import { database } from "../db/client.ts";
-import { nextRuns } from "./next-runs.ts";
+import { database, type Transaction } from "../db/client.ts";
+import { lockConfiguration } from "../db/configuration-lock.ts";
+import { nextRunOrProblem } from "./next-runs.ts";
 
 /**
- * Makes the runs of every schedule whose time has come since its last run (or since it was made or changed). A time that passed
- * while no hub ran is made up for once. Several hubs may call it: the schedule's row is locked while it is looked at.
+ * Makes the runs of every schedule whose time has come since it last did (or since it was made or changed). A time that passed
+ * while no hub ran is made up for once. A link whose keys are being rotated is left out. Several hubs may call it. A schedule that
+ * cannot be read is recorded and one that faults is passed over: the others have their runs before the fault is thrown.
  */
 export async function createDueRuns(now: Date): Promise<void> {
-  const schedules = await database().rotationSchedule.findMany({ where: { paused: false }, select: { id: true } });
-  for (const { id } of schedules) {
-    await database().$transaction(async (tx) => {
-      await tx.$queryRaw`SELECT 1 FROM "RotationSchedule" WHERE "id" = ${id} FOR UPDATE`;
-      const schedule = await tx.rotationSchedule.findUnique({ where: { id } });
-      if (schedule === null || schedule.paused) return;
-      const last = await tx.rotationRun.findFirst({ where: { scheduleId: id, dryRun: false }, orderBy: { createdAt: "desc" } });
-      const since = new Date(Math.max(schedule.updatedAt.getTime(), last?.createdAt.getTime() ?? 0));
-      const next = nextRuns(schedule.cron, schedule.timeZone, 1, since)[0];
-      if (next === undefined || next > now.getTime()) return;
-      const links = await tx.link.findMany({
-        where: {
-          enabled: true,
-          ...(schedule.linkId === null ? {} : { id: schedule.linkId }),
-          credentials: { some: { kind: schedule.kind, state: "active" } },
-        },
-        orderBy: { name: "asc" },
-      });
-      for (const link of links) {
-        const run = await tx.rotationRun.create({
-          data: {
-            scheduleId: id,
-            createdAt: now,
-            linkId: link.id,
-            linkName: link.name,
-            kind: schedule.kind,
-            requestedBy: `Schedule ${schedule.name}`,
-            sentence: "Waits for a hub to take it.",
-          },
-        });
-        await announce(tx, { resource: "rotation", id: run.id });
-      }
-      // Without a link there is no run to remember that this time has passed.
-      if (links.length === 0) await tx.rotationSchedule.update({ where: { id }, data: { updatedAt: now } });
-    });
+  const schedules = await database().rotationSchedule.findMany({ where: { paused: false }, orderBy: { name: "asc" } });
+  const faults: unknown[] = [];
+  for (const schedule of schedules) {
+    if (!wantsAttention(schedule, now)) continue;
+    try {
+      await database().$transaction((tx) => attend(tx, schedule.id, now));
+    } catch (error) {
+      faults.push(error);
+    }
   }
+  if (faults.length > 0) throw new AggregateError(faults, `${faults.length} of ${schedules.length} rotation schedules could not be looked at`);
+}
+
+/** Without a lock, because most of the time there is nothing to do. */
+function wantsAttention(schedule: RotationSchedule, now: Date): boolean {
+  const next = nextOf(schedule);
+  return "problem" in next ? next.problem !== schedule.problem : next.at <= now.getTime() || schedule.problem !== null;
+}
+
+function nextOf(schedule: RotationSchedule) {
+  return nextRunOrProblem(schedule, new Date(Math.max(schedule.updatedAt.getTime(), schedule.lastDueAt?.getTime() ?? 0)));
+}
+
+async function attend(tx: Transaction, id: string, now: Date): Promise<void> {
+  await lockConfiguration(tx);
+  const schedule = await tx.rotationSchedule.findUnique({ where: { id } });
+  if (schedule === null || schedule.paused || !wantsAttention(schedule, now)) return;
+  const next = nextOf(schedule);
+  // `updatedAt` stays what it is: this is no change of the schedule.
+  const note = (data: { problem: string | null; lastDueAt?: Date }) =>
+    tx.rotationSchedule.update({ where: { id }, data: { ...data, updatedAt: schedule.updatedAt } });
+  if ("problem" in next) {
+    await note({ problem: next.problem });
+    await recordProblem(tx, schedule, next.problem);
+  } else if (next.at <= now.getTime()) {
+    await note({ problem: null, lastDueAt: now });
+    await createRuns(tx, schedule, now);
+  } else await note({ problem: null });
+  await announce(tx, { resource: "rotation", id });
+}
+
+async function recordProblem(tx: Transaction, schedule: RotationSchedule, problem: string): Promise<void> {
+  await recordEvent(tx, {
+    resource: "rotation",
+    resourceId: schedule.id,
+    resourceName: schedule.name,
+    verb: "failed",
+    actorId: null,
+    actorName: `Schedule ${schedule.name}`,
+    summary: `Rotation schedule ${schedule.name} has no next run: ${problem}`,
+  });
+}
+
+async function createRuns(tx: Transaction, schedule: RotationSchedule, now: Date): Promise<void> {
+  const links = await tx.link.findMany({
+    where: {
+      enabled: true,
+      ...(schedule.linkId === null ? {} : { id: schedule.linkId }),
+      credentials: { some: { kind: schedule.kind, state: "active" } },
+      runs: { none: { state: { in: ["waiting", "running"] } } },
+    },
+    select: { id: true, name: true },
+    orderBy: { name: "asc" },
+  });
+  const runs = await tx.rotationRun.createManyAndReturn({
+    data: links.map((link) => ({
+      scheduleId: schedule.id,
+      createdAt: now,
+      linkId: link.id,
+      linkName: link.name,
+      kind: schedule.kind,
+      requestedBy: `Schedule ${schedule.name}`,
+      sentence: "Waits for a hub to take it.",
+    })),
+    select: { id: true },
+  });
+  await announce(tx, ...runs.map(({ id }) => ({ resource: "rotation", id }) as const));
 }

@@ -70,8 +70,10 @@ export async function withdrawOldKey(context: RotationContext): Promise<void> {
 export async function destroyOldKey({ lease, link }: RotationContext): Promise<void> {
   await database().$transaction(async (tx) => {
     const run = await lease.hold(tx);
+    const rows = await unretired(tx, run.oldCredentials);
+    if (rows.length === 0) return;
     await insistNow(tx, link.id, retirePurpose);
-    await retire(tx, run.oldCredentials);
+    for (const row of rows) await retireCredential(tx, row);
     await announce(tx, { resource: "key", id: link.id });
   });
 }
@@ -92,8 +94,12 @@ export async function restoreOldKey(context: RotationContext): Promise<void> {
  */
 export async function dropNewKey(context: RotationContext): Promise<void> {
   await change(context, async (tx, run) => {
+    const rows = await unretired(tx, run.newCredentials);
+    // Done before: gateways that are behind are so by that, and need not be waited for.
+    if (rows.length === 0) return false;
     if (await isSwitched(run.id, tx)) await insistNow(tx, context.link.id, restorePurpose);
-    return (await retire(tx, run.newCredentials)) > 0;
+    for (const row of rows) await retireCredential(tx, row);
+    return true;
   });
 }
 
@@ -102,10 +108,8 @@ export async function isSwitched(runId: string, client: Transaction = database()
   return (await client.rotationStep.count({ where: { runId, name: "switch" } })) > 0;
 }
 
-async function retire(tx: Transaction, ids: readonly string[]): Promise<number> {
-  const rows = await tx.credential.findMany({ where: { id: { in: [...ids] }, state: { not: "retired" } } });
-  for (const row of rows) await retireCredential(tx, row);
-  return rows.length;
+async function unretired(tx: Transaction, ids: readonly string[]) {
+  return tx.credential.findMany({ where: { id: { in: [...ids] }, state: { not: "retired" } } });
 }
 
 /** One transaction: the keys change and, when `work` says that they did, both gateways get a new revision. */

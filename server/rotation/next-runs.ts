@@ -28,3 +28,14 @@ function isTimeZone(name: string): boolean {
     return false;
   }
 }
+
+/** The next time after `from`, or one sentence that says why there is none: rows may be of another version, or written by hand. */
+export function nextRunOrProblem(schedule: { readonly cron: string; readonly timeZone: string }, from?: Date): { at: number } | { problem: string } {
+  try {
+    const [at] = nextRuns(schedule.cron, schedule.timeZone, 1, from);
+    return at === undefined ? { problem: "It never comes." } : { at };
+  } catch (error) {
+    if (!(error instanceof Invalid)) throw error;
+    return { problem: Object.values(error.fields).join(" ") };
+  }
+}

@@ -31,3 +31,22 @@ describe("deleting a schedule", () => {
     await expect(deleteSchedule(owner, schedule.id)).rejects.toThrow(NotFound);
   });
 });
+
+describe("the list of schedules", () => {
+  it("shows a schedule that cannot be read with the reason instead of a next run, and the others as ever", async () => {
+    const common = { kind: "psk" as const, timeZone: "UTC" };
+    await database().rotationSchedule.createMany({
+      data: [
+        { ...common, name: "Broken", cron: "0 0 30 2 *" },
+        { ...common, name: "Sound", cron: "0 3 * * *" },
+        { ...common, name: "Still", cron: "nonsense", paused: true },
+      ],
+    });
+    const { schedules } = await listRotations(owner);
+    expect(schedules.map(({ name, nextRunAt, problem }) => [name, typeof nextRunAt, problem])).toEqual([
+      ["Broken", "object", "This is not a cron expression. It never comes."],
+      ["Sound", "number", null],
+      ["Still", "object", null],
+    ]);
+  });
+});

@@ -4,9 +4,10 @@ import { recordEvent } from "../audit/record-event.ts";
 import { type Actor, authorize } from "../auth/actor.ts";
 import { announce } from "../db/changes.ts";
 import { database } from "../db/client.ts";
+import { lockConfiguration } from "../db/configuration-lock.ts";
 import { Invalid, NotFound } from "../errors.ts";
 import { parseInput } from "../parse-input.ts";
-import { nextRuns } from "./next-runs.ts";
+import { nextRunOrProblem, nextRuns } from "./next-runs.ts";
 
 export interface ScheduleView {
   readonly id: string;
@@ -18,6 +19,8 @@ export interface ScheduleView {
   readonly timeZone: string;
   readonly paused: boolean;
   readonly nextRunAt: number | null;
+  /** Why there is no next run; null: there is one, or it is paused. */
+  readonly problem: string | null;
 }
 
 export interface RotationRunView {
@@ -43,17 +46,12 @@ export async function listRotations(actor: Actor): Promise<RotationsView> {
     database().rotationRun.findMany({ orderBy: { createdAt: "desc" }, take: 50, include: { steps: { orderBy: { position: "asc" } } } }),
   ]);
   return {
-    schedules: schedules.map((row) => ({
-      id: row.id,
-      name: row.name,
-      kind: row.kind,
-      linkId: row.linkId,
-      linkName: row.link?.name ?? null,
-      cron: row.cron,
-      timeZone: row.timeZone,
-      paused: row.paused,
-      nextRunAt: row.paused ? null : (nextRuns(row.cron, row.timeZone, 1)[0] ?? null),
-    })),
+    schedules: schedules.map((row) => {
+      const { id, name, kind, linkId, cron, timeZone, paused } = row;
+      const next = paused ? null : nextRunOrProblem(row);
+      const told = { nextRunAt: next !== null && "at" in next ? next.at : null, problem: next !== null && "problem" in next ? next.problem : null };
+      return { id, name, kind, linkId, linkName: row.link?.name ?? null, cron, timeZone, paused, ...told };
+    }),
     runs: runs.map((row) => ({
       id: row.id,
       linkName: row.linkName,
@@ -80,12 +78,14 @@ export async function saveSchedule(actor: Actor, id: string | null, input: unkno
   const form = parseInput(scheduleForm, input);
   nextRuns(form.cron, form.timeZone, 1);
   await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const sameName = await tx.rotationSchedule.findUnique({ where: { name: form.name } });
     if (sameName !== null && sameName.id !== id) throw new Invalid({ name: "There is a schedule of this name already." });
     if (form.linkId !== null && (await tx.link.count({ where: { id: form.linkId } })) === 0) throw new Invalid({ linkId: "This link is no longer there." });
     const before = id === null ? null : await tx.rotationSchedule.findUnique({ where: { id } });
     if (id !== null && before === null) throw new NotFound("There is no such schedule.");
-    const saved = id === null ? await tx.rotationSchedule.create({ data: form }) : await tx.rotationSchedule.update({ where: { id }, data: form });
+    const saved =
+      id === null ? await tx.rotationSchedule.create({ data: form }) : await tx.rotationSchedule.update({ where: { id }, data: { ...form, problem: null } });
     await recordEvent(tx, {
       ...eventOf(actor, saved, id === null ? "created" : "changed", `Rotation schedule ${form.name} was ${id === null ? "created" : "changed"}`),
       before: before === null ? null : { name: before.name, kind: before.kind, linkId: before.linkId, cron: before.cron, timeZone: before.timeZone },
@@ -98,6 +98,7 @@ export async function saveSchedule(actor: Actor, id: string | null, input: unkno
 export async function pauseSchedule(actor: Actor, id: string, paused: boolean): Promise<void> {
   authorize(actor, "edit");
   await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const schedule = await tx.rotationSchedule.findUnique({ where: { id } });
     if (schedule === null) throw new NotFound("There is no such schedule.");
     await tx.rotationSchedule.update({ where: { id }, data: { paused } });
@@ -110,6 +111,7 @@ export async function pauseSchedule(actor: Actor, id: string, paused: boolean): 
 export async function deleteSchedule(actor: Actor, id: string): Promise<void> {
   authorize(actor, "edit");
   await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const schedule = await tx.rotationSchedule.findUnique({ where: { id } });
     if (schedule === null) throw new NotFound("There is no such schedule.");
     await tx.rotationSchedule.delete({ where: { id } });

@@ -1,15 +1,20 @@
 import { type JobWithMetadata, PgBoss } from "pg-boss";
 import { subscribe } from "../db/changes.ts";
-import { database } from "../db/client.ts";
 import { databaseUrl } from "../db/settings.ts";
+import { errand } from "../hub/errand.ts";
 import { createDueRuns } from "./due-runs.ts";
+import { LeaseLost } from "./lease.ts";
+import { runsWantingWork } from "./open-runs.ts";
 import { abandonRotation, rotateLink } from "./rotate-link.ts";
 
 const runQueue = "rotation-run";
 const tickQueue = "rotation-tick";
-/** A run whose hub died is taken up again after this long; a healthy one takes well under a minute. */
+/** A job whose hub died is given to another after this long. One that merely took longer is kept from being done twice by its run's lease. */
 const expireSeconds = 120;
 const pollMilliseconds = 5_000;
+/** How many links a hub works on at once: most of a rotation is waiting for gateways. */
+const concurrency = 8;
+const sendAtOnce = 500;
 
 interface RunJob {
   readonly runId: string;
@@ -20,51 +25,56 @@ interface RunJob {
  * when a hub dies with it; what has been done is in the run's steps. NOTIFY makes it prompt, a poll makes it sure.
  */
 export async function startRotationWorker(options: { readonly log: (line: string) => void }): Promise<{ close(): Promise<void> }> {
-  const boss = new PgBoss({ connectionString: databaseUrl(), application_name: "culvert-jobs", max: 4 });
+  const boss = new PgBoss({ connectionString: databaseUrl(), application_name: "culvert-jobs", max: 4, useListenNotify: true });
   boss.on("error", (error) => options.log(`jobs: ${error.message}`));
   await boss.start();
   // exclusive: at most one job of a link is waiting or under way, so telling of a run twice does no harm.
-  await boss.createQueue(runQueue, { policy: "exclusive", expireInSeconds: expireSeconds, retryLimit: 5, retryDelay: 1, deleteAfterSeconds: 3_600 });
-  await boss.createQueue(tickQueue, { policy: "exclusive", expireInSeconds: 60, retryLimit: 0, deleteAfterSeconds: 3_600 });
-  const enqueue = () => enqueueOpenRuns(boss).catch((error: unknown) => options.log(`rotation: ${reasonOf(error)}`));
-  await boss.schedule(tickQueue, "* * * * *");
-  await boss.work(tickQueue, { pollingIntervalSeconds: 2 }, async () => {
-    await createDueRuns(new Date());
-    await enqueue();
+  await boss.createQueue(runQueue, {
+    policy: "exclusive",
+    expireInSeconds: expireSeconds,
+    retryLimit: 5,
+    retryDelay: 1,
+    deleteAfterSeconds: 3_600,
+    notify: true,
   });
-  await boss.work(runQueue, { pollingIntervalSeconds: 0.5, batchSize: 1, includeMetadata: true }, async (jobs: JobWithMetadata<RunJob>[]) => {
-    for (const { data, retryCount, retryLimit } of jobs) {
-      try {
-        await rotateLink(data.runId);
-      } catch (error) {
-        options.log(`rotation ${data.runId}: ${reasonOf(error)}`);
-        if (retryCount < retryLimit) throw error;
-        await abandonRotation(data.runId);
-      }
-    }
+  await boss.createQueue(tickQueue, { policy: "exclusive", expireInSeconds: 60, retryLimit: 0, deleteAfterSeconds: 3_600 });
+  const handOut = errand("rotation", options.log, () => enqueueOpenRuns(boss));
+  await boss.schedule(tickQueue, "* * * * *");
+  await boss.work(tickQueue, { pollingIntervalSeconds: 2 }, () => createDueRuns(new Date()));
+  const polling = { pollingIntervalSeconds: 2, localConcurrency: concurrency, batchSize: 1, includeMetadata: true } as const;
+  await boss.work(runQueue, polling, async (jobs: JobWithMetadata<RunJob>[]) => {
+    for (const job of jobs) await workOn(job, options.log);
     // Another run of the same link may have waited for this one.
-    await enqueue();
+    handOut.ask();
   });
   const unsubscribe = await subscribe((change) => {
-    if (change.resource === "rotation") void enqueue();
+    // A gateway's answer may be what a run waits for.
+    if (change.resource === "rotation" || change.resource === "gateway") handOut.ask();
   });
-  const poll = setInterval(() => void enqueue(), pollMilliseconds);
-  await enqueue();
+  const poll = setInterval(() => handOut.ask(), pollMilliseconds);
+  handOut.ask();
   return {
     async close() {
       unsubscribe();
       clearInterval(poll);
+      await handOut.idle();
       await boss.stop({ graceful: true, timeout: 5_000 });
     },
   };
 }
 
-async function enqueueOpenRuns(boss: PgBoss): Promise<void> {
-  // A run under way has its job, and telling of it again is ignored; unless that job is gone, with every hub that tried.
-  const runs = await database().rotationRun.findMany({ where: { state: { in: ["waiting", "running"] } }, orderBy: { createdAt: "asc" }, take: 100 });
-  for (const run of runs) await boss.send(runQueue, { runId: run.id } satisfies RunJob, { singletonKey: run.linkId ?? run.id });
+async function workOn({ data, retryCount, retryLimit }: JobWithMetadata<RunJob>, log: (line: string) => void): Promise<void> {
+  try {
+    await rotateLink(data.runId);
+  } catch (error) {
+    log(`rotation ${data.runId}: ${error instanceof Error ? error.message : String(error)}`);
+    if (error instanceof LeaseLost) return;
+    if (retryCount < retryLimit) throw error;
+    await abandonRotation(data.runId);
+  }
 }
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+async function enqueueOpenRuns(boss: PgBoss): Promise<void> {
+  const jobs = (await runsWantingWork()).map(({ id, key }) => ({ data: { runId: id } satisfies RunJob, singletonKey: key }));
+  for (let sent = 0; sent < jobs.length; sent += sendAtOnce) await boss.insert(runQueue, jobs.slice(sent, sent + sendAtOnce));
 }

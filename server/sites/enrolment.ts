@@ -3,6 +3,7 @@ import { recordEvent } from "../audit/record-event.ts";
 import { type Actor, authorize } from "../auth/actor.ts";
 import { announce } from "../db/changes.ts";
 import { database } from "../db/client.ts";
+import { lockConfiguration } from "../db/configuration-lock.ts";
 import { hubUrl } from "../db/settings.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { ensureAuthority } from "../keys/authority.ts";
@@ -16,6 +17,7 @@ const lifetimeMilliseconds = 3_600_000;
 export async function createEnrolmentToken(actor: Actor, siteId: string): Promise<{ command: string; token: string; expiresAt: string }> {
   authorize(actor, "edit");
   return database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const site = await tx.site.findUnique({ where: { id: siteId }, include: { gateway: true } });
     if (site?.gateway == null) throw new NotFound("There is no such site.");
     const authority = await ensureAuthority(tx, "hub");
@@ -51,6 +53,7 @@ export function tokenHash(secret: string): string {
 export async function revokeGateway(actor: Actor, siteId: string): Promise<void> {
   authorize(actor, "edit");
   await database().$transaction(async (tx) => {
+    await lockConfiguration(tx);
     const site = await tx.site.findUnique({ where: { id: siteId }, include: { gateway: true } });
     if (site?.gateway == null) throw new NotFound("There is no such site.");
     if (site.gateway.enrolledAt === null) throw new Conflict("This site has no gateway to revoke.");

@@ -169,6 +169,13 @@ describe("one plain sentence for each failure", () => {
     });
   }
 
+  it("does not claim to know what an end without a trace has seen", async () => {
+    const { pair } = await failureScenarios.find((one) => one.name === "peer silent: nothing arrives")!.provoke();
+    expect(spoken(verdict({ name: "Amsterdam", trace: pair.a.trace }, { name: "Partner", trace: null }))).toBe(
+      "PEER_SILENT: Amsterdam: The peer is silent: IKE_SA_INIT to 192.0.2.2 port 500 was sent 6 times without an answer; no gateway may run there, or a NAT or firewall is likely to drop UDP on that port.",
+    );
+  });
+
   it("says nothing of a link that came up at once", () => {
     const pair = establishedPair(3);
     expect(verdict({ name: "Amsterdam", trace: pair.a.trace }, { name: "Berlin", trace: pair.b.trace })).toBeNull();

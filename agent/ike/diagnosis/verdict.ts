@@ -13,8 +13,8 @@ export type TraceStep = Pick<TraceRecord, "at" | "direction" | "exchange" | "mes
 export interface TracedEnd {
   /** The site, as people call it. */
   readonly name: string;
-  /** Oldest first. */
-  readonly trace: readonly TraceStep[];
+  /** Oldest first; null: what this end has seen is not known. */
+  readonly trace: readonly TraceStep[] | null;
 }
 
 export interface Verdict {
@@ -30,7 +30,7 @@ export function ownVerdict(trace: readonly TraceStep[]): Verdict | null {
 
 /** The same by the traces of both ends, with both sites named. */
 export function verdict(a: TracedEnd, b: TracedEnd): Verdict | null {
-  const worst = worstProblem([a.trace, b.trace]);
+  const worst = worstProblem([a.trace ?? [], b.trace ?? []]);
   if (worst === null) return null;
   const [self, other] = worst.end === 0 ? [a, b] : [b, a];
   const sentence = worst.facts === null ? null : sentenceOf(worst.facts, self, other);
@@ -219,9 +219,9 @@ const CLOCKS_DIFFER_MS = 60_000;
 
 /** How far the clock of `self` is ahead, by a message that is in both traces: the path takes far less than what matters here. */
 function clockDifference(self: TracedEnd, other: TracedEnd): number {
-  for (const received of self.trace.toReversed()) {
+  for (const received of self.trace?.toReversed() ?? []) {
     if (received.direction !== "received" || received.exchange === "IKE_SA_INIT") continue;
-    const sent = other.trace.findLast(
+    const sent = other.trace?.findLast(
       (step) =>
         step.direction === "sent" &&
         step.exchange === received.exchange &&
@@ -247,10 +247,11 @@ function selectorsSentence(facts: Extract<Facts, { cause: "selectors" }>, me: st
 const HANDSHAKE: readonly string[] = ["IKE_SA_INIT", "IKE_INTERMEDIATE", "IKE_AUTH"];
 
 /** Which way the path is broken: the other trace has the requests, or has not. */
-function silenceSentence(facts: Extract<Facts, { cause: "silence" }>, self: TracedEnd, other: TracedEnd): string {
+function silenceSentence(facts: Extract<Facts, { cause: "silence" }>, self: TracedEnd, other: TracedEnd): string | null {
+  if (other.trace === null) return null;
   const [me, peer] = [self.name, other.name];
   const asked = `${me} sent ${facts.exchange} ${facts.sends} times to ${facts.address} port ${facts.port}`;
-  const spis = new Set(self.trace.filter((step) => step.direction === "sent").map((step) => step.detail["spiI"]));
+  const spis = new Set((self.trace ?? []).filter((step) => step.direction === "sent").map((step) => step.detail["spiI"]));
   const arrived = other.trace.filter((step) => step.direction === "received" && step.exchange === facts.exchange && spis.has(step.detail["spiI"])).length;
   if (!HANDSHAKE.includes(facts.exchange))
     return `${asked} without an answer, although the SA was up: the path between ${me} and ${peer} is down, or one of them is.`;

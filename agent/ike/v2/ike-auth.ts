@@ -217,6 +217,7 @@ function establish(
     remoteIdentity: describeIdentity(peer),
     credentialId,
     children: new Map(),
+    leftToPeer: false,
     successor: null,
     pending: [],
     abandonAt: null,

@@ -60,6 +60,7 @@ export function beginIkeSa(turn: Turn, link: Link, remoteAddress: string, replac
   const sa: IkeSa = {
     ...newIkeSa(turn, "initiator", newIkeSpi(turn), 0n as IkeSpi, local, { address: remoteAddress, port: config.remotePort }),
     linkId: config.id,
+    candidateLinkId: null,
     replaces,
     phase: { kind: "initSent", offer: first },
   };
@@ -241,7 +242,7 @@ function acceptInit(turn: Turn, links: Candidates, { link, choice }: Agreement, 
   const response = serializeMessage(header, answer);
   const transcript = { request: arrival.datagram.slice(), response, nonceI, nonceR, intermediate: null };
   const phase: InitAnsweredPhase = { kind: "initAnswered", session, transcript, cacheKey: arrival.cacheKey, previous: null };
-  const sa: IkeSa = { ...base, linkId: null, replaces: null, phase };
+  const sa: IkeSa = { ...base, linkId: null, candidateLinkId: linkId, replaces: null, phase };
   sa.window.lastResponse = { messageId: 0, datagrams: [response] };
   registerIkeSa(turn, sa);
   turn.engine.halfOpen.set(arrival.cacheKey, sa);
@@ -337,7 +338,7 @@ function newIkeSa(
   spiR: IkeSpi,
   local: UdpEndpoint | null,
   remote: UdpEndpoint,
-): Omit<IkeSa, "linkId" | "replaces" | "phase"> {
+): Omit<IkeSa, "linkId" | "candidateLinkId" | "replaces" | "phase"> {
   return {
     id: newId(turn, "ike"),
     role,

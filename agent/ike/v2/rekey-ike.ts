@@ -204,6 +204,7 @@ function successorOf(turn: Turn, old: IkeSa, link: Link, phase: EstablishedPhase
     spiI: agreed.spiI,
     spiR: agreed.spiR,
     linkId: old.linkId,
+    candidateLinkId: null,
     replaces: old.replaces,
     local: old.local,
     remote: old.remote,

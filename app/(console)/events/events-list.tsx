@@ -6,11 +6,23 @@ import { useLive } from "../../_live/use-live.ts";
 import type { EventPage, EventView } from "../../../server/audit/list-events.ts";
 import { Ago } from "../../_ui/clock.tsx";
 import { DiffView } from "../../_ui/diff-view.tsx";
-import { DayFilter, FilterChips, Pager, SearchBox } from "../../_ui/list-state.tsx";
+import { DayFilter, FilterChips, type FilterGroup, Pager, SearchBox, SelectFilter } from "../../_ui/list-state.tsx";
 import { Empty, FailureNote } from "../../_ui/page.tsx";
 
 /** Operations and audit in one stream; each entry opens to what was before and after. */
-export function EventsList({ initial, initialQuery, kinds }: { initial: EventPage; initialQuery: string; kinds: readonly { value: string; label: string }[] }) {
+export function EventsList({
+  initial,
+  initialQuery,
+  kinds,
+  actors,
+  subjects,
+}: {
+  initial: EventPage;
+  initialQuery: string;
+  kinds: readonly { value: string; label: string }[];
+  actors: readonly FilterGroup[];
+  subjects: readonly FilterGroup[];
+}) {
   const query = useSearchParams().toString();
   const list = useLive<EventPage>({
     path: `/api/events?${query}`,
@@ -24,6 +36,8 @@ export function EventsList({ initial, initialQuery, kinds }: { initial: EventPag
       <div className="mb-3 flex flex-wrap items-center gap-3">
         <SearchBox label="Search what, where and who" />
         <FilterChips name="kind" label="Kind" choices={kinds} />
+        <SelectFilter name="actor" label="By" any="anybody" groups={actors} />
+        <SelectFilter name="about" label="About" any="everything" groups={subjects} />
         <DayFilter name="from" label="From (UTC)" />
         <DayFilter name="to" label="to" />
         <span className="flex-1" />

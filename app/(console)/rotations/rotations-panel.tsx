@@ -93,7 +93,8 @@ function ScheduleRow({ schedule, mayEdit, mayOperate, onEdit }: { schedule: Sche
           {schedule.kind === "psk" ? "Pre-shared keys" : "Certificates"} of {schedule.linkName ?? "every link"} · <code>{schedule.cron}</code>{" "}
           {schedule.timeZone}
         </p>
-        {schedule.paused ? null : (
+        {schedule.problem !== null ? <p className="text-down">No next run: {schedule.problem}</p> : null}
+        {schedule.nextRunAt === null ? null : (
           <p className="text-text-2">
             Next run <When at={schedule.nextRunAt} />
           </p>

@@ -23,7 +23,8 @@ const pollMilliseconds = 100;
 
 /**
  * Has a gateway do something and waits for its answer. The row is what is waited on, so it does not matter which hub holds the
- * gateway. The caller has authorised it.
+ * gateway. When the wait ends without an answer the row ends with it, so that it is not sent after its caller has gone on. The caller
+ * has authorised it.
  */
 export async function performGatewayCommand(request: CommandRequest): Promise<CommandOutcome> {
   const db = database();
@@ -40,7 +41,22 @@ export async function performGatewayCommand(request: CommandRequest): Promise<Co
       const probe = probeResult.safeParse(now.probe);
       return { ok: now.state === "done", message: now.message ?? "", probe: probe.success ? probe.data : null };
     }
-    if (Date.now() > deadline) return { ok: false, message: "The gateway did not answer in time.", probe: null };
-    await new Promise((resolve) => setTimeout(resolve, pollMilliseconds));
+    // One that was answered at this very moment is read once more.
+    if (Date.now() > deadline) await endCommand(row.id, "The gateway did not answer in time.");
+    else await pause();
   }
+}
+
+/** Ends a command that has no answer yet; nothing happens to one that has. */
+export async function endCommand(id: string, message: string): Promise<void> {
+  const db = database();
+  const ended = await db.gatewayCommand.updateMany({
+    where: { id, state: { in: ["queued", "sent"] } },
+    data: { state: "failed", message, finishedAt: new Date() },
+  });
+  if (ended.count > 0) await announce(db, { resource: "command", id });
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, pollMilliseconds));
 }

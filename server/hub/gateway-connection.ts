@@ -1,6 +1,7 @@
 import type { WebSocket } from "ws";
 import { type Command, fromGateway, type FromGateway, type FromHub, heartbeatMilliseconds, silenceMilliseconds } from "../../contract/hub-protocol.ts";
 import type { ObservedState } from "../../contract/observed-state.ts";
+import { endCommand } from "../commands/gateway-command.ts";
 import { announce, type Change } from "../db/changes.ts";
 import { database } from "../db/client.ts";
 import { compileDesiredState } from "../publishing/compile-desired-state.ts";
@@ -40,6 +41,8 @@ export class GatewayConnection {
   #isRegistered = false;
   /** The newest report that is not written yet. A report holds totals, so that an older one which has to wait can be left out. */
   #report: ObservedState | null = null;
+  /** Commands that were sent here and not answered yet. */
+  readonly #unanswered = new Set<string>();
   #work: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -81,7 +84,10 @@ export class GatewayConnection {
     });
   }
 
+  /** Its answer comes over this connection or not at all. */
   command(id: string, command: Command): void {
+    this.#unanswered.add(id);
+    if (this.#closed) this.#queue(() => this.#endUnanswered());
     this.#send({ type: "command", id, command });
   }
 
@@ -154,6 +160,7 @@ export class GatewayConnection {
       case "trace":
         return ingestTrace(this.gatewayId, message.entries);
       case "result":
+        this.#unanswered.delete(message.id);
         return finishCommand(this.gatewayId, message);
       case "renew": {
         const { certificatePem } = await database().$transaction((tx) => certifyGateway(tx, this.gatewayId, message.csrPem));
@@ -166,11 +173,19 @@ export class GatewayConnection {
   #end(): void {
     this.#closed = true;
     clearInterval(this.#heartbeat);
+    this.#queue(() => this.#endUnanswered());
     this.#queue(async () => {
       // Another connection may hold it by now: then it is not disconnected.
       const left = await database().gateway.updateMany({ where: { id: this.gatewayId, hubId: this.holder }, data: { hubId: null } });
       if (left.count > 0) await announce(database(), ...(await this.#concerned()));
     });
+  }
+
+  async #endUnanswered(): Promise<void> {
+    for (const id of this.#unanswered) {
+      await endCommand(id, "The connection to the gateway was lost before it answered.");
+      this.#unanswered.delete(id);
+    }
   }
 
   /** What looks different while the gateway is away. */

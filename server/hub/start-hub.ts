@@ -15,7 +15,7 @@ import { type HubTls, issueHubCertificate } from "./certificate.ts";
 import { EnrolmentRefused, enrolGateway } from "./enrol.ts";
 import { errand, type Errand } from "./errand.ts";
 import { GatewayConnection } from "./gateway-connection.ts";
-import { relayCommands } from "./relay-commands.ts";
+import { endUnanswered, relayCommands } from "./relay-commands.ts";
 
 export interface HubOptions {
   /** 0: any free one. */
@@ -95,7 +95,10 @@ export async function startHub(options: HubOptions): Promise<RunningHub> {
     else if (change.resource === "command") care.relay();
   });
   const poll = setInterval(() => care.lookAtAll(), pollMilliseconds);
-  const retention = errand("retention", options.log, removeOldRows);
+  const retention = errand("retention", options.log, async () => {
+    await endUnanswered();
+    await removeOldRows();
+  });
   const retain = setInterval(() => retention.ask(), retentionMilliseconds);
   // A hub may run for longer than its certificate is valid.
   const renewal = errand("the hub's new certificate", options.log, async () => {

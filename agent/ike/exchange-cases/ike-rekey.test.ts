@@ -1,49 +1,24 @@
 import { describe, expect } from "vitest";
 import { answerInstead } from "../../testing/forgery.ts";
-import { type Bench, type ExchangeCase, nonce, rekey, testExchanges } from "../../testing/exchange-case.ts";
+import { type Bench, type ExchangeCase, rekey, testExchanges } from "../../testing/exchange-case.ts";
 import type { Side } from "../../testing/pair.ts";
 import { Kex, NotifyType } from "../../wire/iana.ts";
 import { invalidKe, notify } from "../messaging.ts";
 
 /*
- * Rekeying the IKE SA (RFC 7296 §1.3.2, §2.8, §2.8.2, §2.25.2). When both ends do it at once the new IKE SA with the lowest of the
- * four nonces is redundant and closed by whoever began it; the other one inherits the Child SAs, which keep their keys.
+ * Rekeying the IKE SA (RFC 7296 §1.3.2, §2.8, §2.8.2, §2.25.2). The new IKE SA
+ * inherits the Child SAs, which keep their keys.
  */
-type Drawn = "a's request" | "a's answer" | "b's request" | "b's answer";
-const DRAWN: readonly Drawn[] = ["a's request", "a's answer", "b's request", "b's answer"];
 const SIDES = ["a", "b"] as const;
-
-function drawNonces(bench: Bench, lowest: Drawn): void {
-  const rank = (drawn: Drawn) => nonce(drawn === lowest ? 1 : 100 + DRAWN.indexOf(drawn));
-  bench.a.nonces.push(rank("a's request"), rank("a's answer"));
-  bench.b.nonces.push(rank("b's request"), rank("b's answer"));
-}
 
 function other(bench: Bench, side: Side): Side {
   return side === bench.a ? bench.b : bench.a;
-}
-
-function rekeyBoth(bench: Bench, lowest: Drawn): void {
-  drawNonces(bench, lowest);
-  rekey(bench, bench.a, "ike");
-  rekey(bench, bench.b, "ike");
-}
-
-/** Both requests have arrived, and both answers wait. */
-function collide(bench: Bench, lowest: Drawn): void {
-  rekeyBoth(bench, lowest);
-  bench.courier.deliver(bench.a);
-  bench.courier.deliver(bench.b);
 }
 
 /** The one whose exchange drew the lowest nonce is not the initiator of what stays. */
 function expectInitiator(bench: Bench, name: "a" | "b"): void {
   const roles = { a: bench.a.link().ikeSas[0]!.role, b: bench.b.link().ikeSas[0]!.role };
   expect(roles).toEqual(name === "a" ? { a: "initiator", b: "responder" } : { a: "responder", b: "initiator" });
-}
-
-function winner(lowest: Drawn): "a" | "b" {
-  return lowest === "a's request" || lowest === "b's answer" ? "b" : "a";
 }
 
 /** The IKE SA is another one than that of the handshake, in which a was the initiator. */
@@ -124,135 +99,6 @@ const alone = SIDES.flatMap((who): ExchangeCase[] => [
   },
 ]);
 
-const everyOrder = DRAWN.flatMap((lowest): ExchangeCase[] =>
-  SIDES.map((first) => ({
-    name: `the lowest nonce in ${lowest}, the answer of ${first} arrives first`,
-    play: (bench) => {
-      collide(bench, lowest);
-      bench.courier.deliver(bench[first]);
-      bench.courier.deliver(other(bench, bench[first]));
-    },
-    after: (bench) => expectInitiator(bench, winner(lowest)),
-  })),
-);
-
-const lostAnswer = DRAWN.flatMap((lowest): ExchangeCase[] =>
-  SIDES.map((who) => ({
-    name: `the lowest nonce in ${lowest}, the answer of ${who} is lost and comes again after the DELETE`,
-    play: (bench) => {
-      collide(bench, lowest);
-      bench.courier.keep(bench[who]);
-      bench.courier.deliverAll();
-    },
-    after: (bench) => expectInitiator(bench, winner(lowest)),
-  })),
-);
-
-const overtakingDelete = DRAWN.flatMap((lowest): ExchangeCase[] =>
-  SIDES.map((slow) => ({
-    name: `the lowest nonce in ${lowest}, the DELETE of ${slow} overtakes its answer`,
-    play: (bench) => {
-      collide(bench, lowest);
-      const answer = bench.courier.keep(bench[slow]);
-      bench.courier.deliver(other(bench, bench[slow]));
-      bench.courier.deliver(bench[slow]);
-      bench.courier.hand(answer);
-    },
-    after: (bench) => expectInitiator(bench, winner(lowest)),
-  })),
-);
-
-/** One request is on the way for so long that its sender's own is all that the other end sees of a collision. */
-const unseen = SIDES.flatMap((late): ExchangeCase[] => {
-  const early = (bench: Bench) => other(bench, bench[late]);
-  const keepRequest = (bench: Bench) => {
-    rekeyBoth(bench, `${late}'s request`);
-    return bench.courier.keep(bench[late]);
-  };
-  return [
-    {
-      name: `the request of ${late} comes when the other one deletes the old IKE SA`,
-      play: (bench) => {
-        const request = keepRequest(bench);
-        bench.courier.deliver(early(bench));
-        bench.courier.deliver(bench[late]);
-        bench.courier.hand(request);
-      },
-      after: (bench) => expectInitiator(bench, late === "a" ? "b" : "a"),
-    },
-    {
-      name: `the request of ${late} comes when the old IKE SA is gone`,
-      play: (bench) => {
-        const request = keepRequest(bench);
-        bench.courier.deliverAll();
-        bench.courier.hand(request);
-      },
-      after: (bench) => expectInitiator(bench, late === "a" ? "b" : "a"),
-    },
-    {
-      name: `the request of ${late} is lost and sent again after a second`,
-      play: (bench) => void keepRequest(bench),
-      after: (bench) => expectInitiator(bench, late === "a" ? "b" : "a"),
-    },
-    {
-      name: `the request of ${late} is lost and so is the answer of ${late}`,
-      play: (bench) => {
-        keepRequest(bench);
-        bench.courier.deliver(early(bench));
-        bench.courier.keep(bench[late]);
-      },
-      after: expectNewIkeSa,
-    },
-    {
-      name: `the request of ${late} is lost and so is the DELETE of the other one`,
-      play: (bench) => {
-        keepRequest(bench);
-        bench.courier.deliver(early(bench));
-        bench.courier.deliver(bench[late]);
-        bench.courier.keep(early(bench));
-      },
-      after: expectNewIkeSa,
-    },
-    {
-      name: `the request of ${late} is lost, and ${late} is told to rekey everything before it knows which IKE SA stays`,
-      play: (bench) => {
-        keepRequest(bench);
-        bench.courier.deliver(early(bench));
-        rekey(bench, bench[late], "all");
-        bench.courier.deliver(bench[late]);
-        bench.courier.keep(early(bench));
-        expect(bench.courier.waiting(bench[late])).toEqual([]);
-      },
-      after: expectNewIkeSa,
-    },
-    {
-      name: `the request of ${late} is lost, and the other one rekeys its new IKE SA before ${late} knows that it stays`,
-      play: (bench) => {
-        keepRequest(bench);
-        bench.courier.deliver(early(bench));
-        bench.courier.deliver(bench[late]);
-        rekey(bench, early(bench), "ike");
-        bench.courier.deliver(early(bench), 1);
-        bench.courier.deliver(bench[late]);
-      },
-      after: expectNewIkeSa,
-    },
-    {
-      name: `the refusal of ${late} comes when the old IKE SA is gone`,
-      play: (bench) => {
-        const request = keepRequest(bench);
-        bench.courier.deliver(early(bench));
-        bench.courier.deliver(bench[late]);
-        bench.courier.hand(request);
-        const refusal = bench.courier.keep(early(bench), 1);
-        bench.courier.deliverAll();
-        bench.courier.hand(refusal);
-      },
-      after: expectNewIkeSa,
-    },
-  ];
-});
-
 const refused = SIDES.flatMap((who): ExchangeCase[] => [
   ...(["TEMPORARY_FAILURE", "NO_PROPOSAL_CHOSEN", "NO_ADDITIONAL_SAS"] as const).map(
     (error): ExchangeCase => ({
@@ -325,10 +171,6 @@ const thenDown = SIDES.flatMap((who) =>
 );
 
 describe("one end rekeys the IKE SA", () => testExchanges(alone));
-describe("both ends rekey the IKE SA at once: every lowest nonce, both orders", () => testExchanges(everyOrder));
-describe("both ends rekey the IKE SA at once and an answer is lost", () => testExchanges(lostAnswer));
-describe("both ends rekey the IKE SA at once and a DELETE overtakes an answer", () => testExchanges(overtakingDelete));
-describe("only one end sees that both rekey the IKE SA", () => testExchanges(unseen));
 describe("a rekey of the IKE SA is refused", () => testExchanges(refused));
 describe("the IKE SA is rekeyed by one end and closed by the other", () => testExchanges(againstDelete));
 describe("the end that rekeys the IKE SA closes it", () => testExchanges(thenDown));

@@ -5,7 +5,16 @@ import { type LinkRoutes, Routes } from "./routes.ts";
 function fakeTable(foreign: readonly string[] = []) {
   const table = new Map<string, string>(foreign.map((line) => [line.split(" ")[0]!, line]));
   const log: string[] = [];
-  const ip = async (args: readonly string[]): Promise<string> => {
+  const runs: string[] = [];
+  const ip = async (args: readonly string[], input?: string): Promise<string> => {
+    runs.push(args.join(" "));
+    if (input === undefined) return one(args);
+    const failed: number[] = [];
+    for (const [index, line] of input.trim().split("\n").entries()) await one(["-4", ...line.split(" ")]).catch(() => failed.push(index + 1));
+    if (failed.length > 0) throw new Error(failed.map((line) => `RTNETLINK answers: File exists\nCommand failed -:${line}`).join("\n"));
+    return "";
+  };
+  const one = async (args: readonly string[]): Promise<string> => {
     const words = args.filter((word) => !word.startsWith("-"));
     const [, verb = "", destination = ""] = words;
     if (verb !== "show" && verb !== "get") log.push(words.slice(1).join(" "));
@@ -16,7 +25,7 @@ function fakeTable(foreign: readonly string[] = []) {
     if (verb === "del") table.delete(destination);
     return "";
   };
-  return { table, log, ip };
+  return { table, log, runs, ip };
 }
 
 const link = (linkId: string, remote: string, peers: readonly string[] = []): LinkRoutes => ({
@@ -37,6 +46,21 @@ test("a link's routes come and go with it, and those of other links are not touc
   expect(log).toEqual(["del 10.2.0.0/24 dev tun7 proto 213"]);
   await routes.removeAll();
   expect([...table.keys()]).toEqual([]);
+});
+
+test("thousands of routes are set and removed by one process each time", async () => {
+  const { table, runs, ip } = fakeTable(["10.0.7.0/24 via 10.0.0.1 dev eth1 proto static"]);
+  const routes = new Routes("tun7", ip);
+  const links = Array.from({ length: 2_000 }, (_, i) => link(`l${i}`, `10.${i >> 8}.${i & 255}.0/24`));
+  const faults = await routes.apply(links);
+  expect([...faults.keys()]).toEqual(["l7"]);
+  expect(table.size).toBe(2_000);
+  expect(runs.filter((run) => run.includes("-batch"))).toHaveLength(1);
+  // Beside the batch only what is said about the one that was refused.
+  expect(runs).toHaveLength(3);
+  await routes.removeAll();
+  expect(runs).toHaveLength(4);
+  expect([...table.keys()]).toEqual(["10.0.7.0/24"]);
 });
 
 test("somebody else's route is neither replaced nor removed, and the link says so; our own leftover is taken over", async () => {

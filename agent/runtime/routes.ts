@@ -23,8 +23,8 @@ interface Route {
   readonly options: readonly string[];
 }
 
-/** Runs `ip` with these arguments; rejects with its error text. Replaced in tests. */
-export type RunIp = (args: readonly string[]) => Promise<string>;
+/** Runs `ip` with these arguments and this standard input; rejects with its error text. Replaced in tests. */
+export type RunIp = (args: readonly string[], input?: string) => Promise<string>;
 
 /**
  * The routes that lead remote networks into the TUN device. Each is marked with our protocol number; a route that someone else
@@ -52,14 +52,20 @@ export class Routes {
     const wanted = new Map<string, { readonly route: Route; readonly linkId: string }>();
     for (const link of links)
       for (const route of await this.#routesOf(link)) if (!wanted.has(keyOf(route))) wanted.set(keyOf(route), { route, linkId: link.linkId });
-    for (const [key, route] of this.#installed) {
-      if (wanted.has(key)) continue;
-      this.#installed.delete(key);
-      await this.#delete(route);
-    }
-    for (const [key, { route, linkId }] of wanted) {
-      if (this.#installed.has(key)) continue;
-      const fault = await this.#add(route);
+    const surplus = [...this.#installed].filter(([key]) => !wanted.has(key));
+    for (const [key] of surplus) this.#installed.delete(key);
+    // One that is gone already, for example with its device, is what was wanted.
+    await this.#batch(
+      "del",
+      surplus.map(([, route]) => route),
+    );
+    const missing = [...wanted].filter(([key]) => !this.#installed.has(key));
+    const refused = await this.#batch(
+      "add",
+      missing.map(([, { route }]) => route),
+    );
+    for (const [key, { route, linkId }] of missing) {
+      const fault = refused.has(route) ? await this.#addAlone(route) : null;
       if (fault === null) this.#installed.set(key, route);
       else faults.set(linkId, fault);
     }
@@ -99,7 +105,27 @@ export class Routes {
     return [{ destination, family: host.family, options: ["via", gateway, "dev", device] }];
   }
 
-  async #add(route: Route): Promise<string | null> {
+  /** One process for each family, however many routes. Those that `ip` did not take come back: in a batch it does not say enough about why. */
+  async #batch(verb: "add" | "del", routes: readonly Route[]): Promise<ReadonlySet<Route>> {
+    const refused = new Set<Route>();
+    for (const family of [4, 6] as const) {
+      const own = routes.filter((route) => route.family === family);
+      if (own.length === 0) continue;
+      const lines = own.map(({ destination, options }) =>
+        ["route", verb, destination, ...(verb === "del" ? options.slice(0, 2) : options), "proto", routeProtocol].join(" "),
+      );
+      try {
+        await this.#ip([`-${family}`, "-force", "-batch", "-"], `${lines.join("\n")}\n`);
+      } catch (error) {
+        const failed = [...String(error).matchAll(/Command failed -:(\d+)/g)].map((match) => own[Number(match[1]) - 1]).filter((route) => route !== undefined);
+        // Without a line's number `ip` has not run at all.
+        for (const route of failed.length > 0 ? failed : own) refused.add(route);
+      }
+    }
+    return refused;
+  }
+
+  async #addAlone(route: Route): Promise<string | null> {
     const family = route.family === 4 ? "-4" : "-6";
     const args = [route.destination, ...route.options, "proto", String(routeProtocol)];
     try {
@@ -114,13 +140,6 @@ export class Routes {
       await this.#ip([family, "route", "replace", ...args]);
       return null;
     }
-  }
-
-  async #delete(route: Route): Promise<void> {
-    // Already gone, for example with its device: that is what was wanted.
-    await this.#ip([route.family === 4 ? "-4" : "-6", "route", "del", route.destination, ...route.options.slice(0, 2), "proto", String(routeProtocol)]).catch(
-      () => undefined,
-    );
   }
 }
 
@@ -150,11 +169,15 @@ function insideAddress(localNetworks: readonly string[]): Map<4 | 6, string> {
   return found;
 }
 
-function runIp(args: readonly string[]): Promise<string> {
+function runIp(args: readonly string[], input?: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    execFile("ip", args, { timeout: 5_000 }, (error, stdout, stderr) => {
+    const child = execFile("ip", args, { timeout: input === undefined ? 5_000 : 30_000, maxBuffer: 16 * 1_048_576 }, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);
       else reject(new Error(stderr.trim() === "" ? error.message : stderr.trim().replace(/^RTNETLINK answers: /, "")));
     });
+    if (input === undefined) return;
+    // It may end before it has read everything; its exit code says so.
+    child.stdin?.on("error", () => undefined);
+    child.stdin?.end(input);
   });
 }

@@ -38,8 +38,15 @@ function fakeMachine() {
       endpoints.push(new ScriptedEndpoint());
       return endpoints.at(-1)!;
     },
-    runIp: async (args) => {
-      ipCalls.push(args.join(" "));
+    runIp: async (args, input) => {
+      if (input === undefined) ipCalls.push(args.join(" "));
+      else
+        ipCalls.push(
+          ...input
+            .trim()
+            .split("\n")
+            .map((line) => `${args[0]} ${line}`),
+        );
       return "";
     },
   };

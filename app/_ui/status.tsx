@@ -38,6 +38,7 @@ const faces = {
   expired: { word: "Expired", tone: "down", icon: CircleX },
   paused: { word: "Paused", tone: "off", icon: CirclePause },
   staged: { word: "Staged", tone: "neg", icon: CircleMinus },
+  retiring: { word: "Retiring", tone: "off", icon: CircleMinus },
   active: { word: "Active", tone: "up", icon: CircleCheck },
 } as const satisfies Record<string, Face>;
 

@@ -8,7 +8,7 @@ export interface KeyView {
   readonly fingerprint: string;
   readonly createdAt: string;
   readonly expiresAt: string | null;
-  readonly state: "valid" | "staged" | "expiring" | "expired" | "revoked";
+  readonly state: "valid" | "staged" | "retiring" | "expiring" | "expired" | "revoked";
   readonly usedBy: { readonly href: string; readonly name: string }[];
   /** The link whose keys "Replace" rotates; null: it renews by itself. */
   readonly linkId: string | null;
@@ -39,7 +39,7 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         fingerprint: row.fingerprint,
         createdAt: row.createdAt.toISOString(),
         expiresAt: row.notAfter?.toISOString() ?? null,
-        state: row.state === "active" ? stateAt(row.notAfter) : "staged",
+        state: row.state === "active" ? stateAt(row.notAfter) : row.state === "staged" ? "staged" : "retiring",
         usedBy: [{ href: `/links/${row.linkId}`, name: row.link.name }],
         linkId: row.state === "active" ? row.linkId : null,
       };

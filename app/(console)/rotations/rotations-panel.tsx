@@ -37,7 +37,7 @@ export function RotationsPanel({
     <>
       <PageHead
         title="Rotations"
-        lead="A key is staged on both ends, both accept old and new, the tunnel is re-authenticated with the new, traffic verifies it, the old is retired. A failure keeps the old key."
+        lead="A key is staged on both ends, both accept old and new, the tunnel is re-authenticated with the new, traffic verifies it, the old is retired. A failure puts the old key back. A gateway that is away is waited for, so that none is locked out."
         actions={
           mayEdit ? (
             <button type="button" className="btn btn-primary" onClick={() => setEditing("new")}>

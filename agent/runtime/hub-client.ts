@@ -41,6 +41,8 @@ export interface HubClientOptions {
 const RECONNECT_FIRST_MS = 500;
 const RECONNECT_MAX_MS = 10_000;
 const CHANGE_DEBOUNCE_MS = 50;
+/** A report of thousands of links takes long to make: between two of them at least so many times as long passes. */
+const REPORT_PAUSE_FACTOR = 20;
 const TRACE_FLUSH_MS = 50;
 const TRACE_BATCH = 500;
 const TRACE_BACKLOG = 2_000;
@@ -63,6 +65,7 @@ export class HubClient {
   readonly #traces: TraceEntry[] = [];
   #traceTimer: NodeJS.Timeout | null = null;
   #reportTimer: NodeJS.Timeout | null = null;
+  #reportCostMs = 0;
   #retryTimer: NodeJS.Timeout | null = null;
   readonly #timers: readonly NodeJS.Timeout[];
   /** Desired states and commands are carried out in the order of their arrival. */
@@ -79,9 +82,9 @@ export class HubClient {
     this.#connect();
   }
 
-  /** Something a report shows has changed: it is sent within 50 ms. */
+  /** Something a report shows has changed: it is sent within 50 ms; where there are so many links that a report is costly, somewhat later. */
   noteChange(): void {
-    this.#reportTimer ??= setTimeout(() => this.#sendReport(), CHANGE_DEBOUNCE_MS);
+    this.#reportTimer ??= setTimeout(() => this.#sendReport(), Math.max(CHANGE_DEBOUNCE_MS, REPORT_PAUSE_FACTOR * this.#reportCostMs));
   }
 
   noteTrace(entry: TraceEntry): void {
@@ -223,7 +226,10 @@ export class HubClient {
   #sendReport(): void {
     if (this.#reportTimer !== null) clearTimeout(this.#reportTimer);
     this.#reportTimer = null;
-    if (this.#isOpen) this.#send({ type: "report", state: this.#options.subject.report() });
+    if (!this.#isOpen) return;
+    const begun = performance.now();
+    this.#send({ type: "report", state: this.#options.subject.report() });
+    this.#reportCostMs = performance.now() - begun;
   }
 
   #flushTraces(): void {

@@ -4,10 +4,12 @@ import type { TraceRecord } from "../ike/endpoint-types.ts";
 
 const ENTRIES_PER_LINK = 500;
 /** Of all links together: with thousands of links each one keeps less. */
-const ENTRIES_IN_ALL = 100_000;
-const FEWEST_PER_LINK = 20;
+const ENTRIES_IN_ALL = 40_000;
+const FEWEST_PER_LINK = 4;
 /** Messages whose octets are kept, of each link: some handshakes and rekeys. */
 const OCTETS_PER_LINK = 64;
+/** Where thousands of links share the memory, one message in so many entries keeps its octets. */
+const ENTRIES_TO_OCTETS = 7;
 const STRANGERS_IN_A_FILE = 20;
 
 /** The latest steps of each link's negotiations, in memory. Entries of no link are kept under null. */
@@ -21,8 +23,8 @@ export class TraceLog {
     const entry: TraceEntry = { ...rest, at: Math.floor(record.at), sequence: this.#sequence++, detail: { ...record.detail } };
     const entries = this.#byLink.get(record.linkId) ?? [];
     entries.push(wire === undefined ? entry : { ...entry, wire: { ...wire } });
-    if (wire !== undefined) dropOldestOctets(entries);
     const most = Math.min(ENTRIES_PER_LINK, Math.max(FEWEST_PER_LINK, Math.floor(ENTRIES_IN_ALL / Math.max(1, this.#byLink.size))));
+    if (wire !== undefined) dropOldestOctets(entries, Math.min(OCTETS_PER_LINK, Math.ceil(most / ENTRIES_TO_OCTETS)));
     if (entries.length > most) entries.splice(0, entries.length - most);
     this.#byLink.set(record.linkId, entries);
     return entry;
@@ -44,12 +46,11 @@ export class TraceLog {
   }
 }
 
-function dropOldestOctets(entries: TracedEntry[]): void {
+function dropOldestOctets(entries: TracedEntry[], most: number): void {
   let kept = 0;
   for (let index = entries.length - 1; index >= 0; index--) {
     const { wire, ...entry } = entries[index]!;
-    if (wire === undefined || ++kept <= OCTETS_PER_LINK) continue;
+    if (wire === undefined || ++kept <= most) continue;
     entries[index] = entry;
-    return;
   }
 }

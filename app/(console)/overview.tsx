@@ -11,11 +11,12 @@ import { SeriesChart } from "../_ui/series-chart.tsx";
 import { Status, type StatusName } from "../_ui/status.tsx";
 import { bitRate } from "../_ui/words.ts";
 import { EventEntry } from "./events/events-list.tsx";
+import { FirstSteps } from "./first-steps.tsx";
 
 const tiles = ["down", "degraded", "negotiating", "unknown", "up", "disabled"] as const satisfies readonly StatusName[];
 
 /** What needs a person first, then how much flows, what expires, what changed. */
-export function Overview({ initial }: { initial: OverviewData }) {
+export function Overview({ initial, mayEdit }: { initial: OverviewData; mayEdit: boolean }) {
   const { data = initial } = useLive<OverviewData>({
     path: "/api/overview",
     initial,
@@ -32,6 +33,7 @@ export function Overview({ initial }: { initial: OverviewData }) {
   const times = useMemo(() => data.throughput.map((point) => point.at), [data.throughput]);
   return (
     <div className="space-y-4">
+      {mayEdit && Object.keys(data.links).length === 0 ? <FirstSteps sites={data.sites} /> : null}
       <ul className="panel grid grid-cols-3 overflow-hidden sm:grid-cols-6" aria-label="Links by tunnel state">
         {tiles.map((state) => (
           <li key={state} className="-mr-px -mb-px border-r border-b border-line">

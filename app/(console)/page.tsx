@@ -1,6 +1,6 @@
 import type { Metadata } from "next";
 import { readOverview } from "../../server/overview/read-overview.ts";
-import { pageActor } from "../_server/actor.ts";
+import { mayEdit, pageActor } from "../_server/actor.ts";
 import { PageHead } from "../_ui/page.tsx";
 import { Overview } from "./overview.tsx";
 
@@ -11,7 +11,7 @@ export default async function OverviewPage() {
   return (
     <>
       <PageHead title="Overview" />
-      <Overview initial={await readOverview(actor)} />
+      <Overview initial={await readOverview(actor)} mayEdit={mayEdit(actor)} />
     </>
   );
 }

@@ -51,9 +51,14 @@ export function SearchBox({ label, name = "search" }: { label: string; name?: st
 export function DayFilter({ name, label }: { name: string; label: string }) {
   const { params, set } = useListState();
   return (
-    <label className="flex items-center gap-2 text-[13px] text-text-2">
+    <label className="min-w-0 text-[13px] text-text-2">
       {label}
-      <input type="date" className="input w-auto" value={params.get(name) ?? ""} onChange={(event) => set({ [name]: event.target.value })} />
+      <input
+        type="date"
+        className="input mt-1 block w-full sm:w-auto"
+        value={params.get(name) ?? ""}
+        onChange={(event) => set({ [name]: event.target.value })}
+      />
     </label>
   );
 }
@@ -64,9 +69,9 @@ export function SelectFilter({ name, label, any, groups }: { name: string; label
   const chosen = params.get(name) ?? "";
   const isListed = chosen === "" || groups.some((group) => group.choices.some((choice) => choice.value === chosen));
   return (
-    <label className="flex min-w-0 items-center gap-2 text-[13px] text-text-2">
+    <label className="min-w-0 text-[13px] text-text-2">
       {label}
-      <select className="input w-auto max-w-56 min-w-0" value={chosen} onChange={(event) => set({ [name]: event.target.value })}>
+      <select className="input mt-1 block w-full sm:w-44" value={chosen} onChange={(event) => set({ [name]: event.target.value })}>
         <option value="">{any}</option>
         {isListed ? null : <option value={chosen}>something deleted</option>}
         {groups.map((group) => (

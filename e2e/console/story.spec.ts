@@ -52,6 +52,14 @@ test("sets the console up with the code that the server printed", async () => {
   await expect(page.getByRole("heading", { level: 1, name: "Overview" })).toBeVisible();
 });
 
+test("leads a new admin from the empty overview to the first site", async () => {
+  await expect(page.getByRole("heading", { name: "Three steps to the first tunnel" })).toBeVisible();
+  await expect(page.getByText("0 of 0 enrolled so far.")).toBeVisible();
+  await page.goto("/links/new");
+  await page.getByText("There are no sites yet").getByRole("link", { name: "New site" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "New site" })).toBeVisible();
+});
+
 test("refuses malformed and overlapping networks at the field, with the reason", async () => {
   await page.goto("/sites/new");
   await page.getByLabel("Name").fill("Amsterdam");

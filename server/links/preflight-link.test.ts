@@ -47,7 +47,7 @@ describe("the preflight of a link form", () => {
   it("takes a third-party peer to be set up as it will be told, and says that it did", async () => {
     const peer = { kind: "third-party", name: "Partner", address: "vpn.partner.example", identity: "vpn.partner.example" };
     const result = await preflight({ peer, networksB: ["10.77.0.0/24"], secret: "planted-key-of-the-partner" });
-    expect(result).toMatchObject({ outcome: "agreed", assumption: "Partner is taken to be set up as the exported configuration will say." });
+    expect(result).toMatchObject({ outcome: "agreed", assumption: "Partner is taken to offer the same proposals and networks, and to know the key." });
     expect(result.remarks).toContain("Amsterdam calls vpn.partner.example, which was not looked up.");
     expect(JSON.stringify(result)).not.toContain("planted");
   });

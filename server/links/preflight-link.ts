@@ -44,7 +44,7 @@ async function preflightOf(check: (tx: Transaction) => Promise<CheckedLink>): Pr
   const peer = checked.config.peer.kind === "third-party" ? checked.config.peer.name : null;
   return {
     ...viewOf(preflightDrafts(drafts[0], drafts[1])),
-    assumption: peer === null ? null : `${peer} is taken to be set up as the exported configuration will say.`,
+    assumption: peer === null ? null : `${peer} is taken to offer the same proposals and networks, and to know the key.`,
   };
 }
 

@@ -17,6 +17,8 @@ export interface Attention {
 
 export interface OverviewView {
   readonly links: Partial<Record<Tunnel, number>>;
+  /** How far the setting up has come: sites, and those whose gateway has been enrolled. */
+  readonly sites: { readonly total: number; readonly enrolled: number };
   readonly attention: Attention[];
   readonly throughput: SeriesPoint[];
   readonly expiring: { readonly id: string; readonly name: string; readonly expiresAt: string }[];
@@ -83,7 +85,15 @@ export async function readOverview(actor: Actor): Promise<OverviewView> {
   const expiring = keys.flatMap((key) =>
     key.expiresAt !== null && Date.parse(key.expiresAt) < Date.now() + horizonMilliseconds ? [{ id: key.id, name: key.name, expiresAt: key.expiresAt }] : [],
   );
-  return { links, attention: attention.slice(0, attentionCount), throughput: series.points, expiring: expiring.slice(0, 8), recent };
+  const enrolled = sites.filter((site) => site.gateway.state !== "never").length;
+  return {
+    links,
+    sites: { total: sites.length, enrolled },
+    attention: attention.slice(0, attentionCount),
+    throughput: series.points,
+    expiring: expiring.slice(0, 8),
+    recent,
+  };
 }
 
 async function troubledLinks(statuses: readonly LinkStatus[]): Promise<Attention[]> {

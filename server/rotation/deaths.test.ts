@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { database } from "../db/client.ts";
 import { startTestDatabase } from "../testing/database.ts";
 import { type Faults, type PlayedLink, playLink } from "../testing/played-gateways.ts";
-import { rotateLink } from "./rotate-link.ts";
+import { abandonRotation, rotateLink } from "./rotate-link.ts";
 import { backSteps, forwardSteps, type StepName } from "./steps.ts";
 
 /*
@@ -18,7 +18,7 @@ beforeAll(async () => {
   await database().$executeRaw`CREATE TABLE death ("runId" text, boundary text)`;
   await database().$executeRaw`
     CREATE FUNCTION die_at_step() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-      IF EXISTS (SELECT 1 FROM death WHERE death."runId" = NEW."runId" AND boundary = lower(TG_OP) || ' ' || NEW.name) THEN
+      IF (TG_OP = 'INSERT' OR NEW.state <> 'running') AND EXISTS (SELECT 1 FROM death WHERE death."runId" = NEW."runId" AND boundary = lower(TG_OP) || ' ' || NEW.name) THEN
         RAISE EXCEPTION 'the hub dies here'; END IF;
       RETURN NEW; END $$`;
   await database().$executeRaw`CREATE TRIGGER death BEFORE INSERT OR UPDATE ON "RotationStep" FOR EACH ROW EXECUTE FUNCTION die_at_step()`;
@@ -37,17 +37,26 @@ afterAll(async () => {
 const boundariesOf = (names: readonly StepName[]) => names.flatMap((name) => [`insert ${name}`, `update ${name}`]);
 const credentials = (linkId: string) => database().credential.findMany({ where: { linkId }, orderBy: { createdAt: "asc" } });
 
-/** Rotates with a worker that dies at `boundary` and then with one that does not. */
-async function rotateWithDeath(boundary: string, faults: Faults) {
+const dieAt = (id: string, boundary: string) => database().$executeRaw`INSERT INTO death VALUES (${id}, ${boundary})`;
+const liveOn = (id: string) => database().$executeRaw`DELETE FROM death WHERE "runId" = ${id}`;
+
+/** A rotation whose worker has died at `boundary`, as the next one will again. */
+async function dead(boundary: string, faults: Faults) {
   const link = await playLink("psk", faults);
   played.push(link);
   const { name } = await database().link.findUniqueOrThrow({ where: { id: link.linkId } });
   const { id } = await database().rotationRun.create({ data: { linkId: link.linkId, linkName: name, kind: "psk", requestedBy: "Olga Owner" } });
-  await database().$executeRaw`INSERT INTO death VALUES (${id}, ${boundary})`;
+  await dieAt(id, boundary);
   await expect(rotateLink(id)).rejects.toThrow(/the hub dies here/);
+  return { link, id };
+}
+
+/** Rotates with a worker that dies at `boundary` and then with one that does not. */
+async function rotateWithDeath(boundary: string, faults: Faults) {
+  const { link, id } = await dead(boundary, faults);
   const between = await database().rotationRun.findUniqueOrThrow({ where: { id } });
   expect([between.state, between.holder]).toEqual(["running", null]);
-  await database().$executeRaw`DELETE FROM death WHERE "runId" = ${id}`;
+  await liveOn(id);
   await rotateLink(id);
   const run = await database().rotationRun.findUniqueOrThrow({ where: { id }, include: { steps: true } });
   await link.stop();
@@ -83,6 +92,48 @@ describe.concurrent("a worker that dies on the way back to the old key is follow
         ["active", false],
         ["retired", true],
       ]);
+      expect(link.lockouts).toEqual([]);
+    },
+    90_000,
+  );
+});
+
+describe("a run that every worker died of", () => {
+  const runOf = (id: string) => database().rotationRun.findUniqueOrThrow({ where: { id }, include: { steps: { orderBy: { position: "asc" } } } });
+  const keyStates = async (link: PlayedLink) => (await credentials(link.linkId)).map((row) => row.state);
+
+  it("goes back to the old key and says so only then, even when the worker that gives it up dies on the way back", async () => {
+    const { link, id } = await dead("update reauthenticate", {});
+    expect(await keyStates(link)).toEqual(["retiring", "active"]);
+    await liveOn(id);
+    await dieAt(id, "insert restore");
+    await expect(abandonRotation(id)).rejects.toThrow(/the hub dies here/);
+    expect(await runOf(id)).toMatchObject({ state: "running", direction: "rollingBack" });
+    expect((await runOf(id)).steps.at(-1)).toMatchObject({ name: "reauthenticate", state: "failed" });
+    await liveOn(id);
+    await rotateLink(id);
+    expect(await runOf(id)).toMatchObject({
+      state: "failed",
+      sentence: "A fault in the hub kept the rotation from going on; the hub's log has it. The old key is kept.",
+    });
+    expect(await keyStates(link)).toEqual(["active", "retired"]);
+    expect(link.lockouts).toEqual([]);
+  }, 90_000);
+
+  it.each(["update withdraw", "insert destroy", "update destroy"])(
+    "never goes back once the old key may be forgotten: %s",
+    async (boundary) => {
+      const { link, id } = await dead(boundary, {});
+      await abandonRotation(id);
+      expect(await runOf(id)).toMatchObject({
+        state: "running",
+        direction: "forward",
+        sentence: "A fault in the hub keeps the rotation from going on; the hub's log has it. It is tried again.",
+      });
+      await liveOn(id);
+      await rotateLink(id);
+      expect((await runOf(id)).state).toBe("succeeded");
+      expect(await keyStates(link)).toEqual(["retired", "active"]);
       expect(link.lockouts).toEqual([]);
     },
     90_000,

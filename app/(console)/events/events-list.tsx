@@ -36,11 +36,13 @@ export function EventsList({
       <div className="mb-3 flex flex-wrap items-center gap-3">
         <SearchBox label="Search what, where and who" />
         <FilterChips name="kind" label="Kind" choices={kinds} />
+      </div>
+      <div className="mb-3 grid grid-cols-2 items-end gap-3 sm:flex sm:flex-wrap">
         <SelectFilter name="actor" label="By" any="anybody" groups={actors} />
         <SelectFilter name="about" label="About" any="everything" groups={subjects} />
         <DayFilter name="from" label="From (UTC)" />
-        <DayFilter name="to" label="to" />
-        <span className="flex-1" />
+        <DayFilter name="to" label="To (UTC)" />
+        <span className="hidden flex-1 sm:block" />
         <a className="btn" href={`/api/events/export?format=csv&${query}`} download>
           <Download aria-hidden className="size-4" /> CSV
         </a>

@@ -30,11 +30,20 @@ export function LinkOverview({ link, mayOperate }: { link: LinkDetail; mayOperat
         <Fact label="Tunnel">
           <Status name={link.tunnel} />
           <span className="text-text-2">
-            since <Ago at={link.since} />
-            {link.tunnel === "unknown" ? (
+            {link.since === null ? null : (
               <>
-                , last report <Ago at={link.reportedAt} absent="never" />
+                since <Ago at={link.since} />
               </>
+            )}
+            {link.since !== null && link.tunnel === "unknown" ? ", " : null}
+            {link.tunnel === "unknown" ? (
+              link.reportedAt === null ? (
+                "no report yet"
+              ) : (
+                <>
+                  last report <Ago at={link.reportedAt} />
+                </>
+              )
             ) : null}
           </span>
         </Fact>
@@ -107,6 +116,8 @@ function EndPanel({ end }: { end: LinkEnd }) {
       <dl className="facts">
         <dt>Networks</dt>
         <dd className="mono">{end.networks.join(", ")}</dd>
+        <dt>Address</dt>
+        <dd className="mono">{end.address ?? "not known: it starts the tunnel"}</dd>
         <dt>Identity</dt>
         <dd className="mono">{end.identity}</dd>
         {end.gateway === null ? null : (

@@ -23,7 +23,7 @@ export function BringUp({ linkId, secret }: { linkId: string; secret: string | n
   const up = steps.length > 0 && steps.every((step) => step.state === "done");
   return (
     <div className="space-y-5">
-      {secret === null ? null : <SecretOnce secret={secret} />}
+      {secret === null ? null : <SecretOnce secret={secret} ends={link.data?.ends ?? []} />}
       <ol className="space-y-3" aria-label="Progress" aria-live="polite">
         {steps.map((step) => {
           const face = faces[step.state];
@@ -53,12 +53,29 @@ export function BringUp({ linkId, secret }: { linkId: string; secret: string | n
   );
 }
 
-function SecretOnce({ secret }: { secret: string }) {
+/** All that whoever runs the peer must be told: the key, which no page shows again, and how our end presents itself. */
+function SecretOnce({ secret, ends }: { secret: string; ends: LinkDetail["ends"] }) {
+  const ours = ends.find((end) => end.siteId !== null);
+  const theirs = ends.find((end) => end.siteId === null);
   return (
     <div className="rounded-md border border-line bg-raised p-3 text-[13px]">
       <p className="font-medium">Pre-shared key for the peer, shown only now</p>
       <code className="my-2 block break-all">{secret}</code>
       <CopyButton text={secret} label="Copy key" />
+      {ours && theirs ? (
+        <dl className="facts mt-3">
+          <dt>Our address</dt>
+          <dd className="mono">{ours.address ?? "changing: we start the tunnel"}</dd>
+          <dt>Our identity</dt>
+          <dd className="mono">{ours.identity}</dd>
+          <dt>Our networks</dt>
+          <dd className="mono">{ours.networks.join(", ")}</dd>
+          <dt>The peer's identity</dt>
+          <dd className="mono">{theirs.identity}</dd>
+          <dt>The peer's networks</dt>
+          <dd className="mono">{theirs.networks.join(", ")}</dd>
+        </dl>
+      ) : null}
     </div>
   );
 }

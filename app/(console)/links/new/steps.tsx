@@ -27,6 +27,16 @@ export function SitesStep({ sites }: { sites: readonly SiteChoice[] }) {
 
   return (
     <>
+      {sites.length < 2 ? (
+        <p className="rounded-md bg-raised p-3 text-[13px] text-text-2">
+          {sites.length === 0
+            ? "There are no sites yet, and a link starts at one."
+            : "There is only one site: its link can lead to a third-party peer, or to a site that you add first."}{" "}
+          <Link className="link underline" href="/sites/new">
+            New site
+          </Link>
+        </p>
+      ) : null}
       <div className="grid gap-4 sm:grid-cols-2">
         <div className="space-y-2">
           <SelectField label="First site" error={error("siteAId")} {...register("siteAId", { onChange: (event) => follow("A", event.target.value) })}>

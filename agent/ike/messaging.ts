@@ -54,8 +54,19 @@ export function transmitTo(turn: Turn, local: UdpEndpoint | null, remote: UdpEnd
   turn.effects.push({ kind: "transmit", local, remote, bytes, encapsulated });
 }
 
-/** A one-off answer in the clear, for which nothing is remembered: COOKIE, INVALID_KE_PAYLOAD, NO_PROPOSAL_CHOSEN, INVALID_MAJOR_VERSION. */
-export function answerInClear(turn: Turn, request: Header, local: UdpEndpoint, remote: UdpEndpoint, linkId: string | null, payloads: readonly Payload[]): void {
+/**
+ * A one-off answer in the clear, for which nothing is remembered: COOKIE, INVALID_KE_PAYLOAD, NO_PROPOSAL_CHOSEN, INVALID_MAJOR_VERSION.
+ * `isTraced`: false for one of thousands a second.
+ */
+export function answerInClear(
+  turn: Turn,
+  request: Header,
+  local: UdpEndpoint,
+  remote: UdpEndpoint,
+  linkId: string | null,
+  payloads: readonly Payload[],
+  isTraced = true,
+): void {
   const header: Header = {
     ...request,
     majorVersion: 2,
@@ -64,7 +75,7 @@ export function answerInClear(turn: Turn, request: Header, local: UdpEndpoint, r
     fromInitiator: !request.fromInitiator,
     isResponse: true,
   };
-  traceMessage(turn, linkId, "sent", header, payloads);
+  if (isTraced) traceMessage(turn, linkId, "sent", header, payloads);
   transmitTo(turn, local, remote, serializeMessage(header, payloads));
 }
 

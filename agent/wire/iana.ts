@@ -185,6 +185,18 @@ export type NotifyType = ValueOf<typeof NotifyType>;
 
 /** The registry's name of a number, or `UNKNOWN_<number>`: for traces and errors. */
 export function nameOf(table: Readonly<Record<string, number>>, value: number): string {
-  for (const [name, number] of Object.entries(table)) if (number === value) return name;
-  return `UNKNOWN_${value}`;
+  let names = namesByTable.get(table);
+  if (names === undefined) {
+    // Where two names have one number the first one counts.
+    names = new Map(
+      Object.entries(table)
+        .toReversed()
+        .map(([name, number]) => [number, name]),
+    );
+    namesByTable.set(table, names);
+  }
+  return names.get(value) ?? `UNKNOWN_${value}`;
 }
+
+/** Every message is traced, and every trace names a dozen numbers. */
+const namesByTable = new WeakMap<Readonly<Record<string, number>>, Map<number, string>>();

@@ -258,8 +258,8 @@ function passesFloodControl(turn: Turn, message: Message, nonceI: Uint8Array, lo
   const facts = { spiI: message.header.spiI, nonceI, remote };
   const returned = findNotify(message.payloads, NotifyType.COOKIE);
   if (returned === null || !cookies.isValid(returned.data, facts, turn.now)) {
-    reportFlood(turn, cookieAsked(halfOpen.size, options.cookieThreshold, remote.address));
-    answerInClear(turn, message.header, local, remote, null, [notify(NotifyType.COOKIE, cookies.bake(facts, turn.now))]);
+    const isTold = reportFlood(turn, cookieAsked(halfOpen.size, options.cookieThreshold, remote.address));
+    answerInClear(turn, message.header, local, remote, null, [notify(NotifyType.COOKIE, cookies.bake(facts, turn.now))], isTold);
     return false;
   }
   if (halfOpen.size < options.halfOpenLimit) return true;
@@ -267,10 +267,12 @@ function passesFloodControl(turn: Turn, message: Message, nonceI: Uint8Array, lo
   return false;
 }
 
-function reportFlood(turn: Turn, finding: Failure): void {
-  if (turn.now - turn.engine.floodReportedAt < STRANGER_PAUSE_MS) return;
+/** Once a second, and says whether it was now: a flood must neither fill the trace nor cost its making. */
+function reportFlood(turn: Turn, finding: Failure): boolean {
+  if (turn.now - turn.engine.floodReportedAt < STRANGER_PAUSE_MS) return false;
   turn.engine.floodReportedAt = turn.now;
   traceFinding(turn, null, "IKE_SA_INIT", finding);
+  return true;
 }
 
 /** Additional key exchanges before IKE_AUTH need IKE_INTERMEDIATE, which both sides have to announce (RFC 9242 §3.1, RFC 9370 §2.2.1). */

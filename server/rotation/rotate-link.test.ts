@@ -226,7 +226,7 @@ describe("secrets", () => {
     const certificate = await play("certificate");
     const broken = await play("psk", { reauthentication: "refused" });
     const secrets = [planted, ...(await secretsOf(certificate.linkId))];
-    const runs = [await rotateNow(psk.linkId), await rotateNow(certificate.linkId, { kind: "certificate" }), await rotateNow(broken.linkId)];
+    const runs = await Promise.all([rotateNow(psk.linkId), rotateNow(certificate.linkId, { kind: "certificate" }), rotateNow(broken.linkId)]);
     expect(runs.map((run) => run.state)).toEqual(["succeeded", "succeeded", "failed"]);
     for (const { linkId } of [psk, certificate, broken]) secrets.push(...(await secretsOf(linkId)));
     const dump = await textOfEveryTable();

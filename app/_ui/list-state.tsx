@@ -2,7 +2,7 @@
 
 import { ArrowDown, ArrowUp, ChevronLeft, ChevronRight, Search } from "lucide-react";
 import { usePathname, useSearchParams } from "next/navigation";
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useId, useRef, useState } from "react";
 import { counted } from "./words.ts";
 
 /** The state of a list lives in the URL: this reads it and writes it without adding a history entry per letter typed. */
@@ -66,12 +66,13 @@ export function DayFilter({ name, label }: { name: string; label: string }) {
 /** A choice of one that writes `?name=value`; the first option is for no filter. */
 export function SelectFilter({ name, label, any, groups }: { name: string; label: string; any: string; groups: readonly FilterGroup[] }) {
   const { params, set } = useListState();
+  const id = useId();
   const chosen = params.get(name) ?? "";
   const isListed = chosen === "" || groups.some((group) => group.choices.some((choice) => choice.value === chosen));
   return (
-    <label className="min-w-0 text-[13px] text-text-2">
-      {label}
-      <select className="input mt-1 block w-full sm:w-44" value={chosen} onChange={(event) => set({ [name]: event.target.value })}>
+    <div className="min-w-0 text-[13px] text-text-2">
+      <label htmlFor={id}>{label}</label>
+      <select id={id} className="input mt-1 block w-full sm:w-44" value={chosen} onChange={(event) => set({ [name]: event.target.value })}>
         <option value="">{any}</option>
         {isListed ? null : <option value={chosen}>something deleted</option>}
         {groups.map((group) => (
@@ -84,7 +85,7 @@ export function SelectFilter({ name, label, any, groups }: { name: string; label
           </optgroup>
         ))}
       </select>
-    </label>
+    </div>
   );
 }
 

@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { test } from "vitest";
@@ -9,9 +9,12 @@ import { runCommand } from "./run-command.ts";
 test("the middle routes between the outside addresses and drops what is for an inside one", async () => {
   const net = await makeThreeNamespaces("cvit");
   try {
-    const outside = await net.left.try(["ping", "-c1", "-W1", net.right.outsideAddress]);
+    // A cable carries a moment after it was plugged in, and the kernel takes its time on a busy machine.
+    await pollUntil("an echo between the outside addresses", 10_000, async () =>
+      (await net.left.try(["ping", "-c1", "-W1", net.right.outsideAddress])).code === 0 ? true : undefined,
+    );
     const inside = await net.left.try(["ping", "-c1", "-W0.2", "-I", net.left.insideAddress, net.right.insideAddress]);
-    deepStrictEqual([outside.code, inside.code], [0, 1]);
+    strictEqual(inside.code, 1);
   } finally {
     net.remove();
   }

@@ -1,4 +1,5 @@
 import { CryptoError } from "./crypto-error.ts";
+import { derElements } from "./der.ts";
 
 /** Distinguished names: text to and from the DER that IKE carries (RFC 7296 §3.5, ID_DER_ASN1_DN). */
 
@@ -137,13 +138,15 @@ interface Pair {
   readonly value: { readonly text: string | null; readonly hex: string };
 }
 
+const broken = { code: "badName", what: "the distinguished name" } as const;
+
 /** A list of relative names, each with one pair or more. */
 function readName(der: Uint8Array): Pair[][] {
-  const [name, ...rest] = elements(der);
+  const [name, ...rest] = derElements(der, broken);
   if (name?.tag !== 0x30 || rest.length > 0) throw new CryptoError("badName", "a distinguished name is a SEQUENCE and nothing after it");
-  return elements(name.content).map((set) => {
-    const pairs = elements(set.content).map((pair) => {
-      const [type, value, ...more] = elements(pair.content);
+  return derElements(name.content, broken).map((set) => {
+    const pairs = derElements(set.content, broken).map((pair) => {
+      const [type, value, ...more] = derElements(pair.content, broken);
       if (set.tag !== 0x31 || pair.tag !== 0x30 || type?.tag !== 0x06 || value === undefined || more.length > 0)
         throw new CryptoError("badName", "a part of the distinguished name is not a type and a value");
       return { type: hex(type.content), value: { text: decodeString(value.tag, value.content), hex: hex(value.whole) } };
@@ -153,44 +156,34 @@ function readName(der: Uint8Array): Pair[][] {
   });
 }
 
-/** The elements that fill these octets. */
-function elements(der: Uint8Array): { tag: number; content: Uint8Array; whole: Uint8Array }[] {
-  const out: { tag: number; content: Uint8Array; whole: Uint8Array }[] = [];
-  for (let at = 0; at < der.length; ) {
-    let length = der[at + 1] ?? 0;
-    let start = at + 2;
-    if (length >= 0x80) {
-      const octets = length & 0x7f;
-      if (octets === 0 || octets > 2) throw new CryptoError("badName", "the distinguished name has an impossible length");
-      length = 0;
-      for (let i = 0; i < octets; i++) length = length * 256 + (der[start++] ?? 0);
-    }
-    const end = start + length;
-    if (end > der.length) throw new CryptoError("badName", "the distinguished name ends early");
-    out.push({ tag: der[at] ?? 0, content: der.subarray(start, end), whole: der.subarray(at, end) });
-    at = end;
-  }
-  return out;
-}
-
 function keywordOf(type: string): string {
   return attributes.find((candidate) => hex(Uint8Array.from(candidate.oid)) === type)?.keyword ?? `OID.${type}`;
 }
 
 /** Text of a string type, or null when the octets are not in its encoding or it is none. */
 function decodeString(tag: number, octets: Uint8Array): string | null {
-  const encoding = encodings[tag];
-  if (encoding === undefined) return null;
+  const decoder = decoders[tag];
+  if (decoder === undefined) return null;
   try {
-    return new TextDecoder(encoding, { fatal: true, ignoreBOM: true }).decode(octets);
+    return decoder.decode(octets);
   } catch (error) {
     if (error instanceof TypeError) return null;
     throw error;
   }
 }
 
+function strict(encoding: string): TextDecoder {
+  return new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
+}
+
 /** UTF8String, PrintableString, IA5String; TeletexString, which holds Latin-1 in practice; BMPString. */
-const encodings: Readonly<Record<number, string>> = { 12: "utf-8", 19: "utf-8", 22: "utf-8", 20: "latin1", 30: "utf-16be" };
+const decoders: Readonly<Record<number, TextDecoder>> = {
+  12: strict("utf-8"),
+  19: strict("utf-8"),
+  22: strict("utf-8"),
+  20: strict("latin1"),
+  30: strict("utf-16be"),
+};
 
 function hex(octets: Uint8Array): string {
   return Buffer.from(octets).toString("hex");

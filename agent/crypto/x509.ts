@@ -1,8 +1,6 @@
-import "reflect-metadata";
-import * as x509 from "@peculiar/x509";
 import { formatAddress, parseAddress } from "../wire/address.ts";
 import { IdType } from "../wire/iana.ts";
-import { type Certificate, issuerOf, readCertificate, sameOctets, subjectOf } from "./certificate.ts";
+import { type Certificate, KeyUsage, readCertificate, sameOctets } from "./certificate.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { dnEqual, formatDn } from "./dn.ts";
 import { sha1 } from "./sha1.ts";
@@ -74,22 +72,13 @@ export function verifyPeerCertificate(options: {
   }
   return (
     failure ??
-    refuse(
-      "untrusted",
-      `the certificate of ${nameOf(leaf)} was issued by ${formatDn(issuerOf(leaf))}, which does not lead to an authority that this link trusts`,
-    )
+    refuse("untrusted", `the certificate of ${nameOf(leaf)} was issued by ${leaf.issuerText}, which does not lead to an authority that this link trusts`)
   );
 }
 
 function readAll(list: readonly Uint8Array[], sentence: string): Certificate[] | CertificateVerdict {
   try {
-    return list.map((der) => {
-      const certificate = readCertificate(der);
-      // The names end up in sentences and comparisons: one that cannot be read must not fail there.
-      formatDn(subjectOf(certificate));
-      formatDn(issuerOf(certificate));
-      return certificate;
-    });
+    return list.map(readCertificate);
   } catch (error) {
     if (error instanceof CryptoError) return refuse("malformed", `${sentence}: ${error.message}`);
     throw error;
@@ -130,7 +119,7 @@ function checkPath(path: readonly Certificate[], at: number): CertificateVerdict
 }
 
 function checkDates(certificate: Certificate, at: number): CertificateVerdict | null {
-  const [notBefore, notAfter] = [certificate.fields.notBefore.getTime(), certificate.fields.notAfter.getTime()];
+  const [notBefore, notAfter] = [certificate.notBefore.getTime(), certificate.notAfter.getTime()];
   if (at > notAfter) {
     const [end, now] = instants(notAfter, at);
     return refuse("expired", `the certificate of ${nameOf(certificate)} expired on ${end} (it is ${now} here)`);
@@ -141,41 +130,39 @@ function checkDates(certificate: Certificate, at: number): CertificateVerdict | 
 }
 
 function checkCritical(certificate: Certificate): CertificateVerdict | null {
-  const unknown = certificate.fields.extensions.find((extension) => extension.critical && !understoodExtensions.has(extension.type));
+  const unknown = certificate.extensions.find((extension) => extension.critical && !understoodExtensions.has(extension.oid));
   if (unknown === undefined) return null;
-  return refuse("unknownCriticalExtension", `the certificate of ${nameOf(certificate)} has a critical extension that is not understood here (${unknown.type})`);
+  return refuse("unknownCriticalExtension", `the certificate of ${nameOf(certificate)} has a critical extension that is not understood here (${unknown.oid})`);
 }
 
 /** `depth - 1` intermediates stand between this authority and the end entity. */
 function checkAuthority(certificate: Certificate, depth: number): CertificateVerdict | null {
-  const constraints = certificate.fields.getExtension(x509.BasicConstraintsExtension);
-  const usage = certificate.fields.getExtension(x509.KeyUsagesExtension);
-  const maySign = usage === null || (usage.usages & x509.KeyUsageFlags.keyCertSign) !== 0;
-  const tooLong = constraints?.pathLength !== undefined && depth - 1 > constraints.pathLength;
-  if (constraints?.ca === true && maySign && !tooLong) return null;
+  const { basicConstraints: constraints, keyUsage: usage } = certificate;
+  const maySign = usage === null || usage.has(KeyUsage.keyCertSign);
+  const tooLong = constraints !== null && constraints.pathLength !== null && depth - 1 > constraints.pathLength;
+  if (constraints?.isAuthority === true && maySign && !tooLong) return null;
   return refuse("untrusted", `${nameOf(certificate)} signed a certificate but is not an authority that may do so`);
 }
 
 function checkLeaf(leaf: Certificate, identity: ClaimedIdentity): CertificateVerdict | null {
-  const usage = leaf.fields.getExtension(x509.KeyUsagesExtension);
+  const { keyUsage: usage, extendedKeyUsage: purposes } = leaf;
   // RFC 4945 §5.1.3.2: digitalSignature or nonRepudiation when the extension is there.
-  if (usage !== null && (usage.usages & (x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.nonRepudiation)) === 0)
+  if (usage !== null && !usage.has(KeyUsage.digitalSignature) && !usage.has(KeyUsage.nonRepudiation))
     return refuse("notForSigning", `the certificate of ${nameOf(leaf)} is not meant for signatures (key usage)`);
-  const purposes = leaf.fields.getExtension(x509.ExtendedKeyUsageExtension)?.usages.map(String);
-  if (purposes !== undefined && !purposes.some((purpose) => ikePurposes.has(purpose)))
+  if (purposes !== null && !purposes.some((purpose) => ikePurposes.has(purpose)))
     return refuse("notForSigning", `the certificate of ${nameOf(leaf)} is not meant for IPsec (extended key usage ${purposes.join(", ")})`);
   if (speaksFor(leaf, identity)) return null;
-  const names = [nameOf(leaf), ...alternativeNames(leaf).map((name) => printable(name.value))];
+  const names = [nameOf(leaf), ...leaf.alternativeNames.map((name) => printable(name.value))];
   return refuse("identityMismatch", `the peer calls itself ${identityText(identity)} but its certificate says ${names.join(", ")}`);
 }
 
 /** RFC 4945 §3.1: names and addresses against the subject alternative name, a distinguished name against the subject. */
 function speaksFor(leaf: Certificate, identity: ClaimedIdentity): boolean {
   const { idType, data } = identity;
-  const names = alternativeNames(leaf);
+  const names = leaf.alternativeNames;
   switch (idType) {
     case IdType.DER_ASN1_DN:
-      return isName(data) && dnEqual(subjectOf(leaf), data);
+      return isName(data) && dnEqual(leaf.subject, data);
     case IdType.IPV4_ADDR:
     case IdType.IPV6_ADDR:
       return names.some((name) => {
@@ -195,13 +182,14 @@ function speaksFor(leaf: Certificate, identity: ClaimedIdentity): boolean {
 
 /** What a CERTREQ names an authority by: SHA-1 of its SubjectPublicKeyInfo (RFC 7296 §3.7). @throws CryptoError `badCertificate`. */
 export function authorityKeyHash(der: Uint8Array): Uint8Array {
-  return sha1(readCertificate(der).publicKey.export({ format: "der", type: "spki" }));
+  const certificate = readCertificate(der);
+  const hash = keyHashes.get(certificate) ?? sha1(certificate.publicKey.export({ format: "der", type: "spki" }));
+  keyHashes.set(certificate, hash);
+  return hash;
 }
 
-function alternativeNames(certificate: Certificate): { type: string; value: string }[] {
-  const extension = certificate.fields.getExtension(x509.SubjectAlternativeNameExtension);
-  return extension === null ? [] : extension.names.toJSON().map(({ type, value }) => ({ type, value: String(value) }));
-}
+/** Every handshake names the same authorities. */
+const keyHashes = new WeakMap<Certificate, Uint8Array>();
 
 function identityText({ idType, data }: ClaimedIdentity): string {
   switch (idType) {
@@ -229,7 +217,7 @@ function isName(der: Uint8Array): boolean {
 }
 
 function nameOf(certificate: Certificate): string {
-  return formatDn(subjectOf(certificate));
+  return certificate.subjectText;
 }
 
 /** A peer's text ends up in terminals and pages: control characters do not. */

@@ -18,7 +18,7 @@ export interface CertificateWish {
   readonly authority?: { readonly pathLength: number | null };
   readonly usage?: number;
   readonly purposes?: readonly string[];
-  readonly alternativeNames?: readonly { readonly type: "dns" | "email" | "ip"; readonly value: string }[];
+  readonly alternativeNames?: readonly { readonly type: "dns" | "email" | "ip" | "url"; readonly value: string }[];
   readonly extensions?: readonly x509.Extension[];
   /** Milliseconds since 1970; valid around `noon` when left out. */
   readonly notBefore?: number;

@@ -78,7 +78,7 @@ function validity(credentials: Extract<Credentials, { method: "certificate" }>, 
   const leaf = credentials.certificates.find((one) => one.id === credentialId)?.chain[0];
   if (leaf === undefined) return "";
   try {
-    const { notBefore, notAfter } = readCertificate(leaf).fields;
+    const { notBefore, notAfter } = readCertificate(leaf);
     return ` (valid from ${day(notBefore)} to ${day(notAfter)}; it is ${day(new Date(now))} here)`;
   } catch (error) {
     if (!(error instanceof CryptoError)) throw error;

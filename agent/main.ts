@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { createLog } from "./runtime/log-writer.ts";
 import { z } from "zod";
 import { observedState, traceEntry } from "../contract/observed-state.ts";
 import { traceFile } from "../contract/trace-file.ts";
@@ -60,7 +61,7 @@ function check(config: string): number {
 async function run(invocation: Extract<Invocation, { kind: "run" }>): Promise<number> {
   const { BadConfig, runAgent } = await import("./runtime/run-agent.ts");
   const { machineFactories } = await import("./runtime/machine-factories.ts");
-  const log = (line: string): void => void process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+  const log = createLog();
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(signal));
   });

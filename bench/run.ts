@@ -15,7 +15,7 @@ import { benchStreams, type StreamFigures } from "./dataplane.ts";
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    handshakes: { type: "string", default: "400" },
+    handshakes: { type: "string", default: "1000" },
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "5" },
     json: { type: "string" },

@@ -122,11 +122,11 @@ function ecp(method: Kex, keyword: string, curve: string, coordinateOctets: numb
 function montgomery(method: Kex, keyword: string, curve: "x25519" | "x448", octets: number): KexSpec {
   return symmetric(method, keyword, () => {
     // The encoding is asked for at once: exporting a key object later costs as much as making it.
-    const encoded = { publicKeyEncoding: { format: "der", type: "spki" } } as const;
+    const encoded = { publicKeyEncoding: { format: "raw-public" } } as const;
     const { publicKey, privateKey } = curve === "x25519" ? generateKeyPairSync("x25519", encoded) : generateKeyPairSync("x448", encoded);
     return {
       method,
-      publicData: new Uint8Array(publicKey.subarray(publicKey.length - octets)),
+      publicData: new Uint8Array(publicKey),
       computeSharedSecret(peerData) {
         requireLength(peerData, octets, keyword);
         return montgomerySecret(privateKey, montgomeryPublic(curve, peerData), keyword);
@@ -147,14 +147,8 @@ function montgomerySecret(privateKey: KeyObject, publicKey: KeyObject, keyword: 
   }
 }
 
-/** SubjectPublicKeyInfo of RFC 8410: a fixed prefix before the raw key. */
-const montgomeryPrefix = {
-  x25519: Uint8Array.from([0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00]),
-  x448: Uint8Array.from([0x30, 0x42, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6f, 0x03, 0x39, 0x00]),
-};
-
 function montgomeryPublic(curve: "x25519" | "x448", raw: Uint8Array): KeyObject {
-  return createPublicKey({ key: Buffer.concat([montgomeryPrefix[curve], raw]), format: "der", type: "spki" });
+  return createPublicKey({ key: Buffer.from(raw), format: "raw-public", asymmetricKeyType: curve });
 }
 
 function mlKem(
@@ -169,10 +163,9 @@ function mlKem(
     keyword,
     start() {
       const { publicKey, privateKey } = generateMlKem(name);
-      const spki = publicKey.export({ format: "der", type: "spki" });
       return {
         method,
-        publicData: new Uint8Array(spki.subarray(spki.length - encapsulationKeyOctets)),
+        publicData: new Uint8Array(publicKey),
         computeSharedSecret(ciphertext) {
           requireLength(ciphertext, ciphertextOctets, keyword);
           return new Uint8Array(decapsulate(privateKey, ciphertext));
@@ -187,33 +180,24 @@ function mlKem(
   };
 }
 
-function generateMlKem(name: "ml-kem-512" | "ml-kem-768" | "ml-kem-1024"): { publicKey: KeyObject; privateKey: KeyObject } {
+function generateMlKem(name: "ml-kem-512" | "ml-kem-768" | "ml-kem-1024"): { publicKey: Buffer; privateKey: KeyObject } {
+  const encoded = { publicKeyEncoding: { format: "raw-public" } } as const;
   switch (name) {
     case "ml-kem-512":
-      return generateKeyPairSync("ml-kem-512");
+      return generateKeyPairSync("ml-kem-512", encoded);
     case "ml-kem-768":
-      return generateKeyPairSync("ml-kem-768");
+      return generateKeyPairSync("ml-kem-768", encoded);
     case "ml-kem-1024":
-      return generateKeyPairSync("ml-kem-1024");
+      return generateKeyPairSync("ml-kem-1024", encoded);
   }
 }
 
-/** SubjectPublicKeyInfo with the algorithm identifiers 2.16.840.1.101.3.4.4.1–3 (FIPS 203 as registered by NIST). */
 function mlKemPublic(name: "ml-kem-512" | "ml-kem-768" | "ml-kem-1024", raw: Uint8Array): KeyObject {
-  const arc = { "ml-kem-512": 1, "ml-kem-768": 2, "ml-kem-1024": 3 }[name];
-  const algorithm = Uint8Array.from([0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x04, arc]);
-  const bits = Buffer.concat([derHeader(0x03, raw.length + 1), Uint8Array.of(0), raw]);
-  const key = Buffer.concat([derHeader(0x30, algorithm.length + bits.length), algorithm, bits]);
   try {
-    return createPublicKey({ key, format: "der", type: "spki" });
+    return createPublicKey({ key: Buffer.from(raw), format: "raw-public", asymmetricKeyType: name });
   } catch (error) {
     throw new CryptoError("badPeerValue", `the peer's ${name} encapsulation key is not valid`, { cause: error });
   }
-}
-
-/** Tag and a two-octet length: every key here is between 256 and 65,535 octets. */
-function derHeader(tag: number, length: number): Uint8Array {
-  return Uint8Array.of(tag, 0x82, length >> 8, length & 0xff);
 }
 
 function requireLength(data: Uint8Array, octets: number, keyword: string): void {

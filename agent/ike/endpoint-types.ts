@@ -114,7 +114,7 @@ export type Effect =
   | { readonly kind: "installPolicy"; readonly policy: OutboundPolicy }
   | { readonly kind: "deletePolicy"; readonly id: string }
   | { readonly kind: "event"; readonly event: IkeEvent }
-  | { readonly kind: "trace"; readonly entry: TraceRecord };
+  | { readonly kind: "trace"; readonly entry: TraceSource };
 
 export type IkeEvent =
   | { readonly kind: "linkUp" | "linkDown"; readonly linkId: string }
@@ -123,6 +123,17 @@ export type IkeEvent =
   | { readonly kind: "failed"; readonly linkId: string | null; readonly code: string; readonly sentence: string };
 
 /** See `traceEntry` in contract/observed-state.ts: `detail` holds only JSON values and never key material. */
+/**
+ * One step of the trace, put into words when somebody reads it: a gateway with thousands of links makes far more of them than anyone
+ * looks at.
+ */
+export interface TraceSource {
+  readonly linkId: string | null;
+  /** Octets that it holds on to until then. */
+  readonly octets: number;
+  read(): TraceRecord;
+}
+
 export interface TraceRecord {
   readonly at: Instant;
   readonly linkId: string | null;

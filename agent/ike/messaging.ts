@@ -1,6 +1,6 @@
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import { NotifyType } from "../wire/iana.ts";
-import { serializeMessage } from "../wire/ikev2/message.ts";
+import { serializeMessage, serializePayloads } from "../wire/ikev2/message.ts";
 import type { Header, Payload, PayloadOf } from "../wire/ikev2/message-types.ts";
 import { writeU16 } from "../wire/octets.ts";
 import { type IkeSa, ownSpi, sessionOf, tracedLinkId } from "./ike-sa.ts";
@@ -12,8 +12,9 @@ import { touchIkeSa, type Turn } from "./turn.ts";
 /** Sends a protected request and holds it for retransmission. The window has to be free. */
 export function sendRequest(turn: Turn, sa: IkeSa, exchangeType: number, payloads: readonly Payload[], task: ActiveTask): void {
   const header = headerOf(sa, exchangeType, sa.window.nextSend, false);
-  const datagrams = sealMessage(requireSession(sa), sa.role, header, payloads, turn.engine.options.largestMessage);
-  traceMessage(turn, sa.linkId, "sent", header, payloads);
+  const plain = serializePayloads(payloads);
+  const datagrams = sealMessage(requireSession(sa), sa.role, header, plain, turn.engine.options.largestMessage);
+  traceMessage(turn, sa.linkId, "sent", header, plain);
   holdOutstanding(turn, sa, exchangeType, datagrams, task);
 }
 
@@ -38,8 +39,9 @@ export function holdOutstanding(turn: Turn, sa: IkeSa, exchangeType: number, dat
 /** Answers the request `messageId` and keeps the answer for its retransmissions. */
 export function sendResponse(turn: Turn, sa: IkeSa, exchangeType: number, messageId: number, payloads: readonly Payload[]): void {
   const header = headerOf(sa, exchangeType, messageId, true);
-  const datagrams = sealMessage(requireSession(sa), sa.role, header, payloads, turn.engine.options.largestMessage);
-  traceMessage(turn, tracedLinkId(sa), "sent", header, payloads);
+  const plain = serializePayloads(payloads);
+  const datagrams = sealMessage(requireSession(sa), sa.role, header, plain, turn.engine.options.largestMessage);
+  traceMessage(turn, tracedLinkId(sa), "sent", header, plain);
   sa.window.lastResponse = { messageId, datagrams };
   transmit(turn, sa, datagrams);
 }
@@ -75,7 +77,7 @@ export function answerInClear(
     fromInitiator: !request.fromInitiator,
     isResponse: true,
   };
-  if (isTraced) traceMessage(turn, linkId, "sent", header, payloads);
+  if (isTraced) traceMessage(turn, linkId, "sent", header, serializePayloads(payloads));
   transmitTo(turn, local, remote, serializeMessage(header, payloads));
 }
 

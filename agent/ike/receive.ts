@@ -104,21 +104,12 @@ function openMessage(sa: IkeSa, session: Session, message: Message, datagram: Ui
 
 /** Throws IkeProtocolError for authentic contents that break the rules of the exchange. */
 function readContents(turn: Turn, sa: IkeSa, { header }: Message, contents: Contents): Payload[] {
-  const payloads = parseOrTrace(turn, sa, header, contents);
-  traceMessage(turn, tracedLinkId(sa), "received", header, payloads, contents);
+  // First, for what cannot be read is in the trace too: it is what its reader looks for.
+  traceMessage(turn, tracedLinkId(sa), "received", header, contents);
+  const payloads = parsePayloads(contents.firstPayload, contents.bytes);
   refuseUnknownCritical(payloads);
   requireAllowedPayloads(header.exchangeType, "protected", payloads);
   return payloads;
-}
-
-/** What cannot be read is in the trace too: it is what its reader looks for. */
-function parseOrTrace(turn: Turn, sa: IkeSa, header: Message["header"], contents: Contents): Payload[] {
-  try {
-    return parsePayloads(contents.firstPayload, contents.bytes);
-  } catch (error) {
-    traceMessage(turn, tracedLinkId(sa), "received", header, null, contents);
-    throw error;
-  }
 }
 
 function receiveResponse(turn: Turn, sa: IkeSa, message: Message, contents: Contents, local: UdpEndpoint, remote: UdpEndpoint): void {

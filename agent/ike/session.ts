@@ -1,8 +1,8 @@
 import { CryptoError } from "../crypto/crypto-error.ts";
 import type { SkProtection } from "../crypto/sk-protection.ts";
 import { NotifyType } from "../wire/iana.ts";
-import { aadOf, frameSk, frameSkf, serializePayloads } from "../wire/ikev2/message.ts";
-import type { Header, Payload, PayloadOf } from "../wire/ikev2/message-types.ts";
+import { aadOf, frameSk, frameSkf, type PlainOctets } from "../wire/ikev2/message.ts";
+import type { Header, PayloadOf } from "../wire/ikev2/message-types.ts";
 import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
 import { cutFragments, LARGEST_MESSAGE } from "./fragmentation.ts";
 import type { NatSide, Role } from "./ike-sa.ts";
@@ -24,10 +24,10 @@ export interface Session {
 
 const SKF_OVERHEAD = 28 + 4 + 4;
 
-/** The datagrams of one protected message: a single one, or fragments when it is longer than `largest` and the peer takes them. */
-export function sealMessage(session: Session, role: Role, header: Header, payloads: readonly Payload[], largest = LARGEST_MESSAGE): Uint8Array[] {
+/** The datagrams of one protected message with these payloads: a single one, or fragments when it is longer than `largest` and the peer takes them. */
+export function sealMessage(session: Session, role: Role, header: Header, contents: PlainOctets, largest = LARGEST_MESSAGE): Uint8Array[] {
   const protection = protectionFrom(session, role);
-  const { firstPayload, bytes: plain } = serializePayloads(payloads);
+  const { firstPayload, bytes: plain } = contents;
   const whole = frameSk(header, firstPayload, protection.bodyOctets(plain.length));
   if (whole.bytes.length <= largest || !session.fragmentation) {
     whole.body.set(protection.seal(whole.aad, plain));

@@ -1,7 +1,9 @@
 import { AuthMethod, CertEncoding, ExchangeType, IdType, NotifyType, nameOf, ProtocolId } from "../wire/iana.ts";
 import type { Header, Payload, Proposal, WireTrafficSelector } from "../wire/ikev2/message-types.ts";
-import { serializePayloads } from "../wire/ikev2/message.ts";
+import { type PlainOctets, parsePayloads } from "../wire/ikev2/message.ts";
+import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
 import { formatSelector, fromWire } from "../ipsec/traffic-selector.ts";
+import type { Instant, TraceRecord, TraceSource } from "./endpoint-types.ts";
 import { traceOctets } from "./diagnosis/traced-octets.ts";
 import { describeOffer } from "./negotiation/choose-proposal.ts";
 import { formatKex } from "./negotiation/proposal-keywords.ts";
@@ -14,33 +16,44 @@ import type { Turn } from "./turn.ts";
  * the message can be decoded again elsewhere (diagnosis/replay.ts).
  */
 
-/** The payloads of a message as octets, without the IKE header. */
-export interface PlainOctets {
-  readonly firstPayload: number;
-  readonly bytes: Uint8Array;
+/**
+ * A message that was sent, or received and authenticated as far as its exchange allows. The octets of `plain` are kept as they are
+ * and must not change any more; they never leave uncut.
+ */
+export function traceMessage(turn: Turn, linkId: string | null, direction: "sent" | "received", header: Header, plain: PlainOctets): void {
+  turn.effects.push({ kind: "trace", entry: new TracedMessage(turn.now, linkId, direction, header, plain) });
 }
 
-/**
- * A message that was sent, or received and authenticated as far as its exchange allows. `payloads` null: they cannot be read.
- * `plain`: what arrived; of a message of ours it is what `payloads` make.
- */
-export function traceMessage(
-  turn: Turn,
-  linkId: string | null,
-  direction: "sent" | "received",
-  header: Header,
-  payloads: readonly Payload[] | null,
-  plain: PlainOctets = serializePayloads(payloads ?? []),
-): void {
-  const exchange = nameOf(ExchangeType, header.exchangeType);
-  const names = payloads === null ? "unreadable" : payloads.map(payloadName).join(" ") || "empty";
-  const wire = plain.bytes.length === 0 ? null : traceOctets(plain.firstPayload, plain.bytes);
-  turn.effects.push({
-    kind: "trace",
-    entry: {
-      at: turn.now,
-      linkId,
-      direction,
+class TracedMessage implements TraceSource {
+  readonly linkId: string | null;
+  readonly #at: Instant;
+  readonly #direction: "sent" | "received";
+  readonly #header: Header;
+  readonly #plain: PlainOctets;
+
+  constructor(at: Instant, linkId: string | null, direction: "sent" | "received", header: Header, plain: PlainOctets) {
+    this.linkId = linkId;
+    this.#at = at;
+    this.#direction = direction;
+    this.#header = header;
+    this.#plain = plain;
+  }
+
+  get octets(): number {
+    return this.#plain.bytes.length;
+  }
+
+  read(): TraceRecord {
+    const header = this.#header;
+    const { firstPayload, bytes } = this.#plain;
+    const payloads = readable(this.#plain);
+    const exchange = nameOf(ExchangeType, header.exchangeType);
+    const names = payloads === null ? "unreadable" : payloads.map(payloadName).join(" ") || "empty";
+    const wire = bytes.length === 0 ? null : traceOctets(firstPayload, bytes);
+    return {
+      at: this.#at,
+      linkId: this.linkId,
+      direction: this.#direction,
       exchange,
       messageId: header.messageId,
       summary: `${exchange} ${header.isResponse ? "response" : "request"} ${header.messageId}: ${names}`,
@@ -51,13 +64,24 @@ export function traceMessage(
         payloads: (payloads ?? []).map(describePayload),
       },
       ...(wire === null ? {} : { wire }),
-    },
-  });
+    };
+  }
+}
+
+/** Null for what cannot be decoded. */
+function readable({ firstPayload, bytes }: PlainOctets): Payload[] | null {
+  try {
+    return parsePayloads(firstPayload, bytes);
+  } catch (error) {
+    if (!(error instanceof IkeProtocolError)) throw error;
+    return null;
+  }
 }
 
 /** A choice made here, with its reason in the sentence. */
 export function traceChoice(turn: Turn, linkId: string | null, exchange: string, summary: string, detail: Readonly<Record<string, unknown>> = {}): void {
-  turn.effects.push({ kind: "trace", entry: { at: turn.now, linkId, direction: "local", exchange, messageId: null, summary, detail } });
+  const record: TraceRecord = { at: turn.now, linkId, direction: "local", exchange, messageId: null, summary, detail };
+  turn.effects.push({ kind: "trace", entry: { linkId, octets: 0, read: () => record } });
 }
 
 export function hex64(spi: bigint): string {

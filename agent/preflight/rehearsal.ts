@@ -119,7 +119,7 @@ class Stage {
   }
 
   #perform(player: Player, effect: Effect): void {
-    if (effect.kind === "trace") player.trace.push(effect.entry);
+    if (effect.kind === "trace") player.trace.push(effect.entry.read());
     else if (effect.kind === "event") player.events.push(effect.event);
     else if (effect.kind === "transmit") this.#send(player, effect);
   }

@@ -3,7 +3,7 @@ import type { DesiredLink, DesiredState } from "../../contract/desired-state.ts"
 import type { Command, LinkVerdict, ProbeResult } from "../../contract/hub-protocol.ts";
 import type { ObservedState, TraceEntry } from "../../contract/observed-state.ts";
 import type { TraceFile } from "../../contract/trace-file.ts";
-import type { LinkSnapshot, RandomSource, TraceRecord } from "../ike/endpoint-types.ts";
+import type { LinkSnapshot, RandomSource, TraceSource } from "../ike/endpoint-types.ts";
 import { closeEngine, type Engine, type EngineFactories, isSameEngine, openEngine } from "./engine.ts";
 import { LinkProbes } from "./link-probes.ts";
 import { linkMtu } from "./mtu.ts";
@@ -13,7 +13,7 @@ import { buildReport, type LinkToReport } from "./reporter.ts";
 import type { LinkRoutes } from "./routes.ts";
 import type { Clock } from "./system-clock.ts";
 import { buildTraceFile } from "./trace-file.ts";
-import { TraceLog } from "./trace-log.ts";
+import { type LoggedStep, TraceLog } from "./trace-log.ts";
 
 export interface AgentOptions {
   readonly factories: EngineFactories;
@@ -48,7 +48,7 @@ export class Agent {
   readonly #probes: LinkProbes;
   readonly #idleSince = new Map<string, number>();
   readonly #changeListeners = new Set<() => void>();
-  readonly #traceListeners = new Set<(entry: TraceEntry) => void>();
+  readonly #traceListeners = new Set<(step: LoggedStep) => void>();
   #state: DesiredState | null = null;
   #engine: Engine | null = null;
   #reconciler: Reconciler | null = null;
@@ -84,7 +84,7 @@ export class Agent {
     this.#changeListeners.add(listener);
   }
 
-  onTrace(listener: (entry: TraceEntry) => void): void {
+  onTrace(listener: (step: LoggedStep) => void): void {
     this.#traceListeners.add(listener);
   }
 
@@ -302,9 +302,9 @@ export class Agent {
     for (const id of idle) if (!this.#idleSince.has(id)) this.#idleSince.set(id, this.#options.clock.now());
   }
 
-  #recordTrace(record: TraceRecord): void {
-    const entry = this.#traces.add(record);
-    for (const listener of this.#traceListeners) listener(entry);
+  #recordTrace(source: TraceSource): void {
+    const step = this.#traces.add(source);
+    for (const listener of this.#traceListeners) listener(step);
   }
 
   #changed(): void {

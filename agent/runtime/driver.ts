@@ -1,5 +1,5 @@
 import type { DataPlane, IkeDatagram } from "../dataplane/data-plane.ts";
-import type { Effect, IkeEndpoint, IkeEvent, Input, TraceRecord } from "../ike/endpoint-types.ts";
+import type { Effect, IkeEndpoint, IkeEvent, Input, TraceSource } from "../ike/endpoint-types.ts";
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import type { Clock } from "./system-clock.ts";
 
@@ -18,7 +18,7 @@ export interface DriverParts {
   readonly natPort: number;
   readonly clock: Clock;
   readonly onEvent: (event: IkeEvent) => void;
-  readonly onTrace: (entry: TraceRecord) => void;
+  readonly onTrace: (entry: TraceSource) => void;
   /** The plane has lost its SAs: everything must be set up anew. */
   readonly onPlaneFailed: (reason: string) => void;
   /** Something that went wrong outside the protocol: a send that failed, a bug in the engine. One sentence, no secrets. */
@@ -36,7 +36,7 @@ const LONGEST_TIMEOUT_MS = 2_147_483_647;
 /**
  * Turns the sans-IO endpoint into a running one. Inputs pass through one queue; the effects of one input are carried out in
  * order and awaited before the next input is looked at, so a Child SA is installed before the message that invites traffic
- * leaves.
+ * leaves. Changes of the plane that follow each other are handed over together: the plane keeps their order.
  */
 export class Driver {
   readonly #parts: DriverParts;
@@ -107,7 +107,7 @@ export class Driver {
   async #drain(): Promise<void> {
     this.#isRunning = true;
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      for (const effect of this.#handle(next.input)) await this.#perform(effect);
+      await this.#performAll(this.#handle(next.input));
       next.settle();
     }
     this.#isRunning = false;
@@ -122,6 +122,24 @@ export class Driver {
       this.#parts.onFault(`The IKE engine failed on ${describeInput(input)}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
       return [];
     }
+  }
+
+  async #performAll(effects: readonly Effect[]): Promise<void> {
+    let changes: Promise<void>[] = [];
+    for (const effect of effects) {
+      if (changesPlane(effect)) {
+        changes.push(this.#perform(effect));
+        continue;
+      }
+      // Nobody acts on a step of the trace.
+      if (changes.length > 0 && effect.kind !== "trace") {
+        await Promise.all(changes);
+        changes = [];
+      }
+      if (effect.kind === "transmit") await this.#perform(effect);
+      else void this.#perform(effect);
+    }
+    if (changes.length > 0) await Promise.all(changes);
   }
 
   async #perform(effect: Effect): Promise<void> {
@@ -174,6 +192,10 @@ export class Driver {
     const delay = Math.min(Math.max(next.at - this.#parts.clock.now(), 0), LONGEST_TIMEOUT_MS);
     this.#timer = setTimeout(() => void this.submit({ kind: "timer" }), delay);
   }
+}
+
+function changesPlane({ kind }: Effect): boolean {
+  return kind === "installSa" || kind === "updateSa" || kind === "deleteSa" || kind === "installPolicy" || kind === "deletePolicy";
 }
 
 /** Names an input for a fault; a datagram is only measured, since it may hold anything. */

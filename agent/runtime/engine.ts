@@ -1,6 +1,6 @@
 import type { DesiredState } from "../../contract/desired-state.ts";
 import type { DataPlane } from "../dataplane/data-plane.ts";
-import type { EndpointOptions, IkeEndpoint, IkeEvent, RandomSource, TraceRecord } from "../ike/endpoint-types.ts";
+import type { EndpointOptions, IkeEndpoint, IkeEvent, RandomSource, TraceSource } from "../ike/endpoint-types.ts";
 import { Driver, type IkeTransport } from "./driver.ts";
 import { endpointDefaults } from "./endpoint-options.ts";
 import { Routes, type RunIp } from "./routes.ts";
@@ -37,7 +37,7 @@ export interface EngineOptions {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly onEvent: (event: IkeEvent) => void;
-  readonly onTrace: (entry: TraceRecord) => void;
+  readonly onTrace: (entry: TraceSource) => void;
   readonly onPlaneFailed: (reason: string) => void;
   readonly onFault: (sentence: string) => void;
 }

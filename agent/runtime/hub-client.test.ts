@@ -15,6 +15,7 @@ import { HubClient, type HubClientOptions } from "./hub-client.ts";
 import type { MachineIdentity } from "./state-store.ts";
 import { createAuthority, issue, issueForRequest, type IssueOptions, type TestCertificate } from "./test-certificates.ts";
 import { exampleState } from "./test-doubles.ts";
+import { sourceOf } from "../testing/traced.ts";
 
 let authority: TestCertificate;
 beforeAll(async () => {
@@ -185,7 +186,10 @@ test("a change is reported within 100 ms, traces follow, and ten changes make on
   const before = ofType(hub, "report").length;
   const startedAt = performance.now();
   for (let index = 0; index < 10; index++) client.noteChange();
-  client.noteTrace({ at: 1, linkId: "l", sequence: 0, direction: "sent", exchange: "IKE_SA_INIT", messageId: 0, summary: "s", detail: {} });
+  client.noteTrace({
+    sequence: 0,
+    source: sourceOf({ at: 1, linkId: "l", direction: "sent", exchange: "IKE_SA_INIT", messageId: 0, summary: "s", detail: {} }),
+  });
   await expect.poll(() => ofType(hub, "report").length, { interval: 5 }).toBeGreaterThan(before);
   expect(performance.now() - startedAt).toBeLessThan(200);
   await expect.poll(() => ofType(hub, "trace").flatMap((message) => message.entries).length).toBe(1);
@@ -197,7 +201,10 @@ test("it comes back within a second after the hub does, and sends the traces of 
   const { client } = startClient(await identityFor(hub));
   await expect.poll(() => hub.connections.length).toBe(1);
   await hub.close();
-  client.noteTrace({ at: 1, linkId: "l", sequence: 5, direction: "local", exchange: "x", messageId: null, summary: "while away", detail: {} });
+  client.noteTrace({
+    sequence: 5,
+    source: sourceOf({ at: 1, linkId: "l", direction: "local", exchange: "x", messageId: null, summary: "while away", detail: {} }),
+  });
   const again = await openHub({ listen: hub.port });
   await expect.poll(() => again.connections.length, { timeout: 2_500 }).toBe(1);
   await expect.poll(() => ofType(again, "trace").flatMap((message) => message.entries.map((entry) => entry.summary))).toEqual(["while away"]);

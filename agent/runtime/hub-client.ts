@@ -14,11 +14,12 @@ import {
   reportMilliseconds,
   silenceMilliseconds,
 } from "../../contract/hub-protocol.ts";
-import type { ObservedState, TraceEntry } from "../../contract/observed-state.ts";
+import type { ObservedState } from "../../contract/observed-state.ts";
 import type { CommandResult } from "./agent.ts";
 import { hubTlsOptions, parseHubAddress } from "./hub-tls.ts";
 import { createCertificateRequest } from "./machine-key.ts";
 import type { MachineIdentity } from "./state-store.ts";
+import { entryOf, type LoggedStep } from "./trace-log.ts";
 
 /** What the hub's orders are carried out on. */
 export interface HubSubject {
@@ -62,7 +63,7 @@ export class HubClient {
   #lastHeardAt = 0;
   #lastFault = "";
   #pendingKeyPem: string | null = null;
-  readonly #traces: TraceEntry[] = [];
+  readonly #traces: LoggedStep[] = [];
   #traceTimer: NodeJS.Timeout | null = null;
   #reportTimer: NodeJS.Timeout | null = null;
   #reportCostMs = 0;
@@ -87,8 +88,8 @@ export class HubClient {
     this.#reportTimer ??= setTimeout(() => this.#sendReport(), Math.max(CHANGE_DEBOUNCE_MS, REPORT_PAUSE_FACTOR * this.#reportCostMs));
   }
 
-  noteTrace(entry: TraceEntry): void {
-    this.#traces.push(entry);
+  noteTrace(step: LoggedStep): void {
+    this.#traces.push(step);
     if (this.#traces.length > TRACE_BACKLOG) this.#traces.splice(0, this.#traces.length - TRACE_BACKLOG);
     this.#traceTimer ??= setTimeout(() => this.#flushTraces(), TRACE_FLUSH_MS);
   }
@@ -236,7 +237,7 @@ export class HubClient {
     if (this.#traceTimer !== null) clearTimeout(this.#traceTimer);
     this.#traceTimer = null;
     while (this.#isOpen && this.#traces.length > 0) {
-      const entries = this.#traces.slice(0, TRACE_BATCH);
+      const entries = this.#traces.slice(0, TRACE_BATCH).map(entryOf);
       if (!this.#send({ type: "trace", entries })) return;
       this.#traces.splice(0, entries.length);
     }

@@ -11,6 +11,7 @@ import { UsageError } from "./command-line.ts";
 import { formatReplay, runReplay } from "./replay-command.ts";
 import { buildTraceFile, readTraceFile } from "./trace-file.ts";
 import { TraceLog } from "./trace-log.ts";
+import { sourceOf } from "../testing/traced.ts";
 
 let directory: string;
 beforeAll(() => {
@@ -21,7 +22,7 @@ afterEach(() => vi.restoreAllMocks());
 
 function fileText(side: Side, config: LinkConfig): string {
   const log = new TraceLog();
-  for (const record of side.trace) log.add(record);
+  for (const record of side.trace) log.add(sourceOf(record));
   const parts = { gateway: "amsterdam", agentVersion: "0.1.0", exportedAt: 1_800_000_000_000, config };
   return JSON.stringify(buildTraceFile({ ...parts, entries: log.forFile(config.id, 1_000) }));
 }

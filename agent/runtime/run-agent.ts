@@ -99,7 +99,7 @@ async function runManaged(options: RunOptions): Promise<RunningAgent> {
     random: () => systemRandom.bytes(1)[0]! / 256,
   });
   agent.onChange(() => hub.noteChange());
-  agent.onTrace((entry) => hub.noteTrace(entry));
+  agent.onTrace((step) => hub.noteTrace(step));
   return {
     reload,
     stop: async () => {

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomFillSync } from "node:crypto";
 import type { Instant, RandomSource } from "../ike/endpoint-types.ts";
 
 /** The time and chance that the engine is given. */
@@ -17,6 +17,21 @@ export function createSystemClock(): Clock {
   return { now: () => Math.floor(startedAt + (performance.now() - origin)) };
 }
 
+/** One call of the generator for many small values: a handshake asks for a dozen. What has been given out is wiped. */
+const POOL_OCTETS = 4_096;
+const pool = new Uint8Array(POOL_OCTETS);
+let left = 0;
+
 export const systemRandom: RandomSource = {
-  bytes: (length) => new Uint8Array(randomBytes(length)),
+  bytes: (length) => {
+    if (length > POOL_OCTETS / 8) return new Uint8Array(randomBytes(length));
+    if (length > left) {
+      randomFillSync(pool);
+      left = POOL_OCTETS;
+    }
+    left -= length;
+    const given = pool.slice(left, left + length);
+    pool.fill(0, left, left + length);
+    return given;
+  },
 };

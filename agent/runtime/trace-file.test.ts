@@ -5,10 +5,11 @@ import { failureScenarios } from "../testing/failures.ts";
 import { linkConfigs, type Side } from "../testing/pair.ts";
 import { buildTraceFile, readTraceFile } from "./trace-file.ts";
 import { TraceLog } from "./trace-log.ts";
+import { sourceOf } from "../testing/traced.ts";
 
 function fileOf(side: Side, config: LinkConfig) {
   const log = new TraceLog();
-  for (const record of side.trace) log.add(record);
+  for (const record of side.trace) log.add(sourceOf(record));
   return buildTraceFile({ gateway: "amsterdam", agentVersion: "0.1.0", exportedAt: 1_800_000_000_000, config, entries: log.forFile(config.id, 1_000) });
 }
 

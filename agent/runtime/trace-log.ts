@@ -1,44 +1,57 @@
 import type { TraceEntry } from "../../contract/observed-state.ts";
 import type { TracedEntry } from "../../contract/trace-file.ts";
-import type { TraceRecord } from "../ike/endpoint-types.ts";
+import type { TraceRecord, TraceSource } from "../ike/endpoint-types.ts";
 
 const ENTRIES_PER_LINK = 500;
 /** Of all links together: with thousands of links each one keeps less. */
 const ENTRIES_IN_ALL = 40_000;
 const FEWEST_PER_LINK = 4;
-/** Messages whose octets are kept, of each link: some handshakes and rekeys. */
-const OCTETS_PER_LINK = 64;
-/** Where thousands of links share the memory, one message in so many entries keeps its octets. */
-const ENTRIES_TO_OCTETS = 7;
+/** Octets of messages, of all links together and for each: a link keeps some handshakes and rekeys. */
+const OCTETS_IN_ALL = 16 << 20;
+const OCTETS_PER_LINK = 64 << 10;
+const FEWEST_OCTETS_PER_LINK = 4 << 10;
 const STRANGERS_IN_A_FILE = 20;
 
-/** The latest steps of each link's negotiations, in memory. Entries of no link are kept under null. */
+/** A step with its place in the order of all. It is put into words when it is read, and every time anew. */
+export interface LoggedStep {
+  readonly sequence: number;
+  readonly source: TraceSource;
+}
+
+interface LinkTrace {
+  readonly steps: LoggedStep[];
+  octets: number;
+}
+
+/** The latest steps of each link's negotiations, in memory. Steps of no link are kept under null. */
 export class TraceLog {
-  readonly #byLink = new Map<string | null, TracedEntry[]>();
+  readonly #byLink = new Map<string | null, LinkTrace>();
   #sequence = 0;
 
-  /** The entry as it is told to the console: without its octets. */
-  add(record: TraceRecord): TraceEntry {
-    const { wire, ...rest } = record;
-    const entry: TraceEntry = { ...rest, at: Math.floor(record.at), sequence: this.#sequence++, detail: { ...record.detail } };
-    const entries = this.#byLink.get(record.linkId) ?? [];
-    entries.push(wire === undefined ? entry : { ...entry, wire: { ...wire } });
-    const most = Math.min(ENTRIES_PER_LINK, Math.max(FEWEST_PER_LINK, Math.floor(ENTRIES_IN_ALL / Math.max(1, this.#byLink.size))));
-    if (wire !== undefined) dropOldestOctets(entries, Math.min(OCTETS_PER_LINK, Math.ceil(most / ENTRIES_TO_OCTETS)));
-    if (entries.length > most) entries.splice(0, entries.length - most);
-    this.#byLink.set(record.linkId, entries);
-    return entry;
+  add(source: TraceSource): LoggedStep {
+    const step: LoggedStep = { sequence: this.#sequence++, source };
+    const trace = this.#byLink.get(source.linkId) ?? { steps: [], octets: 0 };
+    this.#byLink.set(source.linkId, trace);
+    trace.steps.push(step);
+    trace.octets += source.octets;
+    const links = this.#byLink.size;
+    const mostSteps = share(ENTRIES_IN_ALL, links, FEWEST_PER_LINK, ENTRIES_PER_LINK);
+    const mostOctets = share(OCTETS_IN_ALL, links, FEWEST_OCTETS_PER_LINK, OCTETS_PER_LINK);
+    // The newest stays, however long it is: the engine takes messages up to a bound of its own.
+    while (trace.steps.length > 1 && (trace.steps.length > mostSteps || trace.octets > mostOctets)) trace.octets -= trace.steps.shift()!.source.octets;
+    return step;
   }
 
-  /** The newest `limit` entries of a link, oldest first. */
+  /** The newest `limit` steps of a link, oldest first, without their octets. */
   of(linkId: string | null, limit: number): TraceEntry[] {
-    return (this.#byLink.get(linkId) ?? []).slice(-limit).map(({ wire: _wire, ...entry }) => entry);
+    return (this.#byLink.get(linkId)?.steps ?? []).slice(-limit).map(entryOf);
   }
 
   /** The same for a file: with the octets, and with what was concluded lately about requests that no link could be told of. */
   forFile(linkId: string, limit: number): TracedEntry[] {
-    const strangers = (this.#byLink.get(null) ?? []).filter((entry) => entry.direction === "local").slice(-STRANGERS_IN_A_FILE);
-    return [...(this.#byLink.get(linkId) ?? []), ...strangers].toSorted((one, other) => one.sequence - other.sequence).slice(-limit);
+    const strangers = (this.#byLink.get(null)?.steps ?? []).map(tracedEntryOf).filter((entry) => entry.direction === "local");
+    const own = (this.#byLink.get(linkId)?.steps ?? []).map(tracedEntryOf);
+    return [...own, ...strangers.slice(-STRANGERS_IN_A_FILE)].toSorted((one, other) => one.sequence - other.sequence).slice(-limit);
   }
 
   forget(linkId: string): void {
@@ -46,11 +59,17 @@ export class TraceLog {
   }
 }
 
-function dropOldestOctets(entries: TracedEntry[], most: number): void {
-  let kept = 0;
-  for (let index = entries.length - 1; index >= 0; index--) {
-    const { wire, ...entry } = entries[index]!;
-    if (wire === undefined || ++kept <= most) continue;
-    entries[index] = entry;
-  }
+/** As it is told to the console: without its octets. */
+export function entryOf(step: LoggedStep): TraceEntry {
+  const { wire: _octets, ...entry } = tracedEntryOf(step);
+  return entry;
+}
+
+function tracedEntryOf({ sequence, source }: LoggedStep): TracedEntry {
+  const record: TraceRecord = source.read();
+  return { ...record, at: Math.floor(record.at), sequence, detail: { ...record.detail }, ...(record.wire === undefined ? {} : { wire: { ...record.wire } }) };
+}
+
+function share(inAll: number, links: number, fewest: number, most: number): number {
+  return Math.min(most, Math.max(fewest, Math.floor(inAll / links)));
 }

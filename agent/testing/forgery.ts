@@ -2,6 +2,7 @@ import { establishedPhase, type IkeSa } from "../ike/ike-sa.ts";
 import { headerOf } from "../ike/messaging.ts";
 import { sealMessage } from "../ike/session.ts";
 import { parseHeader } from "../wire/ikev2/header.ts";
+import { serializePayloads } from "../wire/ikev2/message.ts";
 import type { Header, Payload } from "../wire/ikev2/message-types.ts";
 import type { Courier } from "./courier.ts";
 import type { Packet } from "./lossy-link.ts";
@@ -28,7 +29,7 @@ export function forge(from: Side, to: Side, message: Forged, sa = ikeSaOf(from))
   const phase = establishedPhase(sa);
   if (phase === null) throw new Error("Only under an established IKE SA can be forged");
   const header = { ...headerOf(sa, message.exchangeType, message.messageId, message.isResponse ?? false), ...message.header };
-  const [bytes] = sealMessage(phase.session, sa.role, header, message.payloads);
+  const [bytes] = sealMessage(phase.session, sa.role, header, serializePayloads(message.payloads));
   const port = sa.remote.port;
   return { from: { address: from.address, port }, to: { address: to.address, port }, bytes: bytes!, index: -1 };
 }

@@ -116,7 +116,7 @@ export class Pair {
           side.events.push(effect.event);
           break;
         case "trace":
-          side.trace.push(effect.entry);
+          side.trace.push(effect.entry.read());
           break;
         case "natKeepalive":
           break;

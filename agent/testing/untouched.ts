@@ -20,7 +20,7 @@ export function leftUndone(engine: EngineState, now: number): string[] {
   touchAll(turn);
   settle(turn);
   reschedule(turn);
-  for (const effect of turn.effects) faults.push(`was left to do: ${effect.kind} ${effect.kind === "trace" ? effect.entry.summary : ""}`);
+  for (const effect of turn.effects) faults.push(`was left to do: ${effect.kind} ${effect.kind === "trace" ? effect.entry.read().summary : ""}`);
   if (timers().join() !== was) faults.push(`timers were ${was} and are ${timers().join()}`);
   return faults;
 }

@@ -20,7 +20,7 @@ import { ReceiveBatch } from "./receive-batch.ts";
 import { clampMss } from "./tcp-header.ts";
 import { LifetimeTimer } from "./sa-lifetime.ts";
 import { TunWriter } from "./tun-writer.ts";
-import type { FromWorker, TicketedCommand, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
+import { type CommandBatch, type FromWorker, type WorkerOptions, obeyAll, type WorkerCommand } from "./worker-protocol.ts";
 
 /*
  * From the outside to the inside: UDP → (IKE to the main thread) → ESP → SA → replay → ICV → selectors → TUN. A loop that blocks in
@@ -192,13 +192,8 @@ function takeIke(start: number, end: number, index: number, fd: number): void {
 
 function takeCommands(): void {
   for (let received = receiveMessageOnPort(parent()); received !== undefined; received = receiveMessageOnPort(parent())) {
-    const { ticket, command }: TicketedCommand = received.message;
-    try {
-      obey(command);
-      say({ kind: "done", ticket, error: null });
-    } catch (error) {
-      say({ kind: "done", ticket, error: error instanceof Error ? error.message : String(error) });
-    }
+    const batch: CommandBatch = received.message;
+    say(obeyAll(batch, obey));
   }
 }
 

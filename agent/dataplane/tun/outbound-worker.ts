@@ -18,7 +18,7 @@ import { reserveInner, sealInner } from "./seal-packet.ts";
 import { segmentTcp, segmentUdp, UDP_HEADER_OCTETS } from "./segmentation.ts";
 import { clampMss, folded, tcpHeaderOctets } from "./tcp-header.ts";
 import { TransmitBatch } from "./transmit-batch.ts";
-import type { FromWorker, TicketedCommand, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
+import { type CommandBatch, type FromWorker, type WorkerOptions, obeyAll, type WorkerCommand } from "./worker-protocol.ts";
 
 /*
  * From the inside to the outside: TUN → policy → SA → ESP → UDP. A loop that blocks in poll and then drains the device; it never
@@ -174,13 +174,8 @@ function readReplyOctets(reply: Uint8Array): number {
 
 function takeCommands(): void {
   for (let received = receiveMessageOnPort(parent()); received !== undefined; received = receiveMessageOnPort(parent())) {
-    const { ticket, command }: TicketedCommand = received.message;
-    try {
-      obey(command);
-      say({ kind: "done", ticket, error: null });
-    } catch (error) {
-      say({ kind: "done", ticket, error: error instanceof Error ? error.message : String(error) });
-    }
+    const batch: CommandBatch = received.message;
+    say(obeyAll(batch, obey));
   }
 }
 

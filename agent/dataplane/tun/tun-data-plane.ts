@@ -16,7 +16,7 @@ import { openTun } from "../ffi/tun-device.ts";
 import { DatagramSender, openUdpSocket } from "../ffi/udp-socket.ts";
 import { openWaker, Wakers } from "../ffi/waiting.ts";
 import { CounterTable, GLOBAL_ROW, RowAllocator } from "./counters.ts";
-import type { FromWorker, TicketedCommand, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
+import type { CommandBatch, FromWorker, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
 
 export interface TunDataPlaneOptions {
   readonly tunName: string;
@@ -196,6 +196,12 @@ interface LaneListener {
   readonly failed: (reason: string) => void;
 }
 
+interface WaitingCommand {
+  readonly command: WorkerCommand;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
 /** One direction: its worker, its counters and the commands under way. */
 class Lane {
   readonly ready: Promise<void>;
@@ -206,7 +212,10 @@ class Lane {
   readonly #counters = CounterTable.ofRows(MAX_SAS);
   readonly #rows = new RowAllocator(MAX_SAS);
   readonly #rowOf = new Map<EspSpi, number>();
-  readonly #pending = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+  /** Commands under way, in the batches that they were sent in. */
+  readonly #pending = new Map<number, readonly WaitingCommand[]>();
+  /** What has been asked for since the main thread last waited: it goes as one message, and wakes the worker once. */
+  #unsent: WaitingCommand[] = [];
   #nextTicket = 1;
   #ended = false;
 
@@ -220,7 +229,7 @@ class Lane {
     this.ready = promise;
     this.#worker.on("message", (message: FromWorker) => {
       if (message.kind === "ready") resolve();
-      else if (message.kind === "done") this.#settle(message.ticket, message.error);
+      else if (message.kind === "done") this.#settle(message.ticket, message.outcomes);
       else if (message.kind === "event") listener.event(message.event);
       else listener.ike(message.datagram);
     });
@@ -228,8 +237,9 @@ class Lane {
       if (this.#ended) return;
       this.#ended = true;
       reject(new Error(reason));
-      for (const { reject: refuse } of this.#pending.values()) refuse(new Error(reason));
+      for (const { reject: refuse } of [...[...this.#pending.values()].flat(), ...this.#unsent]) refuse(new Error(reason));
       this.#pending.clear();
+      this.#unsent = [];
       listener.failed(reason);
     };
     this.#worker.on("error", (error) => fail(`the ${direction} worker failed: ${error instanceof Error ? error.message : String(error)}`));
@@ -270,13 +280,22 @@ class Lane {
 
   command(command: WorkerCommand): Promise<void> {
     if (this.#ended) return Promise.reject(new Error("the data plane is not running"));
-    const ticket = this.#nextTicket++;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#pending.set(ticket, { resolve, reject });
-    const message: TicketedCommand = { ticket, command };
+    if (this.#unsent.length === 0) queueMicrotask(() => this.#sendBatch());
+    this.#unsent.push({ command, resolve, reject });
+    return promise;
+  }
+
+  #sendBatch(): void {
+    const waiting = this.#unsent;
+    this.#unsent = [];
+    // The worker has failed in between: they have been refused.
+    if (waiting.length === 0) return;
+    const ticket = this.#nextTicket++;
+    this.#pending.set(ticket, waiting);
+    const message: CommandBatch = { ticket, commands: waiting.map(({ command }) => command) };
     this.#worker.postMessage(message);
     this.#wakers.wake(this.#wakeFd);
-    return promise;
   }
 
   /** Resolves when the worker's thread is no more, whether it obeyed or had failed before. */
@@ -289,11 +308,14 @@ class Lane {
     await this.#exited;
   }
 
-  #settle(ticket: number, error: string | null): void {
-    const pending = this.#pending.get(ticket);
+  #settle(ticket: number, outcomes: readonly (string | null)[]): void {
+    const waiting = this.#pending.get(ticket) ?? [];
     this.#pending.delete(ticket);
-    if (error === null) pending?.resolve();
-    else pending?.reject(new Error(error));
+    for (const [index, { resolve, reject }] of waiting.entries()) {
+      const error = outcomes[index] ?? null;
+      if (error === null) resolve();
+      else reject(new Error(error));
+    }
   }
 
   #release(spi: EspSpi): void {

@@ -24,13 +24,27 @@ export type WorkerCommand =
   | { readonly kind: "flush" }
   | { readonly kind: "stop" };
 
-export interface TicketedCommand {
+/** Carried out in order, each whether or not the one before it could be. */
+export interface CommandBatch {
   readonly ticket: number;
-  readonly command: WorkerCommand;
+  readonly commands: readonly WorkerCommand[];
+}
+
+/** An outcome is null, or why the command could not be carried out. */
+export function obeyAll({ ticket, commands }: CommandBatch, obey: (command: WorkerCommand) => void): FromWorker {
+  const outcomes = commands.map((command) => {
+    try {
+      obey(command);
+      return null;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  });
+  return { kind: "done", ticket, outcomes };
 }
 
 export type FromWorker =
   | { readonly kind: "ready" }
-  | { readonly kind: "done"; readonly ticket: number; readonly error: string | null }
+  | { readonly kind: "done"; readonly ticket: number; readonly outcomes: readonly (string | null)[] }
   | { readonly kind: "event"; readonly event: DataPlaneEvent }
   | { readonly kind: "ike"; readonly datagram: IkeDatagram };

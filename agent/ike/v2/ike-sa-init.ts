@@ -3,7 +3,7 @@ import { findKex, startKeyExchange } from "../../crypto/key-exchange.ts";
 import type { UdpEndpoint } from "../../ipsec/security-association.ts";
 import { ExchangeType, NotifyType } from "../../wire/iana.ts";
 import { HEADER_LENGTH, parseHeader } from "../../wire/ikev2/header.ts";
-import { refuseUnknownCritical, serializeMessage } from "../../wire/ikev2/message.ts";
+import { type PlainOctets, refuseUnknownCritical, serializeMessage } from "../../wire/ikev2/message.ts";
 import type { Header, IkeSpi, Message, Payload, Proposal } from "../../wire/ikev2/message-types.ts";
 import { type IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { readU16 } from "../../wire/octets.ts";
@@ -30,7 +30,7 @@ import type { Candidates } from "../link-index.ts";
 import { type Choice, chooseIke, describeOffer, describeSpecs, type IkeSuite, offer } from "../negotiation/choose-proposal.ts";
 import { natDetectionNotifies } from "../negotiation/nat-detection.ts";
 import { formatKex } from "../negotiation/proposal-keywords.ts";
-import { type PlainOctets, traceChoice, traceMessage } from "../trace.ts";
+import { traceChoice, traceMessage } from "../trace.ts";
 import { ikeSasOf, newId, newIkeSpi, type Turn } from "../turn.ts";
 import { answerExchange, NONCE_OCTETS, peerSecret, requireNonce } from "./child-negotiation.ts";
 import { certificateRequest } from "./ike-auth.ts";
@@ -74,7 +74,7 @@ export function onInitResponse(turn: Turn, sa: IkeSa, link: Link, message: Messa
   if (sa.phase.kind !== "initSent" || message.header.messageId !== 0) return;
   const { payloads } = message;
   const { offer: sent } = sa.phase;
-  traceMessage(turn, sa.linkId, "received", message.header, payloads, plainOf(datagram));
+  traceMessage(turn, sa.linkId, "received", message.header, plainOf(datagram));
   refuseUnknownCritical(payloads);
   const cookie = findNotify(payloads, NotifyType.COOKIE);
   const error = findError(payloads);
@@ -144,7 +144,7 @@ export function onInitRequest(turn: Turn, links: Candidates, message: Message, d
   if (!passesFloodControl(turn, message, nonceI, local, remote)) return;
   const linkId = links.only?.config.id ?? null;
   if (links.size === 0) return refuseStranger(turn, header, local, remote);
-  traceMessage(turn, linkId, "received", header, payloads, plainOf(datagram));
+  traceMessage(turn, linkId, "received", header, plainOf(datagram));
   const agreement = agree(links, offered.proposals, ke.method, doesIntermediate(payloads));
   if (agreement === null) {
     const lacksOnlyExchange = agree(links, offered.proposals, ke.method, true) !== null;
@@ -168,7 +168,7 @@ export function onInitRequest(turn: Turn, links: Candidates, message: Message, d
 export function refuseCritical(
   turn: Turn,
   links: Candidates,
-  { header, payloads }: Message,
+  { header }: Message,
   datagram: Uint8Array,
   error: IkeProtocolError,
   local: UdpEndpoint,
@@ -177,7 +177,7 @@ export function refuseCritical(
   const linkId = links.only?.config.id ?? null;
   if (turn.now - turn.engine.strangerReportedAt >= STRANGER_PAUSE_MS) {
     turn.engine.strangerReportedAt = turn.now;
-    traceMessage(turn, linkId, "received", header, payloads, plainOf(datagram));
+    traceMessage(turn, linkId, "received", header, plainOf(datagram));
     recordFailure(turn, linkId, "IKE_SA_INIT", brokenByPeer("IKE_SA_INIT", error));
   }
   answerInClear(turn, header, local, remote, linkId, [notify(error.cause, error.data)]);
@@ -247,7 +247,7 @@ function acceptInit(turn: Turn, links: Candidates, { link, choice }: Agreement, 
   registerIkeSa(turn, sa);
   turn.engine.halfOpen.set(arrival.cacheKey, sa);
   traceSession(turn, linkId, session);
-  traceMessage(turn, linkId, "sent", header, answer);
+  traceMessage(turn, linkId, "sent", header, plainOf(response));
   transmit(turn, sa, [response]);
 }
 
@@ -304,7 +304,7 @@ function sendInit(turn: Turn, sa: IkeSa, link: Link, next: InitOffer): void {
   sa.phase = { kind: "initSent", offer: { ...next, request } };
   sa.window.outstanding = null;
   sa.window.nextSend = 0;
-  traceMessage(turn, sa.linkId, "sent", header, payloads);
+  traceMessage(turn, sa.linkId, "sent", header, plainOf(request));
   holdOutstanding(turn, sa, ExchangeType.IKE_SA_INIT, [request], { kind: "ikeSaInit" });
 }
 

@@ -1,4 +1,5 @@
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/iana.ts";
+import { serializePayloads } from "../../wire/ikev2/message.ts";
 import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { readU32 } from "../../wire/octets.ts";
 import { dropChild, isKnownToPeer, retireOutbound, sendOver } from "../child-sa.ts";
@@ -70,8 +71,9 @@ export function deleteIkeUnheard(turn: Turn, sa: IkeSa): void {
   const phase = establishedPhase(sa);
   if (phase !== null) {
     const header = headerOf(sa, ExchangeType.INFORMATIONAL, sa.window.nextSend, false);
-    traceMessage(turn, sa.linkId, "sent", header, [DELETE_IKE]);
-    transmit(turn, sa, sealMessage(phase.session, sa.role, header, [DELETE_IKE]));
+    const plain = serializePayloads([DELETE_IKE]);
+    traceMessage(turn, sa.linkId, "sent", header, plain);
+    transmit(turn, sa, sealMessage(phase.session, sa.role, header, plain));
   }
   removeIkeSa(turn, sa);
 }

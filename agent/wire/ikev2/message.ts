@@ -49,8 +49,13 @@ export function parsePayloads(firstPayload: number, bytes: Uint8Array): Payload[
   return payloads;
 }
 
-/** The chain as octets, and the type that goes into the header in front of it (0 for an empty list). */
-export function serializePayloads(payloads: readonly Payload[]): { firstPayload: number; bytes: Uint8Array } {
+/** A chain of payloads as octets, without the IKE header, and the type that goes into the header in front of it (0 for an empty chain). */
+export interface PlainOctets {
+  readonly firstPayload: number;
+  readonly bytes: Uint8Array;
+}
+
+export function serializePayloads(payloads: readonly Payload[]): PlainOctets {
   const bodies = payloads.map(serializeBody);
   let length = 0;
   for (const body of bodies) length += GENERIC_HEADER + body.length;

@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { existsSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { nodeProgram } from "./setup.mjs";
+import { agentNodeFlags, nodeProgram } from "./setup.mjs";
 
 const here = dirname(realpathSync(fileURLToPath(import.meta.url)));
 const program = [join(here, "../agent/main.ts"), join(here, "../dist/agent/main.mjs")].find((path) => existsSync(path));
@@ -13,7 +13,7 @@ if (program === undefined) {
   process.stderr.write("culvert-agent: neither agent/main.ts nor dist/agent/main.mjs is here; run `npm install && node scripts/setup.mjs`.\n");
   process.exit(1);
 }
-const child = spawn(nodeProgram(), [program, ...process.argv.slice(2)], { stdio: "inherit" });
+const child = spawn(nodeProgram(), [...agentNodeFlags, program, ...process.argv.slice(2)], { stdio: "inherit" });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 child.once("error", (error) => {
   process.stderr.write(`culvert-agent: ${error.message}\n`);

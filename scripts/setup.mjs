@@ -49,12 +49,17 @@ async function bringUpToDate(step, say) {
 export function nodeProgram() {
   const installed = join(root, "node_modules/.bin/node");
   if (existsSync(installed)) return installed;
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  if (major > 22 || (major === 22 && minor >= 18)) return process.execPath;
+  if (Number.parseInt(process.versions.node, 10) >= 26) return process.execPath;
   throw new Error(
-    `Node ${process.versions.node} is too old and no newer one comes with the packages for ${process.platform}-${process.arch}: install Node 22.18 or later.`,
+    `Node ${process.versions.node} is too old and no newer one comes with the packages for ${process.platform}-${process.arch}: install Node 26 or later.`,
   );
 }
+
+/**
+ * For the gateway's process. Its memory is that of its SAs, which live long; the room for short-lived objects, 16 MB three times over by
+ * default and more on the way to them, only made it larger by half (measured with 4,000 links; the handshake rate is the same).
+ */
+export const agentNodeFlags = ["--max-semi-space-size=1"];
 
 /** The environment of every child: our programs and the right Node first in PATH. */
 export function childEnvironment(extra = {}) {

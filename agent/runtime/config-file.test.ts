@@ -2,6 +2,7 @@ import { defaultEspProposals, defaultIkeProposals } from "../../contract/proposa
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parse, stringify } from "yaml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readConfigFile } from "./config-file.ts";
 import { configJsonSchema } from "./config-schema.ts";
@@ -22,6 +23,37 @@ function problemsOf(text: string): readonly string[] {
 }
 
 const secondLink = (changes: (text: string) => string): string => exampleYaml + changes(exampleYaml.slice(exampleYaml.indexOf("  - id: berlin")));
+
+describe("a long file in JSON", () => {
+  const one = parse(exampleYaml) as { links: { id: string; children: { remoteNetworks: string[] }[] }[] };
+  const links = Array.from({ length: 1_000 }, (_, i) => {
+    const link = structuredClone(one.links[0]!);
+    link.id = `link-${i}`;
+    link.children = [{ ...link.children[0]!, remoteNetworks: [`10.${100 + (i >> 8)}.${i & 255}.0/24`] }];
+    return link;
+  });
+
+  test("is read as the same file in YAML is", () => {
+    const [json, yaml] = [join(directory, "site.json"), join(directory, "long.yaml")];
+    writeFileSync(json, JSON.stringify({ ...one, links }));
+    writeFileSync(yaml, stringify({ ...one, links }));
+    const result = readConfigFile(json);
+    expect(result).toMatchObject({ ok: true });
+    expect(result).toEqual(readConfigFile(yaml));
+  });
+
+  test("has its problems told with their line", () => {
+    const path = join(directory, "site.json");
+    links[700]!.children[0]!.remoteNetworks = ["10.2.0.0"];
+    writeFileSync(path, JSON.stringify({ ...one, links }, null, 1));
+    const result = readConfigFile(path);
+    const line =
+      JSON.stringify({ ...one, links }, null, 1)
+        .split("\n")
+        .findIndex((text) => text.includes('"10.2.0.0"')) + 1;
+    expect(result.ok ? [] : result.lines).toEqual([expect.stringContaining(`site.json:${line}: links[700].children[0].remoteNetworks[0]: `)]);
+  });
+});
 
 describe("a bad configuration", () => {
   // what is changed in the good one · line and field · reason

@@ -20,6 +20,7 @@ import { removeAtExit } from "./cleanup.ts";
 import type { Site } from "./namespaces.ts";
 import { pollUntil } from "./poll.ts";
 import { runCommand } from "./run-command.ts";
+import { agentNodeFlags } from "../../scripts/setup.mjs";
 
 const program = fileURLToPath(new URL("../../agent/main.ts", import.meta.url));
 
@@ -56,11 +57,16 @@ export interface Agent {
 export async function startAgent(site: Site, directory: string, config: DesiredStateInput): Promise<Agent> {
   const paths = { config: join(directory, "site.yaml"), state: join(directory, "state"), socket: join(directory, "agent.sock") };
   mkdirSync(paths.state, { recursive: true, mode: 0o700 });
-  writeFileSync(paths.config, stringify(config), { mode: 0o600 });
-  const argv = [process.execPath, program, "run", "--config", paths.config, "--state-dir", paths.state, "--socket", paths.socket];
+  writeFileSync(paths.config, textOf(config), { mode: 0o600 });
+  const argv = [process.execPath, ...agentNodeFlags, program, "run", "--config", paths.config, "--state-dir", paths.state, "--socket", paths.socket];
   const agent = new RunningAgent(site.start(argv), site.name, paths);
   await agent.ready(config.links.map((link) => link.id));
   return agent;
+}
+
+/** Whoever has that many links has a program write them. */
+function textOf(config: DesiredStateInput): string {
+  return config.links.length > 100 ? JSON.stringify(config) : stringify(config);
 }
 
 const answer = z.object({ ok: z.boolean(), message: z.string(), value: z.unknown() });

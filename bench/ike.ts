@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { type DesiredStateInput, desiredState } from "../contract/desired-state.ts";
-import { newPeerRoot, preSharedKey } from "../e2e/interop/scenario.ts";
+import { preSharedKey } from "../e2e/interop/scenario.ts";
+import { makeNewerPeerRoot, newerPeerRoot } from "../e2e/lib/newer-peer.ts";
 import { startAgent } from "../e2e/lib/agent.ts";
 import { type CharonConfig, startCharon } from "../e2e/lib/charon.ts";
 import { makeThreeNamespaces, sweepLeftovers, type ThreeNamespaces } from "../e2e/lib/namespaces.ts";
@@ -50,6 +51,8 @@ export async function benchIke(handshakes: number, rounds: number, say: (line: s
   sweepLeftovers("cvk");
   const all: IkeFigure[] = [];
   const missing = new Map<string, string>();
+  // Without it this system's own strongSwan is measured, which has no ML-KEM.
+  await makeNewerPeerRoot(say).catch((error: Error) => say(`no strongSwan 6: ${error.message}`));
   const identities = await credentials(handshakes);
   for (let round = 1; round <= rounds; round++) {
     for (const method of methods) {
@@ -115,7 +118,7 @@ async function credentials(links: number): Promise<Identities> {
 }
 
 async function measure(method: MethodName, responder: ResponderName, links: number, identities: Identities): Promise<IkeFigure> {
-  if (responder === "charon" && method === "psk-x25519-mlkem768" && newPeerRoot === null) throw new Error("this system's strongSwan has no ML-KEM");
+  if (responder === "charon" && method === "psk-x25519-mlkem768" && newerPeerRoot() === null) throw new Error("this system's strongSwan has no ML-KEM");
   const net = await makeThreeNamespaces("cvk");
   const directory = mkdtempSync(join(tmpdir(), "cvk-"));
   try {
@@ -230,7 +233,7 @@ function charonConfig(method: MethodName, identities: Identities): CharonConfig 
     authorities: isPsk ? [] : [identities.authority],
     // Its log off, and its limits for one address, which all links come from here.
     daemon: { filelog: {}, dos_protection: false, cookie_threshold: 0, block_threshold: 0 },
-    root: newPeerRoot,
+    root: newerPeerRoot(),
   };
 }
 

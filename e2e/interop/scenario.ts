@@ -10,6 +10,7 @@ import { makeAuthority, type KeyKind } from "../lib/pki.ts";
 import { pollUntil } from "../lib/poll.ts";
 import type { Section } from "../lib/swanctl-format.ts";
 import { ping, startPing, type PingResult } from "../lib/traffic.ts";
+import { newerPeerRoot } from "../lib/newer-peer.ts";
 
 /**
  * One thing that our gateway and strongSwan must manage together. Our gateway is the left site, strongSwan's charon the right one; their
@@ -37,15 +38,9 @@ export interface PeerOptions {
   readonly certificates?: CharonConfig["certificates"];
   readonly authorities?: CharonConfig["authorities"];
   readonly daemon?: Section;
-  /** Run the strongSwan of `newPeerRoot`. */
+  /** Run strongSwan 6 (lib/newer-peer.ts). */
   readonly isNew?: true;
 }
-
-/**
- * The root directory of a system with strongSwan 6, made for instance by `debootstrap --variant=minbase --include=strongswan-charon,
- * libcharon-extra-plugins,libstrongswan-extra-plugins,libstrongswan-standard-plugins sid DIRECTORY`; null: there is none.
- */
-export const newPeerRoot = process.env["CULVERT_STRONGSWAN6_ROOT"] ?? null;
 
 export const linkId = "link";
 export const preSharedKey = "correct horse battery staple";
@@ -180,7 +175,7 @@ export function peerConfiguration(options: PeerOptions): CharonConfig {
     certificates: options.certificates ?? [],
     authorities: options.authorities ?? [],
     daemon: options.daemon ?? {},
-    root: options.isNew === true ? newPeerRoot : null,
+    root: options.isNew === true ? newerPeerRoot() : null,
   };
 }
 

@@ -17,6 +17,8 @@ const debianPackages = [
   "tcpdump",
   "tshark",
   "nftables",
+  // For the peers that are newer than this Debian.
+  "debootstrap",
   // For the gateway's optional native function.
   "gcc",
   "libc6-dev",

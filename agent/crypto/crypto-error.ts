@@ -1,4 +1,15 @@
-export type CryptoErrorCode = "badKey" | "badLength" | "badPeerValue" | "integrity" | "unsupported" | "badSignature" | "badCertificate" | "badName";
+export type CryptoErrorCode =
+  | "badKey"
+  | "badLength"
+  | "badPeerValue"
+  | "integrity"
+  | "unsupported"
+  | "badSignature"
+  | "badCertificate"
+  | "badName"
+  | "badContainer"
+  | "wrongPassword"
+  | "weakContainer";
 
 /** What went wrong in one sentence without key material. Codecs and the engine turn it into the protocol's own error. */
 export class CryptoError extends Error {

@@ -68,13 +68,13 @@ describe("a PKCS #12 file", () => {
 
   it("never gives another key, and no error but ours, whatever octet is changed", () => {
     const good = exported([]);
-    const key = readCredentialFile(good, password, null).privateKey;
+    const key = readCredentialFile(good, password, null).privateKeyPem;
     fc.assert(
       fc.property(fc.nat(good.length - 1), fc.integer({ min: 1, max: 255 }), (at, change) => {
         const changed = good.slice();
         changed[at]! ^= change;
         try {
-          expect(readCredentialFile(changed, password, null).privateKey).toEqual(key);
+          expect(readCredentialFile(changed, password, null).privateKeyPem).toEqual(key);
         } catch (error) {
           if (!(error instanceof CredentialFileError)) throw error;
           expect(error.message).not.toContain(password);
@@ -180,7 +180,7 @@ function indefinite(der: Uint8Array): Uint8Array {
 }
 
 function expectKeyFits(read: CredentialFile): void {
-  const key = createPrivateKey({ key: Buffer.from(read.privateKey), format: "der", type: "pkcs8" });
+  const key = createPrivateKey(read.privateKeyPem);
   expect(createPublicKey(key).equals(read.chain[0]!.publicKey)).toBe(true);
 }
 

@@ -43,8 +43,8 @@ export interface CredentialFile {
   readonly chain: readonly Certificate[];
   /** Self-signed certificates of the file. */
   readonly roots: readonly Certificate[];
-  /** PKCS #8 in DER, in clear. */
-  readonly privateKey: Uint8Array;
+  /** PKCS #8, in clear. */
+  readonly privateKeyPem: string;
   /** `RSA 3072`, `ECDSA P-256`, `Ed25519`. */
   readonly keyName: string;
   /** The issuer that the chain ends under and that is not in the file; null when its root is. */
@@ -64,7 +64,7 @@ export function readCredentialFile(octets: Uint8Array, password: string, now: nu
   const keyName = nameOfKey(key);
   const own = ownCertificate(certificates.map(readOne), key);
   if (now !== null) checkDates(own, now);
-  return { ...chainOf(own, certificates.map(readOne)), privateKey: new Uint8Array(key.export({ type: "pkcs8", format: "der" })), keyName };
+  return { ...chainOf(own, certificates.map(readOne)), privateKeyPem: String(key.export({ type: "pkcs8", format: "pem" })), keyName };
 }
 
 interface Parts {
@@ -270,4 +270,9 @@ function isSelfSigned(certificate: Certificate): boolean {
 
 function isIssuedBy(certificate: Certificate, issuer: Certificate): boolean {
   return sameOctets(certificate.issuer, issuer.subject) && certificate.signed.verify(issuer.publicKey);
+}
+
+/** One certificate after another, as `decodePem` reads them. */
+export function pemOf(certificates: readonly Certificate[]): string {
+  return certificates.map((certificate) => certificate.signed.toString()).join("");
 }

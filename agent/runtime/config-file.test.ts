@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { OpenSsl } from "../testing/openssl.ts";
 import { readConfigFile } from "./config-file.ts";
 import { configJsonSchema } from "./config-schema.ts";
 import { exampleYaml } from "./test-doubles.ts";
@@ -52,6 +53,46 @@ describe("a long file in JSON", () => {
         .split("\n")
         .findIndex((text) => text.includes('"10.2.0.0"')) + 1;
     expect(result.ok ? [] : result.lines).toEqual([expect.stringContaining(`site.json:${line}: links[700].children[0].remoteNetworks[0]: `)]);
+  });
+});
+
+describe("certificates in a PKCS #12 file", () => {
+  const openssl = new OpenSsl();
+  afterAll(() => openssl.remove());
+  const byContainer = (certificate: Record<string, unknown>): string => {
+    const one = parse(exampleYaml) as { links: Record<string, unknown>[] };
+    const authority = Buffer.from(openssl.read("own.pem")).toString("latin1");
+    one.links[0]!.authentication = { method: "certificate", certificates: [certificate], use: "own", trustedAuthorities: [authority] };
+    return stringify(one);
+  };
+
+  beforeAll(() => {
+    openssl.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "own.key", "-subj", "/CN=own", "-out", "own.pem");
+    openssl.run("pkcs12", "-export", "-inkey", "own.key", "-in", "own.pem", "-passout", "pass:opensesame", "-out", "own.p12");
+    writeFileSync(join(directory, "own.p12"), openssl.read("own.p12"), { mode: 0o600 });
+    writeFileSync(join(directory, "own.password"), "opensesame\n", { mode: 0o600 });
+  });
+
+  test("are taken with their key, and the password is left behind", () => {
+    const path = join(directory, "site.yaml");
+    writeFileSync(path, byContainer({ id: "own", pkcs12: { file: "own.p12" }, password: { file: "own.password" } }));
+    const result = readConfigFile(path);
+    if (!result.ok) throw new Error(result.lines.join("\n"));
+    const chain = Buffer.from(openssl.read("own.pem")).toString("latin1");
+    const { authentication } = result.state.links[0]!;
+    expect(authentication).toMatchObject({ certificates: [{ id: "own", chain, privateKey: expect.stringMatching(/^-----BEGIN PRIVATE KEY-----/) }] });
+    expect(JSON.stringify(result.state)).not.toContain("opensesame");
+  });
+
+  test.each([
+    ["another password", { id: "own", pkcs12: { file: "own.p12" }, password: "sesame" }, /pkcs12\.file: own\.p12: The password does not open the file — Give/],
+    ["no password", { id: "own", pkcs12: { file: "own.p12" } }, /pkcs12\.file: own\.p12: The file is locked with a password — Give/],
+    ["no such file", { id: "own", pkcs12: { file: "gone.p12" } }, /pkcs12\.file: gone\.p12 cannot be read: there is no such file — check/],
+    ["a misspelt key", { id: "own", pkcs12: { file: "own.p12" }, pasword: "opensesame" }, /unknown key "pasword"/],
+  ])("are refused where they stand: %s", (_, certificate, line) => {
+    const problems = problemsOf(byContainer(certificate));
+    expect(problems).toEqual([expect.stringMatching(line)]);
+    expect(problems.join()).not.toMatch(/"sesame"|opensesame/);
   });
 });
 

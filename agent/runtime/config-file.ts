@@ -1,7 +1,9 @@
 import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { isMap, isNode, isPair, LineCounter, parseDocument, type Document } from "yaml";
-import { desiredState, type DesiredState } from "../../contract/desired-state.ts";
+import type { Authentication, DesiredState } from "../../contract/desired-state.ts";
+import { type SiteFile, siteFile } from "../../contract/site-file.ts";
+import { CredentialFileError, pemOf, readCredentialFile } from "../crypto/credential-file.ts";
 import { type ConfigPath, type ConfigProblem, errorAt, formatPath, fromZodError, warningAt } from "./config-problem.ts";
 import { checkState } from "./state-checks.ts";
 
@@ -39,7 +41,7 @@ export function readConfigFile(path: string): ConfigResult {
     `${name}:${locate(problem.path)}: ${formatPath(problem.path)}: ${problem.severity === "warning" ? "warning: " : ""}${problem.reason} — ${problem.advice}`;
   const sort = (problems: readonly ConfigProblem[]): ConfigProblem[] => problems.toSorted((a, b) => locate(a.path) - locate(b.path));
 
-  const parsed = desiredState.safeParse(document.toJS(), { reportInput: true });
+  const parsed = siteFile.safeParse(document.toJS(), { reportInput: true });
   if (!parsed.success) return { ok: false, lines: sort(fromZodError(parsed.error)).map(format) };
   const secrets = new SecretFiles(dirname(resolve(path)));
   const state = secrets.inline(parsed.data);
@@ -63,7 +65,7 @@ function readJson(text: string, path: string): ConfigResult | null {
   } catch {
     return null;
   }
-  const parsed = desiredState.safeParse(value);
+  const parsed = siteFile.safeParse(value);
   if (!parsed.success) return null;
   const secrets = new SecretFiles(dirname(resolve(path)));
   const state = secrets.inline(parsed.data);
@@ -81,50 +83,71 @@ class SecretFiles {
     this.#directory = directory;
   }
 
-  inline(state: DesiredState): DesiredState {
+  inline(state: SiteFile): DesiredState {
     return {
       ...state,
       links: state.links.map((link, index) => ({ ...link, authentication: this.#authentication(link.authentication, ["links", index, "authentication"]) })),
     };
   }
 
-  #authentication(auth: DesiredState["links"][number]["authentication"], at: ConfigPath): DesiredState["links"][number]["authentication"] {
+  #authentication(auth: SiteFile["links"][number]["authentication"], at: ConfigPath): DesiredState["links"][number]["authentication"] {
     if (auth.method === "psk") {
       return { ...auth, keys: auth.keys.map((key, index) => ({ ...key, secret: this.#read(key.secret, [...at, "keys", index, "secret"], true) })) };
     }
     return {
       ...auth,
-      certificates: auth.certificates.map((entry, index) => ({
-        ...entry,
-        chain: this.#read(entry.chain, [...at, "certificates", index, "chain"], false),
-        privateKey: this.#read(entry.privateKey, [...at, "certificates", index, "privateKey"], true),
-      })),
+      certificates: auth.certificates.map((entry, index) => this.#certificate(entry, [...at, "certificates", index])),
       trustedAuthorities: auth.trustedAuthorities.map((entry, index) => this.#read(entry, [...at, "trustedAuthorities", index], false)),
     };
   }
 
+  #certificate(entry: CertificateOfFile, at: ConfigPath): CertificateInPlace {
+    if ("pkcs12" in entry) {
+      const password = entry.password === undefined ? "" : this.#read(entry.password, [...at, "password"], true);
+      return { id: entry.id, ...this.#open(entry.pkcs12.file, password, [...at, "pkcs12", "file"]) };
+    }
+    return { ...entry, chain: this.#read(entry.chain, [...at, "chain"], false), privateKey: this.#read(entry.privateKey, [...at, "privateKey"], true) };
+  }
+
+  /** Certificate, intermediates and key of a PKCS #12 file. Its dates are not looked at: a gateway is not kept from starting by one link. */
+  #open(file: string, password: string, at: ConfigPath): { chain: string; privateKey: string } {
+    const closed = { chain: this.unreadable, privateKey: this.unreadable };
+    const octets = this.#octets(file, at, true);
+    if (octets === null || password === this.unreadable) return closed;
+    try {
+      const { chain, privateKeyPem } = readCredentialFile(octets, password, null);
+      return { chain: pemOf(chain), privateKey: privateKeyPem };
+    } catch (error) {
+      if (!(error instanceof CredentialFileError)) throw error;
+      this.problems.push(errorAt(at, `${file}: ${error.reason}`, error.advice));
+      return closed;
+    }
+  }
+
   #read(source: string | { readonly file: string }, at: ConfigPath, isSecret: boolean): string {
     if (typeof source === "string") return source;
-    const path = resolve(this.#directory, source.file);
-    try {
-      if (isSecret && (statSync(path).mode & 0o077) !== 0) {
-        this.problems.push(warningAt([...at, "file"], `${source.file} can be read by other users`, `chmod 600 ${source.file}`));
-      }
-      const text = readFileSync(path, "utf8").replace(/\r?\n$/, "");
-      if (text !== "") return text;
-      this.problems.push(errorAt([...at, "file"], `${source.file} is empty`, "write the secret into it"));
-    } catch (error) {
-      this.problems.push(
-        errorAt(
-          [...at, "file"],
-          `${source.file} cannot be read: ${messageOf(error)}`,
-          "check the path (relative to the configuration file) and its permissions",
-        ),
-      );
-    }
+    const octets = this.#octets(source.file, [...at, "file"], isSecret);
+    if (octets === null) return this.unreadable;
+    const text = octets.toString("utf8").replace(/\r?\n$/, "");
+    if (text !== "") return text;
+    this.problems.push(errorAt([...at, "file"], `${source.file} is empty`, "write the secret into it"));
     return this.unreadable;
   }
+
+  #octets(file: string, at: ConfigPath, isSecret: boolean): Buffer | null {
+    const path = resolve(this.#directory, file);
+    try {
+      if (isSecret && (statSync(path).mode & 0o077) !== 0) this.problems.push(warningAt(at, `${file} can be read by other users`, `chmod 600 ${file}`));
+      return readFileSync(path);
+    } catch (error) {
+      this.problems.push(errorAt(at, `${file} cannot be read: ${messageOf(error)}`, "check the path (relative to the configuration file) and its permissions"));
+      return null;
+    }
+  }
 }
+
+type CertificateOfFile = Extract<SiteFile["links"][number]["authentication"], { method: "certificate" }>["certificates"][number];
+type CertificateInPlace = Extract<Authentication, { method: "certificate" }>["certificates"][number];
 
 /** The line of the deepest part of `path` that is in the file. A key's line is that of the key, not of its value. */
 function lineOf(document: Document, lines: LineCounter, path: ConfigPath): number {

@@ -68,7 +68,7 @@ function adviceFor(expected: string, input: unknown): string {
   return expected === "string" && (typeof input === "number" || typeof input === "boolean") ? "put the value in quotes" : "correct the value";
 }
 
-/** A union fails on every branch; what they had in common is what the author needs. */
+/** A union fails on every branch; what they had in common is what the author needs, else what the nearest branch lacks. */
 function fromUnion(issue: z.core.$ZodIssueInvalidUnion, path: ConfigPath): ConfigProblem {
   if (issue.discriminator !== undefined) {
     return errorAt(
@@ -84,7 +84,7 @@ function fromUnion(issue: z.core.$ZodIssueInvalidUnion, path: ConfigPath): Confi
   if (formats.some((format) => format.startsWith("ipv"))) {
     return errorAt(path, "this is not an IP address", "write an address such as 192.0.2.1 or 2001:db8::1");
   }
-  const nested = issue.errors.flat()[0];
+  const nested = issue.errors.toSorted((a, b) => a.length - b.length)[0]?.[0];
   if (nested !== undefined) return fromIssue(nested, [...path, ...nested.path.filter((step) => typeof step !== "symbol")])[0]!;
   return errorAt(path, "the value has none of the forms allowed", "see culvert-agent schema");
 }

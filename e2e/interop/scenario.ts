@@ -1,7 +1,7 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { DesiredStateInput } from "../../contract/desired-state.ts";
+import type { SiteFileInput } from "../../contract/site-file.ts";
 import type { ObservedChildSa, ObservedIkeSa } from "../../contract/observed-state.ts";
 import { startAgent, type Agent } from "../lib/agent.ts";
 import { startCharon, type Charon, type CharonChildSa, type CharonConfig, type CharonIkeSa } from "../lib/charon.ts";
@@ -26,7 +26,7 @@ export interface Scenario {
   run(context: Context): Promise<void>;
 }
 
-export type LinkInput = DesiredStateInput["links"][number];
+export type LinkInput = SiteFileInput["links"][number];
 
 /** What differs from the usual peer: settings of the connection, of its child, and of the daemon. */
 export interface PeerOptions {
@@ -73,11 +73,11 @@ export class Context {
     return agent;
   }
 
-  configuration(link: Partial<LinkInput> = {}): DesiredStateInput {
+  configuration(link: Partial<LinkInput> = {}): SiteFileInput {
     return { schema: 1, revision: 1, gateway: { name: "left" }, links: [{ ...usualLink, ...link }] };
   }
 
-  configurationAtRight(link: Partial<LinkInput> = {}): DesiredStateInput {
+  configurationAtRight(link: Partial<LinkInput> = {}): SiteFileInput {
     const mirrored: LinkInput = {
       ...usualLink,
       name: "Right to left",

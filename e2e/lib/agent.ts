@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { z } from "zod";
-import type { DesiredStateInput } from "../../contract/desired-state.ts";
+import type { SiteFileInput } from "../../contract/site-file.ts";
 import type { Command } from "../../contract/hub-protocol.ts";
 import {
   observedState,
@@ -37,7 +37,7 @@ export interface Agent {
   commandLine(args: readonly string[]): Promise<string>;
   trace(linkId: string): Promise<TraceEntry[]>;
   /** Replaces the configuration file and has the agent read it again; throws with the agent's lines when it refuses. */
-  configure(config: DesiredStateInput): Promise<void>;
+  configure(config: SiteFileInput): Promise<void>;
   /** Polls until `accept` returns something for the link, and returns that. Throws after the deadline with the link as it then was. */
   waitForLink<T>(linkId: string, what: string, accept: (link: ObservedLink) => T | undefined, timeoutMilliseconds?: number): Promise<T>;
   /** Waits until the link is up with a Child SA, and returns both SAs. */
@@ -54,7 +54,7 @@ export interface Agent {
  * Starts the gateway in a site and waits until it answers.
  * @param directory an existing directory of its own (short: the socket lies in it). State left there by an earlier run is used.
  */
-export async function startAgent(site: Site, directory: string, config: DesiredStateInput): Promise<Agent> {
+export async function startAgent(site: Site, directory: string, config: SiteFileInput): Promise<Agent> {
   const paths = { config: join(directory, "site.yaml"), state: join(directory, "state"), socket: join(directory, "agent.sock") };
   mkdirSync(paths.state, { recursive: true, mode: 0o700 });
   writeFileSync(paths.config, textOf(config), { mode: 0o600 });
@@ -65,7 +65,7 @@ export async function startAgent(site: Site, directory: string, config: DesiredS
 }
 
 /** Whoever has that many links has a program write them. */
-function textOf(config: DesiredStateInput): string {
+function textOf(config: SiteFileInput): string {
   return config.links.length > 100 ? JSON.stringify(config) : stringify(config);
 }
 
@@ -149,7 +149,7 @@ class RunningAgent implements Agent {
     return z.object({ trace: z.array(traceEntry) }).parse(value).trace;
   }
 
-  async configure(config: DesiredStateInput): Promise<void> {
+  async configure(config: SiteFileInput): Promise<void> {
     writeFileSync(this.configFile, stringify(config), { mode: 0o600 });
     await this.request({ kind: "reload" });
   }

@@ -13,6 +13,8 @@ export interface TestAuthority {
   readonly certificatePem: string;
   /** A certificate for the domain name, in both the subject's CN and the subject alternative name. */
   issue(domainName: string): Promise<KeyPair>;
+  /** An authority below this one. */
+  authorize(name: string): Promise<TestAuthority>;
 }
 
 export type KeyKind = "ecdsa-p256" | "rsa-2048";
@@ -30,22 +32,30 @@ export async function makeAuthority(kind: KeyKind, name = "Culvert test authorit
     await runCommand(["openssl", ...request, ...extensions.flatMap((text) => ["-addext", text]), "-out", paths.certificate]);
     return { certificatePem: readFileSync(paths.certificate, "utf8"), privateKeyPem: readFileSync(paths.key, "utf8") };
   });
-  return { certificatePem: authority.certificatePem, issue: (domainName) => issue(kind, authority, domainName) };
+  return authorityOf(kind, authority);
 }
 
-function issue(kind: KeyKind, authority: KeyPair, domainName: string): Promise<KeyPair> {
+function authorityOf(kind: KeyKind, authority: KeyPair): TestAuthority {
+  return {
+    certificatePem: authority.certificatePem,
+    issue: (domainName) => sign(kind, authority, domainName, [...ownUse, `subjectAltName=DNS:${domainName}`]),
+    authorize: async (name) => authorityOf(kind, await sign(kind, authority, name, authorityUse)),
+  };
+}
+
+const ownUse = ["basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature"];
+const authorityUse = ["basicConstraints=critical,CA:TRUE,pathlen:0", "keyUsage=critical,keyCertSign,cRLSign", "subjectKeyIdentifier=hash"];
+
+function sign(kind: KeyKind, authority: KeyPair, name: string, extensions: readonly string[]): Promise<KeyPair> {
   return inScratch(async (directory) => {
     const path = (name: string) => join(directory, name);
     writeFileSync(path("ca.pem"), authority.certificatePem);
     writeFileSync(path("ca.key"), authority.privateKeyPem, { mode: 0o600 });
-    writeFileSync(
-      path("extensions"),
-      `basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nsubjectAltName=DNS:${domainName}\nauthorityKeyIdentifier=keyid\n`,
-    );
+    writeFileSync(path("extensions"), [...extensions, "authorityKeyIdentifier=keyid", ""].join("\n"));
     await runCommand(["openssl", ...newKey(kind, path("own.key"))]);
-    await runCommand(["openssl", "req", "-new", "-key", path("own.key"), "-subj", `/CN=${domainName}`, "-out", path("own.csr")]);
-    const sign = ["x509", "-req", "-in", path("own.csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"), "-days", "1", "-sha256"];
-    await runCommand(["openssl", ...sign, "-extfile", path("extensions"), "-out", path("own.pem")]);
+    await runCommand(["openssl", "req", "-new", "-key", path("own.key"), "-subj", `/CN=${name}`, "-out", path("own.csr")]);
+    const request = ["x509", "-req", "-in", path("own.csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"), "-days", "1", "-sha256"];
+    await runCommand(["openssl", ...request, "-extfile", path("extensions"), "-out", path("own.pem")]);
     return { certificatePem: readFileSync(path("own.pem"), "utf8"), privateKeyPem: readFileSync(path("own.key"), "utf8") };
   });
 }

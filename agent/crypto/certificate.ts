@@ -2,7 +2,7 @@ import { type KeyObject, X509Certificate } from "node:crypto";
 import { formatAddress } from "../wire/address.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { formatDn } from "./dn.ts";
-import { type DerElement, DerTag, derChildren, derElements, oidText } from "./der.ts";
+import { type DerElement, type DerSubject, DerTag, derChildren, derElements, oidText } from "./der.ts";
 
 /** One certificate: its key and signature as OpenSSL reads them, its names, dates and extensions as they stand in its octets. */
 export interface Certificate {
@@ -95,7 +95,7 @@ function readFields(der: Uint8Array) {
   const [serial, , issuer, validity, subject, , ...optional] = fields[0]?.tag === explicit(0) ? fields.slice(1) : fields;
   if (serial?.tag !== DerTag.INTEGER || issuer?.tag !== DerTag.SEQUENCE || subject?.tag !== DerTag.SEQUENCE)
     throw new CryptoError("badCertificate", "the certificate lacks its serial number or its names");
-  const [notBefore, notAfter] = validity?.tag === DerTag.SEQUENCE ? derElements(validity.content, broken).map(readTime) : [];
+  const [notBefore, notAfter] = validity?.tag === DerTag.SEQUENCE ? derElements(validity.content, broken).map((field) => readTime(field)) : [];
   if (notBefore === undefined || notAfter === undefined) throw new CryptoError("badCertificate", "the certificate lacks its dates");
   const extensions = readExtensions(optional.find((field) => field.tag === explicit(3)));
   const value = (oid: string): Uint8Array | null => extensions.find((extension) => extension.oid === oid)?.value ?? null;
@@ -117,16 +117,16 @@ function readFields(der: Uint8Array) {
 
 /**
  * In the two forms that RFC 5280 §4.1.2.5 allows and no other: for a date that it cannot read node:crypto gives an arbitrary one, and
- * that could lie centuries ahead.
+ * that could lie centuries ahead. @throws CryptoError `subject.code`
  */
-function readTime({ tag, content }: DerElement): Date {
+export function readTime({ tag, content }: DerElement, subject: DerSubject = broken): Date {
   const text = Buffer.from(content).toString("latin1");
   const [, year = "", month, day, hour, minute, second] =
     (tag === DerTag.UTC_TIME ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/ : /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/).exec(text) ?? [];
   const whole = tag === DerTag.UTC_TIME ? `${Number(year) < 50 ? "20" : "19"}${year}` : year;
   const date = new Date(`${whole}-${month}-${day}T${hour}:${minute}:${second}Z`);
   if ((tag !== DerTag.UTC_TIME && tag !== DerTag.GENERALIZED_TIME) || Number.isNaN(date.getTime()))
-    throw new CryptoError("badCertificate", "the certificate's dates cannot be read");
+    throw new CryptoError(subject.code, `${subject.what} has a date that cannot be read`);
   return date;
 }
 

@@ -7,6 +7,7 @@ export type CryptoErrorCode =
   | "badSignature"
   | "badCertificate"
   | "badName"
+  | "badRevocation"
   | "badContainer"
   | "wrongPassword"
   | "weakContainer";

@@ -70,3 +70,16 @@ export function oidText(content: Uint8Array): string {
   }
   return arcs.join(".");
 }
+
+/** What a BIT STRING of whole octets holds, as signatures and keys are. @throws CryptoError `subject.code` for any other. */
+export function wholeBits({ tag, content }: DerElement, subject: DerSubject): Uint8Array {
+  if (tag !== DerTag.BIT_STRING || content[0] !== 0) throw new CryptoError(subject.code, `${subject.what} is not built as it should be`);
+  return content.subarray(1);
+}
+
+/** One element with these parts as its content. */
+export function derElement(tag: number, parts: readonly Uint8Array[]): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const header = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff];
+  return new Uint8Array(Buffer.concat([Uint8Array.from(header), ...parts]));
+}

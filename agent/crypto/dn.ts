@@ -1,5 +1,5 @@
 import { CryptoError } from "./crypto-error.ts";
-import { derElements } from "./der.ts";
+import { derElement, derElements } from "./der.ts";
 
 /** Distinguished names: text to and from the DER that IKE carries (RFC 7296 §3.5, ID_DER_ASN1_DN). */
 
@@ -34,7 +34,7 @@ const attributes: readonly Attribute[] = [
  * @throws CryptoError `badName` naming the part that cannot be read.
  */
 export function parseDn(text: string): Uint8Array {
-  return element(0x30, splitUnescaped(text, ",").map(relativeName));
+  return derElement(0x30, splitUnescaped(text, ",").map(relativeName));
 }
 
 function relativeName(part: string): Uint8Array {
@@ -46,7 +46,7 @@ function relativeName(part: string): Uint8Array {
     else pairs.push(piece);
   }
   // DER sorts the members of a SET.
-  return element(0x31, pairs.map(attributeValue).sort(Buffer.compare));
+  return derElement(0x31, pairs.map(attributeValue).sort(Buffer.compare));
 }
 
 function attributeValue(text: string): Uint8Array {
@@ -59,7 +59,7 @@ function attributeValue(text: string): Uint8Array {
     throw new CryptoError("badName", `"${text.trim()}" is not a part of a distinguished name: write KEYWORD=value with one of ${keywords}`);
   }
   const tag = holds(attribute.tag, value) ? attribute.tag : 0x0c;
-  return element(0x30, [element(0x06, [Uint8Array.from(attribute.oid)]), element(tag, [value])]);
+  return derElement(0x30, [derElement(0x06, [Uint8Array.from(attribute.oid)]), derElement(tag, [value])]);
 }
 
 /** UTF-8 of the value, without the spaces around it that no backslash protects. */
@@ -90,12 +90,6 @@ function splitUnescaped(text: string, separator: string): string[] {
     else parts[parts.length - 1] += character;
   }
   return parts;
-}
-
-function element(tag: number, parts: readonly Uint8Array[]): Uint8Array {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const header = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff];
-  return new Uint8Array(Buffer.concat([Uint8Array.from(header), ...parts]));
 }
 
 /**

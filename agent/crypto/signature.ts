@@ -121,6 +121,16 @@ function verifyDigital(key: KeyObject, kind: DigitalSignature["keyKind"], data: 
   requireValid(verify(algorithm.hash, octets, signingOptions(key, algorithm), data.subarray(1 + identifierLength)));
 }
 
+/**
+ * Whether `signature` is this key's over `octets`, for what authorities sign: lists of revoked certificates and the like. `identifier`
+ * is the AlgorithmIdentifier in DER. @throws CryptoError `unsupported` for an algorithm that is not taken, SHA-1 among them.
+ */
+export function verifySigned(key: KeyObject, identifier: Uint8Array, octets: Uint8Array, signature: Uint8Array): boolean {
+  const algorithm = digitalSignatures.find((candidate) => Buffer.compare(candidate.identifier, identifier) === 0);
+  if (algorithm === undefined) throw new CryptoError("unsupported", `the signature algorithm ${Buffer.from(identifier).toString("hex")} is not taken`);
+  return algorithm.keyKind === kindOf(key) && verify(algorithm.hash, octets, signingOptions(key, algorithm), signature);
+}
+
 function requireValid(valid: boolean): void {
   if (!valid) throw new CryptoError("badSignature", "the peer's signature does not match its certificate");
 }

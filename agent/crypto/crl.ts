@@ -1,0 +1,206 @@
+import type { KeyObject } from "node:crypto";
+import { type Certificate, KeyUsage, readTime, sameOctets } from "./certificate.ts";
+import { CryptoError } from "./crypto-error.ts";
+import { type DerElement, DerTag, derChildren, derElements, oidText, wholeBits } from "./der.ts";
+import { verifySigned } from "./signature.ts";
+
+/** Certificate revocation lists, RFC 5280 §5: whole ones that an authority signs for its own certificates. Delta and indirect lists are not used. */
+export interface RevocationList {
+  /** The authority's name in DER. */
+  readonly issuer: Uint8Array;
+  readonly thisUpdate: Date;
+  /** Null: the authority does not say when the next one comes. */
+  readonly nextUpdate: Date | null;
+  /** By serial number in hexadecimal, without leading zeros. */
+  readonly revoked: ReadonlyMap<string, Revocation>;
+  /** Which certificates it speaks of: those of this kind, and of these distribution points unless the list is empty. */
+  readonly scope: { readonly kind: "all" | "endEntities" | "authorities"; readonly points: readonly string[] };
+  readonly signature: Signature;
+}
+
+export interface Revocation {
+  readonly at: Date;
+  /** `keyCompromise` and others of RFC 5280 §5.3.1; null: not given. */
+  readonly reason: string | null;
+}
+
+interface Signature {
+  readonly algorithm: Uint8Array;
+  readonly signed: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+export const longestList = 4 << 20;
+
+const broken = { code: "badRevocation", what: "the revocation list" } as const;
+
+/** @throws CryptoError `badRevocation` for octets that are no list, or one of a kind that cannot be used. */
+export function readRevocationList(der: Uint8Array): RevocationList {
+  if (der.length > longestList) throw unusable(`is longer than ${longestList} octets`);
+  const [tbs, algorithm, value] = derChildren(der, DerTag.SEQUENCE, broken);
+  if (tbs?.tag !== DerTag.SEQUENCE || algorithm?.tag !== DerTag.SEQUENCE || value === undefined) throw unusable("is not built as it should be");
+  const fields = derElements(tbs.content, broken);
+  // Version 1 leaves its number out.
+  const [inner, issuer, thisUpdate, ...rest] = fields[0]?.tag === DerTag.INTEGER ? fields.slice(1) : fields;
+  if (inner === undefined || !sameOctets(inner.whole, algorithm.whole)) throw unusable("names two signature algorithms");
+  if (issuer?.tag !== DerTag.SEQUENCE || thisUpdate === undefined) throw unusable("lacks its issuer or its date");
+  const next = rest[0] !== undefined && isTime(rest[0]) ? rest.shift() : undefined;
+  const entries = rest[0]?.tag === DerTag.SEQUENCE ? rest.shift() : undefined;
+  return {
+    issuer: issuer.whole,
+    thisUpdate: readTime(thisUpdate, broken),
+    nextUpdate: next === undefined ? null : readTime(next, broken),
+    revoked: new Map(entries === undefined ? [] : derElements(entries.content, broken).map(readEntry)),
+    scope: readScope(extensionsOf(rest.find((field) => field.tag === 0xa0))),
+    signature: { algorithm: algorithm.whole, signed: tbs.whole, value: wholeBits(value, broken) },
+  };
+}
+
+/** Whether this authority signed the list. */
+export function isSignedBy(list: RevocationList, authority: Certificate): boolean {
+  if (!sameOctets(list.issuer, authority.subject)) return false;
+  if (authority.keyUsage !== null && !authority.keyUsage.has(KeyUsage.cRLSign)) return false;
+  return isSignature(list.signature, authority.publicKey);
+}
+
+function isSignature({ algorithm, signed, value }: Signature, key: KeyObject): boolean {
+  try {
+    return verifySigned(key, algorithm, signed, value);
+  } catch (error) {
+    if (!(error instanceof CryptoError)) throw error;
+    return false;
+  }
+}
+
+/** Whether the list says anything about this certificate. `points`: where the certificate says its lists are. */
+export function covers({ scope }: RevocationList, certificate: Certificate, points: readonly string[]): boolean {
+  const isAuthority = certificate.basicConstraints?.isAuthority === true;
+  if (scope.kind === (isAuthority ? "endEntities" : "authorities")) return false;
+  return scope.points.length === 0 || scope.points.some((point) => points.includes(point));
+}
+
+export function serialText(serialNumber: Uint8Array): string {
+  return Buffer.from(serialNumber)
+    .toString("hex")
+    .replace(/^(00)+(?=.)/, "");
+}
+
+/** `removeFromCRL` (8) is of delta lists. */
+const reasons: Readonly<Record<number, string>> = {
+  1: "keyCompromise",
+  2: "cACompromise",
+  3: "affiliationChanged",
+  4: "superseded",
+  5: "cessationOfOperation",
+  6: "certificateHold",
+  9: "privilegeWithdrawn",
+  10: "aACompromise",
+};
+
+/** From the content of an ENUMERATED. */
+export function reasonText(content: Uint8Array | undefined): string | null {
+  return content?.length === 1 ? (reasons[content[0]!] ?? null) : null;
+}
+
+function readEntry({ whole }: DerElement): [string, Revocation] {
+  const [serial, date, extensions] = derChildren(whole, DerTag.SEQUENCE, broken);
+  if (serial?.tag !== DerTag.INTEGER || date === undefined) throw unusable("has an entry without its serial number or its date");
+  const own = extensions === undefined ? [] : extensionsIn(extensions.whole);
+  const strange = own.find((extension) => extension.critical && extension.oid !== "2.5.29.21");
+  // RFC 5280 §5.3: then nothing may be concluded from the list; the certificate of another issuer (indirect lists) is such a one.
+  if (strange !== undefined) throw unusable(`has a critical extension that is not understood here (${strange.oid})`);
+  const reason = own.find((extension) => extension.oid === "2.5.29.21")?.value;
+  return [serialText(serial.content), { at: readTime(date, broken), reason: reasonText(reason?.subarray(2)) }];
+}
+
+interface ListExtension {
+  readonly oid: string;
+  readonly critical: boolean;
+  readonly value: Uint8Array;
+}
+
+function extensionsOf(field: DerElement | undefined): ListExtension[] {
+  return field === undefined ? [] : extensionsIn(field.content);
+}
+
+function extensionsIn(octets: Uint8Array): ListExtension[] {
+  return derChildren(octets, DerTag.SEQUENCE, broken).map(({ whole }) => {
+    const parts = derChildren(whole, DerTag.SEQUENCE, broken);
+    const [oid, value] = [parts[0], parts.at(-1)];
+    if (oid?.tag !== DerTag.OBJECT_IDENTIFIER || value?.tag !== DerTag.OCTET_STRING) throw unusable("has a broken extension");
+    return { oid: oidText(oid.content), critical: parts.length === 3 && parts[1]!.content.some((octet) => octet !== 0), value: value.content };
+  });
+}
+
+const understood = new Set(["2.5.29.20", "2.5.29.35", "2.5.29.28"]);
+
+/** IssuingDistributionPoint, RFC 5280 §5.2.5. */
+function readScope(extensions: readonly ListExtension[]): RevocationList["scope"] {
+  const strange = extensions.find((extension) => (extension.critical && !understood.has(extension.oid)) || extension.oid === "2.5.29.27");
+  if (strange !== undefined)
+    throw unusable(strange.oid === "2.5.29.27" ? "is a delta list" : `has a critical extension that is not understood here (${strange.oid})`);
+  const point = extensions.find((extension) => extension.oid === "2.5.29.28");
+  if (point === undefined) return { kind: "all", points: [] };
+  const parts = derChildren(point.value, DerTag.SEQUENCE, broken);
+  const isSet = (number: number): boolean => parts.some((part) => part.tag === (0x80 | number) && part.content.some((octet) => octet !== 0));
+  if (parts.some((part) => part.tag === 0x83) || isSet(4) || isSet(5)) throw unusable("is an indirect list, or one for some reasons only");
+  const name = parts.find((part) => part.tag === 0xa0);
+  const points = name === undefined ? [] : distributionNames(name.content);
+  if (name !== undefined && points.length === 0) throw unusable("is for a distribution point that has no address");
+  return { kind: isSet(1) ? "endEntities" : isSet(2) ? "authorities" : "all", points };
+}
+
+/** The URIs of a DistributionPointName in DER. */
+function distributionNames(octets: Uint8Array): string[] {
+  return derElements(octets, broken)
+    .filter((choice) => choice.tag === 0xa0)
+    .flatMap((fullName) => uris(derElements(fullName.content, broken)));
+}
+
+function uris(names: readonly DerElement[]): string[] {
+  return names.filter((name) => name.tag === 0x86).map((name) => Buffer.from(name.content).toString("latin1"));
+}
+
+/** Where a certificate says that its lists are: the http and https addresses of its CRLDistributionPoints (RFC 5280 §4.2.1.13). */
+export function listAddresses(certificate: Certificate): string[] {
+  const value = certificate.extensions.find((extension) => extension.oid === "2.5.29.31")?.value;
+  if (value === undefined) return [];
+  return lenient(() =>
+    derChildren(value, DerTag.SEQUENCE, broken).flatMap((point) => {
+      const parts = derElements(point.content, broken);
+      // A point with reasons or another issuer belongs to lists that are not used here.
+      if (parts.some((part) => part.tag === 0x81 || part.tag === 0xa2)) return [];
+      return parts.filter((part) => part.tag === 0xa0).flatMap((name) => distributionNames(name.content));
+    }),
+  );
+}
+
+/** Where a certificate says that OCSP answers: AuthorityInfoAccess, RFC 5280 §4.2.2.1. */
+export function responderAddresses(certificate: Certificate): string[] {
+  const value = certificate.extensions.find((extension) => extension.oid === "1.3.6.1.5.5.7.1.1")?.value;
+  if (value === undefined) return [];
+  return lenient(() =>
+    derChildren(value, DerTag.SEQUENCE, broken).flatMap((access) => {
+      const [method, ...location] = derElements(access.content, broken);
+      return method !== undefined && oidText(method.content) === "1.3.6.1.5.5.7.48.1" ? uris(location) : [];
+    }),
+  );
+}
+
+/** Addresses on the web only; an extension that cannot be read names none. */
+function lenient(read: () => string[]): string[] {
+  try {
+    return read().filter((address) => /^https?:\/\//i.test(address));
+  } catch (error) {
+    if (!(error instanceof CryptoError)) throw error;
+    return [];
+  }
+}
+
+function isTime({ tag }: DerElement): boolean {
+  return tag === DerTag.UTC_TIME || tag === DerTag.GENERALIZED_TIME;
+}
+
+function unusable(what: string): CryptoError {
+  return new CryptoError(broken.code, `${broken.what} ${what}`);
+}

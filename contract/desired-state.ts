@@ -37,6 +37,11 @@ export const authentication = z.discriminatedUnion("method", [
     use: z.string().min(1),
     /** PEM of the authorities a peer's certificate must chain to. */
     trustedAuthorities: z.array(secretSource).min(1),
+    /**
+     * Whether the peer's certificate is revoked (CRL, OCSP): off, nobody is asked; soft, it is refused when it is; strict, also when that
+     * cannot be found out. Absent: soft.
+     */
+    revocation: z.enum(["off", "soft", "strict"]).optional(),
   }),
 ]);
 

@@ -44,7 +44,7 @@ describe("a store of revocations", () => {
       kind: "unsettled",
       query: { responders: ["http://ocsp.example/"], lists: ["http://lists.example/all.crl"] },
     });
-    expect(store.status(silent, authority, now)).toMatchObject({ kind: "unknown" });
+    expect(store.status(silent, authority, now)).toMatchObject({ kind: "unknown", isAskable: false });
   });
 
   it("knows from a list who is revoked, since when and why", () => {
@@ -104,7 +104,7 @@ describe("a store of revocations", () => {
   it("tells why nobody could be asked, for a minute", () => {
     const store = new RevocationStore();
     store.noteFailure(good, "http://ocsp.example/ did not answer", now);
-    expect(store.status(good, authority, now + 59_000)).toEqual({ kind: "unknown", why: "http://ocsp.example/ did not answer" });
+    expect(store.status(good, authority, now + 59_000)).toEqual({ kind: "unknown", isAskable: true, why: "http://ocsp.example/ did not answer" });
     expect(store.status(good, authority, now + 60_000).kind).toBe("unsettled");
     store.addList(ca.list(), [authority], now);
     expect(store.status(good, authority, now)).toEqual({ kind: "good" });

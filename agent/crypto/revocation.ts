@@ -11,8 +11,8 @@ import { readStatusAnswer, type StatusAnswer } from "./ocsp.ts";
 export type RevocationStatus =
   | { readonly kind: "good" }
   | ({ readonly kind: "revoked" } & Revocation)
-  /** It has been tried, or there is nobody to ask; a sentence says which. */
-  | { readonly kind: "unknown"; readonly why: string }
+  /** It has been tried in vain, or there is nobody to ask; `why` is a clause that says which. */
+  | { readonly kind: "unknown"; readonly isAskable: boolean; readonly why: string }
   /** Somebody can be asked and has not been, or not lately. */
   | { readonly kind: "unsettled"; readonly query: RevocationQuery };
 
@@ -64,9 +64,10 @@ export class RevocationStore implements RevocationSource {
     if (current?.kind === "revoked") return current;
     if (signed.length > 0 || current?.kind === "good") return { kind: "good" };
     const responders = responderAddresses(certificate);
-    if (responders.length + points.length === 0) return { kind: "unknown", why: "its authority has no list here, and the certificate names no place to ask" };
+    if (responders.length + points.length === 0)
+      return { kind: "unknown", isAskable: false, why: "its authority has no list here, and the certificate names no place to ask" };
     const failure = this.#failures.get(idOf(certificate));
-    if (failure !== undefined && at - failure.at < FAILURE_MS) return { kind: "unknown", why: failure.why };
+    if (failure !== undefined && at - failure.at < FAILURE_MS) return { kind: "unknown", isAskable: true, why: failure.why };
     return { kind: "unsettled", query: { certificate, issuer, responders, lists: points } };
   }
 

@@ -13,9 +13,21 @@ export interface ClaimedIdentity {
   readonly data: Uint8Array;
 }
 
-export type CertificateFailure = "expired" | "notYetValid" | "untrusted" | "identityMismatch" | "unknownCriticalExtension" | "notForSigning" | "malformed";
+export type CertificateFailure =
+  | "expired"
+  | "notYetValid"
+  | "untrusted"
+  | "identityMismatch"
+  | "unknownCriticalExtension"
+  | "notForSigning"
+  | "malformed"
+  | "revoked"
+  | "revocationUnknown";
 
-export type CertificateVerdict = { readonly ok: true } | { readonly ok: false; readonly code: CertificateFailure; readonly sentence: string };
+/** `path`: from the peer's own certificate to the trusted one, both included. */
+export type CertificateVerdict =
+  | { readonly ok: true; readonly path: readonly Certificate[] }
+  | { readonly ok: false; readonly code: CertificateFailure; readonly sentence: string };
 
 /** Longest path from a peer's certificate to an authority, both included. */
 const maxPath = 8;
@@ -67,7 +79,7 @@ export function verifyPeerCertificate(options: {
   // An authority can be listed twice, once renewed: one good path is enough.
   for (const path of pathsToTrust(leaf, intermediates, trusted)) {
     const problem = checkPath(path, options.at);
-    if (problem === null) return checkLeaf(leaf, options.identity) ?? { ok: true };
+    if (problem === null) return checkLeaf(leaf, options.identity) ?? { ok: true, path };
     failure ??= problem;
   }
   return (

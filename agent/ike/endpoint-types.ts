@@ -1,4 +1,5 @@
 import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../ipsec/security-association.ts";
+import type { RevocationQuery, RevocationSource } from "../crypto/revocation.ts";
 import type { TracedOctets } from "./diagnosis/traced-octets.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
@@ -35,7 +36,12 @@ export type Credentials =
       readonly certificates: readonly { readonly id: string; readonly chain: readonly Uint8Array[]; readonly privateKey: Uint8Array }[];
       readonly use: string;
       readonly trustedAuthorities: readonly Uint8Array[];
+      /** Absent: off. */
+      readonly revocation?: RevocationPolicy;
     };
+
+/** Whether a peer's certificate may have been revoked: not asked; refused when it is; refused as well when it cannot be found out. */
+export type RevocationPolicy = "off" | "soft" | "strict";
 
 export interface ChildConfig {
   readonly name: string;
@@ -85,6 +91,8 @@ export interface EndpointOptions {
   readonly retryMaxMs: number;
   /** The largest IKE message that is sent whole, in octets; absent: 1228, which fits an IPv6 path of 1280 (RFC 7383 §2.5.1). */
   readonly largestMessage?: number;
+  /** What is known of revoked certificates; absent: nothing, and nobody is asked. */
+  readonly revocation?: RevocationSource;
   /** Lifetimes are shortened by up to this share at random so that links do not rekey in step. */
   readonly rekeyJitter: number;
 }
@@ -102,6 +110,8 @@ export type Input =
   | { readonly kind: "natMappingChanged"; readonly childSaId: string; readonly remote: UdpEndpoint }
   /** The plane refused an `installSa`: the Child SA is deleted with the peer and the link says why. */
   | { readonly kind: "installFailed"; readonly childSaId: string; readonly reason: string }
+  /** More is known of revoked certificates, or that an `askRevocation` was in vain. */
+  | { readonly kind: "revocationChanged" }
   /** Delete everything with the peers: one DELETE for each IKE SA, then silence. */
   | { readonly kind: "shutdown" };
 
@@ -113,6 +123,8 @@ export type Effect =
   | { readonly kind: "deleteSa"; readonly direction: "inbound" | "outbound"; readonly spi: EspSpi }
   | { readonly kind: "installPolicy"; readonly policy: OutboundPolicy }
   | { readonly kind: "deletePolicy"; readonly id: string }
+  /** To be answered with `revocationChanged` within seconds: a handshake waits for it. Comes again while it does. */
+  | { readonly kind: "askRevocation"; readonly query: RevocationQuery }
   | { readonly kind: "event"; readonly event: IkeEvent }
   | { readonly kind: "trace"; readonly entry: TraceSource };
 

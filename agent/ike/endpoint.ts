@@ -4,7 +4,7 @@ import { recordFailure } from "./diagnosis/failure.ts";
 import type { Effect, EndpointOptions, IkeEndpoint, Input, Instant, LinkSnapshot, RandomSource } from "./endpoint-types.ts";
 import type { Link } from "./ike-sa.ts";
 import { commandLink, rekeyLink, removeLink, setLink, want } from "./link.ts";
-import { moveRemote, receiveDatagram } from "./receive.ts";
+import { moveRemote, onRevocationChanged, receiveDatagram } from "./receive.ts";
 import { reschedule, settle } from "./settle.ts";
 import { snapshotLinks } from "./snapshot.ts";
 import type { Timer } from "./timer-queue.ts";
@@ -76,6 +76,8 @@ function take(turn: Turn, input: Input): void {
     }
     case "installFailed":
       return onInstallFailed(turn, input.childSaId, input.reason);
+    case "revocationChanged":
+      return onRevocationChanged(turn);
     case "shutdown":
       return shutdown(turn);
     default:

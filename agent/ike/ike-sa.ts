@@ -1,5 +1,6 @@
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import type { IkeSpi, Payload } from "../wire/ikev2/message-types.ts";
+import type { Certificate } from "../crypto/certificate.ts";
 import type { KeyExchange } from "../crypto/key-exchange.ts";
 import type { PendingExchange } from "./agreement.ts";
 import type { ChildSa } from "./child-sa.ts";
@@ -111,6 +112,8 @@ export interface Authentication {
   readonly doneAt: Instant;
   /** The lower nonce of IKE_SA_INIT: decides which of two duplicates stays, as in RFC 7296 §2.8.2. */
   readonly lowestNonce: Uint8Array;
+  /** The peer's certificate up to a trusted one, where it is to be known when one of them is revoked; else empty. */
+  readonly path: readonly Certificate[];
 }
 
 export interface EstablishedPhase {

@@ -131,6 +131,7 @@ export function registerIkeSa(turn: Turn, sa: IkeSa): void {
 export function unregisterIkeSa(turn: Turn, sa: IkeSa): void {
   touchIkeSa(turn, sa);
   turn.engine.ikeSas.delete(ownSpi(sa));
+  turn.engine.held.delete(sa);
 }
 
 function requireSession(sa: IkeSa): NonNullable<ReturnType<typeof sessionOf>> {

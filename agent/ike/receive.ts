@@ -22,6 +22,7 @@ import { onAuthRequest } from "./v2/ike-auth.ts";
 import { noteUnusableAnswer, onInitRequest, onInitResponse, refuseCritical } from "./v2/ike-sa-init.ts";
 import { answerInformational, deleteIkeUnheard } from "./v2/informational.ts";
 import { inheritByUse } from "./v2/rekey-ike.ts";
+import { endRevoked, holdForRevocation, releaseHeld } from "./v2/revocation-wait.ts";
 
 /*
  * A datagram on its way in. Nothing changes before it is authenticated, except by IKE_SA_INIT, which cannot be (RFC 7296 §2.21):
@@ -44,6 +45,15 @@ export function receiveDatagram(turn: Turn, datagram: Uint8Array, local: UdpEndp
   if (contents === null) return;
   if (header.isResponse) receiveResponse(turn, sa, message, contents, local, remote);
   else receiveRequest(turn, sa, message, contents, local, remote);
+}
+
+/** What has waited for word of revoked certificates is taken up, and who has been revoked meanwhile is sent away. */
+export function onRevocationChanged(turn: Turn): void {
+  for (const [sa, { message, contents, local, remote }] of releaseHeld(turn)) {
+    if (message.header.isResponse) receiveResponse(turn, sa, message, contents, local, remote);
+    else receiveRequest(turn, sa, message, contents, local, remote);
+  }
+  endRevoked(turn);
 }
 
 /** The keys that protect a message with this header: a request that is answered already may come from before the last change of keys. */
@@ -116,6 +126,7 @@ function receiveResponse(turn: Turn, sa: IkeSa, message: Message, contents: Cont
   const { header } = message;
   const { outstanding } = sa.window;
   if (outstanding === null || outstanding.messageId !== header.messageId || outstanding.exchangeType !== header.exchangeType) return;
+  if (holdForRevocation(turn, sa, { message, contents, local, remote })) return;
   heardFromPeer(turn, sa, local, remote);
   try {
     finishRequest(turn, sa, readContents(turn, sa, message, contents), () => plainForm(header, contents.firstPayload, contents.bytes));
@@ -136,6 +147,7 @@ function receiveRequest(turn: Turn, sa: IkeSa, message: Message, contents: Conte
   }
   // A peer that has not proved who it is: its request may have overtaken its answer, and comes again.
   if (sa.phase.kind === "closed" || isUnproven(sa) || header.messageId !== sa.window.nextReceive) return;
+  if (holdForRevocation(turn, sa, { message, contents, local, remote })) return;
   heardFromPeer(turn, sa, local, remote);
   sa.window.nextReceive += 1;
   try {

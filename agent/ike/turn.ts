@@ -3,6 +3,7 @@ import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { readU32, readU64 } from "../wire/octets.ts";
 import { CookieJar } from "./negotiation/cookie.ts";
 import type { Effect, EndpointOptions, IkeEvent, Instant, RandomSource } from "./endpoint-types.ts";
+import type { HeldMessage } from "./v2/revocation-wait.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { childrenOf, type IkeSa, type Link } from "./ike-sa.ts";
 import { ChildSaIndex, IkeSaIndex } from "./ike-sa-index.ts";
@@ -21,6 +22,8 @@ export interface EngineState {
   /** Half-open SAs by peer and its SPI, to recognise a retransmitted IKE_SA_INIT. */
   readonly halfOpen: Map<string, IkeSa>;
   readonly cookies: CookieJar;
+  /** IKE_AUTH messages that wait until it is known whether the peer's certificate is revoked. */
+  readonly held: Map<IkeSa, HeldMessage>;
   /** Inbound SAs whose exchange is over and that wait out the packets in flight. */
   readonly graves: Set<Grave>;
   /** When something is to happen to whom; `reschedule` (settle.ts) keeps it true for all that a turn has touched. */
@@ -63,6 +66,7 @@ export function newEngineState(options: EndpointOptions, random: RandomSource): 
     children: new ChildSaIndex(),
     halfOpen: new Map(),
     cookies: new CookieJar(random),
+    held: new Map(),
     graves: new Set(),
     timers: { links: new TimerQueue(), ikeSas: new TimerQueue(), graves: new TimerQueue() },
     nextId: 0,

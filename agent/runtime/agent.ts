@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { lookup } from "node:dns/promises";
 import type { DesiredLink, DesiredState } from "../../contract/desired-state.ts";
 import type { Command, LinkVerdict, ProbeResult } from "../../contract/hub-protocol.ts";
@@ -13,6 +14,7 @@ import { buildReport, type LinkToReport } from "./reporter.ts";
 import type { LinkRoutes } from "./routes.ts";
 import type { Clock } from "./system-clock.ts";
 import { buildTraceFile } from "./trace-file.ts";
+import { RevocationChecks } from "./revocation-checks.ts";
 import { type LoggedStep, TraceLog } from "./trace-log.ts";
 
 export interface AgentOptions {
@@ -22,6 +24,8 @@ export interface AgentOptions {
   readonly agentVersion: string;
   /** One line for the operator; never holds a secret. */
   readonly log: (line: string) => void;
+  /** Where revocation lists outlive the process; absent: nowhere. */
+  readonly stateDir?: string;
 }
 
 export interface CommandResult {
@@ -57,10 +61,17 @@ export class Agent {
   #refreshTimer: NodeJS.Timeout | null = null;
   #reclaimTimer: NodeJS.Timeout | null = null;
   readonly #quietUntil = new Map<string, number>();
+  readonly #revocation: RevocationChecks;
   #isClosed = false;
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#revocation = new RevocationChecks({
+      now: () => options.clock.now(),
+      onChange: () => void this.#engine?.driver.submit({ kind: "revocationChanged" }),
+      log: (sentence) => this.#logFault(sentence),
+      directory: options.stateDir === undefined ? null : join(options.stateDir, "revocation"),
+    });
     this.#startedAt = options.clock.now();
     const identifier = options.random.bytes(2);
     this.#prober = new Prober((identifier[0]! << 8) | identifier[1]!);
@@ -144,6 +155,7 @@ export class Agent {
       if (this.#refreshTimer !== null) clearInterval(this.#refreshTimer);
       if (this.#reclaimTimer !== null) clearTimeout(this.#reclaimTimer);
       this.#probes.close();
+      this.#revocation.close();
       this.#prober.close();
       if (this.#engine !== null) await closeEngine(this.#engine);
       this.#engine = null;
@@ -168,6 +180,8 @@ export class Agent {
         this.#changed();
       },
       onTrace: (record) => this.#recordTrace(record),
+      revocation: this.#revocation.store,
+      onRevocationQuery: (query) => void this.#revocation.ask(query),
       onPlaneFailed: (reason) => {
         log(`the data plane failed: ${reason}; every link is set up anew`);
         void this.#rebuild(engine);

@@ -24,6 +24,7 @@ function setUp() {
     clock: { now: () => now.value },
     onEvent: (event) => plane.calls.push(event.kind),
     onTrace: () => undefined,
+    onRevocationQuery: () => undefined,
     onPlaneFailed: (reason) => faults.push(`plane: ${reason}`),
     onFault: (sentence) => faults.push(sentence),
   });

@@ -1,3 +1,4 @@
+import type { RevocationQuery } from "../crypto/revocation.ts";
 import type { DataPlane, IkeDatagram } from "../dataplane/data-plane.ts";
 import type { Effect, IkeEndpoint, IkeEvent, Input, TraceSource } from "../ike/endpoint-types.ts";
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
@@ -19,6 +20,8 @@ export interface DriverParts {
   readonly clock: Clock;
   readonly onEvent: (event: IkeEvent) => void;
   readonly onTrace: (entry: TraceSource) => void;
+  /** Somebody is to be asked whether a certificate is revoked; `revocationChanged` answers. */
+  readonly onRevocationQuery: (query: RevocationQuery) => void;
   /** The plane has lost its SAs: everything must be set up anew. */
   readonly onPlaneFailed: (reason: string) => void;
   /** Something that went wrong outside the protocol: a send that failed, a bug in the engine. One sentence, no secrets. */
@@ -160,6 +163,8 @@ export class Driver {
           return await plane.installPolicy(effect.policy);
         case "deletePolicy":
           return await plane.deletePolicy(effect.id);
+        case "askRevocation":
+          return this.#parts.onRevocationQuery(effect.query);
         case "event":
           return onEvent(effect.event);
         case "trace":

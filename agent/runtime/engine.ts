@@ -1,4 +1,5 @@
 import type { DesiredState } from "../../contract/desired-state.ts";
+import type { RevocationQuery, RevocationSource } from "../crypto/revocation.ts";
 import type { DataPlane } from "../dataplane/data-plane.ts";
 import type { EndpointOptions, IkeEndpoint, IkeEvent, RandomSource, TraceSource } from "../ike/endpoint-types.ts";
 import { Driver, type IkeTransport } from "./driver.ts";
@@ -38,6 +39,8 @@ export interface EngineOptions {
   readonly random: RandomSource;
   readonly onEvent: (event: IkeEvent) => void;
   readonly onTrace: (entry: TraceSource) => void;
+  readonly revocation: RevocationSource;
+  readonly onRevocationQuery: (query: RevocationQuery) => void;
   readonly onPlaneFailed: (reason: string) => void;
   readonly onFault: (sentence: string) => void;
 }
@@ -54,17 +57,17 @@ export interface Engine {
 
 /** Rejects with a sentence when the device or the ports cannot be had; nothing is left open then. */
 export async function openEngine(settings: GatewaySettings, options: EngineOptions): Promise<Engine> {
-  const { factories, clock, random, onEvent, onTrace, onPlaneFailed, onFault } = options;
+  const { factories, clock, random, onEvent, onTrace, revocation, onRevocationQuery, onPlaneFailed, onFault } = options;
   const plane = await factories.openPlane({
     tunName: settings.tunName,
     tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu,
     natPort: settings.natPort,
   });
   try {
-    const endpoint = factories.createEndpoint({ ...endpointDefaults, ikePort: settings.ikePort, natPort: settings.natPort }, random);
+    const endpoint = factories.createEndpoint({ ...endpointDefaults, ikePort: settings.ikePort, natPort: settings.natPort, revocation }, random);
     let driver: Driver | null = null;
     const transport = await factories.openTransport({ port: settings.ikePort, onDatagram: (datagram) => driver?.receive(datagram), onFault });
-    driver = new Driver({ endpoint, plane, transport, natPort: settings.natPort, clock, onEvent, onTrace, onPlaneFailed, onFault });
+    driver = new Driver({ endpoint, plane, transport, natPort: settings.natPort, clock, onEvent, onTrace, onRevocationQuery, onPlaneFailed, onFault });
     const routes = new Routes(settings.tunName, factories.runIp);
     await routes.removeLeftovers();
     return { settings, plane, endpoint, driver, transport, routes };

@@ -64,6 +64,7 @@ function toCredentials(auth: DesiredLink["authentication"]): Credentials {
     })),
     use: auth.use,
     trustedAuthorities: auth.trustedAuthorities.flatMap((entry) => decodePem(inPlace(entry), "CERTIFICATE")),
+    revocation: auth.revocation ?? "soft",
   };
 }
 

@@ -111,7 +111,14 @@ async function runManaged(options: RunOptions): Promise<RunningAgent> {
 }
 
 function createAgent(options: RunOptions): Agent {
-  return new Agent({ factories: options.factories, clock: createSystemClock(), random: systemRandom, agentVersion, log: options.log });
+  return new Agent({
+    factories: options.factories,
+    clock: createSystemClock(),
+    random: systemRandom,
+    agentVersion,
+    log: options.log,
+    stateDir: options.stateDir,
+  });
 }
 
 function readOrThrow(config: string, log: (line: string) => void): DesiredState {

@@ -1,3 +1,4 @@
+import type { RevocationQuery } from "../crypto/revocation.ts";
 import { Endpoint } from "../ike/endpoint.ts";
 import type { Effect, EndpointOptions, IkeEvent, Input, LinkConfig, LinkSnapshot, TraceRecord } from "../ike/endpoint-types.ts";
 import type { InboundSa, OutboundPolicy, OutboundSa } from "../ipsec/security-association.ts";
@@ -38,6 +39,7 @@ export class Side {
   readonly policies = new Map<string, OutboundPolicy>();
   readonly events: IkeEvent[] = [];
   readonly trace: TraceRecord[] = [];
+  readonly questions: RevocationQuery[] = [];
   /** Books that do not balance: an SA installed twice, deleted without being there, a policy on an SA that is not there. */
   readonly bookkeeping: string[] = [];
 
@@ -117,6 +119,9 @@ export class Pair {
           break;
         case "trace":
           side.trace.push(effect.entry.read());
+          break;
+        case "askRevocation":
+          side.questions.push(effect.query);
           break;
         case "natKeepalive":
           break;

@@ -172,6 +172,9 @@ const COMPUTED: ReadonlySet<Cause> = new Set<Cause>([
   "cookieLoop",
 ]);
 
+/** Of what is wrong with a certificate: what takes keys, or what was known only then. */
+const UNREPEATABLE: ReadonlySet<string> = new Set(["signature", "revoked", "revocationUnknown"]);
+
 /** `isBlind`: the messages before it have no octets, so that its word is taken for everything. */
 function recordedConclusions(record: TraceRecord, isBlind: boolean): Conclusion[] {
   const { detail, summary } = record;
@@ -180,7 +183,7 @@ function recordedConclusions(record: TraceRecord, isBlind: boolean): Conclusion[
   if (typeof code !== "string") {
     return record.exchange === "CHILD_SA" && typeof detail["childSaId"] === "string" ? [{ sentence: summary, failure: null, isRecorded: true }] : [];
   }
-  if (!isBlind && facts !== null && (COMPUTED.has(facts.cause) || (facts.cause === "certificate" && facts.problem !== "signature"))) return [];
+  if (!isBlind && facts !== null && (COMPUTED.has(facts.cause) || (facts.cause === "certificate" && !UNREPEATABLE.has(facts.problem)))) return [];
   const failure = { code, sentence: summary, ...(facts === null ? {} : { facts }) };
   return [{ sentence: summary, failure, isRecorded: true, isFinding: detail["failure"] === undefined }];
 }

@@ -210,6 +210,8 @@ function certificateSentence(facts: Extract<Facts, { cause: "certificate" }>, se
       return `${start}: add its authority to ${me}, or give ${peer} a certificate of one that ${me} trusts.`;
     case "identityMismatch":
       return `${start}: give ${peer} a certificate with that name, or another identity.`;
+    case "revocationUnknown":
+      return `${start}: let ${me} reach the authority, or set the link's revocation policy to soft.`;
     default:
       return `${start}: replace the certificate of ${peer}.`;
   }

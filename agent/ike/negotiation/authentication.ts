@@ -1,3 +1,5 @@
+import type { Certificate } from "../../crypto/certificate.ts";
+import type { RevocationSource } from "../../crypto/revocation.ts";
 import { CryptoError } from "../../crypto/crypto-error.ts";
 import { computePrf } from "../../crypto/prf.ts";
 import { signAuth, verifyAuth } from "../../crypto/signature.ts";
@@ -13,6 +15,7 @@ import type { InitTranscript, Role } from "../ike-sa.ts";
 import type { Session } from "../session.ts";
 import { intermediateAuth } from "./intermediate-auth.ts";
 import { describeIdentity, type WireIdentity } from "./identity.ts";
+import { judgeRevocation } from "./peer-revocation.ts";
 
 /* Authentication of the IKE SA (RFC 7296 §2.15, RFC 7427). */
 
@@ -54,6 +57,14 @@ function makeProof(session: Session, transcript: InitTranscript, role: Role, ide
   return { credentialId, certificates, auth: { kind: "auth", method, data } };
 }
 
+/** The credential of ours that it agrees with, and for a certificate its path and what could not be found out about it. */
+export interface PeerProof {
+  readonly ok: true;
+  readonly credentialId: string;
+  readonly path: readonly Certificate[];
+  readonly doubts: readonly string[];
+}
+
 /** Which of our credentials the peer's AUTH agrees with (for a certificate: the one in use), or why none does. */
 export function verifyPeer(
   session: Session,
@@ -63,12 +74,13 @@ export function verifyPeer(
   payloads: readonly Payload[],
   credentials: Credentials,
   now: Instant,
-): { readonly ok: true; readonly credentialId: string } | { readonly ok: false; readonly failure: Failure } {
+  revocation: RevocationSource | undefined,
+): PeerProof | { readonly ok: false; readonly failure: Failure } {
   const auth = payloads.find((payload) => payload.kind === "auth");
   if (auth === undefined) return failed("AUTHENTICATION_FAILED", "The peer wants EAP, which this link does not use.");
   const octets = signedOctets(session, transcript, peerRole, identity);
   if (credentials.method === "psk") return verifyPsk(session, auth, octets, identity, credentials);
-  return verifyCertificate(session, auth, octets, identity, payloads, credentials, now);
+  return verifyCertificate(session, auth, octets, identity, payloads, credentials, now, revocation);
 }
 
 function verifyPsk(
@@ -84,7 +96,7 @@ function verifyPsk(
   // The key in use first; the others are staged or about to retire, so that a rotation never locks the peer out.
   const ordered = [...credentials.keys].sort((a, b) => Number(b.id === credentials.use) - Number(a.id === credentials.use));
   for (const key of ordered) {
-    if (sameOctets(auth.data, pskMac(session, key.secret, octets))) return { ok: true as const, credentialId: key.id };
+    if (sameOctets(auth.data, pskMac(session, key.secret, octets))) return { ok: true as const, credentialId: key.id, path: [], doubts: [] };
   }
   const tried = ordered.map((key) => key.id);
   return { ok: false as const, failure: preSharedKeysDiffer(describeIdentity(identity), tried) };
@@ -98,11 +110,12 @@ function verifyCertificate(
   payloads: readonly Payload[],
   credentials: Extract<Credentials, { method: "certificate" }>,
   now: Instant,
+  revocation: RevocationSource | undefined,
 ) {
   if (auth.method === AuthMethod.SHARED_KEY_MIC) {
     return { ok: false as const, failure: wrongMethod(auth.method, "certificate") };
   }
-  const chain = payloads.filter((one): one is PayloadOf<"cert"> => one.kind === "cert" && one.encoding === CertEncoding.X509_SIGNATURE).map((one) => one.data);
+  const chain = chainOf(payloads);
   const leaf = chain[0];
   if (leaf === undefined) return failed("AUTHENTICATION_FAILED", `${describeIdentity(identity)} sent no certificate.`);
   if (chain.length > MOST_CERTIFICATES)
@@ -111,11 +124,30 @@ function verifyCertificate(
     const verdict = verifyPeerCertificate({ chain, trustedAuthorities: credentials.trustedAuthorities, at: now, identity });
     if (!verdict.ok) return { ok: false as const, failure: certificateRefused(describeIdentity(identity), verdict) };
     verifyAuth(auth.method, auth.data, leaf, octets, session.peerHashes);
+    const { refusal, doubts } = judgeRevocation(verdict.path, credentials.revocation ?? "off", revocation, now);
+    if (refusal !== null) return { ok: false as const, failure: certificateRefused(describeIdentity(identity), refusal) };
+    return { ok: true as const, credentialId: credentials.use, path: verdict.path, doubts };
   } catch (error) {
     if (!(error instanceof CryptoError)) throw error;
     return { ok: false as const, failure: signatureRefused(describeIdentity(identity), error.message) };
   }
-  return { ok: true as const, credentialId: credentials.use };
+}
+
+function chainOf(payloads: readonly Payload[]): Uint8Array[] {
+  return payloads.filter((one): one is PayloadOf<"cert"> => one.kind === "cert" && one.encoding === CertEncoding.X509_SIGNATURE).map((one) => one.data);
+}
+
+/** The way from the certificate that a peer of this identity sent to a trusted one; null: there is none, or something else is wrong with it. */
+export function peerPath(
+  { trustedAuthorities }: Extract<Credentials, { method: "certificate" }>,
+  identity: WireIdentity,
+  payloads: readonly Payload[],
+  now: Instant,
+): readonly Certificate[] | null {
+  const chain = chainOf(payloads);
+  if (chain.length === 0 || chain.length > MOST_CERTIFICATES) return null;
+  const verdict = verifyPeerCertificate({ chain, trustedAuthorities, at: now, identity });
+  return verdict.ok ? verdict.path : null;
 }
 
 /** The sender's first message, the other side's nonce, prf(SK_p, RestOfID) (RFC 7296 §2.15), and IntAuth (RFC 9242 §3.3.2). */

@@ -6,12 +6,13 @@ import { invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { concatOctets } from "../../wire/octets.ts";
 import { softDeadline, hardDeadline } from "../child-sa.ts";
 import { type Failure, recordFailure, traceFinding } from "../diagnosis/failure.ts";
+import type { Credentials } from "../endpoint-types.ts";
 import { authenticationRefused, wrongOwnIdentity, wrongPeerIdentity } from "../diagnosis/identities.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, type Link } from "../ike-sa.ts";
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
 import type { Candidates } from "../link-index.ts";
-import { proveOwn, verifyPeer } from "../negotiation/authentication.ts";
+import { type PeerProof, proveOwn, verifyPeer } from "../negotiation/authentication.ts";
 import { describeSpecs, formatIkeSuite, isPostQuantum, offersPostQuantum } from "../negotiation/choose-proposal.ts";
 import { describeIdentity, sameIdentity, type WireIdentity } from "../negotiation/identity.ts";
 import { leaveHalfOpen, removeIkeSa } from "../sa-removal.ts";
@@ -71,9 +72,9 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
   if (!sameIdentity(idr, expected)) {
     return rejectPeer(turn, sa, link, wrongPeerIdentity(describeIdentity(idr), describeIdentity(expected)));
   }
-  const verdict = verifyPeer(session, transcript, "responder", idr, payloads, config.credentials, turn.now);
+  const verdict = verifyPeer(session, transcript, "responder", idr, payloads, config.credentials, turn.now, turn.engine.options.revocation);
   if (!verdict.ok) return rejectPeer(turn, sa, link, verdict.failure);
-  establish(turn, sa, link, session, transcript, idr, task.credentialId);
+  establish(turn, sa, link, session, transcript, idr, task.credentialId, verdict);
   if (task.child === null) return;
   const error = findError(payloads);
   if (error !== null && findPayload(payloads, "sa") === null) {
@@ -107,7 +108,7 @@ export function onAuthRequest(
   const { config } = link;
   turn.engine.ikeSas.join(sa, config.id);
   touchIkeSa(turn, sa);
-  const verdict = verifyPeer(session, transcript, "initiator", idi, payloads, config.credentials, turn.now);
+  const verdict = verifyPeer(session, transcript, "initiator", idi, payloads, config.credentials, turn.now, turn.engine.options.revocation);
   if (!verdict.ok) {
     recordFailure(turn, config.id, "IKE_AUTH", verdict.failure);
     return REFUSED;
@@ -120,7 +121,7 @@ export function onAuthRequest(
     return REFUSED;
   }
   const { proof } = own;
-  establish(turn, sa, link, session, transcript, idi, credentialId);
+  establish(turn, sa, link, session, transcript, idi, credentialId, verdict);
   const answer: Payload[] = [{ kind: "idr", ...identity }, ...proof.certificates, proof.auth];
   if (findPayload(payloads, "sa") !== null) answer.push(...answerFirstChild(turn, sa, link, payloads, transcript));
   if (findNotify(payloads, NotifyType.INITIAL_CONTACT) !== null) forgetEarlierSas(turn, sa, link);
@@ -201,13 +202,19 @@ function establish(
   transcript: InitTranscript,
   peer: WireIdentity,
   credentialId: string,
+  { path, doubts }: PeerProof,
 ): EstablishedPhase {
   const { config } = link;
   const isInitiator = sa.role === "initiator";
   const phase: EstablishedPhase = {
     kind: "established",
     session,
-    authentication: { begunAt: sa.createdAt, doneAt: turn.now, lowestNonce: lowerNonce(transcript.nonceI, transcript.nonceR) },
+    authentication: {
+      begunAt: sa.createdAt,
+      doneAt: turn.now,
+      lowestNonce: lowerNonce(transcript.nonceI, transcript.nonceR),
+      path: isChecked(config.credentials) ? path : [],
+    },
     begunAs: sa.role,
     establishedAt: turn.now,
     rekeyAt: softDeadline(turn, config.ikeRekeyMs),
@@ -229,9 +236,18 @@ function establish(
     "IKE_AUTH",
     `${describeIdentity(peer)} is authenticated with ${config.credentials.method === "psk" ? "the pre-shared key" : "a certificate; ours is"} "${credentialId}".`,
   );
+  for (const doubt of doubts) traceFinding(turn, config.id, "IKE_AUTH", unchecked(doubt));
   if (offersPostQuantum(link.ike) && !isPostQuantum(session.suite)) traceFinding(turn, config.id, "IKE_AUTH", CLASSICAL);
   emitEvent(turn, { kind: "ikeSaEstablished", linkId: config.id, ikeSaId: sa.id });
   return phase;
+}
+
+function isChecked(credentials: Credentials): boolean {
+  return credentials.method === "certificate" && (credentials.revocation ?? "off") !== "off";
+}
+
+function unchecked(doubt: string): Failure {
+  return { code: "REVOCATION_UNKNOWN", sentence: `The peer is let in, but ${doubt}.` };
 }
 
 const CLASSICAL: Failure = {

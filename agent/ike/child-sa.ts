@@ -129,6 +129,8 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
       use: facts.use,
     },
   );
+  // On an IKE SA that is to be deleted it is only there to be deleted with it.
+  if (isEnding(sa)) return child;
   if (facts.use === "now" || (facts.use === "whenPeerDoes" && currentChild(turn, link, facts.name) === null)) sendOver(turn, link, child);
   return child;
 }

@@ -3,6 +3,7 @@ import { closeDuplicateChildren, closeOutdatedChildren, createMissingChildren } 
 import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
 import { traceFinding } from "./diagnosis/failure.ts";
 import { duplicateIkeSas } from "./diagnosis/lifetime.ts";
+import { queueDeleteIke } from "./task.ts";
 import { traceChoice } from "./trace.ts";
 import { emitEvent, ikeSaById, ikeSasOf, type Turn } from "./turn.ts";
 import { compareNonces } from "./v2/child-negotiation.ts";
@@ -21,6 +22,7 @@ const DUPLICATE_MS = 10_000;
 const FORGOTTEN_MS = 30_000;
 
 export function upkeepLink(turn: Turn, link: Link): void {
+  reviveLast(turn, link);
   resolveDuplicates(turn, link);
   finishReplacements(turn, link);
   closeOutdatedChildren(turn, link);
@@ -76,10 +78,12 @@ function finishReplacements(turn: Turn, link: Link): void {
     const old = ikeSaById(turn, sa.replaces);
     const oldPhase = old === null ? null : establishedPhase(old);
     if (old !== null && oldPhase !== null) {
+      // Whether it will carry a child more is not known before the answer is there.
+      if (old.window.outstanding?.task.kind === "createChild") continue;
       const own = [...sa.phase.children.values()].filter((child) => child.state.kind === "established" && isKnownToPeer(sa, child)).map((child) => child.name);
       if (namesOf(oldPhase).some((name) => !own.includes(name) && link.policies.has(name))) continue;
       traceChoice(turn, link.config.id, "REPLACE", "The new IKE SA carries all the traffic; the old one is deleted.");
-      old.window.queue.push({ kind: "deleteIke" });
+      queueDeleteIke(old);
     }
     sa.replaces = null;
     link.replaceWanted = false;
@@ -97,7 +101,6 @@ function namesOf(phase: EstablishedPhase): string[] {
  */
 function resolveDuplicates(turn: Turn, link: Link): void {
   const sas = inUse(turn, link);
-  if (sas.length === 0) return reviveLast(turn, link);
   for (const [index, one] of sas.entries()) {
     for (const other of sas.slice(index + 1)) {
       if (one.phase.abandonAt !== null || other.phase.abandonAt !== null) continue;
@@ -119,17 +122,18 @@ function closeLowestNonce(turn: Turn, link: Link, one: Established, other: Estab
   if (isOurs) winner.window.queue.push({ kind: "liveness", thenDelete: loser.id });
 }
 
-/** The SA that was to outlive a superseded one is gone: the superseded one is what is left. */
+/** The SA that was to outlive a superseded one is gone: the superseded one is what is left, or of several the one that stays of them. */
 function reviveLast(turn: Turn, link: Link): void {
+  if (inUse(turn, link).length > 0) return;
   for (const sa of ikeSasOf(turn, link.config.id)) {
     const phase = establishedPhase(sa);
     if (phase !== null && phase.successor === null && phase.abandonAt !== null && !isEnding(sa)) phase.abandonAt = null;
   }
 }
 
-/** Each was under negotiation when the other was: neither is a reauthentication of the other. */
+/** Each was under negotiation when the other was: neither is a reauthentication of the other, as one begun in the same millisecond may be. */
 function overlapped(a: Established, b: Established): boolean {
-  if (a.phase.begunAs === b.phase.begunAs) return false;
+  if (a.phase.begunAs === b.phase.begunAs || a.replaces === b.id || b.replaces === a.id) return false;
   const [first, second] = [a.phase.authentication, b.phase.authentication];
   return first.begunAt <= second.doneAt && second.begunAt <= first.doneAt;
 }

@@ -1,9 +1,10 @@
 import { deleteTrafficPolicy, discardTraffic, retireOutbound } from "./child-sa.ts";
 import type { LinkConfig } from "./endpoint-types.ts";
-import { childrenOf, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
+import { childrenOf, establishedPhase, type IkeSa, isBeginning, type Link } from "./ike-sa.ts";
 import { toWireIdentity } from "./negotiation/identity.ts";
 import { parseProposal } from "./negotiation/proposal-keywords.ts";
 import { removeIkeSa } from "./sa-removal.ts";
+import { queueDeleteIke } from "./task.ts";
 import { traceChoice } from "./trace.ts";
 import { ikeSasOf, linkById, type Turn } from "./turn.ts";
 
@@ -97,12 +98,11 @@ export function rekeyLink(turn: Turn, link: Link, what: "ike" | "child" | "all")
  * one makes at the peer has to go too. Nothing is sent over its children meanwhile.
  */
 export function closeWithPeer(turn: Turn, sa: IkeSa): void {
-  if (sa.phase.kind === "closed" || isEnding(sa)) return;
+  if (sa.phase.kind === "closed" || sa.phase.kind === "deleting") return;
   // The peer takes it for established from its answer to IKE_AUTH on.
   if (establishedPhase(sa) === null && sa.phase.kind !== "authSent") return removeIkeSa(turn, sa);
   const link = linkById(turn, sa.linkId);
-  sa.window.queue.length = 0;
-  sa.window.queue.push({ kind: "deleteIke" });
+  queueDeleteIke(sa);
   for (const child of childrenOf(sa).values()) retireOutbound(turn, link, child);
 }
 

@@ -12,7 +12,7 @@ import { pfsMethod } from "./v2/child-negotiation.ts";
 import { beginCreateChild, finishCreateChild } from "./v2/create-child-sa.ts";
 import { onAuthResponse } from "./v2/ike-auth.ts";
 import { onIntermediateResponse } from "./v2/ike-intermediate.ts";
-import { beginDeleteChild, beginDeleteIke, beginLiveness, finishDeleteChild, finishLiveness } from "./v2/informational.ts";
+import { beginDeleteChild, beginDeleteIke, beginLiveness, deleteIkeUnheard, finishDeleteChild, finishLiveness } from "./v2/informational.ts";
 import { beginRekeyChild, finishRekeyChild } from "./v2/rekey-child.ts";
 import { beginRekeyIke, finishRekeyIke } from "./v2/rekey-ike.ts";
 
@@ -92,9 +92,11 @@ export function retransmitOrGiveUp(turn: Turn, sa: IkeSa): void {
     );
     return;
   }
-  if (outstanding.task.kind !== "deleteIke" && !isEnding(sa))
-    recordFailure(turn, sa.linkId, "RETRANSMIT", outstanding.hint ?? silenceFailure(sa, outstanding, options.retransmitTries));
-  removeIkeSa(turn, sa);
+  const isDelete = outstanding.task.kind === "deleteIke";
+  if (!isDelete && !isEnding(sa)) recordFailure(turn, sa.linkId, "RETRANSMIT", outstanding.hint ?? silenceFailure(sa, outstanding, options.retransmitTries));
+  // The DELETE that waited for the answer was never sent. A peer whose answers alone got lost hears it.
+  if (!isDelete && isEnding(sa)) deleteIkeUnheard(turn, sa);
+  else removeIkeSa(turn, sa);
 }
 
 function begin(turn: Turn, sa: IkeSa, link: Link | null, task: Task): void {

@@ -15,6 +15,11 @@ export type Task =
   /** An empty INFORMATIONAL (RFC 7296 §1.4). `thenDelete`: the duplicate IKE SA that goes once the peer has answered on this one. */
   | { readonly kind: "liveness"; readonly thenDelete: string | null };
 
+/** The IKE SA is to be deleted: with the next request. What waits before that has become pointless. */
+export function queueDeleteIke({ window }: { readonly window: { readonly queue: Task[] } }): void {
+  window.queue.splice(0, window.queue.length, { kind: "deleteIke" });
+}
+
 /** A request on its way, with what its answer will need. */
 export type ActiveTask =
   | { readonly kind: "ikeSaInit" }

@@ -84,4 +84,42 @@ describe("two IKE SAs of one link", () => {
       });
     }
   }
+
+  it("are replaced by a third that is deleted before them: of the two the one with the lowest nonce goes again", () => {
+    const { pair, courier } = beginBoth("a");
+    courier.deliver(pair.a);
+    courier.deliver(pair.b);
+    // Whether b has the one that stays a does not get to know.
+    courier.keep(pair.a);
+    commands(pair, pair.a).reauthenticate();
+    courier.deliverAll();
+    expect(pair.b.link().ikeSas.length).toBe(3);
+    pair.give(pair.a, { kind: "down", linkId: "link" });
+    courier.deliver(pair.a, courier.waiting(pair.a).length - 1);
+    expect(pair.b.link().ikeSas.length).toBe(2);
+    pair.give(pair.b, { kind: "down", linkId: "link" });
+    courier.leave();
+    expect(settlementFaults(pair, "none")).toEqual([]);
+  });
+
+  for (const who of SIDES) {
+    it(`a reauthentication by ${who} that begins in the millisecond in which the one it replaces is done is none of two that both ends began`, () => {
+      const pair = new Pair(3);
+      pair.link.quality = { delayMs: 0, loss: 0, duplicate: 0, reorder: 0, reorderMs: 0 };
+      const other = who === "a" ? "b" : "a";
+      // What it draws is lowest, so that it would be the one to go.
+      pair[who].nonces.push(nonce(20), nonce(21), nonce(1), nonce(2));
+      pair[other].nonces.push(nonce(40), nonce(60), nonce(61), nonce(62));
+      const configs = linkConfigs({ [who]: { initiate: "respond" }, [other]: { initiate: "start" } });
+      pair.give(pair[who], { kind: "setLink", link: configs[who] });
+      pair.give(pair[other], { kind: "setLink", link: configs[other] });
+      pair.runUntil(() => pair.bothUp());
+      commands(pair, pair[who]).reauthenticate();
+      pair.run(0);
+      const faults = settlementFaults(pair);
+      expect(faults, faults.join("; ")).toEqual([]);
+      expect(pair[who].trace.filter((entry) => entry.summary.includes("Both ends began at once"))).toEqual([]);
+      expect(pair[who].link().ikeSas[0]!.role).toBe("initiator");
+    });
+  }
 });

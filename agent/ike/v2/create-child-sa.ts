@@ -79,7 +79,7 @@ export function answerCreateChildSa(turn: Turn, sa: IkeSa, link: Link | null, pa
 /** Responder; the answer to one IKE_FOLLOWUP_KE. With the last one what was agreed on comes to be (RFC 9370 §2.2.4). */
 export function answerFollowUpKe(turn: Turn, sa: IkeSa, link: Link | null, payloads: readonly Payload[]): Payload[] {
   const phase = establishedPhase(sa);
-  if (link === null || phase === null || phase.successor !== null) return [notify(NotifyType.STATE_NOT_FOUND)];
+  if (link === null || phase === null || phase.successor !== null || isEnding(sa)) return [notify(NotifyType.STATE_NOT_FOUND)];
   const taken = takeFollowUp(turn, sa, payloads);
   if (taken.complete === null) return taken.payloads;
   const { purpose, secrets } = taken.complete;

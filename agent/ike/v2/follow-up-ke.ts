@@ -3,7 +3,7 @@ import { ExchangeType, NotifyType } from "../../wire/iana.ts";
 import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import type { FollowUp, PendingExchange } from "../agreement.ts";
-import { type EstablishedPhase, establishedPhase, type IkeSa } from "../ike-sa.ts";
+import { type EstablishedPhase, establishedPhase, type IkeSa, isEnding } from "../ike-sa.ts";
 import { findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
 import type { AdditionalKex } from "../negotiation/choose-proposal.ts";
 import { formatAdditionalKex } from "../negotiation/proposal-keywords.ts";
@@ -27,8 +27,8 @@ const MOST_PENDING = 4;
 type Agreement = { readonly suite: { readonly additional: readonly AdditionalKex[] } };
 
 /**
- * Initiator, after an answer: begins the next additional key exchange and gives null, or the secrets when all are done. `before` is
- * null for the answer to CREATE_CHILD_SA. Throws IkeProtocolError for an answer that does not fit.
+ * Initiator, after an answer: begins the next additional key exchange and gives null, or the secrets when all are done; on an IKE SA that
+ * is to be deleted it gives null and begins nothing. `before` is null for the answer to CREATE_CHILD_SA. Throws IkeProtocolError for an answer that does not fit.
  */
 export function followUp<Agreed extends Agreement>(
   turn: Turn,
@@ -41,6 +41,8 @@ export function followUp<Agreed extends Agreement>(
   const secrets = before === null ? [] : [...before.secrets, secretOf(before, answer)];
   const next = agreed.suite.additional[secrets.length];
   if (next === undefined) return secrets;
+  // Nothing is made at the peer before the last one, so there is nothing that the DELETE which waits would not end.
+  if (isEnding(sa)) return null;
   const link = findNotify(answer, NotifyType.ADDITIONAL_KEY_EXCHANGE);
   if (link === null) throw invalidSyntax(`The answer lacks ADDITIONAL_KEY_EXCHANGE although ${formatAdditionalKex(next.number, next.method)} is to follow.`);
   const kex = startKeyExchange(next.method);

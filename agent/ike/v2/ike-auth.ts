@@ -9,7 +9,7 @@ import { type Failure, recordFailure, traceFinding } from "../diagnosis/failure.
 import type { Credentials } from "../endpoint-types.ts";
 import { authenticationRefused, wrongOwnIdentity, wrongPeerIdentity } from "../diagnosis/identities.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
-import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, type Link } from "../ike-sa.ts";
+import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, isEnding, type Link } from "../ike-sa.ts";
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
 import type { Candidates } from "../link-index.ts";
 import { type PeerProof, proveOwn, verifyPeer } from "../negotiation/authentication.ts";
@@ -36,12 +36,13 @@ export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Sess
   const { proof } = own;
   const first = config.children[0];
   const child = first === undefined ? null : requestChild(turn, link, first, null);
-  const others = ikeSasOf(turn, config.id).filter((other) => other !== sa && establishedPhase(other) !== null);
+  const others = ikeSasOf(turn, config.id).filter((other) => other !== sa && establishedPhase(other) !== null && !isEnding(other));
   const payloads: Payload[] = [
     { kind: "idi", ...identity },
     ...proof.certificates,
     ...certificateRequest([link]),
-    // The only IKE SA between the two: the peer may forget what an earlier life of ours has left there (RFC 7296 §2.4).
+    // The only IKE SA between the two: the peer may forget what an earlier life of ours has left there (RFC 7296 §2.4), or what we
+    // have ended and could not tell it yet.
     ...(others.length === 0 ? [notify(NotifyType.INITIAL_CONTACT)] : []),
     { kind: "idr", ...link.remoteIdentity },
     proof.auth,

@@ -12,7 +12,7 @@ import { groupRefused, intermediateMissing, noCommonProposal, proposalsRefused }
 import { brokenByPeer, refusedByNotify } from "../diagnosis/refusal.ts";
 import { cookieAsked, cookieLoop, cookieReturned, halfOpenLimit, noLinkBetween } from "../diagnosis/strangers.ts";
 import { newReassembly } from "../fragmentation.ts";
-import { establishedPhase, type IkeSa, type InitAnsweredPhase, type InitOffer, type Link, newWindow, type Role } from "../ike-sa.ts";
+import { establishedPhase, type IkeSa, type InitAnsweredPhase, type InitOffer, isEnding, type Link, newWindow, type Role } from "../ike-sa.ts";
 import {
   answerInClear,
   findError,
@@ -105,7 +105,9 @@ function completeInit(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, messag
     throw invalidSyntax(`The peer chose ${describeOffer(chosen.proposals)}, which was not offered.`);
   }
   const secret = peerSecret(() => sent.kex.computeSharedSecret(ke.data));
-  const duplicate = sa.replaces === null && ikeSasOf(turn, link.config.id).some((other) => other !== sa && establishedPhase(other) !== null);
+  // One that waits for its DELETE is what this one follows.
+  const isUp = (other: IkeSa): boolean => other !== sa && establishedPhase(other) !== null && !isEnding(other);
+  const duplicate = sa.replaces === null && ikeSasOf(turn, link.config.id).some(isUp);
   if (duplicate) {
     // Both ends began at once and the peer's SA is up: ours would only be a second one. Nothing of it exists at the peer but a
     // half-open SA, which times out.

@@ -11,6 +11,7 @@ import { childrenOf, establishedPhase, type IkeSa, type Link, type Notify } from
 import { findError, headerOf, sendRequest, transmit } from "../messaging.ts";
 import { removeIkeSa } from "../sa-removal.ts";
 import { sealMessage } from "../session.ts";
+import { queueDeleteIke } from "../task.ts";
 import { hex32, traceChoice, traceMessage } from "../trace.ts";
 import { ikeSaById, type Turn } from "../turn.ts";
 import { spiOctets } from "./child-negotiation.ts";
@@ -36,7 +37,7 @@ export function finishLiveness(turn: Turn, sa: IkeSa, link: Link | null, thenDel
   }
   const names = new Set([...childrenOf(sa).values()].filter((child) => isKnownToPeer(sa, child)).map((child) => child.name));
   const isWhole = [...childrenOf(duplicate).values()].every((child) => names.has(child.name));
-  if (isWhole) duplicate.window.queue.push({ kind: "deleteIke" });
+  if (isWhole) queueDeleteIke(duplicate);
   // As with any replacement, it goes when this one carries all that it carries.
   else sa.replaces ??= duplicate.id;
 }

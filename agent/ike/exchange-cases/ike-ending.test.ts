@@ -1,0 +1,153 @@
+import { describe, expect, it } from "vitest";
+import { fromPrefix } from "../../ipsec/traffic-selector.ts";
+import { type Bench, type ExchangeCase, layBench, rekey, testExchanges } from "../../testing/exchange-case.ts";
+import { linkConfigs, type Side } from "../../testing/pair.ts";
+
+/*
+ * An IKE SA that is to be deleted while a request is under way on it: its DELETE waits for the answer (RFC 7296 §2.3), which may be
+ * lost again and again. Meanwhile nothing is begun on it and nothing is sent over its Child SAs.
+ */
+
+const SIDES = ["a", "b"] as const;
+const HYBRID = { both: { ikeProposals: ["aes256gcm16-prfsha384-x25519-ke1_mlkem512"], espProposals: ["aes256gcm16-x25519-ke1_mlkem512"] } };
+
+function other(bench: Bench, side: Side): Side {
+  return side === bench.a ? bench.b : bench.a;
+}
+
+function command(bench: Bench, side: Side, kind: "restart" | "down" | "reauthenticate"): void {
+  bench.pair.give(side, { kind, linkId: "link" });
+}
+
+/** From the octets: the exchange types of what waits. */
+function exchanges(bench: Bench, side: Side): number[] {
+  return bench.courier.waiting(side).map((packet) => packet.bytes[packet.bytes[0] === 0 && packet.bytes[3] === 0 ? 22 : 18]!);
+}
+
+const CREATE_CHILD_SA = 36;
+const INFORMATIONAL = 37;
+
+const restarts = SIDES.map(
+  (who): ExchangeCase => ({
+    interrupts: true,
+    name: `${who} restarts the link while an answer is lost: the new IKE SA does not wait for the end of the old one, and tells the peer of it`,
+    play: (bench) => {
+      rekey(bench, bench[who], "child");
+      bench.courier.keep(bench[who]);
+      command(bench, bench[who], "restart");
+      bench.courier.deliverAll();
+      const peer = other(bench, bench[who]);
+      expect([peer.link().state, bench[who].link().state]).toEqual(["up", "up"]);
+      expect(peer.link().ikeSas.length).toBe(1);
+    },
+  }),
+);
+
+const followUps = SIDES.flatMap((who): ExchangeCase[] => [
+  {
+    interrupts: true,
+    leaves: "none",
+    configs: HYBRID,
+    name: `${who} closes the link between CREATE_CHILD_SA and IKE_FOLLOWUP_KE: the DELETE is next`,
+    play: (bench) => {
+      rekey(bench, bench[who], "all");
+      bench.courier.deliver(bench[who]);
+      command(bench, bench[who], "down");
+      bench.courier.deliver(other(bench, bench[who]));
+      expect(exchanges(bench, bench[who])).toEqual([INFORMATIONAL]);
+    },
+  },
+  {
+    interrupts: true,
+    leaves: "none",
+    configs: HYBRID,
+    name: `${who} closes the link while it waits for an answer, and the peer goes on with IKE_FOLLOWUP_KE: no traffic takes what would come of it`,
+    play: (bench) => {
+      const peer = other(bench, bench[who]);
+      rekey(bench, peer, "child");
+      bench.courier.deliver(peer);
+      bench.pair.give(bench[who], { kind: "rekey", linkId: "link", what: "ike" });
+      bench.courier.deliver(bench[who]);
+      command(bench, bench[who], "down");
+      bench.courier.deliver(peer);
+      expect(bench[who].policies.get("link/net")!.action.kind).toBe("discard");
+    },
+    after: (bench) => expect(bench[who].policies.get("link/net")!.action.kind).toBe("discard"),
+  },
+]);
+
+/** The old IKE SA waits for the answer about a rekey while the new one has taken over. */
+function replaceWhileWaiting(bench: Bench, who: Side, what: "child" | "all"): void {
+  rekey(bench, who, what);
+  bench.courier.keep(who);
+  command(bench, who, "reauthenticate");
+  bench.courier.deliverAll();
+  expect(who.trace.some((entry) => entry.exchange === "REPLACE")).toBe(true);
+}
+
+const replaced = SIDES.flatMap((who): ExchangeCase[] => [
+  {
+    name: `${who} reauthenticates while it waits for an answer, with more rekeys to come: the old IKE SA is not rekeyed any more`,
+    play: (bench) => {
+      replaceWhileWaiting(bench, bench[who], "all");
+      expect([...bench[who].engine.ikeSas.values()].flatMap((sa) => sa.window.queue)).toEqual([{ kind: "deleteIke" }]);
+    },
+  },
+  {
+    interrupts: true,
+    leaves: "none",
+    name: `${who} reauthenticates while it waits for an answer, and is closed: nothing is sent over the old IKE SA's Child SA either`,
+    play: (bench) => {
+      replaceWhileWaiting(bench, bench[who], "child");
+      command(bench, bench[who], "down");
+      expect(bench[who].policies.get("link/net")!.action.kind).toBe("discard");
+      expect(bench[who].outbound.size).toBe(0);
+    },
+  },
+]);
+
+describe("a link is restarted while an answer is lost", () => testExchanges(restarts));
+describe("a link is closed in the middle of additional key exchanges (RFC 9370 §2.2.4)", () => testExchanges(followUps));
+describe("an IKE SA is replaced while it waits for an answer", () => testExchanges(replaced));
+
+describe("a link is closed and no answer gets through", () => {
+  for (const who of SIDES) {
+    it(`${who} gives up, and the DELETE that it could not send before is its last word`, () => {
+      const bench = layBench({ interrupts: true, leaves: "none" }, null);
+      bench.courier.leave();
+      bench.pair.link.drops = (packet) => packet.to.address === bench[who].address;
+      rekey(bench, bench[who], "child");
+      command(bench, bench[who], "down");
+      const peer = other(bench, bench[who]);
+      const forgotten = bench.pair.runUntil(() => peer.link().ikeSas.length === 0, 60_000);
+      expect([forgotten, peer.failures(), bench[who].engine.ikeSas.size]).toEqual([true, [], 0]);
+    });
+  }
+});
+
+describe("a second Child SA is asked for while the IKE SA is authenticated anew", () => {
+  it("the old IKE SA stays until what it was asked for is on the new one too", () => {
+    const bench = layBench({}, null);
+    const { a, b } = linkConfigs();
+    const two = { name: "two", localSelectors: [fromPrefix("10.1.1.0/24")], remoteSelectors: [fromPrefix("10.2.1.0/24")] };
+    const twoAtB = { name: "two", localSelectors: two.remoteSelectors, remoteSelectors: two.localSelectors };
+    bench.pair.give(bench.b, { kind: "setLink", link: { ...b, children: [...b.children, twoAtB] } });
+    bench.pair.give(bench.a, { kind: "setLink", link: { ...a, children: [...a.children, two] } });
+    expect(exchanges(bench, bench.a)).toEqual([CREATE_CHILD_SA]);
+    bench.courier.deliver(bench.a);
+    const answer = bench.courier.keep(bench.b);
+    command(bench, bench.a, "reauthenticate");
+    for (let round = 0; round < 2; round++) {
+      bench.courier.deliver(bench.a);
+      bench.courier.deliver(bench.b);
+    }
+    // The new one is up with its first child, and asks for the second.
+    expect(exchanges(bench, bench.a)).toEqual([CREATE_CHILD_SA]);
+    bench.courier.hand(answer);
+    expect(exchanges(bench, bench.a)).toEqual([CREATE_CHILD_SA]);
+    expect(bench.a.policies.get("link/two")!.action.kind).toBe("protect");
+    bench.courier.deliverAll();
+    expect([bench.a.link().ikeSas.length, bench.b.link().ikeSas.length]).toEqual([1, 1]);
+    expect(bench.traffic.losses).toEqual([]);
+  });
+});

@@ -45,6 +45,9 @@ export interface PeerOptions {
 export const linkId = "link";
 export const preSharedKey = "correct horse battery staple";
 
+/** Between whose inside addresses echoes are sent, and where what was seen is noted: a scenario's context, or one with other addresses. */
+export type Place = Pick<Context, "net" | "note">;
+
 /** A scenario's place: its namespaces, its directory, and the programs it started, which are ended with it. */
 export class Context {
   readonly net: ThreeNamespaces;
@@ -191,7 +194,7 @@ export interface Established {
  * @returns what each end says of it.
  * @throws with both ends' accounts after the deadline.
  */
-export async function expectUp(context: Context, us: Agent, peer: Charon, timeoutMilliseconds = 10_000): Promise<Established> {
+export async function expectUp(context: Place, us: Agent, peer: Charon, timeoutMilliseconds = 10_000): Promise<Established> {
   let ours: unknown;
   let theirs: unknown;
   const established = await pollUntil(
@@ -237,15 +240,15 @@ export function expectNewChild(us: Agent, oldInboundSpi: string): Promise<Observ
 }
 
 /** Ten echoes each way, none lost. */
-export async function expectTraffic(context: Context): Promise<void> {
-  const { left, right } = context.net;
+export async function expectTraffic({ net }: Pick<Place, "net">): Promise<void> {
+  const { left, right } = net;
   const [out, back] = await Promise.all([ping(left, right, { count: 10 }), ping(right, left, { count: 10 })]);
   deepStrictEqual({ out, back }, { out: { sent: 10, received: 10, lost: 0 }, back: { sent: 10, received: 10, lost: 0 } });
 }
 
 /** No echo is answered: what the tunnel no longer carries must not travel in the clear either. */
-export async function expectNoTraffic(context: Context): Promise<void> {
-  const { received } = await ping(context.net.left, context.net.right, { count: 3, waitSeconds: 0.3 });
+export async function expectNoTraffic({ net }: Pick<Place, "net">): Promise<void> {
+  const { received } = await ping(net.left, net.right, { count: 3, waitSeconds: 0.3 });
   deepStrictEqual(received, 0, "an echo was answered although no tunnel is up");
 }
 
@@ -253,7 +256,7 @@ export async function expectNoTraffic(context: Context): Promise<void> {
  * Runs `work` while each end sends an echo every 10 to 17 ms to the other, and fails when a single one is lost.
  * @param least how many must have been sent by both together for the result to mean anything.
  */
-export async function withoutLoss<T>(context: Context, work: () => Promise<T>, least = 60): Promise<T> {
+export async function withoutLoss<T>(context: Place, work: () => Promise<T>, least = 60): Promise<T> {
   const { left, right } = context.net;
   const pings = await Promise.all([startPing(left, right, 0.01), startPing(right, left, 0.01)]);
   const answered = () => pings[0].answered() + pings[1].answered();

@@ -128,14 +128,16 @@ export interface ThroughputResult {
 
 /**
  * One TCP stream from one site's inside address to the other's with iperf3.
+ * @param megabitsPerSecond what it is held to; absent: as fast as it goes.
  * @throws when it cannot connect or when iperf3 reports an error.
  */
-export async function throughput(from: Site, to: Site, seconds = 1): Promise<ThroughputResult> {
+export async function throughput(from: Site, to: Site, seconds = 1, megabitsPerSecond?: number): Promise<ThroughputResult> {
   const server = to.start(["iperf3", "-s", "-1", "-B", to.insideAddress], { stdio: "ignore" });
   const serverEnded = new Promise<void>((resolve) => server.once("close", () => resolve()));
   try {
     await listening(to, 5_201);
     const argv = ["iperf3", "-c", to.insideAddress, "-B", from.insideAddress, "-t", String(seconds), "--json"];
+    if (megabitsPerSecond !== undefined) argv.push("-b", `${megabitsPerSecond}M`);
     const { stdout } = await from.try(argv, { timeoutMilliseconds: (seconds + 10) * 1_000 });
     return parseIperf(stdout);
   } finally {

@@ -27,6 +27,12 @@ test("reads what swanctl printed for an established SA", () => {
   });
 });
 
+test("reads selectors with protocols and ports", () => {
+  deepStrictEqual(parseRaw("list-sa event {net {local-ts=[10.2.0.0/24[tcp/5201] 10.3.0.0/24] remote-ts=[10.1.0.0/24[tcp]]}}"), {
+    net: { "local-ts": ["10.2.0.0/24[tcp/5201]", "10.3.0.0/24"], "remote-ts": ["10.1.0.0/24[tcp]"] },
+  });
+});
+
 test("refuses text that was cut off", () => {
   throws(() => parseRaw("list-sa event {site {uniqueid=1"), /cannot read/);
   throws(() => parseRaw("nothing here"), /not swanctl/);

@@ -45,7 +45,8 @@ export function parseRaw(line: string): RawSection {
 
 const nextItem = /\s*(?:(\})|([^\s={}[\]]+)(=\[|=| \{|\{| \[))/y;
 const plainValue = /(.*?)(?=\s+[^\s={}[\]]+(?:=| \{)|\s*\})/sy;
-const listValue = /([^\]]*)\]/y;
+// A selector may end in protocol and port, in brackets of their own: 10.2.0.0/24[tcp/5201].
+const listValue = /((?:[^[\]]|\[[^\]]*\])*)\]/y;
 
 function readSection(reader: { text: string; at: number }): RawSection {
   const section: Record<string, string | readonly string[] | RawSection> = {};

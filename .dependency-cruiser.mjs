@@ -30,10 +30,11 @@ export default {
       `^agent/(preflight|ike|wire|crypto|ipsec)/|^agent/runtime/(${pureRuntime})\\.ts$|^contract/|node_modules/zod/`,
     ),
     layer("agent-imports-agent-contract", "^agent/(runtime/|main\\.ts$)", "^(agent|contract)/|node_modules/"),
+    // docs/adr/0008: one reader of PKCS #12 and PEM for both.
     layer(
       "server-imports-contract-prisma",
       "^server/",
-      "^(server|contract|generated/prisma)/|^agent/preflight/console-(preflight|verdict)\\.ts$|node_modules/",
+      "^(server|contract|generated/prisma)/|^agent/preflight/console-(preflight|verdict)\\.ts$|^agent/crypto/credential-file\\.ts$|node_modules/",
     ),
     layer("app-imports-server-contract", "^app/", "^(app|server|contract)/|node_modules/"),
     layer("e2e-imports-contract", "^e2e/", "^(e2e|contract)/|node_modules/"),

@@ -21,7 +21,8 @@ export type CredentialFileCode =
   | "expired"
   | "notYetValid"
   | "weakKey"
-  | "unsupportedKey";
+  | "unsupportedKey"
+  | "noAuthority";
 
 /** Why a file of a certificate and its key cannot be taken, and what to do. The message holds nothing of the key or of the password. */
 export class CredentialFileError extends Error {
@@ -49,6 +50,8 @@ export interface CredentialFile {
   readonly keyName: string;
   /** The issuer that the chain ends under and that is not in the file; null when its root is. */
   readonly missingIssuer: string | null;
+  /** The IKE identity that the certificate speaks for: its first alternative name, else its subject (RFC 4945 §3.1). */
+  readonly identity: string;
 }
 
 /**
@@ -64,7 +67,8 @@ export function readCredentialFile(octets: Uint8Array, password: string, now: nu
   const keyName = nameOfKey(key);
   const own = ownCertificate(certificates.map(readOne), key);
   if (now !== null) checkDates(own, now);
-  return { ...chainOf(own, certificates.map(readOne)), privateKeyPem: String(key.export({ type: "pkcs8", format: "pem" })), keyName };
+  const identity = own.alternativeNames.find((name) => name.type !== "url")?.value ?? own.subjectText;
+  return { identity, ...chainOf(own, certificates.map(readOne)), privateKeyPem: String(key.export({ type: "pkcs8", format: "pem" })), keyName };
 }
 
 interface Parts {
@@ -270,6 +274,25 @@ function isSelfSigned(certificate: Certificate): boolean {
 
 function isIssuedBy(certificate: Certificate, issuer: Certificate): boolean {
   return sameOctets(certificate.issuer, issuer.subject) && certificate.signed.verify(issuer.publicKey);
+}
+
+/** Every certificate of a PEM text, each of an authority: what a peer's certificate is to chain to. @throws CredentialFileError */
+export function readAuthorities(pem: string): Certificate[] {
+  const found = readPem(new TextEncoder().encode(pem), "").certificates.map(readOne);
+  if (found.length === 0)
+    throw new CredentialFileError(
+      "noCertificate",
+      "There is no certificate in PEM here",
+      "Paste the authority's certificate from -----BEGIN CERTIFICATE----- on",
+    );
+  const other = found.find((certificate) => certificate.basicConstraints?.isAuthority !== true && !isSelfSigned(certificate));
+  if (other !== undefined)
+    throw new CredentialFileError(
+      "noAuthority",
+      `The certificate of ${other.subjectText} is not an authority's`,
+      "Give the certificate of the authority that signs the peer's",
+    );
+  return found;
 }
 
 /** One certificate after another, as `decodePem` reads them. */

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exportEvents, listEventActors, listEvents, recentEvents } from "../audit/list-events.ts";
 import { runLinkCommand } from "../commands/run-command.ts";
 import { Forbidden, Refusal } from "../errors.ts";
+import { deleteImportedCertificate, importCertificate, listImportedCertificates } from "../keys/import-certificate.ts";
 import { listKeys } from "../keys/list-keys.ts";
 import { explainLink } from "../links/explain-link.ts";
 import { listLinkNames, listLinks } from "../links/list-links.ts";
@@ -37,6 +38,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   listEvents: [everyone, (actor) => listEvents(actor, {})],
   recentEvents: [everyone, (actor) => recentEvents(actor, 1)],
   listKeys: [everyone, listKeys],
+  listImportedCertificates: [everyone, listImportedCertificates],
   listLinkNames: [everyone, listLinkNames],
   listLinks: [everyone, (actor) => listLinks(actor, {})],
   readLink: [everyone, (actor) => readLink(actor, id)],
@@ -56,6 +58,8 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
 
   previewLink: [owners, (actor) => previewLink(actor, {})],
   preflightLink: [owners, (actor) => preflightLink(actor, {})],
+  importCertificate: [owners, (actor) => importCertificate(actor, {})],
+  deleteImportedCertificate: [owners, (actor) => deleteImportedCertificate(actor, id)],
   createLink: [owners, (actor) => createLink(actor, {})],
   readLinkSettings: [owners, (actor) => readLinkSettings(actor, id)],
   previewEdit: [owners, (actor) => previewEdit(actor, id, {})],

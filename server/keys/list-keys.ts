@@ -12,6 +12,8 @@ export interface KeyView {
   readonly usedBy: { readonly href: string; readonly name: string }[];
   /** The link whose keys "Replace" rotates; null: it renews by itself. */
   readonly linkId: string | null;
+  /** A certificate of another authority, which an admin imported. */
+  readonly isImported: boolean;
 }
 
 const soonMilliseconds = 21 * 86_400_000;
@@ -19,8 +21,8 @@ const soonMilliseconds = 21 * 86_400_000;
 /** Every key and certificate that is not retired, soonest expiry first. No secret is read. */
 export async function listKeys(actor: Actor): Promise<KeyView[]> {
   authorize(actor, "read");
-  const [credentials, certificates, authorities] = await Promise.all([
-    database().credential.findMany({ where: { state: { not: "retired" } }, include: { link: { include: { siteA: true, siteB: true } } } }),
+  const [credentials, certificates, authorities, imports] = await Promise.all([
+    database().credential.findMany({ where: { state: { not: "retired" }, importId: null }, include: { link: { include: { siteA: true, siteB: true } } } }),
     database().gatewayCertificate.findMany({
       where: { revokedAt: null },
       include: { gateway: { include: { site: true } } },
@@ -28,6 +30,9 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
       distinct: ["gatewayId"],
     }),
     database().authority.findMany(),
+    database().importedCertificate.findMany({
+      include: { credentials: { where: { state: { not: "retired" } }, select: { link: { select: { id: true, name: true } } } } },
+    }),
   ]);
   const keys: KeyView[] = [
     ...credentials.map((row): KeyView => {
@@ -42,6 +47,7 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         state: row.state === "active" ? stateAt(row.notAfter) : row.state === "staged" ? "staged" : "retiring",
         usedBy: [{ href: `/links/${row.linkId}`, name: row.link.name }],
         linkId: row.state === "active" ? row.linkId : null,
+        isImported: false,
       };
     }),
     ...certificates.map(
@@ -55,6 +61,7 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         state: stateAt(row.notAfter),
         usedBy: [{ href: `/sites/${row.gateway.siteId}`, name: row.gateway.site.name }],
         linkId: null,
+        isImported: false,
       }),
     ),
     ...authorities.map(
@@ -68,6 +75,21 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         state: stateAt(row.notAfter),
         usedBy: [],
         linkId: null,
+        isImported: false,
+      }),
+    ),
+    ...imports.map(
+      (row): KeyView => ({
+        id: row.id,
+        kind: "certificate",
+        name: row.name,
+        fingerprint: row.fingerprint,
+        createdAt: row.createdAt.toISOString(),
+        expiresAt: row.notAfter.toISOString(),
+        state: stateAt(row.notAfter),
+        usedBy: row.credentials.map(({ link }) => ({ href: `/links/${link.id}`, name: link.name })),
+        linkId: null,
+        isImported: true,
       }),
     ),
   ];

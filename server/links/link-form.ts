@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Transaction } from "../db/client.ts";
 import { Conflict, Invalid, NotFound } from "../errors.ts";
+import { chooseImported, type ImportedChoice } from "../keys/import-certificate.ts";
 import { parseInput } from "../parse-input.ts";
 import { siteIdentity } from "../sites/identity.ts";
 import { type LinkConfig, linkConfig } from "./link-config.ts";
@@ -30,6 +31,10 @@ const linkForm = z.object({
   method: z.enum(["psk", "certificate"]),
   /** A key that a third-party peer already has; null: one is made. */
   secret: z.string().max(512, "At most 512 characters.").nullable(),
+  /** An imported certificate, for a third-party peer that is not shown a pre-shared key. */
+  certificateId: z.string().max(64).default(""),
+  /** PEM of the authorities that the peer's certificate comes from; empty: those that came with the imported file. */
+  peerAuthorities: z.string().max(65_536, "At most 64 kB.").default(""),
 });
 
 /** A saved link as its form gives it back: its ends and its way of authentication stay what they are. */
@@ -46,6 +51,8 @@ export interface CheckedLink {
   readonly siteA: { readonly id: string; readonly name: string; readonly address: string | null };
   readonly siteB: { readonly id: string; readonly name: string; readonly address: string | null } | null;
   readonly secret: string | null;
+  /** What the first end shows a third-party peer; null: a pre-shared key, or the console's own certificates. */
+  readonly imported: ImportedChoice | null;
 }
 
 /**
@@ -59,11 +66,12 @@ export async function checkLinkForm(tx: Transaction, input: unknown): Promise<Ch
   const siteB = form.peer.kind === "site" ? await tx.site.findUnique({ where: { id: form.peer.siteId } }) : null;
   if (form.peer.kind === "site" && siteB === null) throw new Invalid({ siteBId: "This site is no longer there." });
   if (siteB !== null && siteB.id === siteA.id) throw new Invalid({ siteBId: "A link needs two different sites." });
+  const imported = siteB === null && form.method === "certificate" ? await chooseImported(tx, form.certificateId, form.peerAuthorities) : null;
   const config = parseConfig({
     name: form.name,
     enabled: true,
     siteAId: siteA.id,
-    identityA: siteIdentity(siteA),
+    identityA: imported?.certificate.identity ?? siteIdentity(siteA),
     peer: siteB === null ? form.peer : { kind: "site", siteId: siteB.id, identity: siteIdentity(siteB) },
     networksA: form.networksA,
     networksB: form.networksB,
@@ -77,15 +85,13 @@ export async function checkLinkForm(tx: Transaction, input: unknown): Promise<Ch
     },
     esp: { proposals: form.espProposals, rekeySeconds: form.espRekeySeconds, replayWindowPackets: 1_024 },
   });
-  if (siteB === null && config.method === "certificate")
-    throw new Invalid({ method: "A third-party peer needs a pre-shared key: its certificates are not known here." });
   if (siteB !== null && siteA.address === null && siteB.address === null) {
     throw new Invalid({
       siteBId: `Neither ${siteA.name} nor ${siteB.name} has a public address. Give one of them its address under Sites.`,
     });
   }
   await checkLinkConfig(tx, config, null);
-  return { config, siteA, siteB, secret: form.secret === "" ? null : form.secret };
+  return { config, siteA, siteB, secret: form.secret === "" ? null : form.secret, imported };
 }
 
 /** An edit checked, and the row that it was checked against. */
@@ -113,7 +119,7 @@ export async function checkLinkEdit(tx: Transaction, linkId: string, input: unkn
     esp: { ...before.esp, proposals: form.espProposals, rekeySeconds: form.espRekeySeconds },
   });
   await checkLinkConfig(tx, config, linkId);
-  return { config, siteA: link.siteA, siteB: link.siteB, secret: null, before, link };
+  return { config, siteA: link.siteA, siteB: link.siteB, secret: null, imported: null, before, link };
 }
 
 /** What holds for a new link and for one that is changed: an unused name, and networks that leave no doubt where a packet goes. */

@@ -43,9 +43,14 @@ async function preflightOf(check: (tx: Transaction) => Promise<CheckedLink>): Pr
   });
   const peer = checked.config.peer.kind === "third-party" ? checked.config.peer.name : null;
   return {
-    ...viewOf(preflightDrafts(drafts[0], drafts[1])),
-    assumption: peer === null ? null : `${peer} is taken to offer the same proposals and networks, and to know the key.`,
+    ...viewOf(preflightDrafts(drafts[0], drafts[1]), checked.config.method),
+    assumption: peer === null ? null : assumptionOf(peer, checked.config.method),
   };
+}
+
+function assumptionOf(peer: string, method: "psk" | "certificate"): string {
+  const proof = method === "psk" ? "to know the key" : "to accept our certificate and to show one of the authorities given";
+  return `${peer} is taken to offer the same proposals and networks, and ${proof}.`;
 }
 
 async function draftsOf(tx: Transaction, checked: CheckedLink): Promise<readonly [ConsoleDraft, ConsoleDraft]> {
@@ -71,7 +76,8 @@ async function draftsOf(tx: Transaction, checked: CheckedLink): Promise<readonly
 /** One key for both, or a certificate for each of the console's authority: as saving would make them, kept by nobody. */
 async function authenticationsOf(tx: Transaction, { config, secret }: CheckedLink): Promise<Readonly<Record<"A" | "B", Authentication>>> {
   const id = "new";
-  if (config.method === "psk") {
+  // Which certificate a third-party peer has is not known here: the rest is tried with a key in its place.
+  if (config.method === "psk" || config.peer.kind === "third-party") {
     const both: Authentication = { method: "psk", keys: [{ id, secret: secret ?? newPreSharedKey() }], use: id };
     return { A: both, B: both };
   }
@@ -88,14 +94,14 @@ async function authenticationsOf(tx: Transaction, { config, secret }: CheckedLin
   return { A: await issue(config.identityA), B: await issue(config.peer.identity) };
 }
 
-function viewOf(result: PreflightResult): Omit<LinkPreflight, "assumption"> {
+function viewOf(result: PreflightResult, method: "psk" | "certificate"): Omit<LinkPreflight, "assumption"> {
   if (result.outcome === "refused") return { outcome: "refused", sentence: result.sentence, code: result.code, facts: [], remarks: [] };
   const { agreement, remarks } = result;
   const [first, second] = agreement.ends;
   const facts = [
     { label: "Begins", value: agreement.initiator },
     { label: "IKE", value: agreement.ikeSuite },
-    { label: "Authentication", value: agreement.authentication === "certificate" ? "Certificates" : "Pre-shared key" },
+    { label: "Authentication", value: method === "certificate" ? "Certificates" : "Pre-shared key" },
     ...agreement.ends.map((end) => ({ label: `Identity of ${end.site}`, value: end.identity })),
     { label: "Encapsulation", value: agreement.encapsulation },
     ...agreement.children.flatMap((child) => [

@@ -39,8 +39,15 @@ function previewsOf(checked: CheckedLink, before: LinkConfig | null): LinkPrevie
 
 const kept: Authentication = { method: "psk", keys: [{ id: "kept", secret: "(stays as it is)" }], use: "kept" };
 
-function placeholder({ config, secret }: CheckedLink): Authentication {
+function placeholder({ config, secret, imported }: CheckedLink): Authentication {
   const id = "new";
+  if (imported !== null)
+    return {
+      method: "certificate",
+      certificates: [{ id, chain: `(${imported.certificate.name}, imported)`, privateKey: "(imported with it)" }],
+      use: id,
+      trustedAuthorities: [imported.trustedPem],
+    };
   if (config.method === "psk")
     return {
       method: "psk",

@@ -5,6 +5,7 @@ import { database, type Transaction } from "../db/client.ts";
 import { lockConfiguration } from "../db/configuration-lock.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { createCredentials } from "../keys/credentials.ts";
+import { credentialOfImport } from "../keys/import-certificate.ts";
 import { gatewaysOfLink, touchGateways } from "../publishing/touch.ts";
 import { openSecret } from "../secrets/store.ts";
 import { type LinkConfig, linkConfig } from "./link-config.ts";
@@ -22,11 +23,14 @@ export async function createLink(actor: Actor, input: unknown): Promise<{ id: st
     const { config } = checked;
     const link = await tx.link.create({ data: { name: config.name, siteAId: config.siteAId, siteBId: checked.siteB?.id ?? null, config } });
     await tx.linkVersion.create({ data: { linkId: link.id, version: 1, config, summary: "Created", actorName: actor.name } });
-    const [credential] = await createCredentials(tx, { id: link.id, config }, "active", checked.secret);
+    const [credential] =
+      checked.imported === null
+        ? await createCredentials(tx, { id: link.id, config }, "active", checked.secret)
+        : [await credentialOfImport(tx, link.id, checked.imported)];
     await recordEvent(tx, { ...eventOf(actor, link, "created", `Link ${config.name} was created`), after: config });
     await touchGateways(tx, await gatewaysOfLink(tx, link), [link.id]);
     await announce(tx, { resource: "key", id: link.id });
-    const mustTell = config.peer.kind === "third-party" && checked.secret === null && credential?.secretId;
+    const mustTell = config.peer.kind === "third-party" && config.method === "psk" && checked.secret === null && credential?.secretId;
     return { id: link.id, secret: mustTell ? await openSecret(tx, mustTell) : null };
   });
 }

@@ -29,6 +29,6 @@ export function authenticationFrom(rows: readonly CredentialWithSecret[], end: "
     method: "certificate",
     certificates: opened.map(({ row, secret }) => ({ id: row.id, chain: row.certificatePem ?? "", privateKey: secret })),
     use: active.id,
-    trustedAuthorities: [...trustedAuthorities],
+    trustedAuthorities: active.trustedPem === null ? [...trustedAuthorities] : [active.trustedPem],
   };
 }

@@ -1,6 +1,6 @@
 "use client";
 
-import { KeyRound, RefreshCw } from "lucide-react";
+import { KeyRound, RefreshCw, Trash2 } from "lucide-react";
 import Link from "next/link";
 import { useState } from "react";
 import { useLive } from "../../_live/use-live.ts";
@@ -10,14 +10,25 @@ import { Confirm } from "../../_ui/dialog.tsx";
 import { Empty } from "../../_ui/page.tsx";
 import { Status } from "../../_ui/status.tsx";
 import { outcome } from "../../_ui/use-action.ts";
-import { replaceKey } from "./actions.ts";
+import { deleteImportedCertificate, replaceKey } from "./actions.ts";
 
 const kinds = { psk: "Pre-shared key", certificate: "Certificate", authority: "Authority" } as const;
 
 /** Every key and certificate with what can be known of it: the secret itself is never among that. Soonest expiry first. */
-export function KeysList({ initial, mayOperate }: { initial: KeyView[]; mayOperate: boolean }) {
+export function KeysList({ initial, mayEdit, mayOperate }: { initial: KeyView[]; mayEdit: boolean; mayOperate: boolean }) {
   const { data: keys = initial } = useLive<KeyView[]>({ path: "/api/keys", initial, watch: ["key", "rotation", "link", "site"] });
   const [replacing, setReplacing] = useState<KeyView | null>(null);
+  const [deleting, setDeleting] = useState<KeyView | null>(null);
+  const actionsOf = (key: KeyView) => (
+    <>
+      {mayOperate && key.linkId !== null ? <ReplaceButton of={key} onAsk={setReplacing} /> : null}
+      {mayEdit && key.isImported ? (
+        <button type="button" className="btn btn-icon" aria-label={`Delete ${key.name}`} onClick={() => setDeleting(key)}>
+          <Trash2 aria-hidden className="size-4" />
+        </button>
+      ) : null}
+    </>
+  );
   if (keys.length === 0)
     return (
       <div className="panel">
@@ -49,7 +60,7 @@ export function KeysList({ initial, mayOperate }: { initial: KeyView[]; mayOpera
               <tr key={key.id}>
                 <td>
                   <span className="block font-medium">{key.name}</span>
-                  <span className="text-text-2">{kinds[key.kind]}</span>
+                  <span className="text-text-2">{key.isImported ? "Imported certificate" : kinds[key.kind]}</span>
                 </td>
                 <td>
                   <Status name={key.state} />
@@ -68,7 +79,7 @@ export function KeysList({ initial, mayOperate }: { initial: KeyView[]; mayOpera
                 <td className="num">
                   <When at={key.expiresAt} absent="never" />
                 </td>
-                <td className="num">{mayOperate && key.linkId !== null ? <ReplaceButton of={key} onAsk={setReplacing} /> : null}</td>
+                <td className="num">{actionsOf(key)}</td>
               </tr>
             ))}
           </tbody>
@@ -83,12 +94,12 @@ export function KeysList({ initial, mayOperate }: { initial: KeyView[]; mayOpera
             </div>
             <code className="block break-all text-text-2">{key.fingerprint}</code>
             <p className="text-text-2">
-              {kinds[key.kind]} · <Age at={key.createdAt} /> old · expires <When at={key.expiresAt} absent="never" />
+              {key.isImported ? "Imported certificate" : kinds[key.kind]} · <Age at={key.createdAt} /> old · expires <When at={key.expiresAt} absent="never" />
             </p>
             <p>
               <UsedBy of={key} />
             </p>
-            {mayOperate && key.linkId !== null ? <ReplaceButton of={key} onAsk={setReplacing} /> : null}
+            {actionsOf(key)}
           </li>
         ))}
       </ul>
@@ -101,6 +112,17 @@ export function KeysList({ initial, mayOperate }: { initial: KeyView[]; mayOpera
         consequence="A new key is made and staged on both ends; the tunnel is re-authenticated with it before the old one is retired, so traffic keeps flowing. Rotations shows the steps. If anything fails, the old key stays."
         confirmLabel="Replace key"
         onConfirm={async () => (replacing?.linkId ? outcome(replaceKey(replacing.linkId)) : null)}
+      />
+      <Confirm
+        open={deleting !== null}
+        onOpenChange={(open) => {
+          if (!open) setDeleting(null);
+        }}
+        title={`Delete ${deleting?.name ?? ""}?`}
+        consequence="The certificate and its private key are destroyed here. Whoever still has the file can import it again. A certificate that a link uses cannot be deleted."
+        confirmLabel="Delete certificate"
+        danger
+        onConfirm={async () => (deleting === null ? null : outcome(deleteImportedCertificate(deleting.id)))}
       />
     </>
   );

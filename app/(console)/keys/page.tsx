@@ -1,7 +1,8 @@
 import type { Metadata } from "next";
 import { listKeys } from "../../../server/keys/list-keys.ts";
-import { mayOperate, pageActor } from "../../_server/actor.ts";
+import { mayEdit, mayOperate, pageActor } from "../../_server/actor.ts";
 import { PageHead } from "../../_ui/page.tsx";
+import { ImportCertificate } from "./import-certificate.tsx";
 import { KeysList } from "./keys-list.tsx";
 
 export const metadata: Metadata = { title: "Keys" };
@@ -13,8 +14,9 @@ export default async function KeysPage() {
       <PageHead
         title="Keys"
         lead="Pre-shared keys and certificates. Secrets are encrypted at rest and never shown again; a fingerprint says which key it is."
+        actions={mayEdit(actor) ? <ImportCertificate /> : null}
       />
-      <KeysList initial={await listKeys(actor)} mayOperate={mayOperate(actor)} />
+      <KeysList initial={await listKeys(actor)} mayEdit={mayEdit(actor)} mayOperate={mayOperate(actor)} />
     </>
   );
 }

@@ -3,6 +3,7 @@
 import { zodResolver } from "@hookform/resolvers/zod";
 import { useRef, useState } from "react";
 import { FormProvider, useForm } from "react-hook-form";
+import type { ImportedCertificateView } from "../../../../server/keys/import-certificate.ts";
 import type { LinkPreflight } from "../../../../server/links/preflight-link.ts";
 import type { LinkPreview } from "../../../../server/links/preview-link.ts";
 import { FailureNote } from "../../../_ui/page.tsx";
@@ -21,7 +22,18 @@ const steps = [
   {
     id: "security",
     label: "Security",
-    fields: ["preset", "method", "secret", "ikeProposals", "espProposals", "ikeRekeySeconds", "espRekeySeconds", "livenessSeconds"],
+    fields: [
+      "preset",
+      "method",
+      "secret",
+      "certificateId",
+      "peerAuthorities",
+      "ikeProposals",
+      "espProposals",
+      "ikeRekeySeconds",
+      "espRekeySeconds",
+      "livenessSeconds",
+    ],
   },
   { id: "review", label: "Review", fields: [] },
   { id: "bring-up", label: "Bring up", fields: [] },
@@ -33,7 +45,17 @@ interface Refusal {
 }
 
 /** Sites → networks → security → review of what each gateway will get → save and watch it come up. */
-export function LinkWizard({ sites, presets, firstSiteId }: { sites: readonly SiteChoice[]; presets: readonly PresetChoice[]; firstSiteId: string }) {
+export function LinkWizard({
+  sites,
+  presets,
+  certificates,
+  firstSiteId,
+}: {
+  sites: readonly SiteChoice[];
+  presets: readonly PresetChoice[];
+  certificates: readonly ImportedCertificateView[];
+  firstSiteId: string;
+}) {
   const form = useForm<WizardForm>({
     resolver: zodResolver(wizardForm),
     mode: "onTouched",
@@ -134,7 +156,9 @@ export function LinkWizard({ sites, presets, firstSiteId }: { sites: readonly Si
           {refusal ? <FailureNote title="The link was refused" message={refusal.message} requestId={refusal.requestId} /> : null}
           {current.id === "sites" ? <SitesStep sites={sites} /> : null}
           {current.id === "networks" ? <NetworksStep nameA={nameOf("A")} nameB={nameOf("B")} /> : null}
-          {current.id === "security" ? <SecurityStep presets={presets} thirdParty={form.getValues("peerKind") === "third-party"} /> : null}
+          {current.id === "security" ? (
+            <SecurityStep presets={presets} certificates={certificates} thirdParty={form.getValues("peerKind") === "third-party"} />
+          ) : null}
           {current.id === "review" ? (
             <>
               <ReviewSummary nameA={nameOf("A")} nameB={nameOf("B")} />
@@ -175,6 +199,8 @@ function startingValues(sites: readonly SiteChoice[], presets: readonly PresetCh
     preset: preset?.id ?? "",
     method: "psk",
     secret: "",
+    certificateId: "",
+    peerAuthorities: "",
     ikeProposals: preset?.ikeProposals.join("\n") ?? "",
     espProposals: preset?.espProposals.join("\n") ?? "",
     ikeRekeySeconds: preset?.ikeRekeySeconds ?? 14_400,

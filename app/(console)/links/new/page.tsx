@@ -1,5 +1,6 @@
 import type { Metadata } from "next";
 import { redirect } from "next/navigation";
+import { listImportedCertificates } from "../../../../server/keys/import-certificate.ts";
 import { presets } from "../../../../server/links/presets.ts";
 import { listSites } from "../../../../server/sites/list-sites.ts";
 import { mayEdit, pageActor } from "../../../_server/actor.ts";
@@ -19,6 +20,7 @@ export default async function NewLinkPage({ searchParams }: { searchParams: Prom
       <LinkWizard
         sites={sites.map((each) => ({ id: each.id, name: each.name, networks: each.networks, gateway: each.gateway.state }))}
         presets={presets}
+        certificates={await listImportedCertificates(actor)}
         firstSiteId={typeof site === "string" ? site : ""}
       />
     </>

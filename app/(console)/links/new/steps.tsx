@@ -1,6 +1,7 @@
 "use client";
 
 import Link from "next/link";
+import type { ImportedCertificateView } from "../../../../server/keys/import-certificate.ts";
 import { SelectField, TextAreaField, TextField } from "../../../_ui/field.tsx";
 import { Status, type StatusName } from "../../../_ui/status.tsx";
 import { AdvancedFields, PeerFields, type PresetChoice, PresetFields, useFields } from "../link-fields.tsx";
@@ -116,7 +117,15 @@ export function NetworksStep({ nameA, nameB }: { nameA: string; nameB: string })
   );
 }
 
-export function SecurityStep({ presets, thirdParty }: { presets: readonly PresetChoice[]; thirdParty: boolean }) {
+export function SecurityStep({
+  presets,
+  certificates,
+  thirdParty,
+}: {
+  presets: readonly PresetChoice[];
+  certificates: readonly ImportedCertificateView[];
+  thirdParty: boolean;
+}) {
   const { register, watch, error } = useFields();
   return (
     <>
@@ -134,7 +143,9 @@ export function SecurityStep({ presets, thirdParty }: { presets: readonly Preset
         <p className="hint">
           {watch("method") === "psk"
             ? "A key of 256 random bits is generated; it never leaves the server in clear but to the two gateways."
-            : "The console's own authority issues a certificate to each end."}
+            : thirdParty
+              ? "Our gateway shows a certificate that was imported under Keys; the peer shows one of an authority that both know."
+              : "The console's own authority issues a certificate to each end."}
         </p>
       </fieldset>
       {thirdParty && watch("method") === "psk" ? (
@@ -147,7 +158,54 @@ export function SecurityStep({ presets, thirdParty }: { presets: readonly Preset
           {...register("secret")}
         />
       ) : null}
+      {thirdParty && watch("method") === "certificate" ? <PeerCertificateFields certificates={certificates} /> : null}
       <AdvancedFields />
+    </>
+  );
+}
+
+/** What our end shows a third-party peer, and whom it believes. */
+function PeerCertificateFields({ certificates }: { certificates: readonly ImportedCertificateView[] }) {
+  const { register, watch, error } = useFields();
+  const chosen = certificates.find((certificate) => certificate.id === watch("certificateId"));
+  if (certificates.length === 0)
+    return (
+      <p className="rounded-md bg-raised p-3 text-[13px] text-text-2">
+        There is no imported certificate yet.{" "}
+        <Link className="link underline" href="/keys">
+          Import one under Keys
+        </Link>{" "}
+        first, with its private key.
+      </p>
+    );
+  return (
+    <>
+      <SelectField
+        label="Our certificate"
+        error={error("certificateId")}
+        hint={chosen === undefined ? undefined : `Our end calls itself ${chosen.identity}, as this certificate does. The peer must expect that identity.`}
+        {...register("certificateId")}
+      >
+        <option value="">Choose a certificate…</option>
+        {certificates.map((certificate) => (
+          <option key={certificate.id} value={certificate.id}>
+            {certificate.name} ({certificate.keyName}, until {certificate.notAfter.slice(0, 10)})
+          </option>
+        ))}
+      </SelectField>
+      <TextAreaField
+        label="Authorities of the peer"
+        rows={4}
+        spellCheck={false}
+        placeholder="-----BEGIN CERTIFICATE-----"
+        error={error("peerAuthorities")}
+        hint={
+          chosen?.hasRoot === false
+            ? "PEM of the authority that signs the peer's certificate. The imported file held none."
+            : "PEM of the authority that signs the peer's certificate. Empty: the authority that came with our certificate."
+        }
+        {...register("peerAuthorities")}
+      />
     </>
   );
 }

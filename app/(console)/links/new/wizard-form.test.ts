@@ -14,6 +14,8 @@ const filled = {
   preset: "modern",
   method: "psk",
   secret: "",
+  certificateId: "",
+  peerAuthorities: "",
   ikeProposals: "aes256gcm16-prfsha384-x25519",
   espProposals: "aes256gcm16-x25519",
   ikeRekeySeconds: 14_400,

@@ -20,6 +20,9 @@ export const wizardForm = z
     method: z.enum(["psk", "certificate"]),
     /** Only for a third-party peer that already has a key; empty: one is generated. */
     secret: z.string().max(512),
+    /** An imported certificate, only for a third-party peer that is shown one; and PEM of the authorities that the peer's comes from. */
+    certificateId: z.string(),
+    peerAuthorities: z.string().max(65_536, "At most 64 kB."),
     ikeProposals: z.string(),
     espProposals: z.string(),
     ikeRekeySeconds: z.number({ error: "A number of seconds." }).int().min(60, "At least 60 s.").max(31_536_000),

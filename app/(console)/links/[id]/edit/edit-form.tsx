@@ -141,6 +141,8 @@ function valuesOf({ config, nameB }: LinkSettings): WizardForm {
     preset: config.preset,
     method: config.method,
     secret: "",
+    certificateId: "",
+    peerAuthorities: "",
     ikeProposals: config.ike.proposals.join("\n"),
     espProposals: config.esp.proposals.join("\n"),
     ikeRekeySeconds: config.ike.rekeySeconds,

@@ -11,7 +11,8 @@ import { toLinkConfig } from "../agent/runtime/link-config.ts";
 /*
  * `node bench/ike-initiator.ts STATE.json ADDRESS`: the IKE engine on two UDP sockets, without a data plane, as the initiator of many
  * links at once. Each line `up N` on standard input brings the links up with N handshakes under way at a time, `down` takes them down,
- * `rekey` rekeys every IKE SA; each answers with a line of JSON when all are done.
+ * `rekey` rekeys every IKE SA, `timed MS` brings one after the other up and down for so long and tells how long each took; each answers with
+ * a line of JSON when all are done.
  */
 
 const [file = "", address = ""] = process.argv.slice(2);
@@ -35,7 +36,29 @@ for await (const line of createInterface({ input: process.stdin })) {
   const [command, argument] = line.split(" ");
   if (command === "up") say(await bringUp(Number(argument)));
   else if (command === "down") say(await forEach("ikeSaDeleted", (linkId) => ({ kind: "down", linkId })));
+  else if (command === "timed") say(await timed(Number(argument)));
   else if (command === "rekey") say(await forEach("ikeSaRekeyed", (linkId) => ({ kind: "rekey", linkId, what: "ike" })));
+}
+
+/** Handshakes one after the other, a few of them a second; milliseconds each. One that fails counts with all its attempts. */
+async function timed(forMs: number): Promise<unknown> {
+  const times: number[] = [];
+  const end = performance.now() + forMs;
+  for (let i = 0; performance.now() < end; i = (i + 1) % state.links.length) {
+    const { id } = state.links[i]!;
+    const began = performance.now();
+    await new Promise<void>((resolve) => {
+      onEvent = (kind) => {
+        if (kind === "childSaEstablished") resolve();
+      };
+      give({ kind: "up", linkId: id });
+    });
+    times.push(performance.now() - began);
+    onEvent = () => undefined;
+    give({ kind: "down", linkId: id });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return { times };
 }
 
 function receive(port: number, bytes: Uint8Array, from: { address: string; port: number }): void {

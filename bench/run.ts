@@ -5,12 +5,14 @@ import { parseArgs } from "node:util";
 import { exitOnSignals } from "../e2e/lib/cleanup.ts";
 import { benchConsole, type ConsoleFigures } from "./console.ts";
 import { benchIke, ikeTable } from "./ike.ts";
+import { benchFlood, floodText } from "./flood.ts";
 import { benchStreams, type StreamFigures } from "./dataplane.ts";
 
 /*
  * `npm run bench [-- --rounds N] [--seconds S] [--json FILE] [--readme]`: the figures that the README quotes, measured beside the peers in one
  * interleaved run, and the console's own latencies. Needs root, iperf3, strongSwan and Chromium; a peer that is missing is named, never invented.
  * `npm run bench dataplane`: the streams alone. `npm run bench ike [-- --handshakes N] [--rounds N] [--json FILE]`: handshakes (ike.ts).
+ * `npm run bench flood [-- --rate N] [--seconds S]`: a gateway under a flood of IKE_SA_INIT (flood.ts).
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -18,6 +20,7 @@ const { values, positionals } = parseArgs({
     handshakes: { type: "string", default: "1000" },
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "5" },
+    rate: { type: "string", default: "20000" },
     json: { type: "string" },
     readme: { type: "boolean", default: false },
   },
@@ -32,7 +35,13 @@ if (only === "ike") {
   writeJson({ ike });
   process.exit(0);
 }
-if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane and ike.`);
+if (only === "flood") {
+  const flood = await benchFlood(Number(values.rate), Number(values.seconds), say);
+  process.stdout.write(`${floodText(flood)}\n`);
+  writeJson({ flood });
+  process.exit(0);
+}
+if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane, ike and flood.`);
 const streams = await benchStreams(Number(values.rounds), Number(values.seconds), say);
 if (only === "dataplane") {
   process.stdout.write(`${tableOf(streams)}\n`);

@@ -204,6 +204,11 @@ export interface ChildSaSnapshot {
 /** What class `Endpoint` (endpoint.ts) offers: `new Endpoint(options: EndpointOptions, random: RandomSource)`. */
 export interface IkeEndpoint {
   handle(input: Input, now: Instant): Effect[];
+  /**
+   * The whole answer to a datagram that changes nothing here, an IKE_SA_INIT under a flood: to be sent back, and the datagram not given to
+   * `handle`. Null for every other one.
+   */
+  answerAtOnce(datagram: Uint8Array, remote: UdpEndpoint, now: Instant): Uint8Array | null;
   nextTimer(): { readonly at: Instant; readonly reason: string } | null;
   snapshot(now: Instant): LinkSnapshot[];
 }

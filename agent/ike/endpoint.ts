@@ -1,3 +1,4 @@
+import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
 import { sendOver } from "./child-sa.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
@@ -9,6 +10,7 @@ import { reschedule, settle } from "./settle.ts";
 import { snapshotLinks } from "./snapshot.ts";
 import type { Timer } from "./timer-queue.ts";
 import { earliestTimer, runTimers } from "./timers.ts";
+import { statelessCookie } from "./stateless-cookie.ts";
 import { traceChoice } from "./trace.ts";
 import { type EngineState, findChild, linkById, newEngineState, newTurn, type Turn } from "./turn.ts";
 import { deleteIkeUnheard } from "./v2/informational.ts";
@@ -38,6 +40,10 @@ export class Endpoint implements IkeEndpoint {
       reschedule(turn);
     }
     return turn.effects;
+  }
+
+  answerAtOnce(datagram: Uint8Array, remote: UdpEndpoint, now: Instant): Uint8Array | null {
+    return statelessCookie(this.#engine, datagram, remote, now);
   }
 
   nextTimer(): Timer | null {

@@ -13,6 +13,7 @@ function setUp() {
   const faults: string[] = [];
   const transport: IkeTransport = {
     send: async (_local, _remote, bytes) => void plane.calls.push(`send ${bytes.length}`),
+    sendAtOnce: (_local, _remote, bytes) => void plane.calls.push(`at once ${bytes.length}`),
     localAddressFor: async () => "192.0.2.1",
   };
   const now = { value: 1_000 };
@@ -98,6 +99,18 @@ test("messages that come before the links are set wait for them", async () => {
   driver.start();
   plane.deliver({ local: remote, remote, bytes: new Uint8Array(2) });
   await expect.poll(() => endpoint.inputs.map((input) => (input.kind === "datagram" ? input.bytes.length : input.kind))).toEqual(["up", 1, 2]);
+});
+
+test("a datagram that the engine answers at once takes no place in the queue, and its answer goes out of the port that it came to", async () => {
+  const { plane, endpoint, driver } = setUp();
+  endpoint.atOnce = new Uint8Array(69);
+  driver.receive({ local: remote, remote, bytes: new Uint8Array(1) });
+  expect(plane.calls).toEqual([]);
+  driver.start();
+  expect(plane.calls).toEqual(["at once 69"]);
+  driver.receive({ local: { address: "192.0.2.1", port: 4_500 }, remote, bytes: new Uint8Array(1) });
+  expect(plane.calls).toEqual(["at once 69", "sendIke 192.0.2.1:4500 69"]);
+  expect(endpoint.inputs).toEqual([]);
 });
 
 test("events of the plane reach the engine", async () => {

@@ -8,6 +8,8 @@ import type { Clock } from "./system-clock.ts";
 export interface IkeTransport {
   /** `local` null: from whatever address the route to the peer uses. */
   send(local: UdpEndpoint | null, remote: UdpEndpoint, bytes: Uint8Array): Promise<void>;
+  /** From an address that a message has come to, without word of what becomes of it. */
+  sendAtOnce(local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array): void;
   /** The address the route to `remote` starts from; null when there is no route. */
   localAddressFor(remote: string): Promise<string | null>;
 }
@@ -75,8 +77,16 @@ export class Driver {
 
   /** Takes a message of the network; before `start` it is kept. */
   receive(datagram: IkeDatagram): void {
-    if (this.#early === null) void this.submit({ kind: "datagram", ...datagram });
+    if (this.#early === null) this.#takeDatagram(datagram);
     else if (this.#early.length < EARLY_DATAGRAMS) this.#early.push(datagram);
+  }
+
+  #takeDatagram(datagram: IkeDatagram): void {
+    const { endpoint, plane, transport, natPort, clock } = this.#parts;
+    const answer = this.#isStopped ? null : endpoint.answerAtOnce(datagram.bytes, datagram.remote, clock.now());
+    if (answer === null) void this.submit({ kind: "datagram", ...datagram });
+    else if (datagram.local.port === natPort) plane.sendIkeDatagram({ local: datagram.local, remote: datagram.remote, bytes: answer });
+    else transport.sendAtOnce(datagram.local, datagram.remote, answer);
   }
 
   /**

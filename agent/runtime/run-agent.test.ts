@@ -33,7 +33,12 @@ function fakeMachine() {
       planes.push(new RecordingPlane());
       return planes.at(-1)!;
     },
-    openTransport: async () => ({ send: async () => undefined, localAddressFor: async () => "192.0.2.1", close: () => void ipCalls.push("transport closed") }),
+    openTransport: async () => ({
+      send: async () => undefined,
+      sendAtOnce: () => undefined,
+      localAddressFor: async () => "192.0.2.1",
+      close: () => void ipCalls.push("transport closed"),
+    }),
     createEndpoint: () => {
       endpoints.push(new ScriptedEndpoint());
       return endpoints.at(-1)!;

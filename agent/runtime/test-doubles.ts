@@ -90,12 +90,17 @@ export class RecordingPlane implements DataPlane {
 export class ScriptedEndpoint implements IkeEndpoint {
   readonly inputs: Input[] = [];
   respond: (input: Input) => Effect[] = () => [];
+  atOnce: Uint8Array | null = null;
   timer: { at: number; reason: string } | null = null;
   snapshots: LinkSnapshot[] = [];
 
   handle(input: Input): Effect[] {
     this.inputs.push(input);
     return this.respond(input);
+  }
+
+  answerAtOnce(): Uint8Array | null {
+    return this.atOnce;
   }
 
   nextTimer(): { at: number; reason: string } | null {

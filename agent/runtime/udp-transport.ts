@@ -17,6 +17,7 @@ export interface UdpTransportOptions {
 }
 
 const RESCAN_MS = 2_000;
+const RECEIVE_BUFFER_OCTETS = 4 << 20;
 const ROUTE_CACHE_MS = 2_000;
 
 /**
@@ -55,6 +56,10 @@ export class UdpTransport implements IkeTransport {
     await new Promise<void>((resolve, reject) => {
       socket.send(bytes, remote.port, remote.address, (error) => (error ? reject(error) : resolve()));
     });
+  }
+
+  sendAtOnce(local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array): void {
+    this.#sockets.get(local.address)?.send(bytes, remote.port, remote.address);
   }
 
   async localAddressFor(remote: string): Promise<string | null> {
@@ -106,7 +111,14 @@ export class UdpTransport implements IkeTransport {
   /** Null when bound, else why not in a sentence. */
   #bind(address: string): Promise<string | null> {
     const { port, onDatagram, onFault } = this.#options;
-    const socket = createSocket({ type: address.includes(":") ? "udp6" : "udp4", ipv6Only: address.includes(":") });
+    const socket = createSocket({
+      type: address.includes(":") ? "udp6" : "udp4",
+      ipv6Only: address.includes(":"),
+      // What waits here while a handshake is computed must not be lost in a flood; the kernel gives as much of it as it allows.
+      recvBufferSize: RECEIVE_BUFFER_OCTETS,
+      // Every address is a literal, and the resolver would take a turn of the event loop to say so.
+      lookup: (literal, _options, done) => done(null, literal, literal.includes(":") ? 6 : 4),
+    });
     const local: UdpEndpoint = { address, port };
     socket.on("message", (bytes, from) => onDatagram({ local, remote: { address: from.address, port: from.port }, bytes: new Uint8Array(bytes) }));
     return new Promise((resolve) => {

@@ -132,7 +132,7 @@ function completeInit(turn: Turn, sa: IkeSa, link: Link, sent: InitOffer, messag
  */
 export function onInitRequest(turn: Turn, links: Candidates, message: Message, datagram: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): void {
   const { header, payloads } = message;
-  const cacheKey = `${remote.address}|${remote.port}|${header.spiI}`;
+  const cacheKey = halfOpenKey(remote, header.spiI);
   const known = turn.engine.halfOpen.get(cacheKey);
   if (known !== undefined && known.phase.kind === "initAnswered" && sameOctets(known.phase.transcript.request, datagram)) {
     // Once IKE_INTERMEDIATE has been answered, the request is only late.
@@ -164,6 +164,11 @@ export function onInitRequest(turn: Turn, links: Candidates, message: Message, d
     return answerInClear(turn, header, local, remote, linkId, [invalidKe(suite.kex)]);
   }
   acceptInit(turn, links, agreement, { message, datagram, local, remote, nonceI, cacheKey, keData: ke.data, linkId });
+}
+
+/** What a retransmitted IKE_SA_INIT is recognised by. */
+export function halfOpenKey(remote: UdpEndpoint, spiI: bigint): string {
+  return `${remote.address}|${remote.port}|${spiI}`;
 }
 
 /** Anyone can send a request that nobody understands: it is answered, and told of once a second. */
@@ -269,9 +274,12 @@ function passesFloodControl(turn: Turn, message: Message, nonceI: Uint8Array, lo
   return false;
 }
 
-/** Once a second, and says whether it was now: a flood must neither fill the trace nor cost its making. */
+/** How often a flood is told of. */
+export const FLOOD_REPORT_MS = 1_000;
+
+/** Once in a while, and says whether it was now: a flood must neither fill the trace nor cost its making. */
 function reportFlood(turn: Turn, finding: Failure): boolean {
-  if (turn.now - turn.engine.floodReportedAt < STRANGER_PAUSE_MS) return false;
+  if (turn.now - turn.engine.floodReportedAt < FLOOD_REPORT_MS) return false;
   turn.engine.floodReportedAt = turn.now;
   traceFinding(turn, null, "IKE_SA_INIT", finding);
   return true;

@@ -9,8 +9,10 @@ import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import { noteEarlyIkeDelete } from "./diagnosis/lifetime.ts";
 import { brokenByPeer } from "./diagnosis/refusal.ts";
+import { retireOutbound } from "./child-sa.ts";
 import { addFragment, checkFragment } from "./fragmentation.ts";
-import { childrenOf, type IkeSa, type Link, sessionOf, tracedLinkId } from "./ike-sa.ts";
+import { childrenOf, establishedPhase, type IkeSa, type Link, sessionOf, tracedLinkId } from "./ike-sa.ts";
+import { closeWithPeer } from "./link.ts";
 import { answerInClear, notify, sendResponse, transmit } from "./messaging.ts";
 import { finishRequest } from "./requests.ts";
 import { closeIkeSa } from "./sa-removal.ts";
@@ -132,9 +134,11 @@ function receiveResponse(turn: Turn, sa: IkeSa, message: Message, contents: Cont
     finishRequest(turn, sa, readContents(turn, sa, message, contents), () => plainForm(header, contents.firstPayload, contents.bytes));
   } catch (error) {
     if (!(error instanceof IkeProtocolError)) throw error;
-    // RFC 7296 §2.21.3: an answer that cannot be used leaves both ends with different pictures; the SA is given up.
+    // RFC 7296 §2.21.3: an answer that cannot be used leaves both ends with different pictures; the SA is deleted, to start over.
     recordFailure(turn, sa.linkId, "RESPONSE", brokenByPeer(exchangeOf(message, "answer to "), error));
-    deleteIkeUnheard(turn, sa);
+    sa.window.outstanding = null;
+    if (establishedPhase(sa) === null) deleteIkeUnheard(turn, sa);
+    else closeWithPeer(turn, sa);
   }
 }
 
@@ -180,6 +184,8 @@ function answerRequest(turn: Turn, sa: IkeSa, message: Message, payloads: readon
     case ExchangeType.INFORMATIONAL: {
       if (sa.phase.kind === "initAnswered") throw new IkeProtocolError(NotifyType.INVALID_SYNTAX, "deleteSa", "INFORMATIONAL came before IKE_AUTH.");
       const answer = answerInformational(turn, sa, link, payloads);
+      // The peer forgets the Child SAs as soon as it has the answer.
+      if (answer.isEnd) for (const child of childrenOf(sa).values()) retireOutbound(turn, link, child);
       sendResponse(turn, sa, exchangeType, messageId, answer.payloads);
       if (answer.isEnd) endByPeer(turn, sa, link);
       return;

@@ -1,7 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Courier } from "../../testing/courier.ts";
 import { type Bench, type ExchangeCase, rekey, testExchanges } from "../../testing/exchange-case.ts";
-import { linkConfigs, Pair, type Side } from "../../testing/pair.ts";
+import { establishedPair, linkConfigs, Pair, type Side } from "../../testing/pair.ts";
 import { settlementFaults } from "../../testing/settlement.ts";
 
 /* Deleting the IKE SA with all of its Child SAs (RFC 7296 §1.4.1, §2.25.2). */
@@ -134,4 +134,20 @@ describe("a link is closed while it is being made", () => {
       });
     }
   }
+});
+
+describe("the answer to a DELETE", () => {
+  it("leaves when nothing is sent on its Child SAs any more: the peer forgets them as soon as it has the answer", () => {
+    const pair = establishedPair();
+    const steps: string[] = [];
+    const carryOut = pair.carryOut.bind(pair);
+    vi.spyOn(pair, "carryOut").mockImplementation((side, effects) => {
+      if (side === pair.b) for (const effect of effects) steps.push(effect.kind === "deleteSa" ? `deleteSa ${effect.direction}` : effect.kind);
+      carryOut(side, effects);
+    });
+    pair.give(pair.a, { kind: "down", linkId: "link" });
+    pair.run(900);
+    const wanted = ["installPolicy", "deleteSa outbound", "transmit"];
+    expect(steps.filter((step) => wanted.includes(step))).toEqual(wanted);
+  });
 });

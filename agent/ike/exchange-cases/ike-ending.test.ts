@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { fromPrefix } from "../../ipsec/traffic-selector.ts";
 import { type Bench, type ExchangeCase, layBench, rekey, testExchanges } from "../../testing/exchange-case.ts";
+import { answerInstead } from "../../testing/forgery.ts";
 import { linkConfigs, type Side } from "../../testing/pair.ts";
+import { NotifyType } from "../../wire/iana.ts";
+import { notify } from "../messaging.ts";
 
 /*
  * An IKE SA that is to be deleted while a request is under way on it: its DELETE waits for the answer (RFC 7296 §2.3), which may be
@@ -106,6 +109,30 @@ const replaced = SIDES.flatMap((who): ExchangeCase[] => [
   },
 ]);
 
+/** RFC 7296 §2.21.3: the two have different pictures now, so both start over; the peer hears of it although the first DELETE is lost. */
+const unusable = SIDES.flatMap((who) =>
+  (["child", "ike"] as const).map(
+    (what): ExchangeCase => ({
+      interrupts: true,
+      name: `${who} gets an answer to its rekey (${what}) that it cannot use: it deletes the IKE SA, again and again until the peer has heard it`,
+      play: (bench) => {
+        const [asker, answerer] = [bench[who], other(bench, bench[who])];
+        rekey(bench, asker, what);
+        answerInstead(bench.courier, asker, answerer, [notify(NotifyType.INITIAL_CONTACT)]);
+        expect(asker.failures()).toEqual([expect.stringContaining("answer to CREATE_CHILD_SA")]);
+        const lost = bench.courier.keep(asker, exchanges(bench, asker).indexOf(INFORMATIONAL));
+        expect(asker.policies.get("link/net")!.action.kind).toBe("discard");
+        // All that would bring up a new one, which would tell the peer as well, is lost too.
+        bench.courier.leave("lose");
+        bench.pair.link.drops = (packet) => packet.bytes.length !== lost.bytes.length;
+        bench.pair.run(3_000);
+        expect(answerer.engine.ikeSas.size === 0 || answerer.link().ikeSas.every((sa) => sa.children.length === 0)).toBe(true);
+      },
+    }),
+  ),
+);
+
+describe("an answer cannot be used", () => testExchanges(unusable));
 describe("a link is restarted while an answer is lost", () => testExchanges(restarts));
 describe("a link is closed in the middle of additional key exchanges (RFC 9370 §2.2.4)", () => testExchanges(followUps));
 describe("an IKE SA is replaced while it waits for an answer", () => testExchanges(replaced));

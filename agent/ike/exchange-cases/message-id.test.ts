@@ -136,10 +136,32 @@ for (const who of SIDES) {
       expectWorking(pair, courier);
     });
 
-    it("an exchange that nobody has heard of is not answered and uses up no id", () => {
+    // RFC 7296 §2.21.3: what is authentic is answered. A peer without an answer would send it again and again and give the IKE SA up.
+    for (const payloads of [[], [DELETE_IKE]]) {
+      it(`an exchange that nobody has heard of (${payloads.length} payloads) is answered with INVALID_SYNTAX and not done, and the next request is`, () => {
+        const { pair, courier } = lay();
+        const [to, from] = [pair[who], other(pair, pair[who])];
+        const request = forgeRequest(from, to, 99, payloads);
+        courier.hand(request);
+        expect(to.trace.filter((entry) => entry.direction === "sent").at(-1)!.summary).toContain("INVALID_SYNTAX");
+        const answer = courier.keep(to);
+        expect([answer.bytes[18], answer.bytes.slice(20, 24)]).toEqual([99, request.bytes.slice(20, 24)]);
+        courier.hand(request);
+        expect(courier.keep(to).bytes).toEqual(answer.bytes);
+        expectWorking(pair, courier);
+      });
+    }
+
+    it("an exchange that nobody has heard of is not answered if it is not authentic, or a response", () => {
       const { pair, courier } = lay();
       const [to, from] = [pair[who], other(pair, pair[who])];
-      expectIgnored(pair, courier, to, forge(from, to, { exchangeType: 99, messageId: ikeSaOf(to).window.nextReceive, payloads: [] }));
+      const messageId = ikeSaOf(to).window.nextReceive;
+      const forged = forge(from, to, { exchangeType: 99, messageId, payloads: [] });
+      forged.bytes[forged.bytes.length - 1] = forged.bytes.at(-1)! ^ 1;
+      expectIgnored(pair, courier, to, forged);
+      const next = lay();
+      const response = forge(other(next.pair, next.pair[who]), next.pair[who], { exchangeType: 99, messageId, payloads: [], isResponse: true });
+      expectIgnored(next.pair, next.courier, next.pair[who], response);
     });
   });
 

@@ -67,10 +67,13 @@ export function beginDeleteIke(turn: Turn, sa: IkeSa, link: Link | null): void {
   sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [DELETE_IKE], { kind: "deleteIke" });
 }
 
-/** One DELETE that nothing waits for: when the window is taken, or at the end of the process. Then all of the SA is forgotten. */
+/**
+ * One DELETE that nothing waits for: when the window is taken, when the peer has not proved itself, or at the end of the process. Then all
+ * of the SA is forgotten. A peer takes it for established from its answer to IKE_AUTH on.
+ */
 export function deleteIkeUnheard(turn: Turn, sa: IkeSa): void {
-  const phase = establishedPhase(sa);
-  if (phase !== null) {
+  const { phase } = sa;
+  if (phase.kind === "established" || phase.kind === "authSent") {
     const header = headerOf(sa, ExchangeType.INFORMATIONAL, sa.window.nextSend, false);
     const plain = serializePayloads([DELETE_IKE]);
     traceMessage(turn, sa.linkId, "sent", header, plain);

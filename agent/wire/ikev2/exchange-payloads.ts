@@ -64,12 +64,14 @@ const EXCHANGES: Readonly<Record<ExchangeType, { readonly clear: Allowed; readon
 };
 
 /**
- * Throws IkeProtocolError INVALID_SYNTAX if the exchange is unknown, or a payload may not come here or not so often.
- * `where`: `clear` for the payloads of the datagram, `protected` for the decrypted ones.
+ * Throws IkeProtocolError INVALID_SYNTAX if a payload may not come here or not so often. `where`: `clear` for the payloads of the
+ * datagram, `protected` for the decrypted ones. Of an exchange that is unknown only the protected ones are refused: who it comes from is
+ * known then, so that it can be answered (RFC 7296 §2.21.3).
  */
 export function requireAllowedPayloads(exchangeType: number, where: "clear" | "protected", payloads: readonly Payload[]): void {
-  if (!isKnownExchange(exchangeType)) throw invalidSyntax(`Exchange type ${exchangeType} is unknown here.`);
-  const allowed = EXCHANGES[exchangeType][where];
+  const isKnown = isKnownExchange(exchangeType);
+  if (!isKnown && where === "protected") throw invalidSyntax(`Exchange type ${exchangeType} is unknown here.`);
+  const allowed = isKnown ? EXCHANGES[exchangeType][where] : PROTECTED_ONLY;
   const seen = new Set<PayloadKind>();
   for (const { kind } of payloads) {
     const often = allowed[kind];

@@ -25,6 +25,11 @@ export class Conflict extends Refusal {
   override readonly name = "Conflict";
 }
 
+/** Asked for more often than is good for the others; the message says when to try again. */
+export class TooMany extends Refusal {
+  override readonly name = "TooMany";
+}
+
 /** Input that cannot be taken: `fields` maps a form path to what is wrong there. */
 export class Invalid extends Refusal {
   override readonly name = "Invalid";

@@ -1,4 +1,5 @@
 import type { Actor } from "../../server/auth/actor.ts";
+import { Invalid } from "../../server/errors.ts";
 import type { ActionResult } from "../_ui/action-result.ts";
 import { currentActor } from "./actor.ts";
 import { refusalOf } from "./refusal.ts";
@@ -33,6 +34,33 @@ export function api<P extends Record<string, string>>(read: (input: { actor: Act
       return refusedResponse(error);
     }
   };
+}
+
+const mostBodyCharacters = 262_144;
+
+/** A POST of the JSON API: as `api`, with the body that was sent. A body that is no JSON is refused like any other input. */
+export function apiPost(work: (input: { actor: Actor; body: unknown }) => Promise<unknown>) {
+  return async (request: Request): Promise<Response> => {
+    try {
+      const actor = await currentActor();
+      return Response.json(await work({ actor, body: await jsonOf(request) }), { headers: { "cache-control": "no-store" } });
+    } catch (error) {
+      return refusedResponse(error);
+    }
+  };
+}
+
+async function jsonOf(request: Request): Promise<unknown> {
+  const refuse = (message: string) => new Invalid({ body: message });
+  if (!request.headers.get("content-type")?.startsWith("application/json")) throw refuse("Send JSON, with content-type: application/json.");
+  if (Number(request.headers.get("content-length") ?? 0) > mostBodyCharacters) throw refuse("The body is larger than 256 kB.");
+  const text = await request.text();
+  if (text.length > mostBodyCharacters) throw refuse("The body is larger than 256 kB.");
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw refuse("The body is not JSON.");
+  }
 }
 
 export async function refusedResponse(error: unknown): Promise<Response> {

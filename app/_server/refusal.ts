@@ -1,4 +1,4 @@
-import { Conflict, Forbidden, Invalid, NotFound, Refusal, Unauthenticated } from "../../server/errors.ts";
+import { Conflict, Forbidden, Invalid, NotFound, Refusal, TooMany, Unauthenticated } from "../../server/errors.ts";
 
 export interface RefusalWords {
   readonly status: number;
@@ -23,5 +23,6 @@ function statusOf(error: Refusal): number {
   if (error instanceof Forbidden) return 403;
   if (error instanceof NotFound) return 404;
   if (error instanceof Conflict) return 409;
+  if (error instanceof TooMany) return 429;
   return 400;
 }

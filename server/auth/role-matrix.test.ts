@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exportEvents, listEventActors, listEvents, recentEvents } from "../audit/list-events.ts";
+import { exportTrace } from "../commands/export-trace.ts";
 import { runLinkCommand } from "../commands/run-command.ts";
 import { Forbidden, Refusal } from "../errors.ts";
 import { deleteImportedCertificate, importCertificate, listImportedCertificates } from "../keys/import-certificate.ts";
@@ -52,6 +53,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   readSite: [everyone, (actor) => readSite(actor, id)],
   listUsers: [everyone, listUsers],
 
+  exportTrace: [operators, (actor) => exportTrace(actor, id, id)],
   runLinkCommand: [operators, (actor) => runLinkCommand(actor, { name: "restart", linkId: id })],
   requestLinkRun: [operators, (actor) => requestLinkRun(actor, id, false)],
   requestScheduledRuns: [operators, (actor) => requestScheduledRuns(actor, id, false)],
@@ -104,6 +106,7 @@ const withoutActor: Readonly<Record<string, string>> = {
   Invalid: "error",
   NotFound: "error",
   Refusal: "error",
+  TooMany: "error",
   Unauthenticated: "error",
 };
 

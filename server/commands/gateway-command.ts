@@ -1,5 +1,7 @@
+import { Prisma } from "../../generated/prisma/client.ts";
 import type { Command, ProbeResult } from "../../contract/hub-protocol.ts";
 import { probeResult } from "../../contract/hub-protocol.ts";
+import { type TraceFile, traceFile } from "../../contract/trace-file.ts";
 import { announce } from "../db/changes.ts";
 import { database } from "../db/client.ts";
 
@@ -17,6 +19,8 @@ export interface CommandOutcome {
   /** One sentence: what was done, or why not. */
   readonly message: string;
   readonly probe: ProbeResult | null;
+  /** For a trace that was asked for as a file; it is kept nowhere after this. */
+  readonly traceFile: TraceFile | null;
 }
 
 const pollMilliseconds = 100;
@@ -39,12 +43,18 @@ export async function performGatewayCommand(request: CommandRequest): Promise<Co
     const now = await db.gatewayCommand.findUniqueOrThrow({ where: { id: row.id } });
     if (now.state === "done" || now.state === "failed") {
       const probe = probeResult.safeParse(now.probe);
-      return { ok: now.state === "done", message: now.message ?? "", probe: probe.success ? probe.data : null };
+      return { ok: now.state === "done", message: now.message ?? "", probe: probe.success ? probe.data : null, traceFile: await takeTraceFile(now) };
     }
     // One that was answered at this very moment is read once more.
     if (Date.now() > deadline) await endCommand(row.id, "The gateway did not answer in time.");
     else await pause();
   }
+}
+
+async function takeTraceFile(row: { readonly id: string; readonly traceFile: unknown }): Promise<TraceFile | null> {
+  if (row.traceFile === null) return null;
+  await database().gatewayCommand.update({ where: { id: row.id }, data: { traceFile: Prisma.DbNull } });
+  return traceFile.parse(row.traceFile);
 }
 
 /** Ends a command that has no answer yet; nothing happens to one that has. */

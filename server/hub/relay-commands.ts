@@ -1,4 +1,5 @@
 import { command, type FromGateway } from "../../contract/hub-protocol.ts";
+import type { InputJsonValue } from "../../generated/prisma/internal/prismaNamespace.ts";
 import { endCommand } from "../commands/gateway-command.ts";
 import { announce } from "../db/changes.ts";
 import { database } from "../db/client.ts";
@@ -39,10 +40,16 @@ export async function relayCommands(connections: ReadonlyMap<string, GatewayConn
 /** Writes a gateway's answer. Only the gateway it was sent to can answer it. */
 export async function finishCommand(gatewayId: string, result: Extract<FromGateway, { type: "result" }>): Promise<void> {
   const db = database();
-  const { id, ok, message, probe } = result;
+  const { id, ok, message, probe, traceFile } = result;
   const done = await db.gatewayCommand.updateMany({
     where: { id, gatewayId, state: "sent" },
-    data: { state: ok ? "done" : "failed", message, finishedAt: new Date(), ...(probe === undefined ? {} : { probe }) },
+    data: {
+      state: ok ? "done" : "failed",
+      message,
+      finishedAt: new Date(),
+      ...(probe === undefined ? {} : { probe }),
+      ...(traceFile === undefined ? {} : { traceFile: traceFile as InputJsonValue }),
+    },
   });
   if (done.count > 0) await announce(db, { resource: "command", id });
 }

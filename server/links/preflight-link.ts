@@ -5,7 +5,11 @@ import { database, type Transaction } from "../db/client.ts";
 import { ensureAuthority } from "../keys/authority.ts";
 import { issueFor, newPreSharedKey } from "../keys/credentials.ts";
 import { desiredLink } from "../publishing/desired-link.ts";
+import { RateBound } from "../rate-bound.ts";
 import { type CheckedLink, checkLinkEdit, checkLinkForm } from "./link-form.ts";
+
+/** Each is up to a second of CPU in the console's only thread. */
+const bound = new RateBound({ most: 60, milliseconds: 60_000 });
 
 /** What a link would come to if it were saved now. */
 export interface LinkPreflight {
@@ -23,16 +27,18 @@ export interface LinkPreflight {
 
 /**
  * Runs both ends' real negotiators in memory on a form that passed the checks of saving. Saves nothing and sends nothing; keys and
- * certificates are made for this alone. Throws Invalid as saving would.
+ * certificates are made for this alone. Throws Invalid as saving would, TooMany after 60 in a minute.
  */
 export async function preflightLink(actor: Actor, input: unknown): Promise<LinkPreflight> {
   authorize(actor, "edit");
+  bound.take(actor.userId, Date.now());
   return preflightOf((tx) => checkLinkForm(tx, input));
 }
 
 /** As `preflightLink` for a link that is there, as its form would leave it. Throws as `editLink` would. */
 export async function preflightEdit(actor: Actor, linkId: string, input: unknown): Promise<LinkPreflight> {
   authorize(actor, "edit");
+  bound.take(actor.userId, Date.now());
   return preflightOf((tx) => checkLinkEdit(tx, linkId, input));
 }
 

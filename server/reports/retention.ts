@@ -12,6 +12,8 @@ const traceLifetime = 7 * day;
 /** Of each link (and of each gateway's entries without one): a link that fails again and again must not fill the disk. */
 const traceEntries = 5_000;
 const commandLifetime = day;
+/** Whoever asked for a trace has read it long before, or is gone. */
+const traceFileLifetime = hour / 6;
 
 /** Deletes what no page shows any more. Idempotent, so it does not matter how many hubs do it. */
 export async function removeOldRows(): Promise<void> {
@@ -23,5 +25,6 @@ export async function removeOldRows(): Promise<void> {
   await db.$executeRaw`
     DELETE FROM "TraceEntry" WHERE id IN (
       SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY "gatewayId", "linkId" ORDER BY id DESC) AS place FROM "TraceEntry") ranked WHERE place > ${traceEntries})`;
+  await db.$executeRaw`UPDATE "GatewayCommand" SET "traceFile" = NULL WHERE "traceFile" IS NOT NULL AND "createdAt" < ${before(traceFileLifetime)}`;
   await db.gatewayCommand.deleteMany({ where: { createdAt: { lt: before(commandLifetime) } } });
 }

@@ -1,0 +1,1 @@
+ALTER TABLE "GatewayCommand" ADD COLUMN "traceFile" JSONB;

@@ -44,6 +44,49 @@ describe("additional key exchanges before IKE_AUTH", () => {
     });
   }
 
+  const findings = (side: Side): string[] =>
+    side.trace.filter((entry) => entry.detail["finding"] === "CLASSICAL").map((entry) => `${entry.exchange}: ${entry.summary}`);
+  const reported = (pair: Pair) => [pair.a, pair.b].map((side) => side.link().ikeSas.map((sa) => sa.postQuantum));
+  const commanded = (pair: Pair, side: Side, kind: "ike" | "reauthenticate"): void => {
+    pair.give(side, kind === "ike" ? { kind: "rekey", linkId: "link", what: "ike" } : { kind: "reauthenticate", linkId: "link" });
+    pair.run(20_000);
+  };
+
+  for (const who of ["a", "b"] as const) {
+    it(`are reported of an IKE SA that ${who} has rekeyed or authenticated anew as well, and found nothing wrong with`, () => {
+      const pair = establishedPair(4, { both: { ikeProposals: [HYBRID, CLASSICAL] } });
+      for (const kind of ["ike", "reauthenticate"] as const) {
+        commanded(pair, pair[who], kind);
+        expect(reported(pair), kind).toEqual([[true], [true]]);
+      }
+      expect([...findings(pair.a), ...findings(pair.b)]).toEqual([]);
+    });
+
+    it(`are missed once for each authentication, in one sentence, after the fallback; not for each rekey by ${who}`, () => {
+      const pair = establishedPair(5, { both: { ikeProposals: [HYBRID, CLASSICAL] }, b: { ikeProposals: [CLASSICAL] } });
+      commanded(pair, pair[who], "ike");
+      expect(reported(pair)).toEqual([[false], [false]]);
+      expect(findings(pair.a)).toEqual([expect.stringContaining("IKE_AUTH: The link is classical: this side would add ML-KEM")]);
+      commanded(pair, pair[who], "reauthenticate");
+      expect([findings(pair.a).length, findings(pair.b).length]).toEqual([2, 0]);
+    });
+  }
+
+  it("are no finding where neither end has them", () => {
+    const pair = establishedPair(6, { both: { ikeProposals: [CLASSICAL] } });
+    expect(reported(pair)).toEqual([[false], [false]]);
+    expect([...findings(pair.a), ...findings(pair.b)]).toEqual([]);
+  });
+
+  it("are reported once the peer that lacked them has them", () => {
+    const pair = establishedPair(7, { both: { ikeProposals: [HYBRID, CLASSICAL] }, b: { ikeProposals: [CLASSICAL] } });
+    expect(reported(pair)).toEqual([[false], [false]]);
+    pair.give(pair.b, { kind: "setLink", link: linkConfigs({ both: { ikeProposals: [HYBRID, CLASSICAL] } }).b });
+    pair.run(20_000);
+    expect(reported(pair)).toEqual([[true], [true]]);
+    expect(findings(pair.a).length).toBe(1);
+  });
+
   it("are required where every proposal has them", () => {
     const pair = new Pair(1);
     const configs = linkConfigs({ a: { ikeProposals: [CLASSICAL] }, b: { ikeProposals: [HYBRID] } });

@@ -40,8 +40,9 @@ export class TrafficModel {
       const next = currentSpis(one.from);
       for (const [policyId, spi] of next) {
         const before = one.current.get(policyId);
-        if (before === spi) continue;
+        // Also when what else there was has gone since: the peer was told to end it.
         if (before === undefined || !outboundSpis(one.from, policyId).some((other) => one.to.inbound.has(other))) one.first.add(spi);
+        if (before === spi) continue;
         this.#sendFirst(one, spi);
       }
       const stopped = [...one.current.keys()].filter((policyId) => !next.has(policyId));
@@ -93,7 +94,7 @@ interface Flow {
   readonly installed: Set<number>;
   /** When packets first came for an SPI that was not there yet. */
   readonly early: Map<number, number>;
-  /** SPIs that took over when there was nothing else to send on that the receiver had, or were there at the beginning. */
+  /** SPIs that were sent on when there was nothing else to send on that the receiver had, or were there at the beginning. */
   readonly first: Set<number>;
 }
 

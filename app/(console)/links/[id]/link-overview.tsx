@@ -11,6 +11,7 @@ import { Status } from "../../../_ui/status.tsx";
 import { useAction } from "../../../_ui/use-action.ts";
 import { byteCount, milliseconds, plainCount } from "../../../_ui/words.ts";
 import { sendTestTraffic } from "../actions.ts";
+import { isClassical } from "./classical.ts";
 import { Explanation } from "./explanation.tsx";
 import { Drops } from "./sa-tables.tsx";
 import { TrafficCharts } from "./traffic-charts.tsx";
@@ -66,7 +67,7 @@ export function LinkOverview({ link, mayOperate }: { link: LinkDetail; mayOperat
           <Explanation linkId={link.id} />
         </div>
       ) : null}
-      {link.tunnel === "up" && isClassical(link) ? (
+      {link.tunnel === "up" && isClassical(link.ends) ? (
         <p className="rounded-lg border border-line bg-surface p-4 text-[13px] text-text-2">
           Finding: the key exchange is classical. What is recorded of this link now could one day be opened by a quantum computer; a proposal with{" "}
           <code>ke1_mlkem768</code> at both ends prevents it.
@@ -81,12 +82,6 @@ export function LinkOverview({ link, mayOperate }: { link: LinkDetail; mayOperat
       </div>
     </div>
   );
-}
-
-/** No key of the IKE SA that carries the link stems from ML-KEM. */
-function isClassical(link: LinkDetail): boolean {
-  const established = link.ends.flatMap((end) => end.ikeSas).filter((sa) => sa.state === "established");
-  return established.length > 0 && established.every((sa) => !sa.postQuantum);
 }
 
 function Fact({ label, children }: { label: string; children: React.ReactNode }) {

@@ -10,6 +10,7 @@ const programs = {
   demo: { program: "scripts/demo/main.ts", build: true },
   start: { program: "scripts/start/main.ts", build: true },
   bench: { program: "bench/run.ts", build: true },
+  fuzz: { program: "agent/testing/fuzz/main.ts", build: false },
 };
 
 /** Runs the program in the foreground: its output and exit code are ours, and it gets the signals that we get. */

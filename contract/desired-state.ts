@@ -58,8 +58,8 @@ export const link = z.strictObject({
   id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/),
   name: z.string().min(1).max(80),
   enabled: z.boolean().default(true),
-  /** `start`: bring it up now and keep it up. `respond`: wait for the peer. */
-  initiate: z.enum(["start", "respond"]).default("start"),
+  /** `start`: bring it up now and keep it up. `respond`: wait for the peer. `onDemand`: wait for the peer or for a packet that wants through. */
+  initiate: z.enum(["start", "respond", "onDemand"]).default("start"),
   local: z.strictObject({
     /** The outside address to speak from; absent: whatever the route to the peer uses. */
     address: address.optional(),
@@ -86,6 +86,8 @@ export const link = z.strictObject({
       reauthenticateSeconds: z.union([z.literal(0), seconds]).default(0),
       /** Idle time after which the peer is asked for a sign of life. 0: never. */
       livenessSeconds: z.union([z.literal(0), seconds]).default(10),
+      /** When the peer gives no sign: begin anew (restart), wait for it or a command (clear), or for a packet too (trap). Absent: restart. */
+      livenessAction: z.enum(["restart", "clear", "trap"]).optional(),
     })
     .prefault({}),
   esp: z

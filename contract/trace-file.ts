@@ -17,7 +17,7 @@ const certificate = z.base64().max(65_536);
 /** How this end was set up, with its credentials by name. Identities and networks as in the desired state. */
 export const tracedLink = z.strictObject({
   id: z.string(),
-  initiate: z.enum(["start", "respond"]),
+  initiate: z.enum(["start", "respond", "onDemand"]),
   localAddress: z.string().nullable(),
   localIdentity: z.string(),
   remoteAddresses: z.array(z.string()).max(64),

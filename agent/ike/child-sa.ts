@@ -238,6 +238,11 @@ export function policyId(link: Link, childName: string): string {
   return `${link.config.id}/${childName}`;
 }
 
+/** Whose policy it is: names of children have no slash. */
+export function linkIdOf(policyId: string): string {
+  return policyId.slice(0, policyId.lastIndexOf("/"));
+}
+
 /** A soft deadline shortened by the jitter of the options; null for a lifetime of 0, which is no limit. */
 export function softDeadline(turn: Turn, lifetimeMs: number): Instant | null {
   return lifetimeMs === 0 ? null : Math.floor(turn.now + lifetimeMs * (1 - turn.engine.options.rekeyJitter * randomShare(turn)));

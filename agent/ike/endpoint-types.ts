@@ -52,7 +52,8 @@ export interface ChildConfig {
 /** Proposals are keyword strings already accepted by `parseProposal`. Durations are milliseconds. */
 export interface LinkConfig {
   readonly id: string;
-  readonly initiate: "start" | "respond";
+  /** At once, when the peer does, or when a packet wants to go through it. */
+  readonly initiate: "start" | "respond" | "onDemand";
   readonly localAddress: string | null;
   readonly localIdentity: Identity;
   /** Literal addresses, already resolved; empty: any peer address. */
@@ -67,6 +68,11 @@ export interface LinkConfig {
   readonly reauthenticateMs: number;
   /** 0: never. */
   readonly livenessMs: number;
+  /**
+   * When a peer that was up is silent: begin anew at once, wait for the peer or a command, or wait for a packet as well. Absent: restart. An
+   * on-demand link always waits for a packet.
+   */
+  readonly livenessAction?: "restart" | "clear" | "trap";
   readonly childRekeyMs: number;
   readonly childRekeyBytes?: number;
   readonly childRekeyPackets?: number;
@@ -108,6 +114,8 @@ export type Input =
   | { readonly kind: "firstInboundPacket"; readonly childSaId: string; readonly spi: EspSpi }
   | { readonly kind: "expire"; readonly childSaId: string; readonly spi: EspSpi; readonly hard: boolean }
   | { readonly kind: "natMappingChanged"; readonly childSaId: string; readonly remote: UdpEndpoint }
+  /** A packet that this policy is about found no SA. */
+  | { readonly kind: "acquire"; readonly policyId: string }
   /** The plane refused an `installSa`: the Child SA is deleted with the peer and the link says why. */
   | { readonly kind: "installFailed"; readonly childSaId: string; readonly reason: string }
   /** More is known of revoked certificates, or that an `askRevocation` was in vain. */

@@ -1,9 +1,10 @@
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
-import { sendOver } from "./child-sa.ts";
+import { linkIdOf, sendOver } from "./child-sa.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import type { Effect, EndpointOptions, IkeEndpoint, Input, Instant, LinkSnapshot, RandomSource } from "./endpoint-types.ts";
 import type { Link } from "./ike-sa.ts";
+import { wake } from "./link-upkeep.ts";
 import { commandLink, rekeyLink, removeLink, setLink, want } from "./link.ts";
 import { moveRemote, onRevocationChanged, receiveDatagram } from "./receive.ts";
 import { reschedule, settle } from "./settle.ts";
@@ -80,6 +81,8 @@ function take(turn: Turn, input: Input): void {
       const found = findChild(turn, input.childSaId);
       return found === null ? undefined : moveRemote(turn, found.sa, input.remote);
     }
+    case "acquire":
+      return onAcquire(turn, input.policyId);
     case "installFailed":
       return onInstallFailed(turn, input.childSaId, input.reason);
     case "revocationChanged":
@@ -121,6 +124,11 @@ function onExpire(turn: Turn, childSaId: string, hard: boolean): void {
   if (found === null || found.child.state.kind !== "established") return;
   found.child.rekeyAt = null;
   found.sa.window.queue.push({ kind: hard ? "deleteChild" : "rekeyChild", childSaId });
+}
+
+function onAcquire(turn: Turn, policyId: string): void {
+  const link = linkById(turn, linkIdOf(policyId));
+  if (link !== null) wake(turn, link);
 }
 
 function onInstallFailed(turn: Turn, childSaId: string, reason: string): void {

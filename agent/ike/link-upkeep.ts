@@ -59,6 +59,15 @@ function begin(turn: Turn, link: Link): void {
   createMissingChildren(turn, link, main, main.phase);
 }
 
+/** A packet wants through: one attempt, unless there is or begins an IKE SA; whatever it does not carry is made by `begin`. */
+export function wake(turn: Turn, link: Link): void {
+  if (link.wanted === "down" || (link.config.initiate !== "onDemand" && link.config.livenessAction !== "trap")) return;
+  if (link.retryAt !== null && link.retryAt > turn.now) return;
+  if (ikeSasOf(turn, link.config.id).some((sa) => sa.phase.kind !== "closed" && !isEnding(sa))) return;
+  traceChoice(turn, link.config.id, "ACQUIRE", "A packet wants through the link.");
+  connect(turn, link, null);
+}
+
 function connect(turn: Turn, link: Link, replaces: IkeSa | null): void {
   const { remoteAddresses } = link.config;
   const address = remoteAddresses.length > 0 ? remoteAddresses[link.attempts % remoteAddresses.length]! : replaces?.remote.address;

@@ -27,7 +27,7 @@ export function setLink(turn: Turn, config: LinkConfig): void {
   if (comparable(before) === comparable(config)) return;
   turn.engine.links.change(link, () => {
     Object.assign(link, { config, ike, esp, localIdentity, remoteIdentity });
-    if (before.initiate !== config.initiate) link.wanted = config.initiate === "start" ? "up" : "respond";
+    if (before.initiate !== config.initiate) link.wanted = wantedBy(config);
   });
   const mustRenegotiate = comparable(identityPart(before)) !== comparable(identityPart(config));
   if (mustRenegotiate && ikeSasOf(turn, config.id).some((sa) => establishedPhase(sa) !== null)) {
@@ -75,6 +75,23 @@ export function commandLink(turn: Turn, link: Link, command: "up" | "down" | "re
   }
 }
 
+function wantedBy(config: LinkConfig): Link["wanted"] {
+  return config.initiate === "start" ? "up" : "respond";
+}
+
+/** The peer of an established IKE SA is silent: whether the link begins anew is its configuration's to say. */
+export function loseTouch(turn: Turn, link: Link): void {
+  const action = link.config.livenessAction ?? "restart";
+  if (action === "restart" || link.wanted !== "up") return;
+  traceChoice(
+    turn,
+    link.config.id,
+    "LIVENESS",
+    action === "clear" ? "Nothing is begun anew until the peer calls or `up` is commanded." : "It is begun anew when a packet wants through.",
+  );
+  want(turn, link, "respond");
+}
+
 /** What is wanted decides who finds the link too. */
 export function want(turn: Turn, link: Link, wanted: Link["wanted"]): void {
   turn.engine.links.change(link, () => {
@@ -110,7 +127,7 @@ function addLink(turn: Turn, config: LinkConfig, parsed: Pick<Link, "ike" | "esp
   const link: Link = {
     config,
     ...parsed,
-    wanted: config.initiate === "start" ? "up" : "respond",
+    wanted: wantedBy(config),
     retryAt: null,
     retryDelayMs: turn.engine.options.retryFirstMs,
     attempts: 0,

@@ -3,6 +3,7 @@ import type { Payload } from "../wire/ikev2/message-types.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import { silenceFailure } from "./diagnosis/silence.ts";
 import { establishedPhase, type IkeSa, isEnding, type Link } from "./ike-sa.ts";
+import { loseTouch } from "./link.ts";
 import { transmit } from "./messaging.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import type { Task } from "./task.ts";
@@ -93,6 +94,8 @@ export function retransmitOrGiveUp(turn: Turn, sa: IkeSa): void {
     return;
   }
   const isDelete = outstanding.task.kind === "deleteIke";
+  const link = linkById(turn, sa.linkId);
+  if (link !== null && establishedPhase(sa) !== null && !isEnding(sa)) loseTouch(turn, link);
   if (!isDelete && !isEnding(sa)) recordFailure(turn, sa.linkId, "RETRANSMIT", outstanding.hint ?? silenceFailure(sa, outstanding, options.retransmitTries));
   // The DELETE that waited for the answer was never sent. A peer whose answers alone got lost hears it.
   if (!isDelete && isEnding(sa)) deleteIkeUnheard(turn, sa);

@@ -57,6 +57,7 @@ export class Driver {
     parts.plane.onIkeDatagram((datagram) => this.receive(datagram));
     parts.plane.onEvent((event) => {
       switch (event.kind) {
+        case "acquire":
         case "firstInboundPacket":
         case "expire":
           void this.submit(event);
@@ -64,8 +65,6 @@ export class Driver {
         case "natMappingChanged":
           void this.submit({ kind: "natMappingChanged", childSaId: event.childSaId, remote: event.remote });
           return;
-        case "acquire":
-          return; // Every enabled link is negotiated at once; there is no on-demand link to wake.
         case "failed":
           parts.onPlaneFailed(event.reason);
           return;

@@ -24,6 +24,7 @@ export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string
     ikeRekeyMs: ike.rekeySeconds * 1_000,
     reauthenticateMs: ike.reauthenticateSeconds * 1_000,
     livenessMs: ike.livenessSeconds * 1_000,
+    ...(ike.livenessAction === undefined ? {} : { livenessAction: ike.livenessAction }),
     childRekeyMs: esp.rekeySeconds * 1_000,
     ...(esp.rekeyBytes === undefined ? {} : { childRekeyBytes: esp.rekeyBytes }),
     ...(esp.rekeyPackets === undefined ? {} : { childRekeyPackets: esp.rekeyPackets }),

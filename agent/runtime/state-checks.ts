@@ -41,7 +41,7 @@ function checkLink(link: DesiredLink, at: ConfigPath, unreadable: string | null)
 }
 
 function checkPeer(link: DesiredLink, at: ConfigPath): ConfigProblem[] {
-  if (link.initiate !== "start" || link.remote.address !== undefined) return [];
+  if (link.initiate === "respond" || link.remote.address !== undefined) return [];
   return [errorAt([...at, "remote", "address"], "the link is to be started but the peer's address is missing", "add remote.address, or set initiate: respond")];
 }
 

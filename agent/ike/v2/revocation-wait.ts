@@ -12,6 +12,7 @@ import { findPayload } from "../messaging.ts";
 import { peerPath } from "../negotiation/authentication.ts";
 import { judgeRevocation, openQueries } from "../negotiation/peer-revocation.ts";
 import type { WireIdentity } from "../negotiation/identity.ts";
+import { queueDeleteIke } from "../task.ts";
 import { traceChoice } from "../trace.ts";
 import { linkById, touchIkeSa, type Turn } from "../turn.ts";
 
@@ -95,6 +96,6 @@ export function endRevoked(turn: Turn): void {
     if (refusal?.code !== "revoked") continue;
     touchIkeSa(turn, sa);
     recordFailure(turn, config.id, "REVOCATION", certificateRefused(phase.remoteIdentity, refusal));
-    sa.window.queue.push({ kind: "deleteIke" });
+    queueDeleteIke(sa);
   }
 }

@@ -8,7 +8,7 @@ import { transmit } from "./messaging.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import type { Task } from "./task.ts";
 import { traceChoice } from "./trace.ts";
-import { linkById, type Turn } from "./turn.ts";
+import { ikeSasOf, linkById, type Turn } from "./turn.ts";
 import { pfsMethod } from "./v2/child-negotiation.ts";
 import { beginCreateChild, finishCreateChild } from "./v2/create-child-sa.ts";
 import { onAuthResponse } from "./v2/ike-auth.ts";
@@ -25,7 +25,7 @@ export function startNextRequest(turn: Turn, sa: IkeSa): boolean {
   let hasBegun = false;
   while (window.outstanding === null && establishedPhase(sa) !== null) {
     const task = window.queue[0];
-    if (task === undefined || mustWait(sa, task)) break;
+    if (task === undefined || mustWait(turn, sa, task)) break;
     window.queue.shift();
     begin(turn, sa, linkOf(turn, sa), task);
     hasBegun = true;
@@ -34,9 +34,19 @@ export function startNextRequest(turn: Turn, sa: IkeSa): boolean {
 }
 
 /** While the peer is about to replace the IKE SA, only what needs no children goes ahead. */
-function mustWait(sa: IkeSa, task: Task): boolean {
+function mustWait(turn: Turn, sa: IkeSa, task: Task): boolean {
+  if (task.kind === "deleteIke" && isPredecessorEnding(turn, sa)) return true;
   const phase = establishedPhase(sa);
   return phase !== null && isRekeyPending(phase) && task.kind !== "deleteIke" && task.kind !== "liveness";
+}
+
+/**
+ * The peer may have rekeyed the same IKE SA and not know yet which of the two stays: then the Child SAs are still on the old one there, and
+ * only with its DELETE do they come to the new one, to be closed with it (RFC 7296 §2.8.2).
+ */
+function isPredecessorEnding(turn: Turn, sa: IkeSa): boolean {
+  const others = sa.linkId === null ? [] : ikeSasOf(turn, sa.linkId);
+  return others.some(({ phase }) => phase.kind === "deleting" && phase.established.successor === sa);
 }
 
 /** The authenticated answer to the outstanding request, and its plain form. The window is free again before it is looked at. */
@@ -97,6 +107,7 @@ export function retransmitOrGiveUp(turn: Turn, sa: IkeSa): void {
   const link = linkById(turn, sa.linkId);
   if (link !== null && establishedPhase(sa) !== null && !isEnding(sa)) loseTouch(turn, link);
   if (!isDelete && !isEnding(sa)) recordFailure(turn, sa.linkId, "RETRANSMIT", outstanding.hint ?? silenceFailure(sa, outstanding, options.retransmitTries));
+  else traceChoice(turn, sa.linkId, "RETRANSMIT", "The peer has not answered; the IKE SA that was to be deleted is forgotten.");
   // The DELETE that waited for the answer was never sent. A peer whose answers alone got lost hears it.
   if (!isDelete && isEnding(sa)) deleteIkeUnheard(turn, sa);
   else removeIkeSa(turn, sa);

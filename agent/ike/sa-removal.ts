@@ -2,7 +2,7 @@ import { dropChild } from "./child-sa.ts";
 import { childrenOf, type IkeSa, type InitAnsweredPhase, sessionOf } from "./ike-sa.ts";
 import { unregisterIkeSa } from "./messaging.ts";
 import { zeroizeSession } from "./session.ts";
-import { emitEvent, linkById, type Turn } from "./turn.ts";
+import { emitEvent, ikeSaById, linkById, type Turn } from "./turn.ts";
 
 /** How long a deleted SA still answers retransmissions of the request that ended it. */
 const ANSWER_AGAIN_MS = 30_000;
@@ -13,6 +13,9 @@ export function removeIkeSa(turn: Turn, sa: IkeSa, atOnce = false): void {
   const wasEstablished = sa.phase.kind === "established" || sa.phase.kind === "deleting";
   if (sa.phase.kind === "initAnswered") leaveHalfOpen(turn, sa.phase);
   const session = sessionOf(sa);
+  // Touched, if it is still there: its end may have waited for this one's.
+  const successor = sa.phase.kind === "deleting" ? sa.phase.established.successor : null;
+  if (successor !== null) ikeSaById(turn, successor.id);
   unregisterIkeSa(turn, sa);
   if (sa.linkId !== null && turn.engine.ikeSas.ofLink(sa.linkId).size === 0) turn.engine.leaving.delete(sa.linkId);
   if (session !== null) zeroizeSession(session);

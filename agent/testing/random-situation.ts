@@ -82,8 +82,13 @@ export function playThrough(situation: Situation, pair = layPair(situation)): st
   pair.link.quality = { ...situation.line, loss: 0 };
   const faults = settlementFaults(pair, wantedEnd(pair));
   // Whoever gave the other up took its SAs for dead while the other still used them: that is what the line has lost.
-  const gaveUp = [...pair.a.failures(), ...pair.b.failures()].some((failure) => failure.startsWith("PEER_SILENT"));
-  return gaveUp ? faults : [...faults, ...traffic.losses];
+  const givenUpAt = Math.min(...[pair.a, pair.b].flatMap(giveUps));
+  return [...faults, ...traffic.losses.filter((loss) => Number.parseFloat(loss) < givenUpAt)];
+}
+
+/** When a request of the side's, sent again as often as it may be, was still unanswered. */
+function giveUps(side: Side): number[] {
+  return side.trace.filter((entry) => entry.exchange === "RETRANSMIT" && !entry.summary.startsWith("No answer yet")).map((entry) => entry.at);
 }
 
 export function layPair({ seed, starts, keyExchange, childCount }: Situation): Pair {

@@ -132,6 +132,34 @@ const unusable = SIDES.flatMap((who) =>
   ),
 );
 
+/** The peer's own rekey is unanswered, so that it does not know which of the two stays: the Child SAs are on the old IKE SA there. */
+const undecided = SIDES.flatMap((who) =>
+  (["the first", "every"] as const).map(
+    (lost): ExchangeCase => ({
+      interrupts: true,
+      leaves: "none",
+      name: `${who} has rekeyed the IKE SA and closes the link, the peer does not know yet whose rekey stays, and ${lost} DELETE of the old one is lost for a while`,
+      play: (bench) => {
+        const [closer, peer] = [bench[who], other(bench, bench[who])];
+        rekey(bench, closer, "ike");
+        rekey(bench, peer, "ike");
+        bench.courier.keep(peer);
+        bench.courier.deliver(closer);
+        bench.courier.deliver(peer);
+        const lostDelete = bench.courier.keep(closer);
+        command(bench, closer, "down");
+        bench.courier.deliverAll();
+        if (lost === "the first") return;
+        bench.courier.leave();
+        bench.pair.link.drops = (packet) => packet.bytes.join() === lostDelete.bytes.join();
+        bench.pair.run(3_000);
+        bench.pair.link.drops = () => false;
+      },
+    }),
+  ),
+);
+
+describe("an IKE SA that the peer has not settled on is deleted", () => testExchanges(undecided));
 describe("an answer cannot be used", () => testExchanges(unusable));
 describe("a link is restarted while an answer is lost", () => testExchanges(restarts));
 describe("a link is closed in the middle of additional key exchanges (RFC 9370 §2.2.4)", () => testExchanges(followUps));

@@ -82,6 +82,8 @@ export const link = z.strictObject({
         .max(16)
         .default([...defaultIkeProposals]),
       rekeySeconds: seconds.default(14_400),
+      /** Authenticate first and make the Child SAs afterwards, where the peer allows it (RFC 6023). Absent: no. */
+      childless: z.boolean().optional(),
       /** 0: never. Otherwise the peer is authenticated anew this often, make before break. */
       reauthenticateSeconds: z.union([z.literal(0), seconds]).default(0),
       /** Idle time after which the peer is asked for a sign of life. 0: never. */

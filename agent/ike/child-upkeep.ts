@@ -19,7 +19,9 @@ const DUPLICATE_MS = 60_000;
  * done so after a while. So both ends do not make the same child twice.
  */
 export function createMissingChildren(turn: Turn, link: Link, sa: IkeSa, phase: EstablishedPhase): void {
-  const missing = link.wanted === "up" ? missingChildren(link, phase) : [];
+  // A packet has woken a link that only waits: what has been begun is made whole.
+  const isWoken = link.wanted === "respond" && link.config.initiate === "onDemand" && phase.begunAs === "initiator";
+  const missing = link.wanted === "up" || isWoken ? missingChildren(link, phase) : [];
   if (missing.length === 0) {
     phase.leftToPeer = false;
     return;

@@ -63,6 +63,8 @@ export interface LinkConfig {
   readonly credentials: Credentials;
   readonly ikeProposals: readonly string[];
   readonly espProposals: readonly string[];
+  /** As initiator: leave the Child SA out of IKE_AUTH where the peer allows it, and make all of them afterwards (RFC 6023). Absent: no. */
+  readonly childless?: boolean;
   readonly ikeRekeyMs: number;
   /** 0: never. */
   readonly reauthenticateMs: number;

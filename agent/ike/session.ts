@@ -18,6 +18,8 @@ export interface Session {
   readonly encapsulated: boolean;
   /** The peer takes fragments (RFC 7383 §2.3). */
   readonly fragmentation: boolean;
+  /** As responder the peer takes an IKE_AUTH without a Child SA (RFC 6023). */
+  readonly childless: boolean;
   /** RFC 7427 hash algorithms the peer verifies; null: it only knows the old authentication methods. */
   readonly peerHashes: readonly number[] | null;
 }

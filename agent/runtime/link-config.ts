@@ -21,6 +21,7 @@ export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string
     credentials: toCredentials(link.authentication),
     ikeProposals: ike.proposals,
     espProposals: esp.proposals,
+    ...(ike.childless === undefined ? {} : { childless: ike.childless }),
     ikeRekeyMs: ike.rekeySeconds * 1_000,
     reauthenticateMs: ike.reauthenticateSeconds * 1_000,
     livenessMs: ike.livenessSeconds * 1_000,

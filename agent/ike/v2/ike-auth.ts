@@ -34,7 +34,7 @@ export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Sess
     return removeIkeSa(turn, sa);
   }
   const { proof } = own;
-  const first = config.children[0];
+  const first = config.childless === true && session.childless ? undefined : config.children[0];
   const child = first === undefined ? null : requestChild(turn, link, first, null);
   const others = ikeSasOf(turn, config.id).filter((other) => other !== sa && establishedPhase(other) !== null && !isEnding(other));
   const payloads: Payload[] = [
@@ -76,7 +76,11 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
   const verdict = verifyPeer(session, transcript, "responder", idr, payloads, config.credentials, turn.now, turn.engine.options.revocation);
   if (!verdict.ok) return rejectPeer(turn, sa, link, verdict.failure);
   establish(turn, sa, link, session, transcript, idr, task.credentialId, verdict);
-  if (task.child === null) return;
+  if (task.child === null) {
+    // The attempt has succeeded: the link's children need not wait for the next.
+    link.retryAt = null;
+    return;
+  }
   const error = findError(payloads);
   if (error !== null && findPayload(payloads, "sa") === null) {
     // RFC 7296 §1.2: the IKE SA stands although its first child does not.

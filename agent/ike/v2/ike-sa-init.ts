@@ -241,7 +241,7 @@ function acceptInit(turn: Turn, links: Candidates, { link, choice }: Agreement, 
     { kind: "ke", method: choice.suite.kex, data: publicData },
     { kind: "nonce", data: nonceR },
     ...natDetectionNotifies(base, local, remote, fake, turn.engine.random),
-    ...capabilities(choice.suite.additional.length > 0),
+    ...capabilities("responder", choice.suite.additional.length > 0),
     // The initiator sends its certificate only when asked (RFC 7296 §1.2: CERTREQ of the responder is here).
     ...certificateRequest(links.byAuthorities()),
   ];
@@ -307,7 +307,10 @@ function sendInit(turn: Turn, sa: IkeSa, link: Link, next: InitOffer): void {
     { kind: "ke", method: next.kex.method, data: next.kex.publicData },
     { kind: "nonce", data: next.nonce },
     ...natDetectionNotifies(sa, sa.local, sa.remote, link.config.forceEncapsulation, turn.engine.random),
-    ...capabilities(next.specs.some((spec) => spec.additional.length > 0)),
+    ...capabilities(
+      "initiator",
+      next.specs.some((spec) => spec.additional.length > 0),
+    ),
   ];
   const header = headerOf(sa, ExchangeType.IKE_SA_INIT, 0, false);
   const request = serializeMessage(header, payloads);

@@ -37,16 +37,18 @@ export function newSession(
     nat,
     encapsulated: nat !== "none" || link.config.forceEncapsulation,
     fragmentation: findNotify(peerPayloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) !== null,
+    childless: findNotify(peerPayloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) !== null,
     peerHashes: hashes === null ? null : readHashes(hashes.data),
   };
 }
 
-/** Notifies that say what we can do (RFC 7383 §2.3, RFC 7427 §4); `withIntermediate` also RFC 9242 §3.1. */
-export function capabilities(withIntermediate: boolean): Payload[] {
+/** Notifies that say what we can do (RFC 7383 §2.3, RFC 7427 §4); `withIntermediate` also RFC 9242 §3.1; RFC 6023 §3 is the responder's to say. */
+export function capabilities(own: Role, withIntermediate: boolean): Payload[] {
   const hashes = new Uint8Array(2 * supportedSignatureHashes.length);
   for (const [index, hash] of supportedSignatureHashes.entries()) writeU16(hashes, 2 * index, hash);
   const intermediate = withIntermediate ? [notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED)] : [];
-  return [notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED), notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, hashes), ...intermediate];
+  const childless = own === "responder" ? [notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED)] : [];
+  return [notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED), notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, hashes), ...intermediate, ...childless];
 }
 
 function readHashes(data: Uint8Array): number[] {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { exitOnSignals, removeAtExit } from "../lib/cleanup.ts";
+import { missingForKernelHost } from "../lib/kernel-host.ts";
 import { makeNewerPeerRoot } from "../lib/newer-peer.ts";
 import { makeThreeNamespaces, sweepLeftovers } from "../lib/namespaces.ts";
 import { Context, type Scenario } from "./scenario.ts";
@@ -38,7 +39,7 @@ async function main(): Promise<number> {
     for (const { name, description } of scenarios) process.stdout.write(`${name.padEnd(28)} ${description}\n`);
     return 0;
   }
-  requirePrograms();
+  requirePrograms(scenarios);
   exitOnSignals();
   sweepLeftovers();
   if (scenarios.some((scenario) => scenario.needsNewPeer === true)) await makeNewerPeerRoot((line) => process.stdout.write(`${line}\n`));
@@ -73,7 +74,7 @@ function select(all: readonly Scenario[], names: readonly string[]): readonly Sc
   });
 }
 
-function requirePrograms(): void {
+function requirePrograms(scenarios: readonly Scenario[]): void {
   if (process.getuid?.() !== 0) throw new Error("the interop scenarios make network namespaces and TUN devices: run them as root");
   const missing = [
     "/usr/lib/ipsec/charon",
@@ -84,9 +85,10 @@ function requirePrograms(): void {
     "/usr/bin/tcpdump",
     "/usr/sbin/nft",
   ].filter((path) => !existsSync(path));
+  if (scenarios.some((scenario) => scenario.needsKernelPeer === true)) missing.push(...missingForKernelHost(existsSync));
   if (missing.length > 0) {
     const packages =
-      "strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins iperf3 openssl tcpdump nftables iputils-ping iproute2";
+      "strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins iperf3 openssl tcpdump nftables iputils-ping iproute2 user-mode-linux kmod";
     throw new Error(`missing: ${missing.join(", ")}; on Debian: apt-get install ${packages}`);
   }
 }

@@ -5,11 +5,12 @@ import type { SiteFileInput } from "../../contract/site-file.ts";
 import type { ObservedChildSa, ObservedIkeSa } from "../../contract/observed-state.ts";
 import { startAgent, type Agent } from "../lib/agent.ts";
 import { startCharon, type Charon, type CharonChildSa, type CharonConfig, type CharonIkeSa } from "../lib/charon.ts";
+import { startKernelCharon, type KernelCharon } from "../lib/kernel-charon.ts";
 import type { ThreeNamespaces } from "../lib/namespaces.ts";
 import { makeAuthority, type KeyKind } from "../lib/pki.ts";
 import { pollUntil } from "../lib/poll.ts";
 import type { Section } from "../lib/swanctl-format.ts";
-import { ping, startPing, type PingResult } from "../lib/traffic.ts";
+import { ping, startPing, type EchoEnd, type PingResult } from "../lib/traffic.ts";
 import { newerPeerRoot } from "../lib/newer-peer.ts";
 
 /**
@@ -23,6 +24,8 @@ export interface Scenario {
   readonly description: string;
   /** Needs a peer with ML-KEM, which strongSwan has from 6.0 on; skipped without one. */
   readonly needsNewPeer?: true;
+  /** Needs a peer with ESP in its kernel, which is one in user-mode Linux. */
+  readonly needsKernelPeer?: true;
   run(context: Context): Promise<void>;
 }
 
@@ -47,6 +50,11 @@ export const preSharedKey = "correct horse battery staple";
 
 /** Between whose inside addresses echoes are sent, and where what was seen is noted: a scenario's context, or one with other addresses. */
 export type Place = Pick<Context, "net" | "note">;
+
+/** What echoes are sent between. */
+export interface Ends {
+  readonly net: { readonly left: EchoEnd; readonly right: EchoEnd };
+}
 
 /** A scenario's place: its namespaces, its directory, and the programs it started, which are ended with it. */
 export class Context {
@@ -103,6 +111,13 @@ export class Context {
     const charon = await startCharon(this.net.right, this.folder("peer"), peerConfiguration(options));
     this.charons.push(charon);
     return charon;
+  }
+
+  /** Starts charon on a host whose kernel does ESP, in the right site's place. */
+  async startKernelPeer(options: PeerOptions = {}): Promise<KernelCharon> {
+    const started = await startKernelCharon(this.net, this.folder("peer"), peerConfiguration(options));
+    this.charons.push(started.charon);
+    return started;
   }
 
   /** Certificates for both ends from one authority, ready to be given to `startUs` and `startPeer`. */
@@ -194,7 +209,7 @@ export interface Established {
  * @returns what each end says of it.
  * @throws with both ends' accounts after the deadline.
  */
-export async function expectUp(context: Place, us: Agent, peer: Charon, timeoutMilliseconds = 10_000): Promise<Established> {
+export async function expectUp(context: Ends, us: Agent, peer: Charon, timeoutMilliseconds = 10_000): Promise<Established> {
   let ours: unknown;
   let theirs: unknown;
   const established = await pollUntil(
@@ -240,14 +255,14 @@ export function expectNewChild(us: Agent, oldInboundSpi: string): Promise<Observ
 }
 
 /** Ten echoes each way, none lost. */
-export async function expectTraffic({ net }: Pick<Place, "net">): Promise<void> {
+export async function expectTraffic({ net }: Ends): Promise<void> {
   const { left, right } = net;
   const [out, back] = await Promise.all([ping(left, right, { count: 10 }), ping(right, left, { count: 10 })]);
   deepStrictEqual({ out, back }, { out: { sent: 10, received: 10, lost: 0 }, back: { sent: 10, received: 10, lost: 0 } });
 }
 
 /** No echo is answered: what the tunnel no longer carries must not travel in the clear either. */
-export async function expectNoTraffic({ net }: Pick<Place, "net">): Promise<void> {
+export async function expectNoTraffic({ net }: Ends): Promise<void> {
   const { received } = await ping(net.left, net.right, { count: 3, waitSeconds: 0.3 });
   deepStrictEqual(received, 0, "an echo was answered although no tunnel is up");
 }

@@ -64,9 +64,41 @@ export interface Charon {
   stop(): Promise<void>;
 }
 
-const plugins =
+const corePlugins =
   "openssl random nonce drbg aes aesni sha1 sha2 md5 hmac kdf curve25519 chapoly gcm ccm ctr cmac xcbc mgf1 x509 revocation " +
-  "constraints pubkey pkcs1 pkcs7 pkcs8 pem kernel-libipsec kernel-netlink socket-default vici updown counters";
+  "constraints pubkey pkcs1 pkcs7 pkcs8 pem";
+
+/** What every charon of the tests is set to. `kernel`: the plugins that carry ESP. */
+export function daemonSettings(kernel: string, filelog: Section, extra: Section): string {
+  return formatSection({
+    charon: {
+      load: `${corePlugins} ${kernel} socket-default vici updown counters`,
+      // Its default of 16 is what its scheduler needs: with fewer it stalls while a job waits for a lock.
+      threads: 16,
+      install_routes: true,
+      // Retries soon, so that a lost peer shows within seconds.
+      retransmit_timeout: 0.5,
+      retransmit_tries: 4,
+      filelog,
+      ...extra,
+    },
+  });
+}
+
+/** How to reach a charon: its control socket, the words before `swanctl` that lead there, and its log. */
+export interface CharonAccess {
+  readonly uri: string;
+  readonly inside: (argv: readonly string[]) => string[];
+  readonly log: () => string;
+}
+
+/** A charon that has been started, once it answers and has read its configuration. @param daemon what ends with it. */
+export async function attachCharon(daemon: ChildProcess, directory: string, access: CharonAccess, forget: () => void, config: CharonConfig): Promise<Charon> {
+  const charon = new RunningCharon(daemon, directory, access, forget);
+  await charon.ready();
+  await charon.load(config);
+  return charon;
+}
 
 /**
  * Starts strongSwan's daemon in a site with userspace ESP (kernel-libipsec), loads the configuration, and waits until it answers.
@@ -77,15 +109,15 @@ export async function startCharon(site: Site, directory: string, config: CharonC
   mkdirSync(run, { recursive: true });
   const logFile = join(directory, "charon.log");
   writeFileSync(logFile, "");
-  writeFileSync(join(directory, "strongswan.conf"), daemonSettings(logFile, config.daemon ?? {}));
+  const log = { path: logFile, default: 1, ike: 2, flush_line: true, time_format: "%H:%M:%S", time_add_ms: true };
+  const userspace = { ...config.daemon, plugins: { "kernel-libipsec": { allow_peer_ts: false } } };
+  writeFileSync(join(directory, "strongswan.conf"), daemonSettings("kernel-libipsec kernel-netlink", { log }, userspace));
   const start = config.root == null ? `mount --bind '${run}' /run && exec /usr/lib/ipsec/charon` : startInRoot(config.root, directory);
   const argv = ["unshare", "-m", "bash", "-c", `mount --make-rprivate / && ${start}`];
   const daemon = site.start(argv, { stdio: "ignore", env: { STRONGSWAN_CONF: join(directory, "strongswan.conf") } });
   const forget = removeAtExit(`charon in ${site.name}`, () => daemon.kill("SIGKILL"));
-  const charon = new RunningCharon(daemon, directory, logFile, forget);
-  await charon.ready();
-  await charon.load(config);
-  return charon;
+  const uri = `unix://${join(directory, "run", "charon.vici")}`;
+  return attachCharon(daemon, directory, { uri, inside: (argv) => [...argv], log: () => readFileSync(logFile, "utf8") }, forget, config);
 }
 
 /** The mounts are this daemon's own and end with it; only the empty mount points stay in `root`. */
@@ -101,36 +133,19 @@ function startInRoot(root: string, directory: string): string {
   return steps.join(" && ");
 }
 
-function daemonSettings(logFile: string, extra: Section): string {
-  return formatSection({
-    charon: {
-      load: plugins,
-      // Its default of 16 is what its scheduler needs: with fewer it stalls while a job waits for a lock.
-      threads: 16,
-      install_routes: true,
-      // Retries soon, so that a lost peer shows within seconds.
-      retransmit_timeout: 0.5,
-      retransmit_tries: 4,
-      filelog: { log: { path: logFile, default: 1, ike: 2, flush_line: true, time_format: "%H:%M:%S", time_add_ms: true } },
-      ...extra,
-      plugins: { "kernel-libipsec": { allow_peer_ts: false } },
-    },
-  });
-}
-
 class RunningCharon implements Charon {
   private readonly daemon: ChildProcess;
   private readonly directory: string;
-  private readonly logFile: string;
+  private readonly access: CharonAccess;
   private readonly forget: () => void;
   private readonly ended: Promise<void>;
 
-  constructor(daemon: ChildProcess, directory: string, logFile: string, forget: () => void) {
+  constructor(daemon: ChildProcess, directory: string, access: CharonAccess, forget: () => void) {
     this.daemon = daemon;
     this.directory = directory;
-    this.logFile = logFile;
+    this.access = access;
     this.forget = forget;
-    this.ended = new Promise((resolve) => daemon.once("close", () => resolve()));
+    this.ended = new Promise((resolve) => daemon.once("exit", () => resolve()));
   }
 
   async ready(): Promise<void> {
@@ -181,7 +196,7 @@ class RunningCharon implements Charon {
   }
 
   log(): string {
-    return readFileSync(this.logFile, "utf8");
+    return this.access.log();
   }
 
   async kill(): Promise<void> {
@@ -205,8 +220,7 @@ class RunningCharon implements Charon {
 
   private swanctl(args: readonly string[], timeoutMilliseconds: number) {
     const [command = "", ...rest] = args;
-    const socket = `unix://${join(this.directory, "run", "charon.vici")}`;
-    return tryCommand(["swanctl", command, "--uri", socket, ...rest], {
+    return tryCommand(this.access.inside(["swanctl", command, "--uri", this.access.uri, ...rest]), {
       timeoutMilliseconds,
       env: { SWANCTL_DIR: this.directory, STRONGSWAN_CONF: join(this.directory, "strongswan.conf") },
     });

@@ -2,6 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Namespace, Site } from "./namespaces.ts";
 import { pollUntil } from "./poll.ts";
 
+/** A host that can be told to send an echo to another. */
+export type EchoEnd = Pick<Site, "try" | "insideAddress">;
+
 export interface PingResult {
   readonly sent: number;
   readonly received: number;
@@ -13,8 +16,8 @@ export interface PingResult {
  * One that is not answered within `waitSeconds` is lost.
  */
 export async function ping(
-  from: Site,
-  to: Site,
+  from: EchoEnd,
+  to: EchoEnd,
   options: { count?: number; waitSeconds?: number; payloadBytes?: number; forbidFragments?: boolean } = {},
 ): Promise<PingResult> {
   const count = String(options.count ?? 5);
@@ -47,7 +50,7 @@ export interface RunningPing {
  * Sends an echo every `intervalSeconds` until stopped. From 10 ms on ping sleeps between echoes, and a kernel of 250 Hz makes about 17 ms
  * of 10; below that it is exact and keeps a processor busy.
  */
-export async function startPing(from: Site, to: Site, intervalSeconds = 0.01): Promise<RunningPing> {
+export async function startPing(from: Site, to: Pick<Site, "insideAddress">, intervalSeconds = 0.01): Promise<RunningPing> {
   const program = from.start(["ping", "-n", "-O", "-I", from.insideAddress, "-i", String(intervalSeconds), to.insideAddress]);
   const seen = new EchoLog();
   program.stdout?.on("data", (bytes: Buffer) => seen.read(bytes.toString("latin1")));

@@ -19,6 +19,9 @@ const debianPackages = [
   "nftables",
   // For the peers that are newer than this Debian.
   "debootstrap",
+  // For the peers with a kernel of their own.
+  "user-mode-linux",
+  "kmod",
   // For the gateway's optional native function.
   "gcc",
   "libc6-dev",

@@ -1,6 +1,7 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac } from "node:crypto";
 import { Integ } from "../wire/iana.ts";
 import { CryptoError } from "./crypto-error.ts";
+import { sameSecret } from "./same-secret.ts";
 
 /** HMAC integrity (RFC 4868): the output is cut to half its length. Lengths are octets. */
 export interface IntegSpec {
@@ -30,6 +31,5 @@ export function computeIcv(spec: IntegSpec, key: Uint8Array, parts: readonly Uin
 
 /** @throws CryptoError `integrity`; the comparison takes the same time wherever the difference is. */
 export function verifyIcv(spec: IntegSpec, key: Uint8Array, parts: readonly Uint8Array[], icv: Uint8Array): void {
-  if (icv.length !== spec.icvOctets || !timingSafeEqual(computeIcv(spec, key, parts), icv))
-    throw new CryptoError("integrity", "the integrity check value does not match");
+  if (!sameSecret(computeIcv(spec, key, parts), icv)) throw new CryptoError("integrity", "the integrity check value does not match");
 }

@@ -1,6 +1,7 @@
-import { createDecipheriv, createHash, createHmac, pbkdf2Sync, timingSafeEqual } from "node:crypto";
+import { createDecipheriv, createHash, createHmac, pbkdf2Sync } from "node:crypto";
 import { CryptoError } from "./crypto-error.ts";
 import { type DerElement, DerTag, derChildren, oidText } from "./der.ts";
+import { sameSecret } from "./same-secret.ts";
 
 /*
  * How a PKCS #12 file is locked: encryption by a password (RFC 8018 PBES2, RFC 7292 appendix C with triple DES) and the MAC over the
@@ -56,7 +57,7 @@ export function checkMac(macData: DerElement, authenticated: Uint8Array, passwor
     oid === oids.pbmac1 ? pbmac1Key(parameters, password) : macKey(oid, password, octetsOf(salt), iterations === undefined ? 1 : countOf(iterations));
   const actual = createHmac(hash, key).update(authenticated).digest();
   key.fill(0);
-  if (actual.length !== expected.length || !timingSafeEqual(actual, expected)) throw new CryptoError("wrongPassword", "the password does not open it");
+  if (!sameSecret(actual, expected)) throw new CryptoError("wrongPassword", "the password does not open it");
 }
 
 function macKey(oid: string, password: string, salt: Uint8Array, iterations: number): { hash: HashName; key: Uint8Array } {

@@ -2,6 +2,7 @@ import type { Certificate } from "../../crypto/certificate.ts";
 import type { RevocationSource } from "../../crypto/revocation.ts";
 import { CryptoError } from "../../crypto/crypto-error.ts";
 import { computePrf } from "../../crypto/prf.ts";
+import { sameSecret } from "../../crypto/same-secret.ts";
 import { signAuth, verifyAuth } from "../../crypto/signature.ts";
 import { verifyPeerCertificate } from "../../crypto/x509.ts";
 import { AuthMethod, CertEncoding } from "../../wire/iana.ts";
@@ -96,7 +97,7 @@ function verifyPsk(
   // The key in use first; the others are staged or about to retire, so that a rotation never locks the peer out.
   const ordered = [...credentials.keys].sort((a, b) => Number(b.id === credentials.use) - Number(a.id === credentials.use));
   for (const key of ordered) {
-    if (sameOctets(auth.data, pskMac(session, key.secret, octets))) return { ok: true as const, credentialId: key.id, path: [], doubts: [] };
+    if (sameSecret(auth.data, pskMac(session, key.secret, octets))) return { ok: true as const, credentialId: key.id, path: [], doubts: [] };
   }
   const tried = ordered.map((key) => key.id);
   return { ok: false as const, failure: preSharedKeysDiffer(describeIdentity(identity), tried) };
@@ -167,12 +168,4 @@ function pskMac(session: Session, secret: Uint8Array, octets: Uint8Array): Uint8
 
 function failed(code: string, sentence: string): { readonly ok: false; readonly failure: Failure } {
   return { ok: false, failure: { code, sentence } };
-}
-
-/** Takes the same time wherever the difference is. */
-function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  let difference = 0;
-  for (let index = 0; index < a.length; index++) difference |= a[index]! ^ b[index]!;
-  return difference === 0;
 }

@@ -1,4 +1,5 @@
 import { computePrf, findPrf } from "../../crypto/prf.ts";
+import { sameSecret } from "../../crypto/same-secret.ts";
 import { Prf } from "../../wire/iana.ts";
 import { concatOctets, writeU64 } from "../../wire/octets.ts";
 import type { Instant, RandomSource } from "../endpoint-types.ts";
@@ -40,7 +41,7 @@ export class CookieJar {
   isValid(cookie: Uint8Array, facts: CookieFacts, now: Instant): boolean {
     const current = this.#currentSecret(now);
     const secret = [current, this.#previous].find((one) => one !== null && one.version === cookie[0]);
-    return secret !== undefined && secret !== null && sameOctets(cookie, cookieOf(secret, facts));
+    return secret !== undefined && secret !== null && sameSecret(cookie, cookieOf(secret, facts));
   }
 
   #currentSecret(now: Instant): Secret {
@@ -60,12 +61,4 @@ function cookieOf(secret: Secret, facts: CookieFacts): Uint8Array {
   const source = new TextEncoder().encode(`${facts.remote.address}|${facts.remote.port}`);
   const mac = computePrf(findPrf(Prf.HMAC_SHA2_256)!, secret.octets, facts.nonceI, source, spi);
   return concatOctets([Uint8Array.of(secret.version), mac]);
-}
-
-/** Takes the same time wherever the difference is. */
-function sameOctets(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  let difference = 0;
-  for (let index = 0; index < a.length; index++) difference |= a[index]! ^ b[index]!;
-  return difference === 0;
 }

@@ -17,7 +17,17 @@ export interface TestAuthority {
   authorize(name: string): Promise<TestAuthority>;
 }
 
-export type KeyKind = "ecdsa-p256" | "rsa-2048";
+export type KeyKind = keyof typeof keyParameters;
+
+/** What `openssl genpkey -algorithm` is told. */
+const keyParameters = {
+  "rsa-2048": ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+  "rsa-4096": ["RSA", "-pkeyopt", "rsa_keygen_bits:4096"],
+  "ecdsa-p256": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+  "ecdsa-p384": ["EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
+  "ecdsa-p521": ["EC", "-pkeyopt", "ec_paramgen_curve:P-521"],
+  ed25519: ["Ed25519"],
+} as const;
 
 /**
  * An authority for one test, with keys of one kind throughout. It is made with the `openssl` program on purpose: an
@@ -28,7 +38,7 @@ export async function makeAuthority(kind: KeyKind, name = "Culvert test authorit
     const paths = { key: join(directory, "ca.key"), certificate: join(directory, "ca.pem") };
     await runCommand(["openssl", ...newKey(kind, paths.key)]);
     const extensions = ["basicConstraints=critical,CA:TRUE,pathlen:1", "keyUsage=critical,keyCertSign,cRLSign"];
-    const request = ["req", "-x509", "-new", "-key", paths.key, "-subj", `/CN=${name}`, "-days", "2", "-sha256"];
+    const request = ["req", "-x509", "-new", "-key", paths.key, "-subj", `/CN=${name}`, "-days", "2"];
     await runCommand(["openssl", ...request, ...extensions.flatMap((text) => ["-addext", text]), "-out", paths.certificate]);
     return { certificatePem: readFileSync(paths.certificate, "utf8"), privateKeyPem: readFileSync(paths.key, "utf8") };
   });
@@ -54,15 +64,14 @@ function sign(kind: KeyKind, authority: KeyPair, name: string, extensions: reado
     writeFileSync(path("extensions"), [...extensions, "authorityKeyIdentifier=keyid", ""].join("\n"));
     await runCommand(["openssl", ...newKey(kind, path("own.key"))]);
     await runCommand(["openssl", "req", "-new", "-key", path("own.key"), "-subj", `/CN=${name}`, "-out", path("own.csr")]);
-    const request = ["x509", "-req", "-in", path("own.csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"), "-days", "1", "-sha256"];
+    const request = ["x509", "-req", "-in", path("own.csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"), "-days", "1"];
     await runCommand(["openssl", ...request, "-extfile", path("extensions"), "-out", path("own.pem")]);
     return { certificatePem: readFileSync(path("own.pem"), "utf8"), privateKeyPem: readFileSync(path("own.key"), "utf8") };
   });
 }
 
 function newKey(kind: KeyKind, file: string): string[] {
-  const parameters = kind === "rsa-2048" ? ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"] : ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
-  return ["genpkey", "-algorithm", ...parameters, "-out", file];
+  return ["genpkey", "-algorithm", ...keyParameters[kind], "-out", file];
 }
 
 async function inScratch<T>(work: (directory: string) => Promise<T>): Promise<T> {

@@ -1,0 +1,3 @@
+import { certificateScenario } from "../certificate.ts";
+
+export const scenario = certificateScenario("ecdsa-p384", "cert-ecdsa-p384-respond", "peer");

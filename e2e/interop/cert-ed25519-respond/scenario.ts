@@ -1,0 +1,3 @@
+import { certificateScenario } from "../certificate.ts";
+
+export const scenario = certificateScenario("ed25519", "cert-ed25519-respond", "peer");

@@ -29,19 +29,33 @@ export function desiredLink(source: DesiredLinkSource): DesiredLinkInput {
       ? { identity: config.peer.identity, networks: config.networksB, address: addressB }
       : { identity: config.identityA, networks: config.networksA, address: source.addressA };
   const probe = probeBetween(ours.networks, theirs.networks);
+  const starts = initiatorOf(source.addressA, addressB) === end;
+  const lifetime = (seconds: number): number => (starts || config.peer.kind === "third-party" ? seconds : laterLifetime(seconds));
   return {
     id: source.linkId,
     name: config.name,
     enabled: config.enabled,
-    initiate: initiatorOf(source.addressA, addressB) === end ? "start" : "respond",
+    initiate: starts ? "start" : "respond",
     local: { identity: ours.identity },
     remote: { identity: theirs.identity, ...(theirs.address === null ? {} : { address: theirs.address }) },
     authentication: source.authentication,
-    ike: config.ike,
-    esp: config.esp,
+    ike: { ...config.ike, rekeySeconds: lifetime(config.ike.rekeySeconds) },
+    esp: { ...config.esp, rekeySeconds: lifetime(config.esp.rekeySeconds) },
     children: [{ name: "lan", localNetworks: ours.networks, remoteNetworks: theirs.networks }],
     ...(probe === null ? {} : { probe }),
   };
+}
+
+/** What the engine shortens a lifetime by at most, so that links do not rekey in step: `rekeyJitter` of a gateway. */
+const MOST_SHORTENED = 0.1;
+const LONGEST_SECONDS = 31_536_000;
+
+/**
+ * The lifetime of the end that waits: with the most that it can be shortened it still ends after that of the end that starts. So the two do
+ * not rekey at once, and each still would alone.
+ */
+export function laterLifetime(seconds: number): number {
+  return Math.min(LONGEST_SECONDS, Math.ceil((seconds * 1.02) / (1 - MOST_SHORTENED)));
 }
 
 /** One end starts, the other waits, so that the two do not negotiate at once: A, unless only A can be reached. */

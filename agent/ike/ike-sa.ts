@@ -185,6 +185,12 @@ export function isEnding(sa: IkeSa): boolean {
   return sa.phase.kind === "deleting" || sa.window.queue.some((task) => task.kind === "deleteIke");
 }
 
+/** What it has been rekeyed into; null: nothing, or it is not known yet. */
+export function rekeyedInto({ phase }: IkeSa): IkeSa | null {
+  if (phase.kind === "established") return phase.successor;
+  return phase.kind === "deleting" ? phase.established.successor : null;
+}
+
 /** Whose trace its messages belong to; null: nobody can tell yet. */
 export function tracedLinkId(sa: IkeSa): string | null {
   return sa.linkId ?? sa.candidateLinkId;

@@ -2,7 +2,7 @@ import { isRekeyPending } from "./v2/follow-up-ke.ts";
 import type { Payload } from "../wire/ikev2/message-types.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import { silenceFailure } from "./diagnosis/silence.ts";
-import { establishedPhase, type IkeSa, isEnding, type Link } from "./ike-sa.ts";
+import { establishedPhase, type IkeSa, isEnding, type Link, rekeyedInto } from "./ike-sa.ts";
 import { loseTouch } from "./link.ts";
 import { transmit } from "./messaging.ts";
 import { removeIkeSa } from "./sa-removal.ts";
@@ -46,7 +46,7 @@ function mustWait(turn: Turn, sa: IkeSa, task: Task): boolean {
  */
 function isPredecessorEnding(turn: Turn, sa: IkeSa): boolean {
   const others = sa.linkId === null ? [] : ikeSasOf(turn, sa.linkId);
-  return others.some(({ phase }) => phase.kind === "deleting" && phase.established.successor === sa);
+  return others.some((other) => isEnding(other) && rekeyedInto(other) === sa);
 }
 
 /** The authenticated answer to the outstanding request, and its plain form. The window is free again before it is looked at. */

@@ -1,5 +1,5 @@
 import { dropChild } from "./child-sa.ts";
-import { childrenOf, type IkeSa, type InitAnsweredPhase, sessionOf } from "./ike-sa.ts";
+import { childrenOf, type IkeSa, type InitAnsweredPhase, sessionOf, rekeyedInto } from "./ike-sa.ts";
 import { unregisterIkeSa } from "./messaging.ts";
 import { zeroizeSession } from "./session.ts";
 import { emitEvent, ikeSaById, linkById, type Turn } from "./turn.ts";
@@ -13,9 +13,7 @@ export function removeIkeSa(turn: Turn, sa: IkeSa, atOnce = false): void {
   const wasEstablished = sa.phase.kind === "established" || sa.phase.kind === "deleting";
   if (sa.phase.kind === "initAnswered") leaveHalfOpen(turn, sa.phase);
   const session = sessionOf(sa);
-  // Touched, if it is still there: its end may have waited for this one's.
-  const successor = sa.phase.kind === "deleting" ? sa.phase.established.successor : null;
-  if (successor !== null) ikeSaById(turn, successor.id);
+  touchSuccessor(turn, sa);
   unregisterIkeSa(turn, sa);
   if (sa.linkId !== null && turn.engine.ikeSas.ofLink(sa.linkId).size === 0) turn.engine.leaving.delete(sa.linkId);
   if (session !== null) zeroizeSession(session);
@@ -31,9 +29,16 @@ export function closeIkeSa(turn: Turn, sa: IkeSa): void {
   if ((sa.phase.kind === "established" || sa.phase.kind === "deleting") && sa.linkId !== null) {
     emitEvent(turn, { kind: "ikeSaDeleted", linkId: sa.linkId, ikeSaId: sa.id });
   }
+  touchSuccessor(turn, sa);
   sa.window.outstanding = null;
   sa.window.queue.length = 0;
   sa.phase = { kind: "closed", session, forgetAt: turn.now + ANSWER_AGAIN_MS };
+}
+
+/** If it is still there: its end may have waited for this one's. */
+function touchSuccessor(turn: Turn, sa: IkeSa): void {
+  const successor = rekeyedInto(sa);
+  if (successor !== null) ikeSaById(turn, successor.id);
 }
 
 /** The responder's state between IKE_SA_INIT and IKE_AUTH is of no use any more. */

@@ -159,6 +159,29 @@ const undecided = SIDES.flatMap((who) =>
   ),
 );
 
+const rekeyedTwice = SIDES.map(
+  (who): ExchangeCase => ({
+    interrupts: true,
+    leaves: "none",
+    name: `${who} has rekeyed the IKE SA twice and closes the link: no DELETE overtakes that of the one before`,
+    play: (bench) => {
+      const [closer, peer] = [bench[who], other(bench, bench[who])];
+      rekey(bench, closer, "ike");
+      bench.courier.deliver(closer);
+      bench.courier.deliver(peer);
+      bench.courier.keep(closer);
+      rekey(bench, peer, "ike");
+      bench.courier.keep(peer);
+      rekey(bench, closer, "ike");
+      bench.courier.deliver(closer);
+      bench.courier.deliver(peer);
+      command(bench, closer, "down");
+      bench.courier.deliverAll();
+    },
+  }),
+);
+
+describe("a link is closed that has been rekeyed twice", () => testExchanges(rekeyedTwice));
 describe("an IKE SA that the peer has not settled on is deleted", () => testExchanges(undecided));
 describe("an answer cannot be used", () => testExchanges(unusable));
 describe("a link is restarted while an answer is lost", () => testExchanges(restarts));

@@ -82,7 +82,7 @@ export interface DataPlane {
   sendIkeDatagram(datagram: IkeDatagram): void;
   /** Keepalive of RFC 3948 §2.3: one octet 0xff. */
   sendNatKeepalive(local: UdpEndpoint, remote: UdpEndpoint): void;
-  /** Resolves when packets under this SA are taken or can be sent; rejects with a sentence when it cannot be installed. */
+  /** Resolves when packets under this SA are taken or can be sent; rejects with a sentence when it cannot be installed. Keeps no reference to the keys: the caller erases them then. */
   installSa(sa: InboundSa | OutboundSa): Promise<void>;
   /** Moves an SA to another peer endpoint. */
   updateSa(direction: "inbound" | "outbound", spi: EspSpi, remote: UdpEndpoint): Promise<void>;

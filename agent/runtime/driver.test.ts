@@ -1,11 +1,23 @@
 import { expect, test } from "vitest";
+import type { SaKeys } from "../crypto/sa-keys.ts";
 import type { Effect } from "../ike/endpoint-types.ts";
 import type { InboundSa } from "../ipsec/security-association.ts";
+import { Encr, Integ } from "../wire/iana.ts";
 import { Driver, type IkeTransport } from "./driver.ts";
 import { RecordingPlane, ScriptedEndpoint } from "./test-doubles.ts";
 
 const remote = { address: "198.51.100.1", port: 500 };
-const sa = { direction: "inbound", childSaId: "c1", spi: 0x1000 } as InboundSa;
+const sa = { direction: "inbound", childSaId: "c1", spi: 0x1000, keys: someKeys() } as InboundSa;
+
+function someKeys(): SaKeys {
+  return {
+    encr: Encr.AES_CBC,
+    encryptionKey: new Uint8Array(16).fill(1),
+    salt: new Uint8Array(4).fill(2),
+    integ: Integ.HMAC_SHA2_256_128,
+    integrityKey: new Uint8Array(32).fill(3),
+  };
+}
 
 function setUp() {
   const plane = new RecordingPlane();
@@ -40,6 +52,20 @@ test("an SA is installed before the message after it leaves, and before the next
   endpoint.respond = (input) => (input.kind === "up" ? [{ kind: "installSa", sa }, transmit(1)] : [transmit(2)]);
   await Promise.all([driver.submit({ kind: "up", linkId: "l" }), driver.submit({ kind: "down", linkId: "l" })]);
   expect(plane.calls).toEqual(["install inbound begin", "install inbound end", "send 1", "send 2"]);
+});
+
+test.each([null, "no room"])("the keys of an SA are whole while the plane takes it and erased afterwards (refusal: %s)", async (refusal) => {
+  const { plane, endpoint, driver } = setUp();
+  const keys = someKeys();
+  const seen: number[] = [];
+  plane.installSa = async (given) => {
+    seen.push(...given.keys.encryptionKey);
+    if (refusal !== null) throw new Error(refusal);
+  };
+  endpoint.respond = (input) => (input.kind === "up" ? [{ kind: "installSa", sa: { ...sa, keys } }] : []);
+  await driver.submit({ kind: "up", linkId: "l" });
+  expect(seen).toEqual(Array(16).fill(1));
+  expect([...keys.encryptionKey, ...keys.salt, ...keys.integrityKey]).toEqual(Array(52).fill(0));
 });
 
 test("a refused SA is told to the engine before any other waiting input, and the other effects still run", async () => {

@@ -1,7 +1,8 @@
+import { eraseSaKeys } from "../crypto/sa-keys.ts";
 import type { RevocationQuery } from "../crypto/revocation.ts";
 import type { DataPlane, IkeDatagram } from "../dataplane/data-plane.ts";
 import type { Effect, IkeEndpoint, IkeEvent, Input, TraceSource } from "../ike/endpoint-types.ts";
-import type { UdpEndpoint } from "../ipsec/security-association.ts";
+import type { InboundSa, OutboundSa, UdpEndpoint } from "../ipsec/security-association.ts";
 import type { Clock } from "./system-clock.ts";
 
 /** Sends IKE from the IKE port (500). */
@@ -163,7 +164,7 @@ export class Driver {
         case "natKeepalive":
           return plane.sendNatKeepalive(effect.local, effect.remote);
         case "installSa":
-          return await plane.installSa(effect.sa);
+          return await this.#install(effect.sa);
         case "updateSa":
           return await plane.updateSa(effect.direction, effect.spi, effect.remote);
         case "deleteSa":
@@ -187,6 +188,15 @@ export class Driver {
       // The rest of this input's effects still runs; the engine then takes the Child SA down with the peer.
       if (effect.kind === "installSa")
         this.#queue.unshift({ input: { kind: "installFailed", childSaId: effect.sa.childSaId, reason }, settle: () => undefined });
+    }
+  }
+
+  /** The plane has the keys then, or nobody needs them: they are not left in memory for as long as the SA lives. */
+  async #install(sa: InboundSa | OutboundSa): Promise<void> {
+    try {
+      await this.#parts.plane.installSa(sa);
+    } finally {
+      eraseSaKeys(sa.keys);
     }
   }
 

@@ -61,7 +61,7 @@ export class MemoryDataPlane implements DataPlane {
     if (sa.encapsulation !== "udp") throw new Error("the memory plane knows ESP in UDP only");
     if (cipherForKey(sa.keys.encr, sa.keys.encryptionKey.length) === undefined)
       throw new Error(`the memory plane has no ESP cipher with the number ${sa.keys.encr}`);
-    installed.set(sa.spi, sa);
+    installed.set(sa.spi, structuredClone(sa));
   }
 
   async updateSa(direction: "inbound" | "outbound", spi: EspSpi, remote: UdpEndpoint): Promise<void> {

@@ -1,4 +1,5 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { eraseSaKeys } from "../../crypto/sa-keys.ts";
 import { matchesPacket } from "../../ipsec/packet-match.ts";
 import { highBits, inferSequenceNumber } from "../../ipsec/replay-window.ts";
 import { formatAddress } from "../../wire/address.ts";
@@ -202,9 +203,13 @@ function obey(command: WorkerCommand): void {
     case "installInbound": {
       const { sa, row } = command;
       if (sas.has(sa.spi)) throw new Error(`an inbound SA with the SPI ${sa.spi.toString(16)} is installed already`);
-      const made = makeReceiveSa(arena, sa, row, options.pathMtu, batchedOpening);
-      sas.set(sa.spi, made);
-      lifetimes.watch(made);
+      try {
+        const made = makeReceiveSa(arena, sa, row, options.pathMtu, batchedOpening);
+        sas.set(sa.spi, made);
+        lifetimes.watch(made);
+      } finally {
+        eraseSaKeys(sa.keys);
+      }
       takeEarly(sa.spi);
       return;
     }

@@ -1,5 +1,6 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { OutboundPolicy } from "../../ipsec/security-association.ts";
+import { eraseSaKeys } from "../../crypto/sa-keys.ts";
 import { buildPacketTooBig } from "../../wire/icmp.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { readU16, writeU16 } from "../../wire/octets.ts";
@@ -183,7 +184,11 @@ function obey(command: WorkerCommand): void {
   switch (command.kind) {
     case "installOutbound":
       if (sas.has(command.sa.spi)) throw new Error(`an outbound SA with the SPI ${command.sa.spi.toString(16)} is installed already`);
-      return add(makeTransmitSa(arena, command.sa, command.row, options.pathMtu, sealing));
+      try {
+        return add(makeTransmitSa(arena, command.sa, command.row, options.pathMtu, sealing));
+      } finally {
+        eraseSaKeys(command.sa.keys);
+      }
     case "updateSa": {
       const sa = sas.get(command.spi);
       if (sa !== undefined) moveTransmitSa(arena, sa, command.remote);

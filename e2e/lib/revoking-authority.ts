@@ -25,14 +25,14 @@ export class RevokingAuthority {
   }
 
   /** @param directory where it keeps its books; made. @param address where its servers will be. */
-  static async make(directory: string, address: string): Promise<RevokingAuthority> {
+  static async make(directory: string, address: string, days = 2): Promise<RevokingAuthority> {
     mkdirSync(join(directory, "web"), { recursive: true });
     const path = (name: string) => join(directory, name);
     writeFileSync(path("index.txt"), "");
     writeFileSync(path("crlnumber"), "01\n");
     writeFileSync(path("ca.cnf"), configuration(directory));
     await newKey(path("ca.key"));
-    const request = ["req", "-x509", "-new", "-key", path("ca.key"), "-subj", "/CN=Revoking authority", "-days", "2", "-config", path("ca.cnf")];
+    const request = ["req", "-x509", "-new", "-key", path("ca.key"), "-subj", "/CN=Revoking authority", "-days", `${days}`, "-config", path("ca.cnf")];
     await runCommand(["openssl", ...request, "-extensions", "authority", "-out", path("ca.pem")]);
     return new RevokingAuthority(directory, address);
   }
@@ -46,14 +46,29 @@ export class RevokingAuthority {
     return `authorityInfoAccess = OCSP;URI:http://${this.#address}:${port.ocsp}/`;
   }
 
-  async issue(domainName: string, extensions: readonly string[] = []): Promise<KeyPair> {
-    const path = (suffix: string) => this.#path(`${domainName}.${suffix}`);
+  /** `dates`: arguments of `openssl ca`, such as `-enddate 20550101000000Z`. `by`: an authority that this one has issued; else this one. */
+  async issue(
+    domainName: string,
+    extensions: readonly string[] = [],
+    options: { readonly dates?: readonly string[]; readonly by?: string } = {},
+  ): Promise<KeyPair> {
     const lines = ["basicConstraints = critical, CA:FALSE", "keyUsage = critical, digitalSignature", `subjectAltName = DNS:${domainName}`, ...extensions];
-    writeFileSync(path("ext"), lines.join("\n"));
+    const signer = options.by === undefined ? [] : ["-cert", this.#path(`${options.by}.pem`), "-keyfile", this.#path(`${options.by}.key`)];
+    return this.#sign(domainName, lines, [...signer, ...(options.dates ?? [])]);
+  }
+
+  /** An authority below this one. */
+  issueAuthority(name: string): Promise<KeyPair> {
+    return this.#sign(name, ["basicConstraints = critical, CA:TRUE, pathlen:0", "keyUsage = critical, keyCertSign, cRLSign"], []);
+  }
+
+  async #sign(name: string, extensions: readonly string[], more: readonly string[]): Promise<KeyPair> {
+    const path = (suffix: string) => this.#path(`${name}.${suffix}`);
+    writeFileSync(path("ext"), extensions.join("\n"));
     await newKey(path("key"));
     const config = ["-config", this.#path("ca.cnf")];
-    await runCommand(["openssl", "req", "-new", "-key", path("key"), "-subj", `/CN=${domainName}`, "-out", path("csr"), ...config]);
-    await runCommand(["openssl", "ca", "-batch", "-notext", ...config, "-in", path("csr"), "-out", path("pem"), "-extfile", path("ext")]);
+    await runCommand(["openssl", "req", "-new", "-key", path("key"), "-subj", `/CN=${name}`, "-out", path("csr"), ...config]);
+    await runCommand(["openssl", "ca", "-batch", "-notext", ...config, "-in", path("csr"), "-out", path("pem"), "-extfile", path("ext"), ...more]);
     return { certificatePem: readFileSync(path("pem"), "utf8"), privateKeyPem: readFileSync(path("key"), "utf8") };
   }
 

@@ -25,15 +25,24 @@ export interface ExchangeFacts {
   readonly spiR: bigint;
 }
 
+/*
+ * What keys are made of is erased as soon as they are made: the shared secrets that the functions here are given, SKEYSEED, and the
+ * outputs of prf+. (Private keys of a key exchange are OpenSSL's objects, which clears them when they are collected.)
+ */
+
 /** SKEYSEED = prf(Ni | Nr, g^ir) and what follows from it. */
 export function deriveIkeKeys(suite: IkeSuite, facts: ExchangeFacts, sharedSecret: Uint8Array, random: RandomSource): IkeKeys {
   const prf = prfOf(suite);
-  return expand(suite, facts, computePrf(prf, concatOctets([facts.nonceI, facts.nonceR]), sharedSecret), random);
+  const skeyseed = computePrf(prf, concatOctets([facts.nonceI, facts.nonceR]), sharedSecret);
+  erase(sharedSecret);
+  return expand(suite, facts, skeyseed, random);
 }
 
 /** After an additional key exchange: SKEYSEED(n) = prf(SK_d(n-1), SK(n) | Ni | Nr) (RFC 9370 §2.2.2). `facts` of IKE_SA_INIT. */
 export function deriveUpdatedIkeKeys(suite: IkeSuite, current: IkeKeys, facts: ExchangeFacts, sharedSecret: Uint8Array, random: RandomSource): IkeKeys {
-  return expand(suite, facts, computePrf(current.prf, current.skD, sharedSecret, facts.nonceI, facts.nonceR), random);
+  const skeyseed = computePrf(current.prf, current.skD, sharedSecret, facts.nonceI, facts.nonceR);
+  erase(sharedSecret);
+  return expand(suite, facts, skeyseed, random);
 }
 
 /**
@@ -48,7 +57,9 @@ export function deriveRekeyedIkeKeys(
   additionalSecrets: readonly Uint8Array[],
   random: RandomSource,
 ): IkeKeys {
-  return expand(suite, facts, computePrf(old.prf, old.skD, sharedSecret, facts.nonceI, facts.nonceR, ...additionalSecrets), random);
+  const skeyseed = computePrf(old.prf, old.skD, sharedSecret, facts.nonceI, facts.nonceR, ...additionalSecrets);
+  erase(sharedSecret, ...additionalSecrets);
+  return expand(suite, facts, skeyseed, random);
 }
 
 /**
@@ -75,7 +86,10 @@ export function deriveChildKeys(
     integ: integ === undefined ? Integ.NONE : suite.integ,
     integrityKey: keymat.slice(at + cipher.keyOctets + cipher.saltOctets, at + each),
   });
-  return { fromInitiator: cut(0), fromResponder: cut(each) };
+  const keys = { fromInitiator: cut(0), fromResponder: cut(each) };
+  erase(seed, keymat, ...additionalSecrets);
+  if (sharedSecret !== null) erase(sharedSecret);
+  return keys;
 }
 
 function expand(suite: IkeSuite, facts: ExchangeFacts, skeyseed: Uint8Array, random: RandomSource): IkeKeys {
@@ -100,7 +114,7 @@ function expand(suite: IkeSuite, facts: ExchangeFacts, skeyseed: Uint8Array, ran
   const skEi = take(encryptionOctets);
   const skEr = take(encryptionOctets);
   const bytes = (octets: number): Uint8Array => random.bytes(octets);
-  return {
+  const keys = {
     prf,
     skD,
     skPi: take(prf.octets),
@@ -108,6 +122,12 @@ function expand(suite: IkeSuite, facts: ExchangeFacts, skeyseed: Uint8Array, ran
     fromInitiator: new SkProtection(cipher, integ, skEi, skAi, bytes),
     fromResponder: new SkProtection(cipher, integ, skEr, skAr, bytes),
   };
+  erase(skeyseed, stream, skAi, skAr, skEi, skEr);
+  return keys;
+}
+
+function erase(...secrets: readonly Uint8Array[]): void {
+  for (const secret of secrets) secret.fill(0);
 }
 
 function prfOf(suite: IkeSuite): PrfSpec {

@@ -49,6 +49,8 @@ export interface Situation {
   /** Of rekeys: from the IKE SA's keys alone, with one of their own, or with an additional one (RFC 9370). */
   readonly keyExchange: "none" | "pfs" | "additional";
   readonly childCount: 1 | 2;
+  /** Whether IKE_AUTH makes no Child SA (RFC 6023), so that all of them follow. */
+  readonly childless: boolean;
 }
 
 export const aSituation = (commands: readonly Command[]) =>
@@ -60,6 +62,7 @@ export const aSituation = (commands: readonly Command[]) =>
     firstPacketMs: fc.constantFrom(null, 0, 900),
     keyExchange: fc.constantFrom("none", "pfs", "additional"),
     childCount: fc.constantFrom(1, 2),
+    childless: fc.boolean(),
   });
 
 const PROPOSALS = {
@@ -91,10 +94,10 @@ function giveUps(side: Side): number[] {
   return side.trace.filter((entry) => entry.exchange === "RETRANSMIT" && !entry.summary.startsWith("No answer yet")).map((entry) => entry.at);
 }
 
-export function layPair({ seed, starts, keyExchange, childCount }: Situation): Pair {
+export function layPair({ seed, starts, keyExchange, childCount, childless }: Situation): Pair {
   const pair = new Pair(seed);
   const initiate = (side: "a" | "b") => ({ initiate: starts === side || starts === "both" ? ("start" as const) : ("respond" as const) });
-  const both = { livenessMs: 20_000, ...PROPOSALS[keyExchange] };
+  const both = { livenessMs: 20_000, childless, ...PROPOSALS[keyExchange] };
   const children = (local: number, remote: number) =>
     CHILDREN.slice(0, childCount).map((name, index) => ({
       name,

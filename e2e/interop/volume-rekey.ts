@@ -24,6 +24,7 @@ export function volumeRekey(name: string, what: string, ours: Partial<LinkInput>
           },
           () => `Seen: ${[...seen].join(", ")}`,
         ).finally(() => stream);
+        context.note(`${(await stream).retransmits} TCP retransmits`);
       });
       await expectUp(context, us, peer);
     },

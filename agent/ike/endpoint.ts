@@ -15,6 +15,7 @@ import { statelessCookie } from "./stateless-cookie.ts";
 import { traceChoice } from "./trace.ts";
 import { type EngineState, findChild, linkById, newEngineState, newTurn, type Turn } from "./turn.ts";
 import { deleteIkeUnheard } from "./v2/informational.ts";
+import { postpone } from "./v2/retry.ts";
 
 /**
  * The IKEv2 engine (RFC 7296) without I/O: every input comes in through `handle` with the time, and leaves as effects in the
@@ -140,6 +141,9 @@ function onInstallFailed(turn: Turn, childSaId: string, reason: string): void {
   });
   found.child.state = { kind: "deleting" };
   found.sa.window.queue.push({ kind: "deleteChild", childSaId });
+  // What was refused once is likely to be refused again.
+  const link = linkById(turn, found.sa.linkId);
+  if (link !== null) postpone(turn, link);
 }
 
 function shutdown(turn: Turn): void {

@@ -286,6 +286,24 @@ describe("the data plane's word", () => {
   });
 });
 
+describe("a data plane that takes no SA at all", () => {
+  it("is asked again after a pause each time, not at once", () => {
+    const pair = establishedPair();
+    pair.run(1_000);
+    let refused = 0;
+    for (let step = 0; step < 1_000; step++) {
+      for (const child of pair.a.link().ikeSas.flatMap((sa) => sa.children)) {
+        if (child.state !== "established") continue;
+        pair.give(pair.a, { kind: "installFailed", childSaId: child.id, reason: "no room" });
+        refused += 1;
+      }
+      pair.run(10);
+    }
+    expect(refused).toBeGreaterThan(1);
+    expect(refused).toBeLessThan(15);
+  });
+});
+
 describe("lifetimes in octets and packets", () => {
   it("are rekeyed at, and pass nothing further past, what the configuration says", () => {
     const pair = establishedPair(3, { both: { childRekeyBytes: 1 << 30, childRekeyPackets: 1_000_000 } });

@@ -63,7 +63,7 @@ const states = (pair: Pair) => [pair.a.link().state, pair.b.link().state];
 
 describe("a handshake whose certificate is asked about", () => {
   for (const who of ["b", "a"] as const) {
-    it(`waits at the ${who === "b" ? "responder" : "initiator"} until the answer is there, and then is as any other`, async () => {
+    it(`waits at the ${who === "b" ? "responder" : "initiator"} until the answer is there, and then goes on as usual`, async () => {
       const { pair, known } = await begin("strict", who);
       const side = pair[who];
       pair.run(2_500);

@@ -15,6 +15,7 @@ import { readLink, readLinkSettings, readTrace, readVersions } from "../links/re
 import { createLink, deleteLink, editLink, rollbackLink, setLinkEnabled } from "../links/save-link.ts";
 import { readOverview } from "../overview/read-overview.ts";
 import { readSeries } from "../reports/read-series.ts";
+import { giveUpRun } from "../rotation/give-up.ts";
 import { requestLinkRun, requestScheduledRuns } from "../rotation/request-run.ts";
 import { deleteSchedule, listRotations, pauseSchedule, saveSchedule } from "../rotation/schedules.ts";
 import { createEnrolmentToken, revokeGateway } from "../sites/enrolment.ts";
@@ -55,6 +56,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
 
   exportTrace: [operators, (actor) => exportTrace(actor, id, id)],
   runLinkCommand: [operators, (actor) => runLinkCommand(actor, { name: "restart", linkId: id })],
+  giveUpRun: [operators, (actor) => giveUpRun(actor, id)],
   requestLinkRun: [operators, (actor) => requestLinkRun(actor, id, false)],
   requestScheduledRuns: [operators, (actor) => requestScheduledRuns(actor, id, false)],
 

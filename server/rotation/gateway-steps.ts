@@ -61,6 +61,12 @@ export async function insistNow(tx: Transaction, linkId: string, purpose: string
   if (behind.length > 0 || refusing.length > 0) throw waitingFor([...behind, ...refusing], purpose);
 }
 
+/** The sites whose gateways have not applied the link's newest configuration, or refuse it. */
+export async function sitesBehind(linkId: string): Promise<string[]> {
+  const { behind, refusing } = await gatewaysBehind(linkId);
+  return [...behind, ...refusing].map(({ site }) => site);
+}
+
 interface Behind {
   readonly site: string;
   readonly isConnected: boolean;

@@ -66,13 +66,16 @@ export async function withdrawOldKey(context: RotationContext): Promise<void> {
   });
 }
 
-/** The old key's secret is destroyed; no gateway is told of it any more. @throws RotationWaits when one has not forgotten it yet */
-export async function destroyOldKey({ lease, link }: RotationContext): Promise<void> {
+/**
+ * The old key's secret is destroyed; no gateway is told of it any more. @throws RotationWaits when one has not forgotten it yet, unless
+ * nobody is `waitedFor`.
+ */
+export async function destroyOldKey({ lease, link }: RotationContext, waitedFor = true): Promise<void> {
   await database().$transaction(async (tx) => {
     const run = await lease.hold(tx);
     const rows = await unretired(tx, run.oldCredentials);
     if (rows.length === 0) return;
-    await insistNow(tx, link.id, retirePurpose);
+    if (waitedFor) await insistNow(tx, link.id, retirePurpose);
     for (const row of rows) await retireCredential(tx, row);
     await announce(tx, { resource: "key", id: link.id });
   });
@@ -90,14 +93,14 @@ export async function restoreOldKey(context: RotationContext): Promise<void> {
 
 /**
  * The only place where the new key's secret is destroyed. When gateways were ever told to use it, both must use the old one again.
- * @throws RotationWaits when one may still present the new key
+ * @throws RotationWaits when one may still present the new key, unless nobody is `waitedFor`
  */
-export async function dropNewKey(context: RotationContext): Promise<void> {
+export async function dropNewKey(context: RotationContext, waitedFor = true): Promise<void> {
   await change(context, async (tx, run) => {
     const rows = await unretired(tx, run.newCredentials);
     // Done before: gateways that are behind are so by that, and need not be waited for.
     if (rows.length === 0) return false;
-    if (await isSwitched(run.id, tx)) await insistNow(tx, context.link.id, restorePurpose);
+    if (waitedFor && (await isSwitched(run.id, tx))) await insistNow(tx, context.link.id, restorePurpose);
     for (const row of rows) await retireCredential(tx, row);
     return true;
   });

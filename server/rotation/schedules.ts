@@ -30,6 +30,8 @@ export interface RotationRunView {
   readonly outcome: RunState;
   readonly sentence: string;
   readonly startedAt: string;
+  /** It waits for a gateway, or for a hub, and an operator may give it up. */
+  readonly isWaiting: boolean;
   readonly steps: { readonly name: string; readonly outcome: RunState; readonly message: string }[];
 }
 
@@ -59,6 +61,7 @@ export async function listRotations(actor: Actor): Promise<RotationsView> {
       outcome: row.state,
       sentence: row.sentence,
       startedAt: (row.startedAt ?? row.createdAt).toISOString(),
+      isWaiting: row.state === "waiting" || (row.state === "running" && row.holder === null),
       steps: row.steps.map((step) => ({ name: step.name, outcome: step.state, message: step.message })),
     })),
   };

@@ -18,9 +18,11 @@ export const backSteps = ["restore", "reauthenticate with the old key", "verify 
 
 export type ForwardStep = (typeof forwardSteps)[number];
 export type BackStep = (typeof backSteps)[number];
-export type StepName = ForwardStep | BackStep;
+/** The last of a run that somebody gave up. */
+export const giveUpStep = "give up";
+export type StepName = ForwardStep | BackStep | typeof giveUpStep;
 
-const order: readonly StepName[] = [...forwardSteps, ...backSteps];
+const order: readonly StepName[] = [...forwardSteps, ...backSteps, giveUpStep];
 
 /** Where a step stands in its run: those that go back after those that go forward. */
 export function positionOf(name: StepName): number {
@@ -39,4 +41,5 @@ export const pastTense: Readonly<Record<StepName, string>> = {
   "reauthenticate with the old key": "reauthenticated",
   "verify the old key": "verified",
   "drop the new key": "dropped",
+  "give up": "abandoned",
 };

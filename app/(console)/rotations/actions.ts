@@ -1,5 +1,6 @@
 "use server";
 
+import * as runs from "../../../server/rotation/give-up.ts";
 import { requestScheduledRuns } from "../../../server/rotation/request-run.ts";
 import * as schedules from "../../../server/rotation/schedules.ts";
 import { act } from "../../_server/answer.ts";
@@ -23,6 +24,11 @@ export async function pauseSchedule(id: string, paused: boolean): Promise<Action
 
 export async function deleteSchedule(id: string): Promise<ActionResult<void>> {
   return act((actor) => schedules.deleteSchedule(actor, id));
+}
+
+/** Answers what came of it, as a sentence. */
+export async function giveUpRun(runId: string): Promise<ActionResult<{ sentence: string }>> {
+  return act((actor) => runs.giveUpRun(actor, runId));
 }
 
 export async function runRotation(scheduleId: string, dryRun: boolean): Promise<ActionResult<void>> {

@@ -1,6 +1,6 @@
 "use client";
 
-import { CalendarClock, ChevronRight, FlaskConical, Pause, Play, Plus, RotateCw, Trash2 } from "lucide-react";
+import { CalendarClock, ChevronRight, CircleSlash, FlaskConical, Pause, Play, Plus, RotateCw, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { useLive } from "../../_live/use-live.ts";
 import type { RotationRunView as RotationRun, RotationsView as RotationsPage, ScheduleView } from "../../../server/rotation/schedules.ts";
@@ -9,7 +9,7 @@ import { Confirm, Modal } from "../../_ui/dialog.tsx";
 import { Empty, PageHead, Panel } from "../../_ui/page.tsx";
 import { Status } from "../../_ui/status.tsx";
 import { outcome, useAction } from "../../_ui/use-action.ts";
-import { deleteSchedule, pauseSchedule, runRotation } from "./actions.ts";
+import { deleteSchedule, giveUpRun, pauseSchedule, runRotation } from "./actions.ts";
 import { ScheduleForm } from "./schedule-form.tsx";
 
 /** Schedules with their next run, and the runs with every step and how it ended. */
@@ -66,7 +66,7 @@ export function RotationsPanel({
           ) : (
             <ul className="divide-y divide-line">
               {data.runs.map((run) => (
-                <RunEntry key={run.id} run={run} />
+                <RunEntry key={run.id} run={run} mayOperate={mayOperate} />
               ))}
             </ul>
           )}
@@ -161,7 +161,8 @@ function ScheduleRow({ schedule, mayEdit, mayOperate, onEdit }: { schedule: Sche
 }
 
 /** One run: how it ended in a line, its steps behind it. */
-function RunEntry({ run }: { run: RotationRun }) {
+function RunEntry({ run, mayOperate }: { run: RotationRun; mayOperate: boolean }) {
+  const [asked, setAsked] = useState(false);
   return (
     <li>
       <details className="opener">
@@ -184,7 +185,23 @@ function RunEntry({ run }: { run: RotationRun }) {
             </li>
           ))}
         </ol>
+        {mayOperate && run.isWaiting ? (
+          <div className="border-t border-line bg-raised px-4 py-3">
+            <button type="button" className="btn" aria-label={`Give up the rotation of ${run.linkName}`} onClick={() => setAsked(true)}>
+              <CircleSlash aria-hidden className="size-4" /> Give up
+            </button>
+          </div>
+        ) : null}
       </details>
+      <Confirm
+        open={asked}
+        onOpenChange={setAsked}
+        title={`Give up the rotation of ${run.linkName}?`}
+        consequence="It goes back to the old key where that can still be done; once a gateway was told to forget the old key, the new one stays. A gateway that is away is waited for no longer: until it reaches the console again, it may be unable to authenticate to the other end."
+        confirmLabel="Give up"
+        danger
+        onConfirm={() => outcome(giveUpRun(run.id))}
+      />
     </li>
   );
 }

@@ -56,7 +56,7 @@ export function LinkDetail({ initial, mayEdit, mayOperate }: { initial: LinkView
           <SaTables ends={link.ends} />
         </Tabs.Panel>
         <Tabs.Panel value="negotiation" tabIndex={-1}>
-          <Negotiation linkId={link.id} />
+          <Negotiation linkId={link.id} ends={link.ends} mayOperate={mayOperate} />
         </Tabs.Panel>
         <Tabs.Panel value="history" tabIndex={-1}>
           <History linkId={link.id} mayEdit={mayEdit} />

@@ -1,10 +1,13 @@
 "use client";
 
-import { ArrowDownLeft, ArrowUpRight, GitBranch, MessagesSquare } from "lucide-react";
+import { ArrowDownLeft, ArrowUpRight, Download, GitBranch, MessagesSquare } from "lucide-react";
 import { useState } from "react";
 import type { TraceEntry } from "../../../../contract/observed-state.ts";
+import type { LinkEnd } from "../../../../server/links/read-link.ts";
 import { useLive } from "../../../_live/use-live.ts";
 import { Empty, FailureNote } from "../../../_ui/page.tsx";
+import { useAction } from "../../../_ui/use-action.ts";
+import { downloadTrace } from "./download-trace.ts";
 
 /** One entry as the API gives it: the trace of one end, with the site it came from. */
 export type SitedTraceEntry = TraceEntry & { readonly siteName: string };
@@ -16,7 +19,7 @@ const faces = {
 } as const;
 
 /** The decoded exchange of both ends on one time line; each entry opens to its payloads, or to the inputs of the choice. */
-export function Negotiation({ linkId }: { linkId: string }) {
+export function Negotiation({ linkId, ends, mayOperate }: { linkId: string; ends: readonly LinkEnd[]; mayOperate: boolean }) {
   const [site, setSite] = useState<string | null>(null);
   const [liveness, setLiveness] = useState(false);
   const trace = useLive<SitedTraceEntry[]>({
@@ -24,12 +27,13 @@ export function Negotiation({ linkId }: { linkId: string }) {
     watch: [`link:${linkId}`, `trace:${linkId}`],
     everyMilliseconds: 5_000,
   });
+  const downloads = mayOperate ? <TraceDownloads linkId={linkId} ends={ends} /> : null;
   if (trace.error) return <FailureNote title="The negotiation could not be read" message={trace.error.message} />;
   if (!trace.data) return <div className="skeleton h-64" aria-hidden />;
   if (trace.data.length === 0)
     return (
       <div className="panel">
-        <Empty icon={MessagesSquare} title="Nothing negotiated yet">
+        <Empty icon={MessagesSquare} title="Nothing negotiated yet" action={downloads}>
           Each IKE message and each choice appears here as soon as a gateway reports it.
         </Empty>
       </div>
@@ -48,10 +52,11 @@ export function Negotiation({ linkId }: { linkId: string }) {
           </button>
         ))}
       </div>
-      <div className="mb-3">
+      <div className="mb-3 flex flex-wrap items-center justify-between gap-2">
         <button type="button" className="chip" aria-pressed={liveness} onClick={() => setLiveness(!liveness)}>
           Liveness checks
         </button>
+        {downloads}
       </div>
       <ol className="panel divide-y divide-line">
         {entries.map((entry) => (
@@ -59,6 +64,31 @@ export function Negotiation({ linkId }: { linkId: string }) {
         ))}
       </ol>
     </section>
+  );
+}
+
+/** A file for each end with a gateway of ours, fetched from that gateway now: `culvert-agent replay` decides it again. */
+function TraceDownloads({ linkId, ends }: { linkId: string; ends: readonly LinkEnd[] }) {
+  const { run, busy } = useAction();
+  const ours = ends.filter((end) => end.siteId !== null);
+  return (
+    <div className="flex flex-wrap gap-2">
+      {ours.map(({ siteId, siteName }) => {
+        const name = `Trace of ${siteName}`;
+        return (
+          <button
+            key={siteId}
+            type="button"
+            className="btn"
+            disabled={busy !== null}
+            onClick={() => void run(name, () => downloadTrace(linkId, siteId ?? ""), `${name} downloaded`)}
+          >
+            <Download aria-hidden className="size-4" />
+            {busy === name ? `Fetching from ${siteName}…` : `Download trace of ${siteName}`}
+          </button>
+        );
+      })}
+    </div>
   );
 }
 

@@ -135,6 +135,27 @@ test("what was tried in vain is told address by address", async () => {
   expect(changes).toBe(1);
 });
 
+test("a server that leads nowhere, or breaks off, costs the answer and nothing else", async () => {
+  const leadTo = (location: string) => (_request: IncomingMessage, response: ServerResponse) => void response.writeHead(302, { location }).end();
+  answers.set("/nowhere.crl", leadTo("http://["));
+  answers.set("/file.crl", leadTo("file:///etc/hostname"));
+  answers.set("/round.crl", leadTo("/round.crl"));
+  answers.set("/broken.crl", (_request, response) => {
+    response.writeHead(200, { "content-length": 100 }).write("half");
+    setImmediate(() => response.destroy());
+  });
+  const points = ["/nowhere.crl", "/file.crl", "/round.crl", "/broken.crl"].map((path) => `URI:${web}${path}`).join(", ");
+  const one = newChecks();
+  const query = issue([`crlDistributionPoints = ${points}`]).query();
+  await one.ask(query);
+  const status = one.store.status(query.certificate, authority, now);
+  if (status.kind !== "unknown") throw new Error(status.kind);
+  expect(status.why.replaceAll(web, "")).toBe(
+    "/nowhere.crl leads to no address; /file.crl: file:///etc/hostname is not on the web; /round.crl leads on and on; /broken.crl cannot be reached (aborted)",
+  );
+  expect(requests.filter((request) => request === "GET /round.crl")).toHaveLength(4);
+});
+
 test("a thousand peers of one authority fetch its list once, and the same question is not asked twice at a time", async () => {
   answers.set(
     "/all.crl",

@@ -41,7 +41,10 @@ function once(address: string, { body, mostOctets, timeoutMs }: WebRequest, sign
     const { statusCode = 0, headers: given } = answer;
     if (statusCode >= 300 && statusCode < 400 && given.location !== undefined && body === undefined) {
       answer.resume();
-      resolve({ location: new URL(given.location, url).href });
+      // The server's word: a throw from here would end the process.
+      const location = URL.parse(given.location, url)?.href;
+      if (location === undefined) reject(new Error(`${address} leads to no address`));
+      else resolve({ location });
       return;
     }
     if (statusCode !== 200) {

@@ -167,6 +167,26 @@ test("a thousand peers of one authority fetch its list once, and the same questi
   expect([requests, changes]).toEqual([["GET /all.crl"], 2]);
 });
 
+test("an authority that names the list of another does not spoil it for that one's peers", async () => {
+  answers.set(
+    "/all.crl",
+    serve(() => ca.list()),
+  );
+  const peer = issue([`crlDistributionPoints = URI:${web}/all.crl`]).query();
+  const stranger = new RevokingAuthority();
+  try {
+    const [issuer, certificate] = [
+      readCertificate(stranger.certificate),
+      readCertificate(stranger.issue("x.example", [`crlDistributionPoints = URI:${web}/all.crl`])),
+    ];
+    const one = newChecks();
+    await Promise.all([one.ask({ certificate, issuer, responders: [], lists: [`${web}/all.crl`] }), one.ask(peer)]);
+    expect([one.store.status(certificate, issuer, now).kind, one.store.status(peer.certificate, authority, now).kind]).toEqual(["unknown", "good"]);
+  } finally {
+    stranger.remove();
+  }
+});
+
 test("a list outlives the process, and one that cannot be used any more is removed", async () => {
   answers.set(
     "/all.crl",

@@ -115,10 +115,12 @@ export class RevocationChecks {
 
   /** Many peers' certificates name the same list: it is fetched once for all that ask at the time. */
   #fetchList(address: string, issuer: Uint8Array): Promise<void> {
-    const known = this.#fetching.get(address);
+    // By the authority as well: a list is only taken as that of the one it was fetched for.
+    const key = `${keyOf(issuer)} ${address}`;
+    const known = this.#fetching.get(key);
     if (known !== undefined) return known;
-    const fetching = this.#fetchAndKeep(address, issuer).finally(() => this.#fetching.delete(address));
-    this.#fetching.set(address, fetching);
+    const fetching = this.#fetchAndKeep(address, issuer).finally(() => this.#fetching.delete(key));
+    this.#fetching.set(key, fetching);
     return fetching;
   }
 

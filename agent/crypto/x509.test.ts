@@ -251,7 +251,10 @@ describe("certificates that OpenSSL made", () => {
   ])("lead through an intermediate to the root, by %s", (_kind, identity) => {
     const [leaf, middle, top] = ["leaf", "middle", "root"].map((name) => openssl.certificate(`${name}.pem`));
     if (leaf === undefined || middle === undefined || top === undefined) throw new Error("three certificates");
-    expect(verifyPeerCertificate({ chain: [leaf, middle], trustedAuthorities: [top], at: now, identity })).toEqual({ ok: true });
+    expect(verifyPeerCertificate({ chain: [leaf, middle], trustedAuthorities: [top], at: now, identity })).toMatchObject({
+      ok: true,
+      path: [{ subjectText: "C=NL, O=Example, CN=gw" }, { subjectText: "C=NL, O=Example, CN=Middle" }, { subjectText: "C=NL, O=Example, CN=Root" }],
+    });
     expect(verifyPeerCertificate({ chain: [leaf], trustedAuthorities: [top], at: now, identity })).toMatchObject({ code: "untrusted" });
   });
 

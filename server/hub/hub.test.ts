@@ -105,7 +105,7 @@ describe("a gateway's connection", () => {
       requestedBy: owner.name,
       timeoutMilliseconds: 5_000,
     });
-    expect(outcome).toEqual({ ok: true, message: "rekeyed", probe: null });
+    expect(outcome).toEqual({ ok: true, message: "rekeyed", probe: null, traceFile: null });
   });
 
   it("ends within 5 s of its revocation, and the certificate opens nothing any more", async () => {

@@ -87,6 +87,6 @@ describe("two hubs on one database", () => {
 
   it("say that nobody could be told when no hub holds the gateway", async () => {
     const outcome = await rekey(20_000);
-    expect(outcome).toEqual({ ok: false, message: "The gateway is not connected to the console.", probe: null });
+    expect(outcome).toEqual({ ok: false, message: "The gateway is not connected to the console.", probe: null, traceFile: null });
   });
 });

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import AxeBuilder from "@axe-core/playwright";
 import { type BrowserContext, expect, type Page, test } from "@playwright/test";
 import { observedState } from "../../contract/observed-state.ts";
@@ -240,9 +240,9 @@ test("shows within 5 s that a gateway was revoked", async () => {
 
 test("answers nothing to a stranger but the way to sign in", async ({ browser }) => {
   const stranger = await browser.newContext({ baseURL: console_.url });
-  for (const path of await apiPaths()) {
-    const answer = await stranger.request.get(path, { maxRedirects: 0 });
-    expect([path, answer.status()]).toEqual([path, 401]);
+  for (const { path, method } of await apiRoutes()) {
+    const answer = await stranger.request.fetch(path, { method, maxRedirects: 0 });
+    expect([method, path, answer.status()]).toEqual([method, path, 401]);
   }
   for (const path of consolePages()) {
     const answer = await stranger.request.get(path, { maxRedirects: 0 });
@@ -294,7 +294,7 @@ test("tells a key that was typed in to no page, no API answer and no log", async
   await page.goto("/links");
   const partner = (await page.getByRole("link", { name: "Partner", exact: true }).first().getAttribute("href")) ?? "";
   const paths = [
-    ...(await apiPaths()),
+    ...(await apiRoutes()).filter(({ method }) => method === "GET").map(({ path }) => path),
     ...consolePages(),
     partner,
     `${partner}?tab=history`,
@@ -330,13 +330,24 @@ function consolePages(): string[] {
 }
 
 /** Every API route that there is, from the files themselves, so that a new one is tried too. better-auth answers under /api/auth by itself. */
-async function apiPaths(): Promise<string[]> {
+/** Every route of the API with each method that it has. */
+async function apiRoutes(): Promise<{ path: string; method: string }[]> {
   const root = new URL("../../app/api/", import.meta.url);
   const files = await readdir(root, { recursive: true });
   const ids: Record<string, string> = { links: linkPath.split("/").at(-1) ?? "", sites: (await sitePath(page, "Amsterdam")).split("/").at(-1) ?? "" };
-  return files
-    .filter((file) => file.endsWith("route.ts") && !file.startsWith("auth"))
-    .map((file) => `/api/${file.replace(/\/route\.ts$/, "").replace("[id]", ids[file.split("/")[0] ?? ""] ?? "")}`);
+  const routes = await Promise.all(
+    files
+      .filter((file) => file.endsWith("route.ts") && !file.startsWith("auth"))
+      .map(async (file) => {
+        const path = `/api/${file.replace(/\/route\.ts$/, "").replace("[id]", ids[file.split("/")[0] ?? ""] ?? "")}`;
+        const methods = [
+          ...(await readFile(new URL(file, root), "utf8")).matchAll(/^export (?:const|async function|function) (GET|POST|PUT|PATCH|DELETE)\b/gm),
+        ];
+        expect([path, methods.length]).not.toEqual([path, 0]);
+        return methods.map(([, method = ""]) => ({ path, method }));
+      }),
+  );
+  return routes.flat();
 }
 
 /** Inbound SPIs of the established Child SAs, as the gateway itself says. */

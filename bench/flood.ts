@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { type DesiredStateInput, desiredState } from "../contract/desired-state.ts";
 import { preSharedKey } from "../e2e/interop/scenario.ts";
 import { startAgent } from "../e2e/lib/agent.ts";
+import { cpuSeconds, processIn, residentKilobytes } from "./process-usage.ts";
 import { makeThreeNamespaces, type Site, sweepLeftovers } from "../e2e/lib/namespaces.ts";
 
 /** What a flood of IKE_SA_INIT from spoofed addresses did to a gateway whose tunnel is up. */
@@ -41,15 +42,15 @@ export async function benchFlood(aSecond: number, seconds: number, say: (line: s
     const right = await startAgent(net.right, join(directory, "r"), stateOf("right"));
     await right.waitUntilUp("tunnel");
     const honest = await startHonest(net.middle, directory);
-    const pid = agentIn(net.left.name);
-    const before = resident(pid);
+    const pid = processIn(net.left.name, "agent/main.ts");
+    const before = residentKilobytes(pid);
     const cpuBefore = cpuSeconds(pid);
     say(`flooding with ${aSecond} a second for ${seconds} s`);
     const flood = net.middle.start([process.execPath, sender, net.left.outsideAddress, `${aSecond}`, `${seconds}`], { stdio: ["ignore", "pipe", "inherit"] });
     const started = performance.now();
     let most = before;
     const watch = setInterval(() => {
-      most = Math.max(most, resident(pid));
+      most = Math.max(most, residentKilobytes(pid));
     }, 200);
     const [sent, tunnel, times] = await Promise.all([
       lastLine(flood.stdout),
@@ -145,21 +146,4 @@ async function lastLine(stream: NodeJS.ReadableStream | null): Promise<string> {
   let last = "{}";
   if (stream !== null) for await (const line of createInterface({ input: stream })) last = line;
   return last;
-}
-
-function agentIn(namespace: string): number {
-  const pids = execFileSync("ip", ["netns", "pids", namespace], { encoding: "utf8" }).split("\n").filter(Boolean).map(Number);
-  const found = pids.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("agent/main.ts"));
-  if (found === undefined) throw new Error("the gateway does not run");
-  return found;
-}
-
-function resident(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
-}
-
-/** User and system time of all its threads. */
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }

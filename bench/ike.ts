@@ -1,5 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -12,6 +11,7 @@ import { type CharonConfig, startCharon } from "../e2e/lib/charon.ts";
 import { makeThreeNamespaces, sweepLeftovers, type ThreeNamespaces } from "../e2e/lib/namespaces.ts";
 import { type KeyPair, makeAuthority } from "../e2e/lib/pki.ts";
 import { median } from "./dataplane.ts";
+import { cpuSeconds, processIn, residentKilobytes } from "./process-usage.ts";
 
 /** Handshakes a second of one core's time as responder, and what one pair of IKE and Child SA adds to its memory. */
 export interface IkeFigure {
@@ -124,7 +124,7 @@ async function measure(method: MethodName, responder: ResponderName, links: numb
   try {
     const stop = await startResponder(net, directory, method, responder, links, identities);
     const initiator = await startInitiator(net, directory, method, links, identities);
-    const process_ = processIn(net.right.name, responder);
+    const process_ = processIn(net.right.name, responder === "culvert" ? "agent/main.ts" : "/charon");
     const empty = residentKilobytes(process_);
     // The first handshakes warm it up: code is compiled, tables grow.
     await initiator("up", atOnce);
@@ -243,23 +243,4 @@ function proposalOf(method: MethodName): string {
 
 function initiatorName(i: number): string {
   return `i${i}.example`;
-}
-
-/** The responder's process id: the one in its namespace that is no helper. */
-function processIn(namespace: string, responder: ResponderName): number {
-  const wanted = responder === "culvert" ? "agent/main.ts" : "/charon";
-  const pids = execFileSync("ip", ["netns", "pids", namespace], { encoding: "utf8" }).split("\n").filter(Boolean).map(Number);
-  const found = pids.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(wanted));
-  if (found === undefined) throw new Error(`${responder} does not run`);
-  return found;
-}
-
-/** Of all its threads, from the scheduler's own nanoseconds: the ticks of /proc/PID/stat are too coarse for so little. */
-function cpuSeconds(pid: number): number {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  return threads.reduce((sum, thread) => sum + Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]) / 1e9, 0);
-}
-
-function residentKilobytes(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
 }

@@ -97,7 +97,7 @@ function readFields(der: Uint8Array) {
     throw new CryptoError("badCertificate", "the certificate lacks its serial number or its names");
   const [notBefore, notAfter] = validity?.tag === DerTag.SEQUENCE ? derElements(validity.content, broken).map((field) => readTime(field)) : [];
   if (notBefore === undefined || notAfter === undefined) throw new CryptoError("badCertificate", "the certificate lacks its dates");
-  const extensions = readExtensions(optional.find((field) => field.tag === explicit(3)));
+  const extensions = ownExtensions(optional.find((field) => field.tag === explicit(3)));
   const value = (oid: string): Uint8Array | null => extensions.find((extension) => extension.oid === oid)?.value ?? null;
   return {
     serialNumber: serial.content,
@@ -144,21 +144,26 @@ function explicit(number: number): number {
   return 0xa0 | number;
 }
 
-function readExtensions(field: DerElement | undefined): CertificateExtension[] {
-  if (field === undefined) return [];
-  const extensions = derChildren(field.content, DerTag.SEQUENCE, broken).map(({ whole }): CertificateExtension => {
-    const parts = derChildren(whole, DerTag.SEQUENCE, broken);
-    const [oid, flag, value] = parts.length === 2 ? [parts[0], undefined, parts[1]] : parts;
-    const isBuilt = oid?.tag === DerTag.OBJECT_IDENTIFIER && value?.tag === DerTag.OCTET_STRING && parts.length <= 3;
-    if (!isBuilt || (flag !== undefined && flag.tag !== DerTag.BOOLEAN)) throw new CryptoError("badCertificate", "an extension of the certificate is broken");
-    return { oid: oidText(oid.content), critical: isTrue(flag), value: value.content };
-  });
+/** RFC 5280 §4.2. */
+function ownExtensions(field: DerElement | undefined): CertificateExtension[] {
+  const extensions = field === undefined ? [] : readExtensions(field.content, broken);
   if (new Set(extensions.map((extension) => extension.oid)).size !== extensions.length)
     throw new CryptoError("badCertificate", "the certificate has an extension twice (RFC 5280 §4.2)");
   return extensions;
 }
 
-function isTrue(flag: DerElement | undefined): boolean {
+/** Extensions in DER, as certificates and lists of revoked ones have them. @throws CryptoError `subject.code` */
+export function readExtensions(octets: Uint8Array, subject: DerSubject): CertificateExtension[] {
+  return derChildren(octets, DerTag.SEQUENCE, subject).map(({ whole }): CertificateExtension => {
+    const parts = derChildren(whole, DerTag.SEQUENCE, subject);
+    const [oid, flag, value] = parts.length === 2 ? [parts[0], undefined, parts[1]] : parts;
+    const isBuilt = oid?.tag === DerTag.OBJECT_IDENTIFIER && value?.tag === DerTag.OCTET_STRING && parts.length <= 3;
+    if (!isBuilt || (flag !== undefined && flag.tag !== DerTag.BOOLEAN)) throw new CryptoError(subject.code, `${subject.what} has a broken extension`);
+    return { oid: oidText(oid.content), critical: isTrue(flag), value: value.content };
+  });
+}
+
+export function isTrue(flag: DerElement | undefined): boolean {
   return flag?.content.some((octet) => octet !== 0) ?? false;
 }
 

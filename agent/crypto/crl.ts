@@ -1,5 +1,4 @@
-import type { KeyObject } from "node:crypto";
-import { type Certificate, KeyUsage, readTime, sameOctets } from "./certificate.ts";
+import { type Certificate, type CertificateExtension, isTrue, KeyUsage, readExtensions, readTime, sameOctets } from "./certificate.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { type DerElement, DerTag, derChildren, derElements, oidText, wholeBits } from "./der.ts";
 import { verifySigned } from "./signature.ts";
@@ -46,12 +45,13 @@ export function readRevocationList(der: Uint8Array): RevocationList {
   if (issuer?.tag !== DerTag.SEQUENCE || thisUpdate === undefined) throw unusable("lacks its issuer or its date");
   const next = rest[0] !== undefined && isTime(rest[0]) ? rest.shift() : undefined;
   const entries = rest[0]?.tag === DerTag.SEQUENCE ? rest.shift() : undefined;
+  const own = rest.find((field) => field.tag === 0xa0);
   return {
     issuer: issuer.whole,
     thisUpdate: readTime(thisUpdate, broken),
     nextUpdate: next === undefined ? null : readTime(next, broken),
     revoked: new Map(entries === undefined ? [] : derElements(entries.content, broken).map(readEntry)),
-    scope: readScope(extensionsOf(rest.find((field) => field.tag === 0xa0))),
+    scope: readScope(own === undefined ? [] : readExtensions(own.content, broken)),
     signature: { algorithm: algorithm.whole, signed: tbs.whole, value: wholeBits(value, broken) },
   };
 }
@@ -60,16 +60,8 @@ export function readRevocationList(der: Uint8Array): RevocationList {
 export function isSignedBy(list: RevocationList, authority: Certificate): boolean {
   if (!sameOctets(list.issuer, authority.subject)) return false;
   if (authority.keyUsage !== null && !authority.keyUsage.has(KeyUsage.cRLSign)) return false;
-  return isSignature(list.signature, authority.publicKey);
-}
-
-function isSignature({ algorithm, signed, value }: Signature, key: KeyObject): boolean {
-  try {
-    return verifySigned(key, algorithm, signed, value);
-  } catch (error) {
-    if (!(error instanceof CryptoError)) throw error;
-    return false;
-  }
+  const { algorithm, signed, value } = list.signature;
+  return verifySigned(authority.publicKey, algorithm, signed, value);
 }
 
 /** Whether the list says anything about this certificate. `points`: where the certificate says its lists are. */
@@ -105,7 +97,7 @@ export function reasonText(content: Uint8Array | undefined): string | null {
 function readEntry({ whole }: DerElement): [string, Revocation] {
   const [serial, date, extensions] = derChildren(whole, DerTag.SEQUENCE, broken);
   if (serial?.tag !== DerTag.INTEGER || date === undefined) throw unusable("has an entry without its serial number or its date");
-  const own = extensions === undefined ? [] : extensionsIn(extensions.whole);
+  const own = extensions === undefined ? [] : readExtensions(extensions.whole, broken);
   const strange = own.find((extension) => extension.critical && extension.oid !== "2.5.29.21");
   // RFC 5280 §5.3: then nothing may be concluded from the list; the certificate of another issuer (indirect lists) is such a one.
   if (strange !== undefined) throw unusable(`has a critical extension that is not understood here (${strange.oid})`);
@@ -113,36 +105,17 @@ function readEntry({ whole }: DerElement): [string, Revocation] {
   return [serialText(serial.content), { at: readTime(date, broken), reason: reasonText(reason?.subarray(2)) }];
 }
 
-interface ListExtension {
-  readonly oid: string;
-  readonly critical: boolean;
-  readonly value: Uint8Array;
-}
-
-function extensionsOf(field: DerElement | undefined): ListExtension[] {
-  return field === undefined ? [] : extensionsIn(field.content);
-}
-
-function extensionsIn(octets: Uint8Array): ListExtension[] {
-  return derChildren(octets, DerTag.SEQUENCE, broken).map(({ whole }) => {
-    const parts = derChildren(whole, DerTag.SEQUENCE, broken);
-    const [oid, value] = [parts[0], parts.at(-1)];
-    if (oid?.tag !== DerTag.OBJECT_IDENTIFIER || value?.tag !== DerTag.OCTET_STRING) throw unusable("has a broken extension");
-    return { oid: oidText(oid.content), critical: parts.length === 3 && parts[1]!.content.some((octet) => octet !== 0), value: value.content };
-  });
-}
-
 const understood = new Set(["2.5.29.20", "2.5.29.35", "2.5.29.28"]);
 
 /** IssuingDistributionPoint, RFC 5280 §5.2.5. */
-function readScope(extensions: readonly ListExtension[]): RevocationList["scope"] {
+function readScope(extensions: readonly CertificateExtension[]): RevocationList["scope"] {
   const strange = extensions.find((extension) => (extension.critical && !understood.has(extension.oid)) || extension.oid === "2.5.29.27");
   if (strange !== undefined)
     throw unusable(strange.oid === "2.5.29.27" ? "is a delta list" : `has a critical extension that is not understood here (${strange.oid})`);
   const point = extensions.find((extension) => extension.oid === "2.5.29.28");
   if (point === undefined) return { kind: "all", points: [] };
   const parts = derChildren(point.value, DerTag.SEQUENCE, broken);
-  const isSet = (number: number): boolean => parts.some((part) => part.tag === (0x80 | number) && part.content.some((octet) => octet !== 0));
+  const isSet = (number: number): boolean => isTrue(parts.find((part) => part.tag === (0x80 | number)));
   if (parts.some((part) => part.tag === 0x83) || isSet(4) || isSet(5)) throw unusable("is an indirect list, or one for some reasons only");
   const name = parts.find((part) => part.tag === 0xa0);
   const points = name === undefined ? [] : distributionNames(name.content);

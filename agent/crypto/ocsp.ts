@@ -45,7 +45,7 @@ export function readStatusAnswer(der: Uint8Array, certificate: Certificate, issu
   const [data, algorithm, signature, certificates] = derChildren(basic.content, DerTag.SEQUENCE, broken);
   if (data?.tag !== DerTag.SEQUENCE || algorithm?.tag !== DerTag.SEQUENCE || signature === undefined) throw unusable("is not built as it should be");
   const signers = [issuer, ...delegates(certificates, issuer, at)];
-  if (!signers.some((signer) => isSignedBy(signer, algorithm.whole, data.whole, wholeBits(signature, broken))))
+  if (!signers.some((signer) => verifySigned(signer.publicKey, algorithm.whole, data.whole, wholeBits(signature, broken))))
     throw unusable("is signed by nobody whom the certificate's issuer has allowed to");
   const answers = responses(data).filter((one) => isAbout(one, certificate, issuer));
   const [answer] = answers.map(readSingle);
@@ -81,15 +81,6 @@ function readable(der: Uint8Array): Certificate | null {
   } catch (error) {
     if (!(error instanceof CryptoError)) throw error;
     return null;
-  }
-}
-
-function isSignedBy(signer: Certificate, algorithm: Uint8Array, signed: Uint8Array, signature: Uint8Array): boolean {
-  try {
-    return verifySigned(signer.publicKey, algorithm, signed, signature);
-  } catch (error) {
-    if (!(error instanceof CryptoError)) throw error;
-    return false;
   }
 }
 

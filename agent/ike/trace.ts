@@ -1,7 +1,6 @@
 import { AuthMethod, CertEncoding, ExchangeType, IdType, NotifyType, nameOf, ProtocolId } from "../wire/iana.ts";
 import type { Header, Payload, Proposal, WireTrafficSelector } from "../wire/ikev2/message-types.ts";
-import { type PlainOctets, parsePayloads } from "../wire/ikev2/message.ts";
-import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
+import { type PlainOctets, readablePayloads } from "../wire/ikev2/message.ts";
 import { formatSelector, fromWire } from "../ipsec/traffic-selector.ts";
 import type { Instant, TraceRecord, TraceSource } from "./endpoint-types.ts";
 import { traceOctets } from "./diagnosis/traced-octets.ts";
@@ -46,7 +45,7 @@ class TracedMessage implements TraceSource {
   read(): TraceRecord {
     const header = this.#header;
     const { firstPayload, bytes } = this.#plain;
-    const payloads = readable(this.#plain);
+    const payloads = readablePayloads(this.#plain);
     const exchange = nameOf(ExchangeType, header.exchangeType);
     const names = payloads === null ? "unreadable" : payloads.map(payloadName).join(" ") || "empty";
     const wire = bytes.length === 0 ? null : traceOctets(firstPayload, bytes);
@@ -65,16 +64,6 @@ class TracedMessage implements TraceSource {
       },
       ...(wire === null ? {} : { wire }),
     };
-  }
-}
-
-/** Null for what cannot be decoded. */
-function readable({ firstPayload, bytes }: PlainOctets): Payload[] | null {
-  try {
-    return parsePayloads(firstPayload, bytes);
-  } catch (error) {
-    if (!(error instanceof IkeProtocolError)) throw error;
-    return null;
   }
 }
 

@@ -1,8 +1,7 @@
 import type { RevocationQuery } from "../../crypto/revocation.ts";
 import { ExchangeType } from "../../wire/iana.ts";
-import { type PlainOctets, parsePayloads } from "../../wire/ikev2/message.ts";
-import type { Message, Payload } from "../../wire/ikev2/message-types.ts";
-import { IkeProtocolError } from "../../wire/ikev2/protocol-error.ts";
+import { type PlainOctets, readablePayloads } from "../../wire/ikev2/message.ts";
+import type { Message } from "../../wire/ikev2/message-types.ts";
 import type { UdpEndpoint } from "../../ipsec/security-association.ts";
 import { recordFailure } from "../diagnosis/failure.ts";
 import { certificateRefused } from "../diagnosis/identities.ts";
@@ -46,7 +45,8 @@ export function holdForRevocation(turn: Turn, sa: IkeSa, held: HeldMessage): boo
 
 function queriesOf(turn: Turn, sa: IkeSa, contents: PlainOctets): RevocationQuery[] {
   const source = turn.engine.options.revocation;
-  const payloads = readable(contents);
+  // What cannot be read does not wait: it is refused as ever.
+  const payloads = readablePayloads(contents) ?? [];
   const identity = findPayload(payloads, sa.role === "initiator" ? "idr" : "idi");
   if (source === undefined || identity === null) return [];
   for (const credentials of credentialsFor(turn, sa, identity)) {
@@ -64,16 +64,6 @@ function credentialsFor(turn: Turn, sa: IkeSa, peer: WireIdentity): Credentials[
   if (sa.linkId !== null) return [linkById(turn, sa.linkId)?.config.credentials ?? []].flat();
   const candidates = turn.engine.links.between(sa.local?.address ?? "", sa.remote.address);
   return candidates.byPeer(peer).map((link) => link.config.credentials);
-}
-
-/** What cannot be read does not wait: it is refused as ever. */
-function readable({ firstPayload, bytes }: PlainOctets): Payload[] {
-  try {
-    return parsePayloads(firstPayload, bytes);
-  } catch (error) {
-    if (!(error instanceof IkeProtocolError)) throw error;
-    return [];
-  }
 }
 
 /** The messages that waited. Each is to be taken up as if it came now; it may have to wait again. */

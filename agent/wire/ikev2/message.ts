@@ -49,6 +49,16 @@ export function parsePayloads(firstPayload: number, bytes: Uint8Array): Payload[
   return payloads;
 }
 
+/** Null for what cannot be decoded. */
+export function readablePayloads({ firstPayload, bytes }: PlainOctets): Payload[] | null {
+  try {
+    return parsePayloads(firstPayload, bytes);
+  } catch (error) {
+    if (!(error instanceof IkeProtocolError)) throw error;
+    return null;
+  }
+}
+
 /** A chain of payloads as octets, without the IKE header, and the type that goes into the header in front of it (0 for an empty chain). */
 export interface PlainOctets {
   readonly firstPayload: number;

@@ -111,6 +111,7 @@ function common(value: number) {
     spi: spi(value),
     keys: { encr: Encr.AES_GCM_16, encryptionKey: new Uint8Array(16).fill(value), salt: new Uint8Array(4), integ: Integ.NONE, integrityKey: new Uint8Array(0) },
     extendedSequenceNumbers: false,
+    protocol: "esp",
     mode: "tunnel",
     local: { address: "127.0.0.1", port: 4_500 },
     remote: { address: "127.0.0.2", port: 4_500 },

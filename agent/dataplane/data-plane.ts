@@ -1,4 +1,4 @@
-import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../ipsec/security-association.ts";
+import type { InboundSa, OutboundPolicy, OutboundSa, SaMode, SaProtocol, UdpEndpoint } from "../ipsec/security-association.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 
 /**
@@ -69,7 +69,8 @@ export interface DataPlaneCapabilities {
   /** Why this plane was chosen, in a sentence. */
   readonly reason: string;
   readonly encapsulations: readonly ("udp" | "none")[];
-  readonly modes: readonly ("tunnel" | "transport")[];
+  readonly protocols: readonly SaProtocol[];
+  readonly modes: readonly SaMode[];
   readonly extendedSequenceNumbers: boolean;
 }
 

@@ -82,6 +82,7 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
   const common = {
     childSaId: id,
     extendedSequenceNumbers: facts.suite.esn === Esn.ESN,
+    protocol: "esp" as const,
     mode: "tunnel" as const,
     local: sa.local,
     remote: sa.remote,

@@ -23,14 +23,20 @@ export interface SaLifetimes {
   readonly hardSeconds?: number;
 }
 
+/** ESP (RFC 4303) or AH (RFC 4302), which never goes in UDP; AH has `Encr.NULL`, no encryption key, and an integrity algorithm. */
+export type SaProtocol = "esp" | "ah";
+export type SaMode = "tunnel" | "transport";
+
 interface SaCommon extends SaLifetimes {
   /** Names the Child SA in events: chosen by the caller, the same for both directions. */
   readonly childSaId: string;
   readonly spi: EspSpi;
   readonly keys: SaKeys;
   readonly extendedSequenceNumbers: boolean;
-  readonly mode: "tunnel";
-  /** UDP encapsulation (RFC 3948) between these two; null is plain ESP between the addresses. */
+  readonly protocol: SaProtocol;
+  /** Tunnel: a whole packet is carried. Transport: what follows the IP header of a packet between these two addresses (RFC 4301 §4.1). */
+  readonly mode: SaMode;
+  /** The two ends: with `encapsulation` "udp" ESP in UDP between them (RFC 3948), with "none" ESP or AH between the addresses, the ports mean nothing. */
   readonly local: UdpEndpoint;
   readonly remote: UdpEndpoint;
   readonly encapsulation: "udp" | "none";

@@ -38,7 +38,14 @@ await plane.close();
 async function install(): Promise<void> {
   const spiIn = staticSpi(options.side, generation);
   const spiOut = staticSpi(options.side === "left" ? "right" : "left", generation);
-  const common = { extendedSequenceNumbers: options.extendedSequenceNumbers ?? false, mode: "tunnel", local, remote, encapsulation: "udp" } as const;
+  const common = {
+    extendedSequenceNumbers: options.extendedSequenceNumbers ?? false,
+    protocol: "esp",
+    mode: "tunnel",
+    local,
+    remote,
+    encapsulation: "udp",
+  } as const;
   const childSaId = `static-${generation}`;
   await plane.installSa({
     ...common,

@@ -86,6 +86,7 @@ async function installPair(plane: TunDataPlane, index: number): Promise<void> {
     spi: manySpi(index),
     keys: { encr: Encr.AES_GCM_16, encryptionKey: new Uint8Array(16), salt: new Uint8Array(4), integ: Integ.NONE, integrityKey: new Uint8Array(0) },
     extendedSequenceNumbers: false,
+    protocol: "esp",
     mode: "tunnel",
     local: { address: "127.0.0.1", port: 4_500 },
     remote: { address: "127.0.0.2", port: 4_500 },

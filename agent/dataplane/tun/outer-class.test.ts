@@ -35,6 +35,7 @@ describe("the outer traffic class", () => {
         spi: 1 as EspSpi,
         keys: { encr: Encr.AES_GCM_16, encryptionKey: new Uint8Array(16), salt: new Uint8Array(4), integ: Integ.NONE, integrityKey: new Uint8Array(0) },
         extendedSequenceNumbers: false,
+        protocol: "esp",
         mode: "tunnel",
         local: { address, port: PORT },
         remote: { address, port: PORT + 1 },

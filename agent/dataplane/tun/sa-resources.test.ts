@@ -15,6 +15,7 @@ const common = {
   spi: 0x1234 as EspSpi,
   keys: { encr: Encr.AES_GCM_16, encryptionKey: new Uint8Array(16), salt: new Uint8Array(4), integ: Integ.NONE, integrityKey: new Uint8Array(0) },
   extendedSequenceNumbers: false,
+  protocol: "esp",
   mode: "tunnel",
   local: { address: "192.0.2.1", port: 4_500 },
   remote: { address: "192.0.2.2", port: 4_500 },

@@ -51,6 +51,7 @@ export class TunDataPlane implements DataPlane {
     name: "tun",
     reason: "userspace ESP through a TUN device",
     encapsulations: ["udp"],
+    protocols: ["esp"],
     modes: ["tunnel"],
     extendedSequenceNumbers: true,
   };

@@ -192,6 +192,12 @@ function speaksFor(leaf: Certificate, identity: ClaimedIdentity): boolean {
   }
 }
 
+/** Whether a certificate (`chain[0]`, its intermediates behind it) was issued by one of these authorities or leads to one. All DER. @throws CryptoError `badCertificate`. */
+export function leadsToAuthority(chain: readonly Uint8Array[], authorities: readonly Uint8Array[]): boolean {
+  const [leaf, ...intermediates] = chain.map(readCertificate);
+  return leaf !== undefined && pathsToTrust(leaf, intermediates, authorities.map(readCertificate)).next().done !== true;
+}
+
 /** What a CERTREQ names an authority by: SHA-1 of its SubjectPublicKeyInfo (RFC 7296 §3.7). @throws CryptoError `badCertificate`. */
 export function authorityKeyHash(der: Uint8Array): Uint8Array {
   const certificate = readCertificate(der);

@@ -21,12 +21,12 @@ interface Authority {
   issue(name: string, validUntil?: number): Promise<{ id: string; chain: Uint8Array[]; privateKey: Uint8Array }>;
 }
 
-async function makeAuthority(algorithmName: AlgorithmName): Promise<Authority> {
+async function makeAuthority(algorithmName: AlgorithmName, authorityName = "Test authority"): Promise<Authority> {
   const algorithm = ALGORITHMS[algorithmName];
   const makeKeys = async () => (await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as CryptoKeyPair;
   const keys = await makeKeys();
   const root = await x509.X509CertificateGenerator.createSelfSigned({
-    name: "CN=Test authority",
+    name: `CN=${authorityName}`,
     notBefore: new Date(NOW - 400 * DAY_MS),
     notAfter: new Date(NOW + 400 * DAY_MS),
     signingAlgorithm: algorithm,
@@ -148,4 +148,45 @@ describe("certificates", () => {
       ).toBe(true);
     }
   });
+});
+
+describe("of two certificates", () => {
+  type Own = Awaited<ReturnType<Authority["issue"]>>;
+  const two = (certificates: readonly Own[], use: string, ...authorities: Authority[]) => ({
+    credentials: { method: "certificate" as const, certificates, use, trustedAuthorities: authorities.map((one) => one.der) },
+  });
+  const named = (own: Own, id: string, ...behind: Authority[]): Own => ({ ...own, id, chain: [...own.chain, ...behind.map((one) => one.der)] });
+
+  /** `mine` shows, `theirs` asks; `a` begins. Each end's account of what was shown. */
+  async function shown(asker: "a" | "b", options: { readonly asked: readonly ("old" | "new")[]; readonly withRoots: boolean; readonly use: "old" | "new" }) {
+    const [old, fresh] = [await makeAuthority("ECDSA P-256", "Old authority"), await makeAuthority("ECDSA P-256", "New authority")];
+    const [mine, theirs] = asker === "b" ? ["a", "b"] : ["b", "a"];
+    const certificates = [
+      named(await old.issue(`${mine}.example`), "old", ...(options.withRoots ? [old] : [])),
+      named(await fresh.issue(`${mine}.example`), "new", ...(options.withRoots ? [fresh] : [])),
+    ];
+    const asked = options.asked.map((name) => (name === "old" ? old : fresh));
+    const pair = attempt({ [mine]: two(certificates, options.use, old), [theirs]: credentials(await old.issue(`${theirs}.example`), ...asked) });
+    const side = mine === "a" ? pair.a : pair.b;
+    return { state: side.link().state, credentialId: side.link().ikeSas[0]?.credentialId, choices: side.trace.map((entry) => entry.summary) };
+  }
+
+  for (const asker of ["a", "b"] as const) {
+    const who = asker === "a" ? "responder" : "initiator";
+    it(`the ${who} shows the one whose authority the peer asks for, whichever is in use`, async () => {
+      for (const use of ["old", "new"] as const) {
+        const { state, credentialId, choices } = await shown(asker, { asked: ["old"], withRoots: true, use });
+        expect([state, credentialId]).toEqual(["up", "old"]);
+        const told = 'The peer asks for a certificate of another authority than that of "new": "old" is shown.';
+        expect(choices.includes(told)).toBe(use === "new");
+      }
+    });
+
+    it(`the ${who} shows the one in use when the peer asks for both, also where it does not know its authority`, async () => {
+      for (const withRoots of [true, false]) {
+        for (const use of ["old", "new"] as const)
+          expect(await shown(asker, { asked: ["old", "new"], withRoots, use })).toMatchObject({ state: "up", credentialId: use });
+      }
+    });
+  }
 });

@@ -22,6 +22,8 @@ export interface Session {
   readonly childless: boolean;
   /** RFC 7427 hash algorithms the peer verifies; null: it only knows the old authentication methods. */
   readonly peerHashes: readonly number[] | null;
+  /** Whose certificates the peer asked for in IKE_SA_INIT, hashes as in CERTREQ (RFC 7296 §3.7); null: it did not. */
+  readonly requestedAuthorities: Uint8Array | null;
 }
 
 const SKF_OVERHEAD = 28 + 4 + 4;

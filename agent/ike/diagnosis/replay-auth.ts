@@ -1,3 +1,4 @@
+import { sameOctets } from "../../crypto/certificate.ts";
 import { CryptoError } from "../../crypto/crypto-error.ts";
 import { verifyPeerCertificate } from "../../crypto/x509.ts";
 import { AuthMethod, CertEncoding, NotifyType } from "../../wire/iana.ts";
@@ -33,7 +34,7 @@ export function* replayAuthResponse(context: ReplayContext, asked: readonly Payl
   if (idr === null || findPayload(payloads, "auth") === null) {
     if (error === null) return;
     const isRefusal = error.type === NotifyType.AUTHENTICATION_FAILED;
-    return yield failed(isRefusal ? authenticationRefused(config, config.credentials.use, at) : refusedByNotify("IKE_AUTH", error));
+    return yield failed(isRefusal ? authenticationRefused(config, shownCredential(config, asked), at) : refusedByNotify("IKE_AUTH", error));
   }
   const expected = toWireIdentity(config.remoteIdentity);
   if (!sameIdentity(idr, expected)) return yield failed(wrongPeerIdentity(describeIdentity(idr), describeIdentity(expected)));
@@ -41,6 +42,13 @@ export function* replayAuthResponse(context: ReplayContext, asked: readonly Payl
   const proof = replayProof(config, idr, payloads, at);
   yield proof;
   if (proof.failure === null) yield* replayChildAnswer(context, asked, payloads, "IKE_AUTH");
+}
+
+/** Which of several certificates was shown stands in the request. */
+function shownCredential({ credentials }: LinkConfig, request: readonly Payload[]): string {
+  const shown = findPayload(request, "cert");
+  if (credentials.method === "psk" || shown === null) return credentials.use;
+  return credentials.certificates.find((one) => one.chain[0] !== undefined && sameOctets(one.chain[0], shown.data))?.id ?? credentials.use;
 }
 
 /** All of the peer's proof but its cryptography, which needs the session's keys. */

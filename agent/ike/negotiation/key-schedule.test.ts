@@ -43,7 +43,16 @@ it("gives keys that do not depend on what was erased behind them", () => {
 
 it("of an IKE SA that ends are erased: no message of before can be opened with what is left", () => {
   const [ended, other] = [first(), first()];
-  zeroizeSession({ suite: ikeSuite, keys: ended, nat: "none", encapsulated: false, fragmentation: false, childless: false, peerHashes: null });
+  zeroizeSession({
+    suite: ikeSuite,
+    keys: ended,
+    nat: "none",
+    encapsulated: false,
+    fragmentation: false,
+    childless: false,
+    peerHashes: null,
+    requestedAuthorities: null,
+  });
   expect([ended.skD, ended.skPi, ended.skPr].every(isErased)).toBe(true);
   expect(() => opens(ended, other)).toThrow(/integrity/);
 });

@@ -15,6 +15,7 @@ import type { Candidates } from "../link-index.ts";
 import { type PeerProof, proveOwn, verifyPeer } from "../negotiation/authentication.ts";
 import { describeSpecs, formatIkeSuite, isPostQuantum, offersPostQuantum } from "../negotiation/choose-proposal.ts";
 import { describeIdentity, sameIdentity, type WireIdentity } from "../negotiation/identity.ts";
+import { certificateToShow, requestedAuthorities } from "../negotiation/own-certificate.ts";
 import { leaveHalfOpen, removeIkeSa } from "../sa-removal.ts";
 import type { Session } from "../session.ts";
 import type { ActiveTask } from "../task.ts";
@@ -28,7 +29,7 @@ import { answerChild, childRefusal, childRequestPayloads, installChild, lowerNon
 export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Session, transcript: InitTranscript): void {
   const { config } = link;
   const identity = link.localIdentity;
-  const own = proveOwn(session, transcript, "initiator", identity, config.credentials, config.credentials.use);
+  const own = proveOwn(session, transcript, "initiator", identity, config.credentials, credentialToShow(turn, link, session.requestedAuthorities));
   if (!own.ok) {
     recordFailure(turn, config.id, "IKE_AUTH", own.failure);
     return removeIkeSa(turn, sa);
@@ -50,6 +51,18 @@ export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Sess
   ];
   sa.phase = { kind: "authSent", session, transcript };
   sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "ikeAuth", child, credentialId: proof.credentialId });
+}
+
+/** A key: the one in use. A certificate: the one in use, or another that the peer asks for. */
+function credentialToShow(turn: Turn, { config }: Link, requested: Uint8Array | null): string {
+  const { credentials } = config;
+  if (credentials.method === "psk") return credentials.use;
+  const shown = certificateToShow(credentials, requested);
+  if (shown !== credentials.use) {
+    const why = `The peer asks for a certificate of another authority than that of "${credentials.use}": "${shown}" is shown.`;
+    traceChoice(turn, config.id, "IKE_AUTH", why);
+  }
+  return shown;
 }
 
 /** Initiator: the peer has to prove itself before anything else in its answer counts. */
@@ -119,7 +132,7 @@ export function onAuthRequest(
     return REFUSED;
   }
   const identity = link.localIdentity;
-  const credentialId = config.credentials.method === "psk" ? verdict.credentialId : config.credentials.use;
+  const credentialId = config.credentials.method === "psk" ? verdict.credentialId : credentialToShow(turn, link, requestedAuthorities(payloads));
   const own = proveOwn(session, transcript, "responder", identity, config.credentials, credentialId);
   if (!own.ok) {
     recordFailure(turn, config.id, "IKE_AUTH", own.failure);

@@ -8,6 +8,7 @@ import { findNotify, notify } from "../messaging.ts";
 import { type Choice, formatIkeSuite, type IkeSuite } from "../negotiation/choose-proposal.ts";
 import { deriveIkeKeys } from "../negotiation/key-schedule.ts";
 import { detectNat } from "../negotiation/nat-detection.ts";
+import { requestedAuthorities } from "../negotiation/own-certificate.ts";
 import { formatAdditionalKex, formatKex } from "../negotiation/proposal-keywords.ts";
 import type { Session } from "../session.ts";
 import { traceChoice } from "../trace.ts";
@@ -39,6 +40,7 @@ export function newSession(
     fragmentation: findNotify(peerPayloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) !== null,
     childless: findNotify(peerPayloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) !== null,
     peerHashes: hashes === null ? null : readHashes(hashes.data),
+    requestedAuthorities: requestedAuthorities(peerPayloads),
   };
 }
 

@@ -97,7 +97,8 @@ function readFields(der: Uint8Array) {
     throw new CryptoError("badCertificate", "the certificate lacks its serial number or its names");
   const [notBefore, notAfter] = validity?.tag === DerTag.SEQUENCE ? derElements(validity.content, broken).map((field) => readTime(field)) : [];
   if (notBefore === undefined || notAfter === undefined) throw new CryptoError("badCertificate", "the certificate lacks its dates");
-  const extensions = ownExtensions(optional.find((field) => field.tag === explicit(3)));
+  const own = optional.find((field) => field.tag === explicit(3));
+  const extensions = own === undefined ? [] : readSingleExtensions(own.content, broken);
   const value = (oid: string): Uint8Array | null => extensions.find((extension) => extension.oid === oid)?.value ?? null;
   return {
     serialNumber: serial.content,
@@ -144,16 +145,8 @@ function explicit(number: number): number {
   return 0xa0 | number;
 }
 
-/** RFC 5280 §4.2. */
-function ownExtensions(field: DerElement | undefined): CertificateExtension[] {
-  const extensions = field === undefined ? [] : readExtensions(field.content, broken);
-  if (new Set(extensions.map((extension) => extension.oid)).size !== extensions.length)
-    throw new CryptoError("badCertificate", "the certificate has an extension twice (RFC 5280 §4.2)");
-  return extensions;
-}
-
 /** Extensions in DER, as certificates and lists of revoked ones have them. @throws CryptoError `subject.code` */
-export function readExtensions(octets: Uint8Array, subject: DerSubject): CertificateExtension[] {
+function readExtensions(octets: Uint8Array, subject: DerSubject): CertificateExtension[] {
   return derChildren(octets, DerTag.SEQUENCE, subject).map(({ whole }): CertificateExtension => {
     const parts = derChildren(whole, DerTag.SEQUENCE, subject);
     const [oid, flag, value] = parts.length === 2 ? [parts[0], undefined, parts[1]] : parts;
@@ -161,6 +154,19 @@ export function readExtensions(octets: Uint8Array, subject: DerSubject): Certifi
     if (!isBuilt || (flag !== undefined && flag.tag !== DerTag.BOOLEAN)) throw new CryptoError(subject.code, `${subject.what} has a broken extension`);
     return { oid: oidText(oid.content), critical: isTrue(flag), value: value.content };
   });
+}
+
+/** The first critical extension that is not one of these: what it is in must not be used then (RFC 5280 §4.2, §5.2; RFC 6960 §4.4). Null: there is none. */
+export function unknownCritical(extensions: readonly CertificateExtension[], understood: ReadonlySet<string>): string | null {
+  return extensions.find((extension) => extension.critical && !understood.has(extension.oid))?.oid ?? null;
+}
+
+/** Extensions of which none may come twice: the first could hide what the second says. @throws CryptoError `subject.code` */
+export function readSingleExtensions(octets: Uint8Array, subject: DerSubject): CertificateExtension[] {
+  const extensions = readExtensions(octets, subject);
+  if (new Set(extensions.map((extension) => extension.oid)).size !== extensions.length)
+    throw new CryptoError(subject.code, `${subject.what} has an extension twice (RFC 5280 §4.2)`);
+  return extensions;
 }
 
 export function isTrue(flag: DerElement | undefined): boolean {

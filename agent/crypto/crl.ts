@@ -1,4 +1,4 @@
-import { type Certificate, type CertificateExtension, isTrue, KeyUsage, readExtensions, readTime, sameOctets } from "./certificate.ts";
+import { type Certificate, type CertificateExtension, isTrue, KeyUsage, readSingleExtensions, readTime, sameOctets, unknownCritical } from "./certificate.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { type DerElement, DerTag, derChildren, derElements, oidText, wholeBits } from "./der.ts";
 import { verifySigned } from "./signature.ts";
@@ -51,7 +51,7 @@ export function readRevocationList(der: Uint8Array): RevocationList {
     thisUpdate: readTime(thisUpdate, broken),
     nextUpdate: next === undefined ? null : readTime(next, broken),
     revoked: new Map(entries === undefined ? [] : derElements(entries.content, broken).map(readEntry)),
-    scope: readScope(own === undefined ? [] : readExtensions(own.content, broken)),
+    scope: readScope(own === undefined ? [] : readSingleExtensions(own.content, broken)),
     signature: { algorithm: algorithm.whole, signed: tbs.whole, value: wholeBits(value, broken) },
   };
 }
@@ -97,21 +97,25 @@ export function reasonText(content: Uint8Array | undefined): string | null {
 function readEntry({ whole }: DerElement): [string, Revocation] {
   const [serial, date, extensions] = derChildren(whole, DerTag.SEQUENCE, broken);
   if (serial?.tag !== DerTag.INTEGER || date === undefined) throw unusable("has an entry without its serial number or its date");
-  const own = extensions === undefined ? [] : readExtensions(extensions.whole, broken);
-  const strange = own.find((extension) => extension.critical && extension.oid !== "2.5.29.21");
-  // RFC 5280 §5.3: then nothing may be concluded from the list; the certificate of another issuer (indirect lists) is such a one.
-  if (strange !== undefined) throw unusable(`has a critical extension that is not understood here (${strange.oid})`);
+  const own = extensions === undefined ? [] : readSingleExtensions(extensions.whole, broken);
+  // RFC 5280 §5.3: then nothing may be concluded from the list.
+  const strange = unknownCritical(own, understoodInEntries);
+  if (strange !== null) throw unusable(`has a critical extension that is not understood here (${strange})`);
+  if (own.some((extension) => extension.oid === "2.5.29.29")) throw unusable("is an indirect list: it names certificates of another authority");
   const reason = own.find((extension) => extension.oid === "2.5.29.21")?.value;
   return [serialText(serial.content), { at: readTime(date, broken), reason: reasonText(reason?.subarray(2)) }];
 }
 
-const understood = new Set(["2.5.29.20", "2.5.29.35", "2.5.29.28"]);
+/** The number of the list, the key of its authority, and the distribution point that it is for (below). */
+const understoodInLists = new Set(["2.5.29.20", "2.5.29.35", "2.5.29.28"]);
+/** The reason; and the certificate's issuer, which is told in words of its own. */
+const understoodInEntries = new Set(["2.5.29.21", "2.5.29.29"]);
 
 /** IssuingDistributionPoint, RFC 5280 §5.2.5. */
 function readScope(extensions: readonly CertificateExtension[]): RevocationList["scope"] {
-  const strange = extensions.find((extension) => (extension.critical && !understood.has(extension.oid)) || extension.oid === "2.5.29.27");
-  if (strange !== undefined)
-    throw unusable(strange.oid === "2.5.29.27" ? "is a delta list" : `has a critical extension that is not understood here (${strange.oid})`);
+  if (extensions.some((extension) => extension.oid === "2.5.29.27")) throw unusable("is a delta list");
+  const strange = unknownCritical(extensions, understoodInLists);
+  if (strange !== null) throw unusable(`has a critical extension that is not understood here (${strange})`);
   const point = extensions.find((extension) => extension.oid === "2.5.29.28");
   if (point === undefined) return { kind: "all", points: [] };
   const parts = derChildren(point.value, DerTag.SEQUENCE, broken);

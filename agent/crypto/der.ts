@@ -77,9 +77,10 @@ export function wholeBits({ tag, content }: DerElement, subject: DerSubject): Ui
   return content.subarray(1);
 }
 
-/** One element with these parts as its content. */
+/** One element with these parts as its content, 16 MB at most. */
 export function derElement(tag: number, parts: readonly Uint8Array[]): Uint8Array {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const header = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff];
+  const octets = length < 0x100 ? [length] : length < 0x1_0000 ? [length >> 8, length & 0xff] : [length >> 16, (length >> 8) & 0xff, length & 0xff];
+  const header = length < 0x80 ? [tag, length] : [tag, 0x80 | octets.length, ...octets];
   return new Uint8Array(Buffer.concat([Uint8Array.from(header), ...parts]));
 }

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { type Certificate, readCertificate, readTime, sameOctets } from "./certificate.ts";
+import { type Certificate, KeyUsage, readCertificate, readSingleExtensions, readTime, sameOctets, unknownCritical } from "./certificate.ts";
 import { reasonText, type Revocation, serialText } from "./crl.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { type DerElement, DerTag, derChildren, derElement, derElements, oidText, wholeBits } from "./der.ts";
 import { verifySigned } from "./signature.ts";
+import { understoodExtensions } from "./x509.ts";
 
 /** Online certificate status, RFC 6960, in the light form of RFC 5019: one certificate a request, no nonce, SHA-1 for the names of issuers. */
 export interface StatusAnswer {
@@ -32,7 +33,8 @@ export function statusRequest(certificate: Certificate, issuer: Certificate): Ui
 
 /**
  * What a responder says of this certificate. The answer must be signed by the issuer, or by a certificate that the issuer has issued
- * for it (RFC 6960 §4.2.2.2) and that is valid `at` (milliseconds since 1970).
+ * for it (RFC 6960 §4.2.2.2) and that is valid `at` (milliseconds since 1970). One with a critical extension that could change what it
+ * says is not used (§4.4).
  * @throws CryptoError `badRevocation`, in a sentence.
  */
 export function readStatusAnswer(der: Uint8Array, certificate: Certificate, issuer: Certificate, at: number): StatusAnswer {
@@ -47,7 +49,9 @@ export function readStatusAnswer(der: Uint8Array, certificate: Certificate, issu
   const signers = [issuer, ...delegates(certificates, issuer, at)];
   if (!signers.some((signer) => verifySigned(signer.publicKey, algorithm.whole, data.whole, wholeBits(signature, broken))))
     throw unusable("is signed by nobody whom the certificate's issuer has allowed to");
-  const answers = responses(data).filter((one) => isAbout(one, certificate, issuer));
+  const { list, extensions } = readResponseData(data);
+  refuseUnknown(extensions);
+  const answers = list.filter((one) => isAbout(one, certificate, issuer));
   const [answer] = answers.map(readSingle);
   if (answer === undefined) throw unusable("is about another certificate");
   return answer;
@@ -69,11 +73,23 @@ function delegates(field: DerElement | undefined, issuer: Certificate, at: numbe
   const list = derChildren(field.content, DerTag.SEQUENCE, broken).slice(0, mostDelegates);
   return list.flatMap(({ whole }) => {
     const one = readable(whole);
-    if (one === null || one.extendedKeyUsage?.includes(maySignAnswers) !== true) return [];
+    if (one === null || one.extendedKeyUsage?.includes(maySignAnswers) !== true || !maySign(one)) return [];
     if (at < one.notBefore.getTime() || at > one.notAfter.getTime()) return [];
+    if (unknownCritical(one.extensions, understoodOfDelegates) !== null) return [];
     return one.signed.checkIssued(issuer.signed) && one.signed.verify(issuer.publicKey) ? [one] : [];
   });
 }
+
+/**
+ * RFC 5280 §4.2.1.12 names the key usages that go with signing answers. The issuer's own key is not asked for one: many private
+ * authorities give theirs keyCertSign and cRLSign alone and sign answers with it.
+ */
+function maySign({ keyUsage }: Certificate): boolean {
+  return keyUsage === null || keyUsage.has(KeyUsage.digitalSignature) || keyUsage.has(KeyUsage.nonRepudiation);
+}
+
+/** Also id-pkix-ocsp-nocheck: that nobody need ask about the delegate itself, which nobody does. */
+const understoodOfDelegates = new Set([...understoodExtensions, "1.3.6.1.5.5.7.48.1.5"]);
 
 function readable(der: Uint8Array): Certificate | null {
   try {
@@ -84,12 +100,21 @@ function readable(der: Uint8Array): Certificate | null {
   }
 }
 
-/** ResponseData: [0] version, responder, producedAt, responses. */
-function responses(data: DerElement): DerElement[] {
+/** ResponseData: [0] version, responder, producedAt, responses, [1] extensions. */
+function readResponseData(data: DerElement): { readonly list: DerElement[]; readonly extensions: DerElement | undefined } {
   const fields = derElements(data.content, broken);
-  const [, , list] = fields[0]?.tag === 0xa0 ? fields.slice(1) : fields;
-  if (list?.tag !== DerTag.SEQUENCE) throw unusable("holds no answers");
-  return derElements(list.content, broken);
+  const [, , list, extensions] = fields[0]?.tag === 0xa0 ? fields.slice(1) : fields;
+  if (list?.tag !== DerTag.SEQUENCE || (extensions !== undefined && extensions.tag !== 0xa1)) throw unusable("holds no answers");
+  return { list: derElements(list.content, broken), extensions };
+}
+
+/** They say something besides the status and leave it what it is: nonce, where the list is, how far back answers go, that unissued ones are revoked. */
+const harmless = new Set(["2", "3", "6", "9"].map((last) => `1.3.6.1.5.5.7.48.1.${last}`));
+
+/** `field`: extensions of the answer, or of its part about one certificate. */
+function refuseUnknown(field: DerElement | undefined): void {
+  const strange = field === undefined ? null : unknownCritical(readSingleExtensions(field.content, broken), harmless);
+  if (strange !== null) throw unusable(`has a critical extension that is not understood here (${strange})`);
 }
 
 function isAbout(single: DerElement, certificate: Certificate, issuer: Certificate): boolean {
@@ -116,6 +141,7 @@ const hashes: Readonly<Record<string, "sha1" | "sha256" | "sha384" | "sha512">> 
 function readSingle(single: DerElement): StatusAnswer {
   const [, status, thisUpdate, ...optional] = derElements(single.content, broken);
   if (status === undefined || thisUpdate === undefined) throw unusable("lacks the status or its date");
+  refuseUnknown(optional.find((field) => field.tag === 0xa1));
   const [next] = derElements(optional.find((field) => field.tag === 0xa0)?.content ?? new Uint8Array(0), broken);
   return { status: readStatus(status), thisUpdate: readTime(thisUpdate, broken), nextUpdate: next === undefined ? null : readTime(next, broken) };
 }

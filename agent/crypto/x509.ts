@@ -1,6 +1,6 @@
 import { formatAddress, parseAddress } from "../wire/address.ts";
 import { IdType } from "../wire/iana.ts";
-import { type Certificate, KeyUsage, readCertificate, sameOctets } from "./certificate.ts";
+import { type Certificate, KeyUsage, readCertificate, sameOctets, unknownCritical } from "./certificate.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { dnEqual, formatDn } from "./dn.ts";
 import { sha1 } from "./sha1.ts";
@@ -35,7 +35,7 @@ const maxPath = 8;
 const maxSteps = 100;
 
 /** Extensions whose meaning we enforce or that cannot change the verdict; any other critical one refuses the certificate. */
-const understoodExtensions = new Set([
+export const understoodExtensions = new Set([
   "2.5.29.14", // subject key identifier
   "2.5.29.15", // key usage
   "2.5.29.17", // subject alternative name
@@ -142,9 +142,9 @@ function checkDates(certificate: Certificate, at: number): CertificateVerdict | 
 }
 
 function checkCritical(certificate: Certificate): CertificateVerdict | null {
-  const unknown = certificate.extensions.find((extension) => extension.critical && !understoodExtensions.has(extension.oid));
-  if (unknown === undefined) return null;
-  return refuse("unknownCriticalExtension", `the certificate of ${nameOf(certificate)} has a critical extension that is not understood here (${unknown.oid})`);
+  const unknown = unknownCritical(certificate.extensions, understoodExtensions);
+  if (unknown === null) return null;
+  return refuse("unknownCriticalExtension", `the certificate of ${nameOf(certificate)} has a critical extension that is not understood here (${unknown})`);
 }
 
 /** `depth - 1` intermediates stand between this authority and the end entity. */

@@ -2,8 +2,8 @@ import type { SaKeys } from "./sa-keys.ts";
 import { Encr, Integ } from "../wire/iana.ts";
 import { aeadOpen, aeadSeal } from "./aead.ts";
 import { CryptoError } from "./crypto-error.ts";
-import { type CipherSpec, cipherForKey } from "./encr.ts";
-import { computeIcv, findInteg, type IntegSpec, verifyIcv } from "./integ.ts";
+import type { CipherSpec } from "./encr.ts";
+import { type AlgorithmUse, cipherOf, integrityOf, type PacketIntegrity, verifyPacket } from "./packet-algorithms.ts";
 import { plainOpen, plainSeal } from "./plain-cipher.ts";
 
 /**
@@ -19,18 +19,23 @@ export interface EspPacketId {
 }
 
 /** ESP header to ICV. `payload` is the inner packet (tunnel mode) or what follows the IP header (transport mode). */
-export function sealEsp(keys: SaKeys, id: EspPacketId, payload: Uint8Array, nextHeader: number, iv: Uint8Array): Uint8Array {
-  const { cipher, integ } = algorithms(keys);
+export function sealEsp(keys: SaKeys, id: EspPacketId, payload: Uint8Array, nextHeader: number, iv: Uint8Array, use: AlgorithmUse = "current"): Uint8Array {
+  const { cipher, integ } = algorithms(keys, use);
   const header = espHeader(id);
   const content = withTrailer(payload, nextHeader, Math.max(4, cipher.blockOctets));
   if (integ === undefined) return join(header, iv, aeadSeal(cipher, keys.encryptionKey, join(keys.salt, iv), associatedData(header, id), content));
   const ciphertext = cipher.encr === Encr.NULL ? content : plainSeal(cipher, keys.encryptionKey, keys.salt, iv, content);
-  return join(header, iv, ciphertext, computeIcv(integ, keys.integrityKey, [header, iv, ciphertext, ...highBits(id)]));
+  return join(header, iv, ciphertext, integ.compute(keys.integrityKey, [header, iv, ciphertext, ...highBits(id)]));
 }
 
 /** @throws CryptoError `integrity` for a wrong ICV, `badLength` for what cannot be an ESP packet. */
-export function openEsp(keys: SaKeys, packet: Uint8Array, sequenceHigh?: number): EspPacketId & { readonly payload: Uint8Array; readonly nextHeader: number } {
-  const { cipher, integ } = algorithms(keys);
+export function openEsp(
+  keys: SaKeys,
+  packet: Uint8Array,
+  sequenceHigh?: number,
+  use: AlgorithmUse = "current",
+): EspPacketId & { readonly payload: Uint8Array; readonly nextHeader: number } {
+  const { cipher, integ } = algorithms(keys, use);
   const icvOctets = integ?.icvOctets ?? cipher.icvOctets;
   const contentAt = 8 + cipher.ivOctets;
   if (packet.length < contentAt + 4 + icvOctets) throw new CryptoError("badLength", `an ESP packet of ${packet.length} octets is too short`);
@@ -43,29 +48,16 @@ export function openEsp(keys: SaKeys, packet: Uint8Array, sequenceHigh?: number)
     return { ...id, ...withoutTrailer(content) };
   }
   const ciphertext = packet.subarray(contentAt, packet.length - icvOctets);
-  verifyIcv(integ, keys.integrityKey, [header, iv, ciphertext, ...highBits(id)], packet.subarray(packet.length - icvOctets));
+  verifyPacket(integ, keys.integrityKey, [header, iv, ciphertext, ...highBits(id)], packet.subarray(packet.length - icvOctets));
   const content = cipher.encr === Encr.NULL ? ciphertext.slice() : plainOpen(cipher, keys.encryptionKey, keys.salt, iv, ciphertext);
   return { ...id, ...withoutTrailer(content) };
 }
 
-const nullCipher: CipherSpec = {
-  encr: Encr.NULL,
-  keyLengthBits: undefined,
-  keyOctets: 0,
-  saltOctets: 0,
-  ivOctets: 0,
-  blockOctets: 1,
-  icvOctets: 0,
-  kind: "cbc",
-  opensslName: "",
-  keyword: "null",
-};
-
-function algorithms(keys: SaKeys): { cipher: CipherSpec; integ: IntegSpec | undefined } {
-  const cipher = keys.encr === Encr.NULL ? nullCipher : cipherForKey(keys.encr, keys.encryptionKey.length);
+function algorithms(keys: SaKeys, use: AlgorithmUse): { cipher: CipherSpec; integ: PacketIntegrity | undefined } {
+  const cipher = cipherOf(keys, use);
   if (cipher === undefined) throw new CryptoError("unsupported", `no ESP cipher ${keys.encr} with a key of ${keys.encryptionKey.length} octets`);
   if (cipher.icvOctets > 0) return { cipher, integ: undefined };
-  const integ = keys.integ === Integ.NONE ? undefined : findInteg(keys.integ);
+  const integ = keys.integ === Integ.NONE ? undefined : integrityOf(keys.integ, use);
   if (integ === undefined) throw new CryptoError("unsupported", `${cipher.keyword} needs an integrity algorithm that is supported, not ${keys.integ}`);
   return { cipher, integ };
 }

@@ -17,6 +17,22 @@ export interface EspVector {
   readonly nextHeader: number;
   /** From the ESP header to the ICV. */
   readonly esp: Uint8Array;
+  /** The original packet, or the inner one, and what goes over the wire: each from its IP header on. */
+  readonly plain: Uint8Array;
+  readonly wire: Uint8Array;
+  readonly isUdpEncapsulated: boolean;
+}
+
+export interface AhVector {
+  readonly id: string;
+  readonly mode: "tunnel" | "transport";
+  readonly keys: SaKeys;
+  readonly spi: number;
+  readonly sequence: number;
+  readonly sequenceHigh: number | undefined;
+  /** The original packet, or the inner one, and what goes over the wire: each from its IP header on. */
+  readonly plain: Uint8Array;
+  readonly wire: Uint8Array;
 }
 
 interface RawVector {
@@ -40,8 +56,34 @@ interface RawVector {
 }
 
 export function espVectors(): EspVector[] {
-  const raw: RawVector[] = JSON.parse(readFileSync(new URL("./vectors/esp-ah.json", import.meta.url), "utf8"));
-  return raw.filter((vector) => vector.proto === "esp").map(read);
+  return rawVectors()
+    .filter((vector) => vector.proto === "esp")
+    .map(read);
+}
+
+export function ahVectors(): AhVector[] {
+  return rawVectors()
+    .filter((vector) => vector.proto === "ah")
+    .map((raw) => ({
+      id: raw.id,
+      mode: raw.mode,
+      keys: {
+        encr: Encr.NULL,
+        encryptionKey: new Uint8Array(0),
+        salt: new Uint8Array(0),
+        integ: integOf(raw.integ),
+        integrityKey: octets(raw.integ_key),
+      },
+      spi: Number(raw.spi),
+      sequence: raw.seq,
+      sequenceHigh: raw.esn_hi ?? undefined,
+      plain: octets(raw.plain),
+      wire: octets(raw.protected),
+    }));
+}
+
+function rawVectors(): RawVector[] {
+  return JSON.parse(readFileSync(new URL("./vectors/esp-ah.json", import.meta.url), "utf8"));
 }
 
 function read(raw: RawVector): EspVector {
@@ -68,6 +110,9 @@ function read(raw: RawVector): EspVector {
     payload: transport ? plain.subarray(innerHeader) : plain,
     nextHeader: transport ? (plain[raw.inner_ip === 4 ? 9 : 6] ?? 0) : raw.inner_ip === 4 ? 4 : 41,
     esp: packet.subarray(outerHeader),
+    plain,
+    wire: packet,
+    isUdpEncapsulated: raw.udp_encap,
   };
 }
 

@@ -78,6 +78,7 @@ export type Prf = ValueOf<typeof Prf>;
 
 export const Integ = {
   NONE: 0,
+  HMAC_MD5_96: 1,
   HMAC_SHA1_96: 2,
   AES_XCBC_96: 5,
   AES_CMAC_96: 8,

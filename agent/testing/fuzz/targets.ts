@@ -9,6 +9,8 @@ import { parseProposal } from "../../ike/negotiation/proposal-keywords.ts";
 import { formatSelector, parseSelector } from "../../ipsec/traffic-selector.ts";
 import { readTraceFile } from "../../runtime/trace-file.ts";
 import { formatAddress, parseAddress } from "../../wire/address.ts";
+import { findAh, isPossibleAh } from "../../wire/ah.ts";
+import { zeroMutableFields } from "../../wire/ah-mutable-fields.ts";
 import { espPayloadEnd } from "../../wire/esp.ts";
 import { buildPacketTooBig } from "../../wire/icmp.ts";
 import { goldenPackets } from "../../wire/ikev2/golden/packets.ts";
@@ -16,6 +18,7 @@ import { parseMessage, parsePayloads, refuseUnknownCritical, serializePayloads }
 import type { PayloadOf } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError } from "../../wire/ikev2/protocol-error.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
+import { ahVectors } from "../esp-vectors.ts";
 import { espVectorPackets } from "./seeds.ts";
 import { linkConfigs, Pair } from "../pair.ts";
 import { RevokingAuthority } from "../revoking-authority.ts";
@@ -193,6 +196,21 @@ export const targets: readonly Target[] = [
       if (readIpPacket(input, 0, input.length, view)) buildPacketTooBig(input, 0, input.length, Uint8Array.of(192, 0, 2, 1), 1_280);
       const end = espPayloadEnd(input, 0, input.length);
       require(end >= -1 && end <= input.length, "a payload ends inside its packet");
+    },
+  },
+  {
+    name: "ah-packet",
+    watched: [/agent\/wire\/ah/],
+    seeds: () => ahVectors().map(({ wire }) => wire),
+    run: (input) => {
+      // Headers are zeroed on a copy between two guards, which must stay as they are.
+      const guarded = Uint8Array.of(0xa5, ...input, 0xa5);
+      const at = findAh(guarded, 1, guarded.length - 1);
+      if (at === -1) return;
+      require(at > 1 && at < guarded.length, "AH is found inside its packet");
+      isPossibleAh(guarded, at, guarded.length - 1, 16, 4);
+      zeroMutableFields(guarded, 1, at);
+      require(guarded[0] === 0xa5 && Buffer.compare(guarded.subarray(at), Uint8Array.of(...input.subarray(at - 1), 0xa5)) === 0, "only headers are zeroed");
     },
   },
   {

@@ -54,7 +54,11 @@ export type DataPlaneEvent =
   | { readonly kind: "natMappingChanged"; readonly childSaId: string; readonly spi: EspSpi; readonly remote: UdpEndpoint }
   /** A packet hit a `discard` policy; at most one a second and policy. */
   | { readonly kind: "acquire"; readonly policyId: string }
-  /** The plane lost its SAs (a worker died): the control plane negotiates anew. */
+  /** A direction has lost all its SAs and runs again without them; policies discard until they are told of new ones. The other direction goes on. */
+  | { readonly kind: "sasLost"; readonly direction: "inbound" | "outbound"; readonly reason: string }
+  /** The inner device was deleted and made again; SAs and policies are as before, its routes are gone. */
+  | { readonly kind: "deviceReplaced"; readonly reason: string }
+  /** The plane is no more: another has to be made, and everything negotiated anew. */
   | { readonly kind: "failed"; readonly reason: string };
 
 /** An IKE message taken from, or for, the NAT-T port; the four zero octets of the non-ESP marker are already off or not yet on. */

@@ -11,6 +11,7 @@ import { linkMtu } from "./mtu.ts";
 import { Prober } from "./probe.ts";
 import { Reconciler } from "./reconcile.ts";
 import { buildReport, type LinkToReport } from "./reporter.ts";
+import type { DriverParts } from "./driver.ts";
 import type { LinkRoutes } from "./routes.ts";
 import type { Clock } from "./system-clock.ts";
 import { buildTraceFile } from "./trace-file.ts";
@@ -59,6 +60,7 @@ export class Agent {
   #routeFaults = new Map<string, string>();
   #work: Promise<unknown> = Promise.resolve();
   #refreshTimer: NodeJS.Timeout | null = null;
+  #watch: { close(): void } | null = null;
   #reclaimTimer: NodeJS.Timeout | null = null;
   readonly #quietUntil = new Map<string, number>();
   readonly #revocation: RevocationChecks;
@@ -154,6 +156,7 @@ export class Agent {
     return this.#exclusively(async () => {
       if (this.#refreshTimer !== null) clearInterval(this.#refreshTimer);
       if (this.#reclaimTimer !== null) clearTimeout(this.#reclaimTimer);
+      this.#watch?.close();
       this.#probes.close();
       this.#revocation.close();
       this.#prober.close();
@@ -186,6 +189,7 @@ export class Agent {
         log(`the data plane failed: ${reason}; every link is set up anew`);
         void this.#rebuild(engine);
       },
+      onPlaneFault: (fault) => this.#inBackground(() => this.#repair(engine, fault)),
       onFault: (sentence) => this.#logFault(sentence),
     });
     this.#engine = engine;
@@ -195,6 +199,7 @@ export class Agent {
       forceEncapsulation: !engine.plane.capabilities.encapsulations.includes("none"),
     });
     this.#refreshTimer ??= setInterval(() => void this.#refreshAddresses(), ADDRESS_REFRESH_MS);
+    this.#watch ??= factories.watchNetwork?.(() => this.#inBackground(() => this.#restoreRoutes())) ?? null;
     return this.#reconciler;
   }
 
@@ -210,6 +215,20 @@ export class Agent {
       if (config.initiate === "respond" && config.remoteAddresses.length > 0 && state === "down")
         await this.#engine?.driver.submit({ kind: "up", linkId: config.id });
     }
+  }
+
+  /** The IKE SAs are whole: lost SAs are replaced by rekeying what they belonged to, a new device is given its routes. */
+  async #repair(engine: Engine, fault: Parameters<DriverParts["onPlaneFault"]>[0]): Promise<void> {
+    const { log } = this.#options;
+    if (this.#engine !== engine) return;
+    if (fault.kind === "deviceReplaced") {
+      log(`${fault.reason}: it was made again`);
+      return this.#restoreRoutes();
+    }
+    log(`${fault.reason}: its ${fault.direction} SAs are lost, every Child SA is rekeyed`);
+    const links = [...(this.#reconciler?.running.keys() ?? [])];
+    await Promise.all(links.map((linkId) => engine.driver.submit({ kind: "rekey", linkId, what: "child" })));
+    this.#changed();
   }
 
   /** Opens device, ports and engine again and gives them the state in force; tries until it works. */
@@ -254,6 +273,13 @@ export class Agent {
     });
   }
 
+  /** What the kernel has dropped with a device or an address is set again, as soon as it can be. */
+  async #restoreRoutes(): Promise<void> {
+    await this.#engine?.routes.forgetVanished();
+    await this.#applyRoutes();
+    this.#changed();
+  }
+
   async #applyRoutes(): Promise<void> {
     if (this.#engine === null || this.#reconciler === null) return;
     const links = [...this.#reconciler.running.values()].map(({ desired, config }): LinkRoutes => {
@@ -267,7 +293,7 @@ export class Agent {
       };
     });
     this.#routeFaults = await this.#engine.routes.apply(links);
-    for (const [linkId, fault] of this.#routeFaults) this.#options.log(`link ${linkId}: ${fault}`);
+    for (const [linkId, fault] of this.#routeFaults) this.#logFault(`link ${linkId}: ${fault}`);
   }
 
   async #performProbe(link: DesiredLink, command: Extract<Command, { name: "probe" }>): Promise<CommandResult> {
@@ -323,6 +349,10 @@ export class Agent {
 
   #changed(): void {
     for (const listener of this.#changeListeners) listener();
+  }
+
+  #inBackground(work: () => Promise<void>): void {
+    this.#exclusively(work).catch((error: unknown) => this.#logFault(error instanceof Error ? error.message : String(error)));
   }
 
   /** One change of configuration at a time, in the order asked for. */

@@ -38,6 +38,7 @@ function setUp() {
     onEvent: (event) => plane.calls.push(event.kind),
     onTrace: () => undefined,
     onRevocationQuery: () => undefined,
+    onPlaneFault: (fault) => faults.push(`plane: ${fault.kind}`),
     onPlaneFailed: (reason) => faults.push(`plane: ${reason}`),
     onFault: (sentence) => faults.push(sentence),
   });

@@ -1,6 +1,6 @@
 import { eraseSaKeys } from "../crypto/sa-keys.ts";
 import type { RevocationQuery } from "../crypto/revocation.ts";
-import type { DataPlane, IkeDatagram } from "../dataplane/data-plane.ts";
+import type { DataPlane, DataPlaneEvent, IkeDatagram } from "../dataplane/data-plane.ts";
 import type { Effect, IkeEndpoint, IkeEvent, Input, TraceSource } from "../ike/endpoint-types.ts";
 import type { InboundSa, OutboundSa, UdpEndpoint } from "../ipsec/security-association.ts";
 import type { Clock } from "./system-clock.ts";
@@ -25,8 +25,10 @@ export interface DriverParts {
   readonly onTrace: (entry: TraceSource) => void;
   /** Somebody is to be asked whether a certificate is revoked; `revocationChanged` answers. */
   readonly onRevocationQuery: (query: RevocationQuery) => void;
-  /** The plane has lost its SAs: everything must be set up anew. */
+  /** The plane is no more: everything must be set up anew. */
   readonly onPlaneFailed: (reason: string) => void;
+  /** The plane has lost the SAs of a direction, or its device with the routes into it, and runs on. */
+  readonly onPlaneFault: (fault: Extract<DataPlaneEvent, { kind: "sasLost" | "deviceReplaced" }>) => void;
   /** Something that went wrong outside the protocol: a send that failed, a bug in the engine. One sentence, no secrets. */
   readonly onFault: (sentence: string) => void;
 }
@@ -65,6 +67,10 @@ export class Driver {
           return;
         case "natMappingChanged":
           void this.submit({ kind: "natMappingChanged", childSaId: event.childSaId, remote: event.remote });
+          return;
+        case "sasLost":
+        case "deviceReplaced":
+          parts.onPlaneFault(event);
           return;
         case "failed":
           parts.onPlaneFailed(event.reason);

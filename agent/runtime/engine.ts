@@ -2,7 +2,7 @@ import type { DesiredState } from "../../contract/desired-state.ts";
 import type { RevocationQuery, RevocationSource } from "../crypto/revocation.ts";
 import type { DataPlane } from "../dataplane/data-plane.ts";
 import type { EndpointOptions, IkeEndpoint, IkeEvent, RandomSource, TraceSource } from "../ike/endpoint-types.ts";
-import { Driver, type IkeTransport } from "./driver.ts";
+import { Driver, type DriverParts, type IkeTransport } from "./driver.ts";
 import { endpointDefaults } from "./endpoint-options.ts";
 import { Routes, type RunIp } from "./routes.ts";
 import type { Clock } from "./system-clock.ts";
@@ -25,6 +25,8 @@ export interface EngineFactories {
   }): Promise<OwnedTransport>;
   createEndpoint(options: EndpointOptions, random: RandomSource): IkeEndpoint;
   readonly runIp?: RunIp;
+  /** Calls back after changes of the machine's interfaces and addresses; absent: nobody watches. */
+  readonly watchNetwork?: (onChange: () => void) => { close(): void };
 }
 
 export interface ReceivedIke {
@@ -42,6 +44,7 @@ export interface EngineOptions {
   readonly revocation: RevocationSource;
   readonly onRevocationQuery: (query: RevocationQuery) => void;
   readonly onPlaneFailed: (reason: string) => void;
+  readonly onPlaneFault: DriverParts["onPlaneFault"];
   readonly onFault: (sentence: string) => void;
 }
 
@@ -57,7 +60,7 @@ export interface Engine {
 
 /** Rejects with a sentence when the device or the ports cannot be had; nothing is left open then. */
 export async function openEngine(settings: GatewaySettings, options: EngineOptions): Promise<Engine> {
-  const { factories, clock, random, onEvent, onTrace, revocation, onRevocationQuery, onPlaneFailed, onFault } = options;
+  const { factories, clock, random, onEvent, onTrace, revocation, onRevocationQuery, onPlaneFailed, onPlaneFault, onFault } = options;
   const plane = await factories.openPlane({
     tunName: settings.tunName,
     tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu,
@@ -67,7 +70,19 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
     const endpoint = factories.createEndpoint({ ...endpointDefaults, ikePort: settings.ikePort, natPort: settings.natPort, revocation }, random);
     let driver: Driver | null = null;
     const transport = await factories.openTransport({ port: settings.ikePort, onDatagram: (datagram) => driver?.receive(datagram), onFault });
-    driver = new Driver({ endpoint, plane, transport, natPort: settings.natPort, clock, onEvent, onTrace, onRevocationQuery, onPlaneFailed, onFault });
+    driver = new Driver({
+      endpoint,
+      plane,
+      transport,
+      natPort: settings.natPort,
+      clock,
+      onEvent,
+      onTrace,
+      onRevocationQuery,
+      onPlaneFailed,
+      onPlaneFault,
+      onFault,
+    });
     const routes = new Routes(settings.tunName, factories.runIp);
     await routes.removeLeftovers();
     return { settings, plane, endpoint, driver, transport, routes };

@@ -72,6 +72,19 @@ export class Routes {
     return faults;
   }
 
+  /**
+   * The kernel drops routes with their device, and with the address that they name as source, and does not tell. What it has dropped is missing
+   * again: the next `apply` adds it.
+   */
+  async forgetVanished(): Promise<void> {
+    for (const family of [4, 6] as const) {
+      if (![...this.#installed.values()].some((route) => route.family === family)) continue;
+      const shown = await this.#ip([`-${family}`, "-N", "-o", "route", "show", "proto", String(routeProtocol)]);
+      const present = new Set(shown.split("\n").map((line) => destinationOf(line.split(" ")[0] ?? "")));
+      for (const [key, route] of this.#installed) if (route.family === family && !present.has(route.destination)) this.#installed.delete(key);
+    }
+  }
+
   async removeAll(): Promise<void> {
     await this.apply([]);
   }
@@ -141,6 +154,12 @@ export class Routes {
       return null;
     }
   }
+}
+
+/** `ip` shows a host without its prefix length. */
+function destinationOf(shown: string): string {
+  const prefix = parsePrefix(shown) ?? hostPrefix(shown);
+  return prefix === null ? shown : formatPrefix(prefix);
 }
 
 function keyOf(route: Route): string {

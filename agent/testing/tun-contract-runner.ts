@@ -49,15 +49,41 @@ await report("ends the other worker and holds nothing when one cannot start", as
   }
   await (await TunDataPlane.create(options)).close();
 });
-await report("closes within half a second when a worker has failed", async () => {
+await report("puts another worker in a dead one's place, and gives up when they go on dying", async () => {
   const before = held();
-  const plane = await TunDataPlane.create(options);
-  const failed = new Promise((resolve) => plane.onEvent(resolve));
-  execFileSync("ip", ["link", "del", options.tunName]);
-  await failed;
+  const dying = new URL(
+    'data:text/javascript,import { parentPort } from "node:worker_threads"; parentPort.postMessage({ kind: "ready" }); setTimeout(() => { throw new Error("dead"); }, 20);',
+  );
+  const plane = await TunDataPlane.create({ ...options, workerFiles: { inbound: dying } });
+  const seen: string[] = [];
+  await new Promise<void>((resolve) => {
+    plane.onEvent((event) => {
+      seen.push(event.kind);
+      if (event.kind === "failed") resolve();
+    });
+  });
   const began = performance.now();
   await plane.close();
-  if (performance.now() - began > 500) throw new Error(`took ${performance.now() - began} ms`);
+  // One that dies before it has said that it runs is not told of.
+  if (!/^(sasLost,){1,3}failed$/.test(seen.join())) throw new Error(`raised ${seen.join()}`);
+  if (performance.now() - began > 500) throw new Error(`took ${performance.now() - began} ms to close`);
+  const after = held();
+  if (after.descriptors !== before.descriptors || after.threads !== before.threads)
+    throw new Error(`${JSON.stringify(before)} became ${JSON.stringify(after)}`);
+});
+await report("makes its device again when it is deleted, and loses no SA with it", async () => {
+  const before = held();
+  const plane = await TunDataPlane.create(options);
+  await installPair(plane, 0);
+  const replaced = new Promise((resolve) => plane.onEvent(resolve));
+  execFileSync("ip", ["link", "del", options.tunName]);
+  const event = await replaced;
+  const isThere = existsSync(device);
+  const sas = [plane.querySa("outbound", manySpi(0)), plane.querySa("inbound", manySpi(0))];
+  await plane.close();
+  if (JSON.stringify(event) !== '{"kind":"deviceReplaced","reason":"the TUN device was deleted"}') throw new Error(`raised ${JSON.stringify(event)}`);
+  if (!isThere || sas.includes(null)) throw new Error(`the device is ${isThere ? "" : "not "}there, the SAs ${JSON.stringify(sas)}`);
+  if (existsSync(device)) throw new Error("the device was left behind");
   const after = held();
   if (after.descriptors !== before.descriptors || after.threads !== before.threads)
     throw new Error(`${JSON.stringify(before)} became ${JSON.stringify(after)}`);

@@ -53,13 +53,14 @@ export interface Agent {
 /**
  * Starts the gateway in a site and waits until it answers.
  * @param directory an existing directory of its own (short: the socket lies in it). State left there by an earlier run is used.
+ * @param env more variables for its environment.
  */
-export async function startAgent(site: Site, directory: string, config: SiteFileInput): Promise<Agent> {
+export async function startAgent(site: Site, directory: string, config: SiteFileInput, env: Record<string, string> = {}): Promise<Agent> {
   const paths = { config: join(directory, "site.yaml"), state: join(directory, "state"), socket: join(directory, "agent.sock") };
   mkdirSync(paths.state, { recursive: true, mode: 0o700 });
   writeFileSync(paths.config, textOf(config), { mode: 0o600 });
   const argv = [process.execPath, ...agentNodeFlags, program, "run", "--config", paths.config, "--state-dir", paths.state, "--socket", paths.socket];
-  const agent = new RunningAgent(site.start(argv), site.name, paths);
+  const agent = new RunningAgent(site.start(argv, { env }), site.name, paths);
   await agent.ready(config.links.map((link) => link.id));
   return agent;
 }

@@ -12,11 +12,26 @@ export function errno(): number {
   return koffi.errno();
 }
 
-export const Errno = { EINTR: 4, EIO: 5, EAGAIN: 11, EACCES: 13, EINVAL: 22, EMSGSIZE: 90, EADDRINUSE: 98, ENOBUFS: 105, EPERM: 1, EBUSY: 16 } as const;
+export const Errno = {
+  EINTR: 4,
+  EIO: 5,
+  EBADF: 9,
+  EAGAIN: 11,
+  EACCES: 13,
+  EINVAL: 22,
+  EMSGSIZE: 90,
+  EADDRINUSE: 98,
+  EBADFD: 77,
+  ENOTSOCK: 88,
+  ENOBUFS: 105,
+  EPERM: 1,
+  EBUSY: 16,
+} as const;
 
 export const libc = {
   open: self.func("int open(const char *path, int flags)"),
   close: self.func("int close(int fd)"),
+  dup3: self.func("int dup3(int from, int to, int flags)"),
   read: self.func("intptr_t read(int fd, uintptr_t buffer, size_t length)"),
   write: self.func("intptr_t write(int fd, uintptr_t buffer, size_t length)"),
   writev: self.func("intptr_t writev(int fd, uintptr_t iov, int count)"),

@@ -9,7 +9,8 @@ export const VNET_HEADER_OCTETS = 10;
 /** virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset (the 16-bit fields in host order). */
 export const Vnet = { NEEDS_CSUM: 1, GSO_NONE: 0, GSO_TCPV4: 1, GSO_TCPV6: 4, GSO_UDP_L4: 5 } as const;
 
-const O_RDWR_NONBLOCK_CLOEXEC = 0o2 | 0o4000 | 0o2000000;
+const O_CLOEXEC = 0o2000000;
+const O_RDWR_NONBLOCK_CLOEXEC = 0o2 | 0o4000 | O_CLOEXEC;
 const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
 const IFF_TUN_NO_PI_VNET_HDR = 0x1 | 0x1000 | 0x4000;
@@ -34,6 +35,15 @@ export function openTun(name: string, mtu: number): number {
     throw error;
   }
   return fd;
+}
+
+/** Makes the device again after it was deleted, and puts it in the place of its old descriptor, for whoever holds that. @throws Error with a sentence. */
+export function reopenTun(fd: number, name: string, mtu: number): void {
+  const fresh = openTun(name, mtu);
+  const replaced = libc.dup3(fresh, fd, O_CLOEXEC) === fd;
+  const code = errno();
+  libc.close(fresh);
+  if (!replaced) throw new Error(`the TUN device ${name} could not take the place of the one that was deleted (errno ${code})`);
 }
 
 function configure(arena: Arena, fd: number, name: string, mtu: number): void {

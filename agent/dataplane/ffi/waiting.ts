@@ -54,6 +54,11 @@ export class PollSet {
     return this.#arena.view.getInt16(this.#at + 8 * index + 6, true) !== 0;
   }
 
+  /** Whether a descriptor is waited for: one whose device is gone would be ready for ever. */
+  attend(index: number, fd: number, isAttended: boolean): void {
+    this.#arena.view.setInt32(this.#at + 8 * index, isAttended ? fd : -1, true);
+  }
+
   /** Resets an eventfd of the set. */
   drain(fd: number): void {
     libc.read(fd, this.#arena.address + this.#drain, 8);

@@ -46,7 +46,9 @@ const early = new EarlyPackets(arena);
 const batchedOpening = AeadBatch.create(arena, "open", OPENED_AT_ONCE);
 const opening = batchedOpening === null ? null : new OpeningQueue(batchedOpening);
 const view = makeIpPacketView();
+/** Milliseconds of a clock that is never set, and of the one on the wall. */
 let now = 0;
+let wallNow = 0;
 let running = true;
 
 run();
@@ -57,7 +59,8 @@ function run(): void {
   say({ kind: "ready" });
   while (running) {
     polled.wait(lifetimes.timeoutMs());
-    now = Date.now();
+    now = performance.now();
+    wallNow = Date.now();
     lifetimes.run(tellExpiry);
     if (polled.ready(0)) {
       polled.drain(options.wakeFd);
@@ -159,7 +162,7 @@ function takeInner(sa: ReceiveSa, start: number, contentEnd: number, outerClass:
   if (!readIpPacket(bytes, start, payloadEnd, view) || view.family !== family) return counters.add(sa.row, Counter.malformed, 1);
   if (!matchesPacket(sa.local, sa.remote, bytes, view, "inbound")) return counters.add(sa.row, Counter.policy, 1);
   if (!combineEcn(bytes, start, view.family, outerClass)) return counters.add(sa.row, Counter.congestion, 1);
-  counters.set(sa.row, Counter.lastUsedAt, now);
+  counters.set(sa.row, Counter.lastUsedAt, wallNow);
   if (sa.lifetime.use(view.totalLength)) tellExpiry(sa);
   clampMss(bytes, view, start + view.totalLength, sa.maxInner, false);
   tun.write(start, view, sa.row);
@@ -229,6 +232,7 @@ function obey(command: WorkerCommand): void {
     case "installOutbound":
     case "installPolicy":
     case "deletePolicy":
+    case "deviceReplaced":
       throw new Error(`${command.kind} was given to the inbound worker`);
   }
 }

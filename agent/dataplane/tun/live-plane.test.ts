@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type GatewayCounters, inNamespace, ip, type LiveGateway, LivePair, payloadOf } from "../../testing/live-gateways.ts";
+import { type GatewayCounters, inNamespace, ip, type LiveGateway, LivePair, payloadOf, until } from "../../testing/live-gateways.ts";
 
 const isRoot = process.getuid?.() === 0;
 const asRoot = isRoot || process.env["CI"] === "true" ? test : test.skip;
@@ -152,12 +152,14 @@ describe("two live gateways", () => {
     expect((await r.counters()).inbound).toMatchObject({ packets: 6, bytes: 6 * 84, drops: { unsent: 3 } });
   });
 
-  asRoot("say that they failed when the device is deleted under them, and still end", async () => {
+  asRoot("make their device again when it is deleted under them, and go on under the same SAs", async () => {
     const [l] = await pair.startBoth();
+    expect(await pair.lostEchoes({ count: 3 })).toEqual([]);
     ip("-n", left.namespace, "link", "del", "culvert0");
-    await expect.poll(l.events, { timeout: 3_000 }).toMatch(/"kind":"failed","reason":"the outbound worker failed: the TUN device cannot be read/);
-    l.process.stdin?.end();
-    await new Promise((resolve) => l.process.once("close", resolve));
-    expect(l.process.exitCode).toBe(0);
+    await until("the device to be made again", () => l.events().includes('"kind":"deviceReplaced"'));
+    ip("-n", left.namespace, "route", "replace", right.network, "dev", "culvert0", "src", left.inside);
+    expect(await pair.lostEchoes({ count: 3 })).toEqual([]);
+    expect(await l.counters()).toMatchObject({ inbound: { packets: 6 }, outbound: { packets: 6 } });
+    expect(l.events()).not.toContain("failed");
   });
 });

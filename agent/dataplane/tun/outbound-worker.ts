@@ -29,6 +29,7 @@ const ARENA_OCTETS = 24 << 20;
 const FRAME_OCTETS = VNET_HEADER_OCTETS + 65_535;
 const READS_A_ROUND = 64;
 const ACQUIRE_INTERVAL_MS = 1_000;
+const HELD_MS = 1_000;
 /** Few enough that what is sealed is still in the cache when it is sent. */
 const SEALED_AT_ONCE = 64;
 
@@ -45,8 +46,14 @@ const batch = new TransmitBatch(arena, options.udpFds, counters, sealing);
 const frameAt = arena.allocate(FRAME_OCTETS);
 const replyAt = arena.allocate(2_048);
 const view = makeIpPacketView();
+const polled = new PollSet(arena, [options.wakeFd, options.tunFd]);
+const TUN_POLLED = 1;
+/** Milliseconds of a clock that is never set, and of the one on the wall. */
 let now = 0;
+let wallNow = 0;
 let running = true;
+/** In another's place: what waits in the device is read only once there is an SA again, or when none comes. */
+let heldUntil = options.isReplacement ? performance.now() + HELD_MS : 0;
 
 // The segment being sealed: module-level so that the callbacks below are made once and not for every packet.
 let currentSa: TransmitSa | null = null;
@@ -56,19 +63,33 @@ const sealSegment = (at: number, octets: number): boolean => currentSa !== null 
 run();
 
 function run(): void {
-  const polled = new PollSet(arena, [options.wakeFd, options.tunFd]);
+  if (heldUntil !== 0) polled.attend(TUN_POLLED, options.tunFd, false);
   say({ kind: "ready" });
   while (running) {
-    polled.wait(lifetimes.timeoutMs());
-    now = Date.now();
+    polled.wait(waitMs());
+    now = performance.now();
+    wallNow = Date.now();
+    if (heldUntil !== 0 && now >= heldUntil) readDevice();
     lifetimes.run(tellExpiry);
     if (polled.ready(0)) {
       polled.drain(options.wakeFd);
       takeCommands();
     }
-    if (polled.ready(1)) drainTun();
+    if (polled.ready(TUN_POLLED)) drainTun();
   }
   for (const sa of sas.values()) closeTransmitSa(arena, sa);
+}
+
+function waitMs(): number {
+  const lifetime = lifetimes.timeoutMs();
+  if (heldUntil === 0) return lifetime;
+  const held = Math.max(0, Math.ceil(heldUntil - performance.now()));
+  return lifetime < 0 ? held : Math.min(lifetime, held);
+}
+
+function readDevice(): void {
+  heldUntil = 0;
+  polled.attend(TUN_POLLED, options.tunFd, true);
 }
 
 function drainTun(): void {
@@ -78,11 +99,19 @@ function drainTun(): void {
     if (octets < 0) {
       const code = errno();
       if (code === Errno.EAGAIN || code === Errno.EINTR) break;
-      throw new Error(`the TUN device cannot be read any more (errno ${code}): was it deleted?`);
+      loseDevice(code);
+      break;
     }
     if (octets > VNET_HEADER_OCTETS) takeFrame(frameAt + VNET_HEADER_OCTETS, frameAt + octets);
   }
   batch.flush();
+}
+
+/** Not read again until the main thread has made another: what is left to do is to send what was read before. */
+function loseDevice(code: number): void {
+  if (code !== Errno.EBADFD) throw new Error(`the TUN device cannot be read any more (errno ${code})`);
+  polled.attend(TUN_POLLED, options.tunFd, false);
+  say({ kind: "deviceLost", reason: "the TUN device was deleted" });
 }
 
 /** One read: a packet, or up to 64 KB of one flow that the kernel left for us to cut (gso_type in the vnet header). */
@@ -128,7 +157,7 @@ function seal(sa: TransmitSa, at: number, octets: number): boolean {
   }
   counters.add(sa.row, Counter.packets, 1);
   counters.add(sa.row, Counter.bytes, octets);
-  counters.set(sa.row, Counter.lastUsedAt, now);
+  counters.set(sa.row, Counter.lastUsedAt, wallNow);
   if (sa.lifetime.use(octets)) tellExpiry(sa);
   return true;
 }
@@ -197,13 +226,17 @@ function obey(command: WorkerCommand): void {
     case "deleteSa":
       return remove(command.spi);
     case "installPolicy":
-      return policies.install(command.policy, saOf(command.policy));
+      policies.install(command.policy, saOf(command.policy));
+      if (heldUntil !== 0 && command.policy.action.kind === "protect") readDevice();
+      return;
     case "deletePolicy":
       return policies.remove(command.id);
     case "flush":
       policies.clear();
       for (const spi of [...sas.keys()]) remove(spi);
       return;
+    case "deviceReplaced":
+      return readDevice();
     case "stop":
       running = false;
       return;

@@ -36,7 +36,7 @@ export class PolicyTable<Sa> {
       remote: compileSelectors(policy.remoteSelectors),
       sa,
       discards: policy.action.kind === "discard",
-      lastAcquireAt: previous?.lastAcquireAt ?? 0,
+      lastAcquireAt: previous?.lastAcquireAt ?? Number.NEGATIVE_INFINITY,
     });
     this.#changed();
   }

@@ -1,5 +1,5 @@
 import type { Arena } from "../ffi/arena.ts";
-import { libc } from "../ffi/native.ts";
+import { Errno, errno, libc } from "../ffi/native.ts";
 import { readControl, type ReceivedControl, SOCKADDR_OCTETS, writeIov, writeMessageHeader } from "../ffi/udp-socket.ts";
 
 const MESSAGES = 16;
@@ -27,7 +27,7 @@ export class ReceiveBatch {
     this.#buffers = arena.allocate(BUFFER_OCTETS * MESSAGES);
   }
 
-  /** Number of messages received; 0 when none waits. */
+  /** Number of messages received; 0 when none waits. @throws Error when the descriptor is no socket (any more): it would be ready for ever. */
   receive(fd: number): number {
     for (let i = 0; i < MESSAGES; i++) {
       writeIov(this.#arena, this.#iovs + 16 * i, this.#buffers + BUFFER_OCTETS * i, BUFFER_OCTETS);
@@ -40,7 +40,11 @@ export class ReceiveBatch {
         this.#control(i),
       );
     }
-    return Math.max(0, libc.recvmmsg(fd, this.#arena.address + this.#headers, MESSAGES, 0, 0));
+    const received: number = libc.recvmmsg(fd, this.#arena.address + this.#headers, MESSAGES, 0, 0);
+    if (received >= 0) return received;
+    const code = errno();
+    if (code === Errno.EBADF || code === Errno.ENOTSOCK) throw new Error(`the NAT-T socket cannot be read any more (errno ${code})`);
+    return 0;
   }
 
   get capacity(): number {

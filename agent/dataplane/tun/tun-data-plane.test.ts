@@ -11,7 +11,8 @@ const names = [
   "takes the device away when it closes",
   "says in a sentence that the port or the device is taken, and leaves nothing behind",
   "ends the other worker and holds nothing when one cannot start",
-  "closes within half a second when a worker has failed",
+  "puts another worker in a dead one's place, and gives up when they go on dying",
+  "makes its device again when it is deleted, and loses no SA with it",
   "holds 10,000 SAs of each direction and as many policies, and takes as many again when they are gone",
 ];
 let results: Record<string, string | null> = {};

@@ -1,4 +1,3 @@
-import { Worker } from "node:worker_threads";
 import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { addNonEspMarker, natKeepalive } from "../../wire/udp-encap.ts";
@@ -12,11 +11,10 @@ import {
   type SaCounters,
 } from "../data-plane.ts";
 import { libc } from "../ffi/native.ts";
-import { openTun } from "../ffi/tun-device.ts";
+import { openTun, reopenTun } from "../ffi/tun-device.ts";
 import { DatagramSender, openUdpSocket } from "../ffi/udp-socket.ts";
 import { openWaker, Wakers } from "../ffi/waiting.ts";
-import { CounterTable, GLOBAL_ROW, RowAllocator } from "./counters.ts";
-import type { CommandBatch, FromWorker, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
+import { type Direction, WorkerLane } from "./worker-lane.ts";
 
 export interface TunDataPlaneOptions {
   readonly tunName: string;
@@ -28,10 +26,6 @@ export interface TunDataPlaneOptions {
   readonly workerFiles?: Partial<Readonly<Record<Direction, URL>>>;
 }
 
-type Direction = "inbound" | "outbound";
-
-/** SAs of a direction at once: rows of counters in shared memory. */
-const MAX_SAS = 32_768;
 const WORKER_FILES: Readonly<Record<Direction, URL>> = {
   inbound: workerFile("inbound-worker"),
   outbound: workerFile("outbound-worker"),
@@ -60,7 +54,11 @@ export class TunDataPlane implements DataPlane {
   readonly #fds: readonly number[];
   readonly #sender = new DatagramSender();
   readonly #wakers = new Wakers();
-  readonly #lanes: Readonly<Record<Direction, Lane>>;
+  readonly #lanes: Readonly<Record<Direction, WorkerLane>>;
+  readonly #options: TunDataPlaneOptions;
+  readonly #tunFd: number;
+  /** For an outbound worker that takes another's place: which packets must not pass in the clear does not go with an SA. */
+  readonly #policies = new Map<string, OutboundPolicy>();
   readonly #eventListeners: ((event: DataPlaneEvent) => void)[] = [];
   readonly #ikeListeners: ((datagram: IkeDatagram) => void)[] = [];
   #closing = false;
@@ -96,18 +94,20 @@ export class TunDataPlane implements DataPlane {
   }
 
   private constructor(options: TunDataPlaneOptions, descriptors: Descriptors) {
+    this.#options = options;
+    this.#tunFd = descriptors.tun;
     this.#natPort = options.natPort;
     this.#udpFds = descriptors.udp;
     this.#fds = descriptors.all;
     const files = { ...WORKER_FILES, ...options.workerFiles };
     const common = { tunFd: descriptors.tun, udpFds: descriptors.udp, pathMtu: options.pathMtu ?? 1_500 };
     const lane = (direction: Direction) =>
-      new Lane(direction, files[direction], { ...common, wakeFd: descriptors.wakeFds[direction] }, this.#wakers, {
+      new WorkerLane(direction, files[direction], { ...common, wakeFd: descriptors.wakeFds[direction] }, this.#wakers, {
         event: (event) => this.#emit(event),
         ike: (datagram) => this.#deliver(datagram),
-        failed: (reason) => {
-          if (!this.#closing) this.#emit({ kind: "failed", reason });
-        },
+        deviceLost: (reason) => this.#replaceDevice(reason),
+        restarted: (reason) => void this.#afterRestart(direction, reason),
+        failed: (reason) => this.#emit({ kind: "failed", reason }),
       });
     this.#lanes = { inbound: lane("inbound"), outbound: lane("outbound") };
   }
@@ -144,12 +144,14 @@ export class TunDataPlane implements DataPlane {
     return this.#lanes[direction].deleteSa(spi);
   }
 
-  installPolicy(policy: OutboundPolicy): Promise<void> {
-    return this.#lanes.outbound.command({ kind: "installPolicy", policy });
+  async installPolicy(policy: OutboundPolicy): Promise<void> {
+    await this.#lanes.outbound.command({ kind: "installPolicy", policy });
+    this.#policies.set(policy.id, policy);
   }
 
-  deletePolicy(id: string): Promise<void> {
-    return this.#lanes.outbound.command({ kind: "deletePolicy", id });
+  async deletePolicy(id: string): Promise<void> {
+    this.#policies.delete(id);
+    await this.#lanes.outbound.command({ kind: "deletePolicy", id });
   }
 
   globalDrops(): DropCounters {
@@ -157,6 +159,7 @@ export class TunDataPlane implements DataPlane {
   }
 
   async flush(): Promise<void> {
+    this.#policies.clear();
     await Promise.all([this.#lanes.inbound.flush(), this.#lanes.outbound.flush()]);
   }
 
@@ -168,12 +171,45 @@ export class TunDataPlane implements DataPlane {
     for (const fd of this.#fds) libc.close(fd);
   }
 
+  /**
+   * The device was deleted. Another of the same name takes the place of its descriptor, so the workers and their SAs go on; only what the kernel
+   * kept with the device, its routes above all, is for the listener to make again.
+   */
+  #replaceDevice(reason: string): void {
+    if (this.#closing) return;
+    try {
+      reopenTun(this.#tunFd, this.#options.tunName, this.#options.mtu);
+    } catch (error) {
+      return this.#emit({ kind: "failed", reason: `${reason}; ${error instanceof Error ? error.message : String(error)}` });
+    }
+    this.#lanes.outbound.command({ kind: "deviceReplaced" }).then(
+      () => this.#emit({ kind: "deviceReplaced", reason }),
+      // A worker that has failed meanwhile says so itself.
+      () => undefined,
+    );
+  }
+
+  /** Until there are new SAs the policies discard. */
+  async #afterRestart(direction: Direction, reason: string): Promise<void> {
+    if (direction === "outbound") {
+      const held = [...this.#policies.values()].map((policy) => this.#hold(policy));
+      // The same here: who died again is heard of.
+      await Promise.allSettled(held);
+    }
+    this.#emit({ kind: "sasLost", direction, reason });
+  }
+
+  #hold(policy: OutboundPolicy): Promise<void> {
+    return this.#lanes.outbound.command({ kind: "installPolicy", policy: { ...policy, action: { kind: "discard" } } });
+  }
+
   #send(local: UdpEndpoint, remote: UdpEndpoint, datagram: Uint8Array): void {
     const fd = remote.address.includes(":") ? this.#udpFds[1] : this.#udpFds[0];
     if (fd !== null && !this.#closing) this.#sender.send(fd, local.address, remote, datagram);
   }
 
   #emit(event: DataPlaneEvent): void {
+    if (this.#closing) return;
     for (const listener of this.#eventListeners) listener(event);
   }
 
@@ -189,140 +225,4 @@ interface Descriptors {
   readonly wakeFds: Readonly<Record<Direction, number>>;
   /** Each of them, to be closed once. */
   readonly all: readonly number[];
-}
-
-interface LaneListener {
-  readonly event: (event: DataPlaneEvent) => void;
-  readonly ike: (datagram: IkeDatagram) => void;
-  readonly failed: (reason: string) => void;
-}
-
-interface WaitingCommand {
-  readonly command: WorkerCommand;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-}
-
-/** One direction: its worker, its counters and the commands under way. */
-class Lane {
-  readonly ready: Promise<void>;
-  readonly #worker: Worker;
-  readonly #wakeFd: number;
-  readonly #exited: Promise<void>;
-  readonly #wakers: Wakers;
-  readonly #counters = CounterTable.ofRows(MAX_SAS);
-  readonly #rows = new RowAllocator(MAX_SAS);
-  readonly #rowOf = new Map<EspSpi, number>();
-  /** Commands under way, in the batches that they were sent in. */
-  readonly #pending = new Map<number, readonly WaitingCommand[]>();
-  /** What has been asked for since the main thread last waited: it goes as one message, and wakes the worker once. */
-  #unsent: WaitingCommand[] = [];
-  #nextTicket = 1;
-  #ended = false;
-
-  constructor(direction: Direction, file: URL, options: Omit<WorkerOptions, "counters">, wakers: Wakers, listener: LaneListener) {
-    this.#wakers = wakers;
-    this.#wakeFd = options.wakeFd;
-    const workerData: WorkerOptions = { ...options, counters: this.#counters.shared };
-    this.#worker = new Worker(file, { workerData, name: direction });
-    this.#exited = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()));
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.ready = promise;
-    this.#worker.on("message", (message: FromWorker) => {
-      if (message.kind === "ready") resolve();
-      else if (message.kind === "done") this.#settle(message.ticket, message.outcomes);
-      else if (message.kind === "event") listener.event(message.event);
-      else listener.ike(message.datagram);
-    });
-    const fail = (reason: string) => {
-      if (this.#ended) return;
-      this.#ended = true;
-      reject(new Error(reason));
-      for (const { reject: refuse } of [...[...this.#pending.values()].flat(), ...this.#unsent]) refuse(new Error(reason));
-      this.#pending.clear();
-      this.#unsent = [];
-      listener.failed(reason);
-    };
-    this.#worker.on("error", (error) => fail(`the ${direction} worker failed: ${error instanceof Error ? error.message : String(error)}`));
-    this.#worker.on("exit", (code) => fail(`the ${direction} worker ended with code ${code}`));
-  }
-
-  async installSa(sa: InboundSa | OutboundSa): Promise<void> {
-    if (this.#rowOf.has(sa.spi)) throw new Error(`an ${sa.direction} SA with the SPI ${sa.spi.toString(16)} is installed already`);
-    const row = this.#rows.take();
-    this.#counters.clear(row);
-    this.#rowOf.set(sa.spi, row);
-    try {
-      await this.command(sa.direction === "inbound" ? { kind: "installInbound", sa, row } : { kind: "installOutbound", sa, row });
-    } catch (error) {
-      this.#release(sa.spi);
-      throw error;
-    }
-  }
-
-  async deleteSa(spi: EspSpi): Promise<void> {
-    await this.command({ kind: "deleteSa", spi });
-    this.#release(spi);
-  }
-
-  async flush(): Promise<void> {
-    await this.command({ kind: "flush" });
-    for (const spi of [...this.#rowOf.keys()]) this.#release(spi);
-  }
-
-  query(spi: EspSpi): SaCounters | null {
-    const row = this.#rowOf.get(spi);
-    return row === undefined ? null : this.#counters.sa(row);
-  }
-
-  globalDrops(): DropCounters {
-    return this.#counters.drops(GLOBAL_ROW);
-  }
-
-  command(command: WorkerCommand): Promise<void> {
-    if (this.#ended) return Promise.reject(new Error("the data plane is not running"));
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    if (this.#unsent.length === 0) queueMicrotask(() => this.#sendBatch());
-    this.#unsent.push({ command, resolve, reject });
-    return promise;
-  }
-
-  #sendBatch(): void {
-    const waiting = this.#unsent;
-    this.#unsent = [];
-    // The worker has failed in between: they have been refused.
-    if (waiting.length === 0) return;
-    const ticket = this.#nextTicket++;
-    this.#pending.set(ticket, waiting);
-    const message: CommandBatch = { ticket, commands: waiting.map(({ command }) => command) };
-    this.#worker.postMessage(message);
-    this.#wakers.wake(this.#wakeFd);
-  }
-
-  /** Resolves when the worker's thread is no more, whether it obeyed or had failed before. */
-  async stop(): Promise<void> {
-    if (!this.#ended) {
-      // A worker that fails instead of obeying has said so to the listener; it ends all the same.
-      await Promise.allSettled([this.command({ kind: "stop" })]);
-      this.#ended = true;
-    }
-    await this.#exited;
-  }
-
-  #settle(ticket: number, outcomes: readonly (string | null)[]): void {
-    const waiting = this.#pending.get(ticket) ?? [];
-    this.#pending.delete(ticket);
-    for (const [index, { resolve, reject }] of waiting.entries()) {
-      const error = outcomes[index] ?? null;
-      if (error === null) resolve();
-      else reject(new Error(error));
-    }
-  }
-
-  #release(spi: EspSpi): void {
-    const row = this.#rowOf.get(spi);
-    if (row === undefined) return;
-    this.#rowOf.delete(spi);
-    this.#rows.give(row);
-  }
 }

@@ -11,6 +11,8 @@ export interface WorkerOptions {
   readonly counters: SharedArrayBuffer;
   /** The largest outer packet that the path takes. */
   readonly pathMtu: number;
+  /** It takes the place of one that died. */
+  readonly isReplacement: boolean;
 }
 
 /** Wakes a worker and asks it to end. */
@@ -22,6 +24,8 @@ export type WorkerCommand =
   | { readonly kind: "installPolicy"; readonly policy: OutboundPolicy }
   | { readonly kind: "deletePolicy"; readonly id: string }
   | { readonly kind: "flush" }
+  /** After `deviceLost`: the descriptor is another device's now. */
+  | { readonly kind: "deviceReplaced" }
   | { readonly kind: "stop" };
 
 /** Carried out in order, each whether or not the one before it could be. */
@@ -47,4 +51,5 @@ export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "done"; readonly ticket: number; readonly outcomes: readonly (string | null)[] }
   | { readonly kind: "event"; readonly event: DataPlaneEvent }
+  | { readonly kind: "deviceLost"; readonly reason: string }
   | { readonly kind: "ike"; readonly datagram: IkeDatagram };

@@ -1,0 +1,217 @@
+import { Worker } from "node:worker_threads";
+import type { InboundSa, OutboundSa } from "../../ipsec/security-association.ts";
+import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import type { DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../data-plane.ts";
+import type { Wakers } from "../ffi/waiting.ts";
+import { CounterTable, GLOBAL_ROW, RowAllocator } from "./counters.ts";
+import type { CommandBatch, FromWorker, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
+
+export type Direction = "inbound" | "outbound";
+
+/** SAs of a direction at once: rows of counters in shared memory. */
+const MAX_SAS = 32_768;
+/** Whose workers die more often than this is broken, and not by chance. */
+const RESTARTS = 3;
+const RESTARTS_WITHIN_MS = 60_000;
+
+export interface LaneListener {
+  readonly event: (event: DataPlaneEvent) => void;
+  readonly ike: (datagram: IkeDatagram) => void;
+  /** The TUN device is gone; the worker goes on without one until it is told of another. */
+  readonly deviceLost: (reason: string) => void;
+  /** The worker died and another has taken its place, without any of its SAs. */
+  readonly restarted: (reason: string) => void;
+  /** The direction is no more. */
+  readonly failed: (reason: string) => void;
+}
+
+interface WaitingCommand {
+  readonly command: WorkerCommand;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * One direction: its worker, its counters and the commands under way. A worker that dies takes its SAs with it, since nobody knows up to which
+ * sequence number it has sent or received; the descriptors stay open, so what waits in them waits for the next worker.
+ */
+export class WorkerLane {
+  /** Resolves when the first worker runs. */
+  readonly ready: Promise<void>;
+  readonly #direction: Direction;
+  readonly #file: URL;
+  readonly #workerData: WorkerOptions;
+  readonly #listener: LaneListener;
+  readonly #wakers: Wakers;
+  readonly #counters = CounterTable.ofRows(MAX_SAS);
+  #rows = new RowAllocator(MAX_SAS);
+  readonly #rowOf = new Map<EspSpi, number>();
+  /** Commands under way, in the batches that they were sent in. */
+  readonly #pending = new Map<number, readonly WaitingCommand[]>();
+  /** What has been asked for since the main thread last waited: it goes as one message, and wakes the worker once. */
+  #unsent: WaitingCommand[] = [];
+  #restartedAt: readonly number[] = [];
+  #nextTicket = 1;
+  #worker: Worker;
+  #exited: Promise<void>;
+  #ended = false;
+
+  constructor(direction: Direction, file: URL, options: Omit<WorkerOptions, "counters" | "isReplacement">, wakers: Wakers, listener: LaneListener) {
+    this.#direction = direction;
+    this.#file = file;
+    this.#workerData = { ...options, counters: this.#counters.shared, isReplacement: false };
+    this.#wakers = wakers;
+    this.#listener = listener;
+    const first = this.#startWorker(false);
+    this.#worker = first.worker;
+    this.#exited = first.exited;
+    this.ready = first.ready;
+  }
+
+  async installSa(sa: InboundSa | OutboundSa): Promise<void> {
+    if (this.#rowOf.has(sa.spi)) throw new Error(`an ${sa.direction} SA with the SPI ${sa.spi.toString(16)} is installed already`);
+    const row = this.#rows.take();
+    this.#counters.clear(row);
+    this.#rowOf.set(sa.spi, row);
+    try {
+      await this.command(sa.direction === "inbound" ? { kind: "installInbound", sa, row } : { kind: "installOutbound", sa, row });
+    } catch (error) {
+      // After a restart the row may be another's already.
+      if (this.#rowOf.get(sa.spi) === row) this.#release(sa.spi);
+      throw error;
+    }
+  }
+
+  async deleteSa(spi: EspSpi): Promise<void> {
+    await this.command({ kind: "deleteSa", spi });
+    this.#release(spi);
+  }
+
+  /** With its worker its SAs are gone too: then there is nothing to be done. */
+  async flush(): Promise<void> {
+    if (this.#ended) return;
+    await this.command({ kind: "flush" });
+    for (const spi of [...this.#rowOf.keys()]) this.#release(spi);
+  }
+
+  query(spi: EspSpi): SaCounters | null {
+    const row = this.#rowOf.get(spi);
+    return row === undefined ? null : this.#counters.sa(row);
+  }
+
+  globalDrops(): DropCounters {
+    return this.#counters.drops(GLOBAL_ROW);
+  }
+
+  command(command: WorkerCommand): Promise<void> {
+    if (this.#ended) return Promise.reject(new Error("the data plane is not running"));
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    if (this.#unsent.length === 0) queueMicrotask(() => this.#sendBatch());
+    this.#unsent.push({ command, resolve, reject });
+    return promise;
+  }
+
+  /** Resolves when the worker's thread is no more, whether it obeyed or had failed before. */
+  async stop(): Promise<void> {
+    if (!this.#ended) {
+      // A worker that fails instead of obeying ends all the same, and the one in its place must not stay.
+      const outcome = await Promise.allSettled([this.command({ kind: "stop" })]);
+      const failed = outcome.some(({ status }) => status === "rejected");
+      this.#ended = true;
+      if (failed) void this.#worker.terminate();
+    }
+    await this.#exited;
+  }
+
+  #startWorker(isReplacement: boolean): { readonly worker: Worker; readonly exited: Promise<void>; readonly ready: Promise<void> } {
+    const worker = new Worker(this.#file, { workerData: { ...this.#workerData, isReplacement }, name: this.#direction });
+    const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+    const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
+    let isReady = false;
+    worker.on("message", (message: FromWorker) => {
+      if (message.kind === "ready") {
+        isReady = true;
+        resolve();
+      } else this.#take(message);
+    });
+    let isDead = false;
+    const die = (reason: string) => {
+      if (isDead || this.#ended) return;
+      isDead = true;
+      reject(new Error(reason));
+      this.#bury(reason, (isReady || isReplacement) && this.#mayRestart());
+    };
+    worker.on("error", (error) => die(`the ${this.#direction} worker failed: ${error instanceof Error ? error.message : String(error)}`));
+    worker.on("exit", (code) => die(`the ${this.#direction} worker ended with code ${code}`));
+    return { worker, exited, ready };
+  }
+
+  #take(message: Exclude<FromWorker, { kind: "ready" }>): void {
+    switch (message.kind) {
+      case "done":
+        return this.#settle(message.ticket, message.outcomes);
+      case "event":
+        return this.#listener.event(message.event);
+      case "ike":
+        return this.#listener.ike(message.datagram);
+      case "deviceLost":
+        return this.#listener.deviceLost(message.reason);
+    }
+  }
+
+  #mayRestart(): boolean {
+    const now = performance.now();
+    this.#restartedAt = [...this.#restartedAt.filter((at) => now - at < RESTARTS_WITHIN_MS), now];
+    return this.#restartedAt.length <= RESTARTS;
+  }
+
+  /** The worker is dead: what it was asked for is refused, its SAs are forgotten. */
+  #bury(reason: string, isReplaced: boolean): void {
+    const waiting = [...[...this.#pending.values()].flat(), ...this.#unsent];
+    this.#pending.clear();
+    this.#unsent = [];
+    this.#rowOf.clear();
+    this.#rows = new RowAllocator(MAX_SAS);
+    this.#ended = !isReplaced;
+    for (const { reject } of waiting) reject(new Error(reason));
+    if (!isReplaced) return this.#listener.failed(reason);
+    const exitedBefore = this.#exited;
+    const { worker, exited, ready } = this.#startWorker(true);
+    this.#worker = worker;
+    this.#exited = Promise.all([exitedBefore, exited]).then(() => undefined);
+    ready.then(
+      () => this.#listener.restarted(reason),
+      // It has said itself that it failed.
+      () => undefined,
+    );
+  }
+
+  #sendBatch(): void {
+    const waiting = this.#unsent;
+    this.#unsent = [];
+    // The worker has failed in between: they have been refused.
+    if (waiting.length === 0) return;
+    const ticket = this.#nextTicket++;
+    this.#pending.set(ticket, waiting);
+    const message: CommandBatch = { ticket, commands: waiting.map(({ command }) => command) };
+    this.#worker.postMessage(message);
+    this.#wakers.wake(this.#workerData.wakeFd);
+  }
+
+  #settle(ticket: number, outcomes: readonly (string | null)[]): void {
+    const waiting = this.#pending.get(ticket) ?? [];
+    this.#pending.delete(ticket);
+    for (const [index, { resolve, reject }] of waiting.entries()) {
+      const error = outcomes[index] ?? null;
+      if (error === null) resolve();
+      else reject(new Error(error));
+    }
+  }
+
+  #release(spi: EspSpi): void {
+    const row = this.#rowOf.get(spi);
+    if (row === undefined) return;
+    this.#rowOf.delete(spi);
+    this.#rows.give(row);
+  }
+}

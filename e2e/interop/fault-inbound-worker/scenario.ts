@@ -1,0 +1,3 @@
+import { workerDies } from "../plane-fault.ts";
+
+export const scenario = workerDies("inbound", false);

@@ -1,0 +1,81 @@
+import { deepEqual, equal, notEqual, ok } from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ObservedChildSa } from "../../contract/observed-state.ts";
+import type { Agent } from "../lib/agent.ts";
+import { startCapture } from "../lib/capture.ts";
+import { pollUntil } from "../lib/poll.ts";
+import { startPing, type PingResult } from "../lib/traffic.ts";
+import { expectNewChild, expectUp, type Context, type Scenario } from "./scenario.ts";
+
+const injection = fileURLToPath(new URL("../../agent/testing/fault-injection.ts", import.meta.url));
+
+/** A gateway of ours whose faults are ordered by files in `directory`: see agent/testing/fault-injection.ts. */
+export function startUsMortal(context: Context, link: Parameters<Context["startUs"]>[0] = {}): Promise<Agent> {
+  return context.startUs(link, { NODE_OPTIONS: `--import=${injection}`, CULVERT_TEST_FAULTS: context.directory });
+}
+
+export interface Outage {
+  readonly lost: readonly [PingResult, PingResult];
+  /** From the fault to the first echo that was answered after it was over, in milliseconds. */
+  readonly outageMs: number;
+}
+
+/**
+ * Sends echoes each way while `fault` is made, until `recovered` resolves and 30 echoes more have been answered.
+ */
+export async function outageOf(context: Context, fault: () => Promise<void> | void, recovered: () => Promise<unknown>): Promise<Outage> {
+  const { left, right } = context.net;
+  const pings = await Promise.all([startPing(left, right, 0.01), startPing(right, left, 0.01)]);
+  const answered = () => pings[0].answered() + pings[1].answered();
+  const began = performance.now();
+  await fault();
+  await recovered();
+  const before = answered();
+  await pollUntil("an echo after the fault", 3_000, async () => (answered() > before ? true : undefined), undefined, 1);
+  const outageMs = performance.now() - began;
+  await pollUntil("thirty more echoes", 5_000, async () => (answered() > before + 30 ? true : undefined));
+  const lost = await Promise.all([pings[0].stop(), pings[1].stop()]);
+  context.note(
+    `back after ${Math.round(outageMs)} ms; ${lost[0].lost} of ${lost[0].sent} echoes from us lost, ${lost[1].lost} of ${lost[1].sent} from the peer`,
+  );
+  return { lost, outageMs };
+}
+
+/** A scenario in which the worker of a direction dies under traffic. */
+export function workerDies(direction: "inbound" | "outbound", lossless: boolean): Scenario {
+  return {
+    name: `fault-${direction}-worker`,
+    description: `Our ${direction} worker dies under traffic: another takes its place in the same IKE SA, with new keys, the link is back within 3 s${lossless ? ", 0 lost" : ""}`,
+    async run(context) {
+      const peer = await context.startPeer();
+      const us = await startUsMortal(context);
+      const first = await expectUp(context, us, peer);
+      const capture = await startCapture(context.net.middle, "left0", join(context.directory, "middle.pcap"));
+      let next: ObservedChildSa | null = null;
+      const { lost, outageMs } = await outageOf(
+        context,
+        () => writeFileSync(join(context.directory, direction), ""),
+        async () => {
+          next = await expectNewChild(us, first.child.inboundSpi);
+        },
+      );
+      const now = await expectUp(context, us, peer);
+      // The same IKE SA, a new Child SA, and in that order.
+      equal(now.ike.spiI, first.ike.spiI);
+      notEqual(now.child.outboundSpi, first.child.outboundSpi);
+      equal(now.child.inboundSpi, (next as ObservedChildSa | null)?.inboundSpi);
+      ok(us.log().includes(`the ${direction} worker failed: killed by the test: its ${direction} SAs are lost, every Child SA is rekeyed`), us.log());
+      ok(outageMs < 3_000, `back after ${outageMs} ms`);
+      if (lossless) deepEqual([lost[0].lost, lost[1].lost], [0, 0]);
+      const numbers = (await capture.stop())
+        .filter(({ kind, destinationPort }) => kind === "esp" && destinationPort === 4_500)
+        .map(({ ip, payload }) => {
+          const view = new DataView(payload.buffer, payload.byteOffset);
+          return `${Buffer.from(ip.subarray(12, 16)).toString("hex")} ${view.getUint32(0)} ${view.getUint32(4)}`;
+        });
+      equal(new Set(numbers).size, numbers.length, "a sequence number was used twice under one key");
+    },
+  };
+}

@@ -1,7 +1,8 @@
 import { type Certificate, type CertificateExtension, isTrue, KeyUsage, readSingleExtensions, readTime, sameOctets, unknownCritical } from "./certificate.ts";
+import { entriesInSlices, type RevokedEntries } from "./crl-entries.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { type DerElement, DerTag, derChildren, derElements, oidText, wholeBits } from "./der.ts";
-import { verifySigned } from "./signature.ts";
+import { verifySigned, verifySignedAside } from "./signature.ts";
 
 /** Certificate revocation lists, RFC 5280 §5: whole ones that an authority signs for its own certificates. Delta and indirect lists are not used. */
 export interface RevocationList {
@@ -10,17 +11,10 @@ export interface RevocationList {
   readonly thisUpdate: Date;
   /** Null: the authority does not say when the next one comes. */
   readonly nextUpdate: Date | null;
-  /** By serial number in hexadecimal, without leading zeros. */
-  readonly revoked: ReadonlyMap<string, Revocation>;
+  readonly revoked: RevokedEntries;
   /** Which certificates it speaks of: those of this kind, and of these distribution points unless the list is empty. */
   readonly scope: { readonly kind: "all" | "endEntities" | "authorities"; readonly points: readonly string[] };
   readonly signature: Signature;
-}
-
-export interface Revocation {
-  readonly at: Date;
-  /** `keyCompromise` and others of RFC 5280 §5.3.1; null: not given. */
-  readonly reason: string | null;
 }
 
 interface Signature {
@@ -35,6 +29,24 @@ const broken = { code: "badRevocation", what: "the revocation list" } as const;
 
 /** @throws CryptoError `badRevocation` for octets that are no list, or one of a kind that cannot be used. */
 export function readRevocationList(der: Uint8Array): RevocationList {
+  const reading = listInSlices(der);
+  for (;;) {
+    const step = reading.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same in many short steps; in each `pause` the process does other things. A list of 4 MB takes some 25 ms in all. */
+export async function readRevocationListAside(der: Uint8Array, pause: () => Promise<void>): Promise<RevocationList> {
+  const reading = listInSlices(der);
+  for (;;) {
+    const step = reading.next();
+    if (step.done === true) return step.value;
+    await pause();
+  }
+}
+
+function* listInSlices(der: Uint8Array): Generator<undefined, RevocationList> {
   if (der.length > longestList) throw unusable(`is longer than ${longestList} octets`);
   const [tbs, algorithm, value] = derChildren(der, DerTag.SEQUENCE, broken);
   if (tbs?.tag !== DerTag.SEQUENCE || algorithm?.tag !== DerTag.SEQUENCE || value === undefined) throw unusable("is not built as it should be");
@@ -50,7 +62,7 @@ export function readRevocationList(der: Uint8Array): RevocationList {
     issuer: issuer.whole,
     thisUpdate: readTime(thisUpdate, broken),
     nextUpdate: next === undefined ? null : readTime(next, broken),
-    revoked: new Map(entries === undefined ? [] : derElements(entries.content, broken).map(readEntry)),
+    revoked: yield* entriesInSlices(entries?.content ?? new Uint8Array(0), broken),
     scope: readScope(own === undefined ? [] : readSingleExtensions(own.content, broken)),
     signature: { algorithm: algorithm.whole, signed: tbs.whole, value: wholeBits(value, broken) },
   };
@@ -58,10 +70,18 @@ export function readRevocationList(der: Uint8Array): RevocationList {
 
 /** Whether this authority signed the list. */
 export function isSignedBy(list: RevocationList, authority: Certificate): boolean {
-  if (!sameOctets(list.issuer, authority.subject)) return false;
-  if (authority.keyUsage !== null && !authority.keyUsage.has(KeyUsage.cRLSign)) return false;
   const { algorithm, signed, value } = list.signature;
-  return verifySigned(authority.publicKey, algorithm, signed, value);
+  return maySign(list, authority) && verifySigned(authority.publicKey, algorithm, signed, value);
+}
+
+/** The same, found out on another thread: hashing a list of megabytes takes as long as some handshakes. */
+export async function isSignedByAside(list: RevocationList, authority: Certificate): Promise<boolean> {
+  const { algorithm, signed, value } = list.signature;
+  return maySign(list, authority) && (await verifySignedAside(authority.publicKey, algorithm, signed, value));
+}
+
+function maySign(list: RevocationList, authority: Certificate): boolean {
+  return sameOctets(list.issuer, authority.subject) && (authority.keyUsage === null || authority.keyUsage.has(KeyUsage.cRLSign));
 }
 
 /** Whether the list says anything about this certificate. `points`: where the certificate says its lists are. */
@@ -77,39 +97,8 @@ export function serialText(serialNumber: Uint8Array): string {
     .replace(/^(00)+(?=.)/, "");
 }
 
-/** `removeFromCRL` (8) is of delta lists. */
-const reasons: Readonly<Record<number, string>> = {
-  1: "keyCompromise",
-  2: "cACompromise",
-  3: "affiliationChanged",
-  4: "superseded",
-  5: "cessationOfOperation",
-  6: "certificateHold",
-  9: "privilegeWithdrawn",
-  10: "aACompromise",
-};
-
-/** From the content of an ENUMERATED. */
-export function reasonText(content: Uint8Array | undefined): string | null {
-  return content?.length === 1 ? (reasons[content[0]!] ?? null) : null;
-}
-
-function readEntry({ whole }: DerElement): [string, Revocation] {
-  const [serial, date, extensions] = derChildren(whole, DerTag.SEQUENCE, broken);
-  if (serial?.tag !== DerTag.INTEGER || date === undefined) throw unusable("has an entry without its serial number or its date");
-  const own = extensions === undefined ? [] : readSingleExtensions(extensions.whole, broken);
-  // RFC 5280 §5.3: then nothing may be concluded from the list.
-  const strange = unknownCritical(own, understoodInEntries);
-  if (strange !== null) throw unusable(`has a critical extension that is not understood here (${strange})`);
-  if (own.some((extension) => extension.oid === "2.5.29.29")) throw unusable("is an indirect list: it names certificates of another authority");
-  const reason = own.find((extension) => extension.oid === "2.5.29.21")?.value;
-  return [serialText(serial.content), { at: readTime(date, broken), reason: reasonText(reason?.subarray(2)) }];
-}
-
 /** The number of the list, the key of its authority, and the distribution point that it is for (below). */
 const understoodInLists = new Set(["2.5.29.20", "2.5.29.35", "2.5.29.28"]);
-/** The reason; and the certificate's issuer, which is told in words of its own. */
-const understoodInEntries = new Set(["2.5.29.21", "2.5.29.29"]);
 
 /** IssuingDistributionPoint, RFC 5280 §5.2.5. */
 function readScope(extensions: readonly CertificateExtension[]): RevocationList["scope"] {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type Certificate, KeyUsage, readCertificate, readSingleExtensions, readTime, sameOctets, unknownCritical } from "./certificate.ts";
-import { reasonText, type Revocation, serialText } from "./crl.ts";
+import { serialText } from "./crl.ts";
+import { reasonText, type Revocation } from "./crl-entries.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { type DerElement, DerTag, derChildren, derElement, derElements, oidText, wholeBits } from "./der.ts";
 import { verifySigned } from "./signature.ts";
@@ -153,7 +154,7 @@ function readStatus({ tag, content }: DerElement): StatusAnswer["status"] {
   const [date, reason] = derElements(content, broken);
   if (date === undefined) throw unusable("does not say when the certificate was revoked");
   const [code] = reason === undefined ? [] : derElements(reason.content, broken);
-  return { kind: "revoked", at: readTime(date, broken), reason: reasonText(code?.content) };
+  return { kind: "revoked", at: readTime(date, broken), reason: reasonText(code?.content.length === 1 ? code.content[0]! : null) };
 }
 
 /** The BIT STRING of the public key without its first octet: what an issuer's key is hashed by. */

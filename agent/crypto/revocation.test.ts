@@ -92,6 +92,23 @@ describe("a store of revocations", () => {
     expect(store.status(bad, authority, now).kind).toBe("revoked");
   });
 
+  it("takes and refuses with pauses what it does at once", async () => {
+    const pause = async (): Promise<void> => undefined;
+    const list = ca.list();
+    const changed = Uint8Array.from(list);
+    changed[list.length - 1]! ^= 1;
+    const other = new RevokingAuthority();
+    const refused = [changed, list.subarray(0, 40), other.list()];
+    other.remove();
+    const store = new RevocationStore();
+    for (const one of refused) await expect(store.addListAside(one, [authority], now, pause)).rejects.toThrow(CryptoError);
+    await expect(store.addListAside(list, [authority], now + 8 * day, pause)).rejects.toThrow(/not for now/);
+    await expect(store.addListAside(list, [good], now, pause)).rejects.toThrow(/not signed/);
+    expect(store.status(bad, authority, now).kind).toBe("unsettled");
+    expect(await store.addListAside(list, [good, authority], now, pause)).toBe(new RevocationStore().addList(list, [authority], now));
+    expect([store.status(bad, authority, now).kind, store.status(good, authority, now).kind]).toEqual(["revoked", "good"]);
+  });
+
   it("does not believe a list before its time or after it", () => {
     const list = ca.list();
     const store = new RevocationStore();

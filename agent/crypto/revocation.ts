@@ -1,5 +1,16 @@
 import { type Certificate, sameOctets } from "./certificate.ts";
-import { covers, isSignedBy, listAddresses, readRevocationList, responderAddresses, type Revocation, type RevocationList, serialText } from "./crl.ts";
+import {
+  covers,
+  isSignedBy,
+  isSignedByAside,
+  listAddresses,
+  readRevocationList,
+  readRevocationListAside,
+  responderAddresses,
+  type RevocationList,
+  serialText,
+} from "./crl.ts";
+import type { Revocation } from "./crl-entries.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { readStatusAnswer, type StatusAnswer } from "./ocsp.ts";
 
@@ -38,6 +49,8 @@ const ANSWER_MS = 3_600_000;
 const FAILURE_MS = 60_000;
 const MOST_LISTS = 64;
 const MOST_ANSWERS = 20_000;
+/** An authority has few certificates at a time. */
+const MOST_VERIFIED = 8;
 
 interface Failed {
   readonly at: number;
@@ -49,15 +62,16 @@ export class RevocationStore implements RevocationSource {
   readonly #lists = new Map<string, RevocationList[]>();
   readonly #answers = new Map<string, StatusAnswer>();
   readonly #failures = new Map<string, Failed>();
-  readonly #signed = new WeakMap<RevocationList, WeakMap<Certificate, boolean>>();
+  /** Whose signature a list has: each is verified once, however often a handshake reads the authority's certificate anew. */
+  readonly #verified = new WeakMap<RevocationList, Verified[]>();
 
   status(certificate: Certificate, issuer: Certificate, at: number): RevocationStatus {
     const points = listAddresses(certificate);
     const lists = (this.#lists.get(keyOf(issuer.subject)) ?? []).filter((list) => isCurrent(list, LIST_MS, at) && covers(list, certificate, points));
     const signed = lists.filter((list) => this.#isSignedBy(list, issuer));
     for (const list of signed) {
-      const revocation = list.revoked.get(serialText(certificate.serialNumber));
-      if (revocation !== undefined) return { kind: "revoked", ...revocation };
+      const revocation = list.revoked.find(certificate.serialNumber);
+      if (revocation !== null) return { kind: "revoked", ...revocation };
     }
     const answer = this.#answers.get(idOf(certificate));
     const current = answer !== undefined && isCurrent(answer, ANSWER_MS, at) ? answer.status : null;
@@ -77,8 +91,27 @@ export class RevocationStore implements RevocationSource {
    */
   addList(der: Uint8Array, authorities: readonly Certificate[], at: number): number {
     const list = readRevocationList(der);
-    if (!authorities.some((authority) => this.#isSignedBy(list, authority)))
-      throw new CryptoError("badRevocation", "the revocation list is not signed by the certificate's authority");
+    return this.#keepList(
+      list,
+      authorities.some((authority) => this.#isSignedBy(list, authority)),
+      at,
+    );
+  }
+
+  /** The same without holding anybody up: the list is read in short steps with a `pause` after each, its signature verified on another thread. */
+  async addListAside(der: Uint8Array, authorities: readonly Certificate[], at: number, pause: () => Promise<void>): Promise<number> {
+    const list = await readRevocationListAside(der, pause);
+    const verified = await Promise.all(authorities.map(async (authority) => ({ authority, isSigner: await isSignedByAside(list, authority) })));
+    this.#verified.set(list, verified);
+    return this.#keepList(
+      list,
+      verified.some((one) => one.isSigner),
+      at,
+    );
+  }
+
+  #keepList(list: RevocationList, isSigned: boolean, at: number): number {
+    if (!isSigned) throw new CryptoError("badRevocation", "the revocation list is not signed by the certificate's authority");
     if (!isCurrent(list, LIST_MS, at))
       throw new CryptoError(
         "badRevocation",
@@ -111,12 +144,18 @@ export class RevocationStore implements RevocationSource {
   }
 
   #isSignedBy(list: RevocationList, authority: Certificate): boolean {
-    const known = this.#signed.get(list) ?? new WeakMap<Certificate, boolean>();
-    this.#signed.set(list, known);
-    const answer = known.get(authority) ?? isSignedBy(list, authority);
-    known.set(authority, answer);
-    return answer;
+    const known = this.#verified.get(list) ?? [];
+    const same = known.find((one) => one.authority === authority || sameOctets(one.authority.der, authority.der));
+    if (same !== undefined) return same.isSigner;
+    const isSigner = isSignedBy(list, authority);
+    this.#verified.set(list, [...known, { authority, isSigner }].slice(-MOST_VERIFIED));
+    return isSigner;
   }
+}
+
+interface Verified {
+  readonly authority: Certificate;
+  readonly isSigner: boolean;
 }
 
 interface Dated {

@@ -126,8 +126,21 @@ function verifyDigital(key: KeyObject, kind: DigitalSignature["keyKind"], data: 
  * is the AlgorithmIdentifier in DER; one that is not taken, SHA-1's among them, makes no signature.
  */
 export function verifySigned(key: KeyObject, identifier: Uint8Array, octets: Uint8Array, signature: Uint8Array): boolean {
-  const algorithm = digitalSignatures.find((candidate) => Buffer.compare(candidate.identifier, identifier) === 0);
-  return algorithm !== undefined && algorithm.keyKind === key.asymmetricKeyType && verify(algorithm.hash, octets, signingOptions(key, algorithm), signature);
+  const algorithm = algorithmFor(key, identifier);
+  return algorithm !== undefined && verify(algorithm.hash, octets, signingOptions(key, algorithm), signature);
+}
+
+/** The same on a thread of the pool. */
+export async function verifySignedAside(key: KeyObject, identifier: Uint8Array, octets: Uint8Array, signature: Uint8Array): Promise<boolean> {
+  const algorithm = algorithmFor(key, identifier);
+  if (algorithm === undefined) return false;
+  const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+  verify(algorithm.hash, octets, signingOptions(key, algorithm), signature, (error, isValid) => (error === null ? resolve(isValid) : reject(error)));
+  return promise;
+}
+
+function algorithmFor(key: KeyObject, identifier: Uint8Array): DigitalSignature | undefined {
+  return digitalSignatures.find((candidate) => candidate.keyKind === key.asymmetricKeyType && Buffer.compare(candidate.identifier, identifier) === 0);
 }
 
 function requireValid(valid: boolean): void {

@@ -196,7 +196,7 @@ test("a list outlives the process, and one that cannot be used any more is remov
   const query = peer.query();
   await newChecks().ask(query);
   expect(newChecks().store.status(query.certificate, authority, now)).toEqual({ kind: "good" });
-  writeFileSync(join(directory, "revocation/broken.json"), "{");
+  writeFileSync(join(directory, "revocation/broken.list"), "{");
   now += 8 * 86_400_000;
   expect(newChecks().store.status(query.certificate, authority, now).kind).toBe("unsettled");
   expect([readdirSync(join(directory, "revocation")), requests.length]).toEqual([[], 1]);

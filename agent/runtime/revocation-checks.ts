@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { z } from "zod";
 import { readCertificate } from "../crypto/certificate.ts";
 import { longestList } from "../crypto/crl.ts";
 import { longestStatusAnswer, statusRequest } from "../crypto/ocsp.ts";
 import { type RevocationQuery, RevocationStore } from "../crypto/revocation.ts";
-import { writeAtomically } from "./atomic-file.ts";
+import { writeAtomicallyAside } from "./atomic-file.ts";
 import { fetchFromWeb } from "./web-fetch.ts";
 
 export interface RevocationChecksOptions {
@@ -36,7 +37,9 @@ const OLDEST_MS = 3_600_000;
 const AHEAD_MS = 900_000;
 const MOST_KNOWN = 256;
 
-const storedList = z.strictObject({ address: z.string(), issuer: z.base64(), list: z.base64(), fetchedAt: z.number() });
+/** The first line of a stored list; the list itself follows in DER. */
+const storedHeader = z.strictObject({ address: z.string(), issuer: z.base64(), fetchedAt: z.number() });
+const SUFFIX = ".list";
 
 /** Asks OCSP responders and fetches revocation lists for the engine, and keeps lists fresh for the SAs that are up. */
 export class RevocationChecks {
@@ -46,6 +49,8 @@ export class RevocationChecks {
   readonly #fetching = new Map<string, Promise<void>>();
   readonly #known = new Map<string, KnownList>();
   readonly #timer: NodeJS.Timeout;
+  /** Settles when all lists fetched so far are on disk. */
+  #storing: Promise<void> = Promise.resolve();
 
   constructor(options: RevocationChecksOptions) {
     this.#options = options;
@@ -128,12 +133,15 @@ export class RevocationChecks {
     const list = await fetchFromWeb({ address, mostOctets: longestList, timeoutMs: this.#timeoutMs });
     const fetchedAt = this.#options.now();
     const der = fromPem(list);
-    const goodUntil = this.store.addList(der, [readCertificate(issuer)], fetchedAt);
+    const goodUntil = await this.store.addListAside(der, [readCertificate(issuer)], fetchedAt, setImmediate);
     this.#remember({ address, issuer, fetchedAt, goodUntil });
-    if (this.#options.directory === null) return;
-    const stored = { address, issuer: Buffer.from(issuer).toString("base64"), list: Buffer.from(der).toString("base64"), fetchedAt };
-    mkdirSync(this.#options.directory, { recursive: true, mode: 0o700 });
-    writeAtomically(join(this.#options.directory, `${keyOf(Buffer.from(address))}.json`), JSON.stringify(stored));
+    const { directory } = this.#options;
+    if (directory === null) return;
+    const header = `${JSON.stringify({ address, issuer: Buffer.from(issuer).toString("base64"), fetchedAt })}\n`;
+    // One after the other: two authorities may have lists at the same address.
+    const store = this.#storing.then(() => keep(join(directory, `${keyOf(Buffer.from(address))}${SUFFIX}`), [Buffer.from(header), der]));
+    this.#storing = store.catch(() => undefined);
+    await store;
   }
 
   #remember(list: KnownList): void {
@@ -145,14 +153,16 @@ export class RevocationChecks {
     }
   }
 
-  /** A file that cannot be used any more is removed: the list is fetched when it is wanted. */
+  /** Before IKE begins. A file that cannot be used any more is removed: the list is fetched when it is wanted. */
   #load(directory: string): void {
     for (const name of filesIn(directory)) {
       const path = join(directory, name);
       try {
-        const { address, issuer, list, fetchedAt } = storedList.parse(JSON.parse(readFileSync(path, "utf8")));
+        const octets = readFileSync(path);
+        const headerEnd = octets.indexOf("\n");
+        const { address, issuer, fetchedAt } = storedHeader.parse(JSON.parse(octets.toString("utf8", 0, Math.max(headerEnd, 0))));
         const authority = readCertificate(new Uint8Array(Buffer.from(issuer, "base64")));
-        const goodUntil = this.store.addList(new Uint8Array(Buffer.from(list, "base64")), [authority], this.#options.now());
+        const goodUntil = this.store.addList(new Uint8Array(octets.subarray(headerEnd + 1)), [authority], this.#options.now());
         this.#remember({ address, issuer: authority.der, fetchedAt, goodUntil });
       } catch (error) {
         this.#options.log(`a stored revocation list is not used: ${messageOf(error)}`);
@@ -168,21 +178,25 @@ export class RevocationChecks {
 
 function filesIn(directory: string): string[] {
   try {
-    return readdirSync(directory).filter((name) => name.endsWith(".json"));
+    return readdirSync(directory);
   } catch {
     // No list has been kept here yet.
     return [];
   }
 }
 
+async function keep(path: string, parts: readonly Uint8Array[]): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  await writeAtomicallyAside(path, parts);
+}
+
 /** Some authorities serve PEM, although RFC 5280 §4.2.1.13 has DER. */
 function fromPem(octets: Uint8Array): Uint8Array {
-  const text = Buffer.from(octets.subarray(0, 64)).toString("latin1");
-  if (!text.trimStart().startsWith("-----BEGIN X509 CRL-----")) return octets;
-  const base64 = Buffer.from(octets)
-    .toString("latin1")
-    .replace(/-----[A-Z0-9 ]+-----/g, "");
-  return new Uint8Array(Buffer.from(base64, "base64"));
+  const text = Buffer.from(octets.buffer, octets.byteOffset, octets.length);
+  if (!text.toString("latin1", 0, 64).trimStart().startsWith("-----BEGIN X509 CRL-----")) return octets;
+  const begin = Math.max(text.indexOf("\n"), 0);
+  const end = text.indexOf("-----END", begin);
+  return new Uint8Array(Buffer.from(text.toString("latin1", begin, end < 0 ? text.length : end), "base64"));
 }
 
 function keyOf(octets: Uint8Array): string {

@@ -62,7 +62,10 @@ function once(address: string, { body, mostOctets, timeoutMs }: WebRequest, sign
         sent.destroy();
       }
     });
-    answer.on("end", () => resolve(new Uint8Array(Buffer.concat(parts))));
+    answer.on("end", () => {
+      const whole = Buffer.concat(parts);
+      resolve(new Uint8Array(whole.buffer, whole.byteOffset, whole.length));
+    });
     answer.on("error", fail);
   });
   sent.on("error", fail);

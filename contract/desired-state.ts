@@ -50,6 +50,11 @@ const childSa = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
   localNetworks: z.array(prefix).min(1).max(64),
   remoteNetworks: z.array(prefix).min(1).max(64),
+  /**
+   * `transport`: only what the two gateways say to each other, without an inner IP header; the networks are then their own addresses (/32, /128),
+   * and a peer that does not agree gets no Child SA. `preferTransport`: tunnel mode with such a peer. Absent: tunnel.
+   */
+  mode: z.enum(["tunnel", "transport", "preferTransport"]).optional(),
 });
 
 const seconds = z.number().int().min(1).max(31_536_000);
@@ -105,6 +110,13 @@ export const link = z.strictObject({
       replayWindowPackets: z.number().int().min(64).max(4_096).default(1_024),
     })
     .prefault({}),
+  /** AH (RFC 4302) in place of ESP: authenticates every packet and encrypts none. Lifetimes are those of `esp`. It cannot pass a NAT. */
+  ah: z.strictObject({ proposals: z.array(z.string().min(1)).min(1).max(16) }).optional(),
+  /**
+   * ESP where no NAT is in between. `udp`: in UDP all the same. `plain`: as it is (IP protocol 50). `auto`: what is faster with the data plane: in
+   * UDP with the TUN device, plain in the kernel. Behind a NAT it is always in UDP. Absent: auto.
+   */
+  encapsulation: z.enum(["auto", "udp", "plain"]).optional(),
   children: z.array(childSa).min(1).max(64),
   /** Two inside addresses to measure round trips between; absent: the link is not probed. */
   probe: z.strictObject({ source: address, target: address }).optional(),

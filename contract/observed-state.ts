@@ -27,6 +27,9 @@ export const observedChildSa = z.strictObject({
   outboundSpi: spi,
   /** The suite in proposal keywords, e.g. `aes256gcm16-x25519`. */
   suite: z.string(),
+  // A gateway of the version before these does not send them.
+  protocol: z.enum(["esp", "ah"]).default("esp"),
+  mode: z.enum(["tunnel", "transport"]).default("tunnel"),
   encapsulation: z.enum(["udp", "none"]),
   localNetworks: z.array(z.string()),
   remoteNetworks: z.array(z.string()),

@@ -35,9 +35,19 @@ export const tracedLink = z.strictObject({
   ]),
   ikeProposals: z.array(z.string()).max(16),
   espProposals: z.array(z.string()).max(16),
+  ahProposals: z.array(z.string()).max(16).optional(),
   ikeRekeyMs: z.number(),
   childRekeyMs: z.number(),
-  children: z.array(z.strictObject({ name: z.string(), localSelectors: z.array(z.string()), remoteSelectors: z.array(z.string()) })).max(64),
+  children: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        localSelectors: z.array(z.string()),
+        remoteSelectors: z.array(z.string()),
+        mode: z.enum(["tunnel", "transport", "preferTransport"]).optional(),
+      }),
+    )
+    .max(64),
 });
 
 export const tracedEntry = traceEntry.extend({ wire: tracedOctets.optional() });

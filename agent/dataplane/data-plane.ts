@@ -73,6 +73,8 @@ export interface DataPlaneCapabilities {
   /** Why this plane was chosen, in a sentence. */
   readonly reason: string;
   readonly encapsulations: readonly ("udp" | "none")[];
+  /** The faster one where both are there and no NAT is. */
+  readonly preferredEncapsulation: "udp" | "none";
   readonly protocols: readonly SaProtocol[];
   readonly modes: readonly SaMode[];
   readonly extendedSequenceNumbers: boolean;

@@ -1,4 +1,5 @@
 import type { KeyExchange } from "../crypto/key-exchange.ts";
+import type { SaMode } from "../ipsec/security-association.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import type { EspSpi, IkeSpi } from "../wire/ikev2/message-types.ts";
 import type { ChildConfig, Instant } from "./endpoint-types.ts";
@@ -14,6 +15,7 @@ export interface AgreedChild {
   /** Our side of what was agreed under: it may have changed by the time the SA is there. */
   readonly config: ChildConfig;
   readonly suite: EspSuite;
+  readonly mode: SaMode;
   readonly nonceI: Uint8Array;
   readonly nonceR: Uint8Array;
   /** Of the first key exchange; null without PFS. */

@@ -1,4 +1,4 @@
-import type { InboundSa, OutboundSa, SaLifetimes } from "../ipsec/security-association.ts";
+import type { InboundSa, OutboundSa, SaLifetimes, SaMode } from "../ipsec/security-association.ts";
 import type { SaKeys } from "../crypto/sa-keys.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import { Esn } from "../wire/iana.ts";
@@ -20,7 +20,7 @@ const HARD_LIFETIME_MARGIN_BYTES = 64 << 20;
 const HARD_LIFETIME_MARGIN_PACKETS = 1 << 16;
 
 /**
- * A pair of ESP SAs. Inbound and outbound live apart: while a rekey is in flight the responder's new outbound SA is registered
+ * A pair of SAs, of ESP or of AH. Inbound and outbound live apart: while a rekey is in flight the responder's new outbound SA is registered
  * and not used, and an inbound SA outlives its outbound twin by the time packets may be under way.
  */
 export interface ChildSa {
@@ -60,6 +60,7 @@ export interface NewChild {
   readonly madeAs: Role;
   readonly lowestNonce: Uint8Array;
   readonly suite: EspSuite;
+  readonly mode: SaMode;
   readonly inboundSpi: EspSpi;
   readonly outboundSpi: EspSpi;
   readonly inboundKeys: SaKeys;
@@ -77,13 +78,15 @@ export interface NewChild {
 export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): ChildSa {
   const phase = establishedPhase(sa);
   if (phase === null || sa.local === null) throw new TypeError("A Child SA needs an established IKE SA.");
-  const encapsulation = phase.session.encapsulated ? ("udp" as const) : ("none" as const);
+  const { protocol } = facts.suite;
+  // AH has no encapsulation; where there is a NAT it is not agreed to (v2/child-negotiation.ts).
+  const encapsulation = phase.session.encapsulated && protocol === "esp" ? ("udp" as const) : ("none" as const);
   const id = newId(turn, "child");
   const common = {
     childSaId: id,
     extendedSequenceNumbers: facts.suite.esn === Esn.ESN,
-    protocol: "esp" as const,
-    mode: "tunnel" as const,
+    protocol,
+    mode: facts.mode,
     local: sa.local,
     remote: sa.remote,
     encapsulation,
@@ -123,9 +126,11 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
     turn,
     link.config.id,
     "CHILD_SA",
-    `Child SA ${facts.name} installed: in ${hex32(inbound.spi)}, out ${hex32(outbound.spi)}, ${formatEspSuite(facts.suite)}`,
+    `Child SA ${facts.name} installed: in ${hex32(inbound.spi)}, out ${hex32(outbound.spi)}, ${formatEspSuite(facts.suite)}${protocol === "ah" ? ", AH" : ""}${facts.mode === "transport" ? ", transport mode" : ""}`,
     {
       childSaId: id,
+      protocol,
+      mode: facts.mode,
       encapsulation,
       use: facts.use,
     },

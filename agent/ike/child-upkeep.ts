@@ -52,7 +52,10 @@ function isCurrent(link: Link, config: ChildConfig): boolean {
   return link.config.children.some(
     (child) =>
       child === config ||
-      (child.name === config.name && equalLists(child.localSelectors, config.localSelectors) && equalLists(child.remoteSelectors, config.remoteSelectors)),
+      (child.name === config.name &&
+        child.mode === config.mode &&
+        equalLists(child.localSelectors, config.localSelectors) &&
+        equalLists(child.remoteSelectors, config.remoteSelectors)),
   );
 }
 

@@ -1,4 +1,4 @@
-import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../ipsec/security-association.ts";
+import type { InboundSa, OutboundPolicy, OutboundSa, SaMode, SaProtocol, UdpEndpoint } from "../ipsec/security-association.ts";
 import type { RevocationQuery, RevocationSource } from "../crypto/revocation.ts";
 import type { TracedOctets } from "./diagnosis/traced-octets.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
@@ -47,7 +47,15 @@ export interface ChildConfig {
   readonly name: string;
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];
+  /** Absent: tunnel. */
+  readonly mode?: ChildMode;
 }
+
+/**
+ * What is asked for and allowed (RFC 7296 §1.3.1): tunnel mode; transport mode or nothing; transport mode, or tunnel mode with a peer that does
+ * not agree to it. In transport mode the selectors are the two gateways' own addresses, as each sees itself and the other.
+ */
+export type ChildMode = "tunnel" | "transport" | "preferTransport";
 
 /** Proposals are keyword strings already accepted by `parseProposal`. Durations are milliseconds. */
 export interface LinkConfig {
@@ -63,6 +71,8 @@ export interface LinkConfig {
   readonly credentials: Credentials;
   readonly ikeProposals: readonly string[];
   readonly espProposals: readonly string[];
+  /** AH (RFC 4302) in place of ESP. Absent: ESP. */
+  readonly ahProposals?: readonly string[];
   /** As initiator: leave the Child SA out of IKE_AUTH where the peer allows it, and make all of them afterwards (RFC 6023). Absent: no. */
   readonly childless?: boolean;
   readonly ikeRekeyMs: number;
@@ -203,6 +213,8 @@ export interface ChildSaSnapshot {
   readonly inboundSpi: EspSpi;
   readonly outboundSpi: EspSpi;
   readonly suite: string;
+  readonly protocol: SaProtocol;
+  readonly mode: SaMode;
   readonly encapsulation: "udp" | "none";
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];

@@ -2,6 +2,7 @@ import { deleteTrafficPolicy, discardTraffic, retireOutbound } from "./child-sa.
 import type { LinkConfig } from "./endpoint-types.ts";
 import { childrenOf, establishedPhase, type IkeSa, isBeginning, type Link } from "./ike-sa.ts";
 import { toWireIdentity } from "./negotiation/identity.ts";
+import { childProposals } from "./negotiation/child-proposals.ts";
 import { parseProposal } from "./negotiation/proposal-keywords.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import { queueDeleteIke } from "./task.ts";
@@ -17,7 +18,7 @@ import { ikeSasOf, linkById, type Turn } from "./turn.ts";
  */
 export function setLink(turn: Turn, config: LinkConfig): void {
   const ike = config.ikeProposals.map((text) => parseProposal(text, "ike"));
-  const esp = config.espProposals.map((text) => parseProposal(text, "esp"));
+  const esp = childProposals(config);
   // Both throw for what is no identity, before anything has changed.
   const localIdentity = toWireIdentity(config.localIdentity);
   const remoteIdentity = toWireIdentity(config.remoteIdentity);
@@ -154,7 +155,7 @@ function updateChildren(turn: Turn, link: Link, before: LinkConfig): void {
 }
 
 function identityPart(config: LinkConfig): unknown {
-  const { localAddress, localIdentity, remoteAddresses, remotePort, remoteIdentity, ikeProposals, espProposals, forceEncapsulation } = config;
+  const { localAddress, localIdentity, remoteAddresses, remotePort, remoteIdentity, ikeProposals, espProposals, ahProposals, forceEncapsulation } = config;
   return {
     localAddress,
     localIdentity,
@@ -163,6 +164,7 @@ function identityPart(config: LinkConfig): unknown {
     remoteIdentity,
     ikeProposals,
     espProposals,
+    ahProposals,
     forceEncapsulation,
     method: config.credentials.method,
   };

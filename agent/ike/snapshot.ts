@@ -64,6 +64,8 @@ function snapshotChild(sa: IkeSa, child: ChildSa): ChildSaSnapshot {
     inboundSpi: child.inbound.spi,
     outboundSpi: child.outboundSpi,
     suite: formatEspSuite(child.suite),
+    protocol: child.inbound.protocol,
+    mode: child.inbound.mode,
     encapsulation: child.inbound.encapsulation,
     localSelectors: child.inbound.localSelectors,
     remoteSelectors: child.inbound.remoteSelectors,

@@ -118,6 +118,7 @@ function remarksOn(a: Draft, b: Draft, agreement: Agreement): string[] {
   for (const child of agreement.children) {
     if (child.rekeySuite === child.suite) remarks.push(`The Child SA "${child.name}" has no perfect forward secrecy: its keys all come from the IKE SA.`);
   }
+  if (a.link.ah !== undefined) remarks.push("The link uses AH: every packet is authenticated and none is encrypted.");
   remarks.push(...narrowed(a, b, agreement), ...lifetimes(a, b));
   if (a.link.initiate === "start" && b.link.initiate === "start")
     remarks.push(`Both ${a.site} and ${b.site} start the link: now and then there will be two IKE SAs for a moment.`);

@@ -2,7 +2,7 @@ import { Endpoint } from "../ike/endpoint.ts";
 import type { Effect, IkeEvent, Input, LinkSnapshot, RandomSource, TraceRecord } from "../ike/endpoint-types.ts";
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import { endpointDefaults } from "../runtime/endpoint-options.ts";
-import { toLinkConfig } from "../runtime/link-config.ts";
+import { forcesEncapsulation, toLinkConfig } from "../runtime/link-config.ts";
 import type { Draft } from "./draft.ts";
 import { isLiteral, type Place, placesOf } from "./places.ts";
 
@@ -169,7 +169,7 @@ function playerOf(draft: Draft, place: Place, random: RandomSource): Player {
 function configOf({ draft, place }: Player, other: Player) {
   const { address } = draft.link.remote;
   const remoteAddresses = address === undefined ? [] : [isLiteral(address) ? address : other.place.outside];
-  return { ...toLinkConfig(draft.link, remoteAddresses, true), localAddress: place.inside };
+  return { ...toLinkConfig(draft.link, remoteAddresses, forcesEncapsulation(draft.link, ANY_PLANE)), localAddress: place.inside };
 }
 
 function linkOf(player: Player): LinkSnapshot {
@@ -177,3 +177,12 @@ function linkOf(player: Player): LinkSnapshot {
   if (found === undefined) throw new Error(`${player.draft.site} has no link ${player.draft.link.id}`);
   return found;
 }
+
+/** Which data plane a gateway will have is not known here: it is taken for one that has all that a link may ask for. */
+const ANY_PLANE = {
+  name: "any",
+  encapsulations: ["udp", "none"],
+  preferredEncapsulation: "udp",
+  protocols: ["esp", "ah"],
+  modes: ["tunnel", "transport"],
+} as const;

@@ -196,7 +196,7 @@ export class Agent {
     this.#reconciler = new Reconciler({
       submit: (input) => engine.driver.submit(input),
       resolveHost,
-      forceEncapsulation: !engine.plane.capabilities.encapsulations.includes("none"),
+      plane: engine.plane.capabilities,
     });
     this.#refreshTimer ??= setInterval(() => void this.#refreshAddresses(), ADDRESS_REFRESH_MS);
     this.#watch ??= factories.watchNetwork?.(() => this.#inBackground(() => this.#restoreRoutes())) ?? null;
@@ -283,13 +283,15 @@ export class Agent {
   async #applyRoutes(): Promise<void> {
     if (this.#engine === null || this.#reconciler === null) return;
     const links = [...this.#reconciler.running.values()].map(({ desired, config }): LinkRoutes => {
+      // In transport mode nothing is routed anywhere: the packets are the gateway's own.
+      const routed = desired.children.filter(({ mode = "tunnel" }) => mode === "tunnel");
       const outerFamily = config.remoteAddresses.some((address) => address.includes(":")) || config.localAddress?.includes(":") ? 6 : 4;
       return {
         linkId: desired.id,
-        localNetworks: desired.children.flatMap((child) => child.localNetworks),
-        remoteNetworks: desired.children.flatMap((child) => child.remoteNetworks),
+        localNetworks: routed.flatMap((child) => child.localNetworks),
+        remoteNetworks: routed.flatMap((child) => child.remoteNetworks),
         peers: config.remoteAddresses,
-        mtu: linkMtu(desired.esp.proposals, outerFamily),
+        mtu: linkMtu(desired, outerFamily),
       };
     });
     this.#routeFaults = await this.#engine.routes.apply(links);

@@ -1,4 +1,5 @@
 import type { DesiredLink } from "../../contract/desired-state.ts";
+import type { DataPlaneCapabilities } from "../dataplane/data-plane.ts";
 import type { Credentials, LinkConfig } from "../ike/endpoint-types.ts";
 import { parseIdentity } from "./identity-text.ts";
 import { parsePrefix, toSelector } from "./prefix.ts";
@@ -21,6 +22,7 @@ export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string
     credentials: toCredentials(link.authentication),
     ikeProposals: ike.proposals,
     espProposals: esp.proposals,
+    ...(link.ah === undefined ? {} : { ahProposals: link.ah.proposals }),
     ...(ike.childless === undefined ? {} : { childless: ike.childless }),
     ikeRekeyMs: ike.rekeySeconds * 1_000,
     reauthenticateMs: ike.reauthenticateSeconds * 1_000,
@@ -35,8 +37,28 @@ export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string
       name: child.name,
       localSelectors: child.localNetworks.map(selectorOf),
       remoteSelectors: child.remoteNetworks.map(selectorOf),
+      ...(child.mode === undefined ? {} : { mode: child.mode }),
     })),
   };
+}
+
+type Abilities = Pick<DataPlaneCapabilities, "name" | "encapsulations" | "preferredEncapsulation" | "protocols" | "modes">;
+
+/** Whether UDP encapsulation is asked for where no NAT makes it necessary: the link says so, or it is what the plane has, or is better at. */
+export function forcesEncapsulation({ ah, encapsulation = "auto" }: DesiredLink, plane: Abilities): boolean {
+  if (ah !== undefined) return false;
+  if (encapsulation === "udp" || !plane.encapsulations.includes("none")) return true;
+  return encapsulation === "auto" && plane.preferredEncapsulation === "udp";
+}
+
+/** Why this plane cannot carry the link, in a sentence; null: it can. */
+export function beyondPlane({ ah, children }: DesiredLink, plane: Abilities): string | null {
+  if (ah !== undefined && !plane.protocols.includes("ah")) return `the link needs AH, which the data plane ${plane.name} does not have here`;
+  // Tunnel mode is no way out: it would be between the same two addresses, and a plane that routes cannot tell that from the tunnel's own packets.
+  const child = children.find(({ mode = "tunnel" }) => mode !== "tunnel");
+  if (child !== undefined && !plane.modes.includes("transport"))
+    return `"${child.name}" asks for transport mode, which the data plane ${plane.name} does not have; it needs a machine whose kernel has ESP`;
+  return null;
 }
 
 /** Equal texts mean that nothing the engine looks at has changed. Holds secrets: compare it, never show it. */

@@ -1,7 +1,7 @@
 import { parseProposal } from "../ike/negotiation/proposal-keywords.ts";
 
 /** Why these proposal keywords cannot be used, in a sentence; null when they can. */
-export function proposalProblem(text: string, protocol: "ike" | "esp"): string | null {
+export function proposalProblem(text: string, protocol: "ike" | "esp" | "ah"): string | null {
   try {
     parseProposal(text, protocol);
     return null;

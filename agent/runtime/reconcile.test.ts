@@ -1,15 +1,26 @@
 import { expect, test } from "vitest";
 import type { DesiredState } from "../../contract/desired-state.ts";
+import type { DataPlaneCapabilities } from "../dataplane/data-plane.ts";
 import type { Input } from "../ike/endpoint-types.ts";
 import { Reconciler } from "./reconcile.ts";
 import { stateOfLinks } from "./test-doubles.ts";
 
-function setUp(hosts: Record<string, readonly string[]> = {}) {
+const userspace: DataPlaneCapabilities = {
+  name: "tun",
+  reason: "",
+  encapsulations: ["udp", "none"],
+  preferredEncapsulation: "udp",
+  protocols: ["esp", "ah"],
+  modes: ["tunnel"],
+  extendedSequenceNumbers: true,
+};
+
+function setUp(hosts: Record<string, readonly string[]> = {}, capabilities = userspace) {
   const inputs: Input[] = [];
   const reconciler = new Reconciler({
     submit: async (input) => void inputs.push(input),
     resolveHost: async (name) => hosts[name] ?? Promise.reject(new Error("ENOTFOUND")),
-    forceEncapsulation: true,
+    plane: capabilities,
   });
   const take = () =>
     inputs.splice(0).map((input) => (input.kind === "setLink" ? `set ${input.link.id}` : input.kind === "removeLink" ? `remove ${input.linkId}` : input.kind));
@@ -86,4 +97,30 @@ test("a tunnel that is up does not follow a changed name; one that is down does;
   delete hosts["peer.example"];
   expect(await reconciler.refreshAddresses(() => true)).toEqual([]);
   expect(take()).toEqual([]);
+});
+
+test("a link asks for UDP encapsulation where it says so, or where the plane has nothing else or is faster with it", async () => {
+  const kernel: DataPlaneCapabilities = { ...userspace, preferredEncapsulation: "none" };
+  const withoutRawSockets: DataPlaneCapabilities = { ...userspace, encapsulations: ["udp"], protocols: ["esp"] };
+  const forced = async (plane: DataPlaneCapabilities, encapsulation?: "auto" | "udp" | "plain") => {
+    const { reconciler } = setUp({}, plane);
+    await reconciler.apply(change(stateOfLinks(1), 0, { encapsulation }));
+    return reconciler.running.get("l1")?.config.forceEncapsulation;
+  };
+  const wishes = [undefined, "auto", "udp", "plain"] as const;
+  expect(await Promise.all(wishes.map((wish) => forced(userspace, wish)))).toEqual([true, true, true, false]);
+  expect(await Promise.all(wishes.map((wish) => forced(kernel, wish)))).toEqual([false, false, true, false]);
+  expect(await Promise.all(wishes.map((wish) => forced(withoutRawSockets, wish)))).toEqual([true, true, true, true]);
+});
+
+test("a link that the plane cannot carry is refused with the reason, and AH never asks for UDP", async () => {
+  const ah = change(stateOfLinks(1), 0, { ah: { proposals: ["sha256"] } });
+  const { reconciler } = setUp();
+  expect(await reconciler.apply(ah)).toEqual([{ linkId: "l1", outcome: "applied", reason: null }]);
+  expect(reconciler.running.get("l1")?.config).toMatchObject({ ahProposals: ["sha256"], forceEncapsulation: false });
+  const lacking = setUp({}, { ...userspace, encapsulations: ["udp"], protocols: ["esp"] });
+  expect((await lacking.reconciler.apply(ah))[0]?.reason).toBe("the link needs AH, which the data plane tun does not have here");
+  const child = { name: "host", localNetworks: ["192.0.2.1/32"], remoteNetworks: ["192.0.2.2/32"], mode: "transport" as const };
+  const [verdict] = await setUp().reconciler.apply(change(stateOfLinks(1), 0, { children: [child] }));
+  expect(verdict?.reason).toMatch(/^"host" asks for transport mode, which the data plane tun does not have/);
 });

@@ -1,9 +1,10 @@
 import type { DesiredLink, DesiredState } from "../../contract/desired-state.ts";
 import type { LinkVerdict } from "../../contract/hub-protocol.ts";
+import type { DataPlaneCapabilities } from "../dataplane/data-plane.ts";
 import type { Input, LinkConfig } from "../ike/endpoint-types.ts";
 import { parseAddress } from "../wire/address.ts";
 import { formatPath } from "./config-problem.ts";
-import { comparableForm, toLinkConfig } from "./link-config.ts";
+import { beyondPlane, comparableForm, forcesEncapsulation, toLinkConfig } from "./link-config.ts";
 import { checkState } from "./state-checks.ts";
 
 export interface ReconcilerParts {
@@ -11,7 +12,7 @@ export interface ReconcilerParts {
   readonly submit: (input: Input) => Promise<void>;
   /** Literal addresses of a host name; rejects when it does not resolve. */
   readonly resolveHost: (name: string) => Promise<readonly string[]>;
-  readonly forceEncapsulation: boolean;
+  readonly plane: DataPlaneCapabilities;
 }
 
 interface RunningLink {
@@ -99,7 +100,10 @@ export class Reconciler {
       }
       addresses = before.config.remoteAddresses;
     }
-    const config = toLinkConfig(link, addresses, this.#parts.forceEncapsulation);
+    const { plane } = this.#parts;
+    const beyond = beyondPlane(link, plane);
+    if (beyond !== null) return beyond;
+    const config = toLinkConfig(link, addresses, forcesEncapsulation(link, plane));
     const comparable = comparableForm(config);
     this.#running.set(link.id, { desired: link, config, comparable });
     if (before?.comparable !== comparable) await this.#parts.submit({ kind: "setLink", link: config });

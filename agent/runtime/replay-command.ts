@@ -47,7 +47,7 @@ function read(file: string): ReplayedFile {
 export function formatReplay({ file, config }: ReadTrace, result: Replay): string {
   const lines = [
     `trace of link "${file.link.id}" at ${file.gateway}, exported ${new Date(file.exportedAt).toISOString()} by agent ${file.agentVersion}`,
-    `  this side ${file.link.localIdentity}, IKE ${config.ikeProposals.join(", ")}; ESP ${config.espProposals.join(", ")}`,
+    `  this side ${file.link.localIdentity}, IKE ${config.ikeProposals.join(", ")}; ${config.ahProposals === undefined ? `ESP ${config.espProposals.join(", ")}` : `AH ${config.ahProposals.join(", ")}`}`,
     "",
     ...result.steps.flatMap(formatStep),
     "",

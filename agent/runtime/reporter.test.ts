@@ -36,6 +36,8 @@ const up: LinkSnapshot = {
           inboundSpi: 0xc1 as EspSpi,
           outboundSpi: 0xffffffff as EspSpi,
           suite: "s",
+          protocol: "esp",
+          mode: "tunnel",
           encapsulation: "udp",
           localSelectors: [toSelector(parsePrefix("10.1.0.0/24")!)],
           remoteSelectors: [toSelector(parsePrefix("10.2.0.0/24")!)],

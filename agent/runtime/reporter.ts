@@ -110,6 +110,8 @@ function reportChildSa(child: ChildSaSnapshot, plane: DataPlane | null): Observe
     inboundSpi: hex(child.inboundSpi, 8),
     outboundSpi: hex(child.outboundSpi, 8),
     suite: child.suite,
+    protocol: child.protocol,
+    mode: child.mode,
     encapsulation: child.encapsulation,
     localNetworks: child.localSelectors.map(formatSelector),
     remoteNetworks: child.remoteSelectors.map(formatSelector),

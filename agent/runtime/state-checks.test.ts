@@ -42,3 +42,19 @@ test("ten thousand links are checked: comparing each with each would end in this
   const remotes = Array.from({ length: 10_000 }, (_, index) => `172.16.${index >> 8}.${index & 255}/32`);
   expect(checkState(stateWith(remotes))).toEqual([]);
 });
+
+test("transport mode is between two hosts, AH does not go in UDP and names no cipher: each is said at its place", () => {
+  const told = (changes: Partial<typeof base>) =>
+    checkState({ ...stateOfLinks(0), links: [{ ...base, ...changes }] }).map((one) => `${formatPath(one.path)}: ${one.reason}`);
+  const child = (mode: "transport" | "preferTransport" | "tunnel", remote: string) => ({
+    children: [{ name: "host", localNetworks: ["192.0.2.1/32"], remoteNetworks: [remote], mode }],
+  });
+  expect(told(child("transport", "192.0.2.2/32"))).toEqual([]);
+  expect(told(child("tunnel", "192.0.2.0/29"))).toEqual([]);
+  expect(told(child("preferTransport", "198.51.100.0/24"))).toEqual([
+    "links[0].children[0].remoteNetworks[0]: 198.51.100.0/24 is a network, but transport mode is between two hosts",
+  ]);
+  expect(told({ ah: { proposals: ["sha256-x25519"] }, encapsulation: "plain" })).toEqual([]);
+  expect(told({ ah: { proposals: ["sha256"] }, encapsulation: "udp" })).toEqual(["links[0].encapsulation: AH does not go in UDP"]);
+  expect(told({ ah: { proposals: ["aes256gcm16"] } })[0]).toMatch(/^links\[0\]\.ah\.proposals\[0\]: "aes256gcm16" names a cipher/);
+});

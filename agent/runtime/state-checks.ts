@@ -36,7 +36,9 @@ function checkLink(link: DesiredLink, at: ConfigPath, unreadable: string | null)
     ...checkAuthentication(link, at, unreadable),
     ...checkProposals(link.ike.proposals, "ike", [...at, "ike", "proposals"]),
     ...checkProposals(link.esp.proposals, "esp", [...at, "esp", "proposals"]),
+    ...checkProposals(link.ah?.proposals ?? [], "ah", [...at, "ah", "proposals"]),
     ...checkChildren(link, at),
+    ...checkEncapsulation(link, at),
   ];
 }
 
@@ -111,12 +113,12 @@ function checkKeyPair(keyText: string, chain: DesiredSecret, unreadable: string 
   }
 }
 
-function checkProposals(proposals: readonly string[], protocol: "ike" | "esp", at: ConfigPath): ConfigProblem[] {
+function checkProposals(proposals: readonly string[], protocol: "ike" | "esp" | "ah", at: ConfigPath): ConfigProblem[] {
   return proposals.flatMap((text, index) => {
     const problem = proposalProblem(text, protocol);
     return problem === null
       ? []
-      : [errorAt([...at, index], problem, "write proposal keywords such as aes256gcm16-prfsha384-x25519 (IKE) or aes256gcm16 (ESP)")];
+      : [errorAt([...at, index], problem, "write proposal keywords such as aes256gcm16-prfsha384-x25519 (IKE), aes256gcm16 (ESP) or sha256 (AH)")];
   });
 }
 
@@ -133,9 +135,29 @@ function checkChildren(link: DesiredLink, at: ConfigPath): ConfigProblem[] {
         else if (!prefix.isCanonical) problems.push(errorAt([...base, side, at], `${text} has host bits set`, `write ${formatPrefix(prefix)}`));
       }
     }
+    problems.push(...checkHosts(child, base));
     problems.push(...checkOwnNetworks(child.localNetworks, child.remoteNetworks, base));
   }
   return problems;
+}
+
+/** Transport mode is between two hosts (RFC 4301 §4.1), the gateways themselves. */
+function checkHosts(child: DesiredLink["children"][number], at: ConfigPath): ConfigProblem[] {
+  if (child.mode === undefined || child.mode === "tunnel") return [];
+  return (["localNetworks", "remoteNetworks"] as const).flatMap((side) =>
+    child[side].flatMap((text, index) => {
+      const prefix = parsePrefix(text);
+      if (prefix === null || prefix.length === (prefix.family === 4 ? 32 : 128)) return [];
+      return [
+        errorAt([...at, side, index], `${text} is a network, but transport mode is between two hosts`, "write the address of the gateway, or use mode: tunnel"),
+      ];
+    }),
+  );
+}
+
+function checkEncapsulation({ ah, encapsulation }: DesiredLink, at: ConfigPath): ConfigProblem[] {
+  if (ah === undefined || encapsulation !== "udp") return [];
+  return [errorAt([...at, "encapsulation"], "AH does not go in UDP", "leave encapsulation out, or use ESP")];
 }
 
 /** A remote network inside a local one would take local traffic into the tunnel. 0.0.0.0/0 over a local network is fine. */

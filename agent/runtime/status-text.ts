@@ -42,7 +42,7 @@ function formatChildSa(child: ObservedChildSa, now: number): string[] {
   const drops = Object.entries(child.drops).filter(([, count]) => count > 0);
   const rekey = child.rekeyAt === null ? "" : `, rekey in ${duration(child.rekeyAt - now)}`;
   return [
-    `    ${child.name} ${child.state}, in ${child.inboundSpi} out ${child.outboundSpi}, ${child.suite}, ESP${child.encapsulation === "udp" ? " in UDP" : ""}${rekey}`,
+    `    ${child.name} ${child.state}, in ${child.inboundSpi} out ${child.outboundSpi}, ${child.suite}, ${child.protocol.toUpperCase()}${child.encapsulation === "udp" ? " in UDP" : ""}${child.mode === "transport" ? ", transport mode" : ""}${rekey}`,
     `      ${child.localNetworks.join(", ")} ⇄ ${child.remoteNetworks.join(", ")}`,
     `      in ${child.packetsIn} packets, ${child.bytesIn} octets; out ${child.packetsOut} packets, ${child.bytesOut} octets${drops.length === 0 ? "" : `; dropped: ${drops.map(([cause, count]) => `${cause} ${count}`).join(", ")}`}`,
   ];

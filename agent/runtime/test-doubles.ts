@@ -19,6 +19,7 @@ export class RecordingPlane implements DataPlane {
     name: "recording",
     reason: "a test",
     encapsulations: ["udp"],
+    preferredEncapsulation: "udp",
     protocols: ["esp"],
     modes: ["tunnel"],
     extendedSequenceNumbers: true,

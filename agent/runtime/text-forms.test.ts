@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { parseCommandLine, UsageError } from "./command-line.ts";
 import { parseIdentity } from "./identity-text.ts";
 import { defaultTunMtu, innerMtu, linkMtu } from "./mtu.ts";
+import { stateOfLinks } from "./test-doubles.ts";
 import { contains, formatPrefix, formatSelector, overlaps, parsePrefix, toSelector } from "./prefix.ts";
 import { decodePem, decodeSecret } from "./secret-source.ts";
 
@@ -72,7 +73,12 @@ test("the largest inner packet, padded and encapsulated, fits the path, and one 
     }
   }
   expect(defaultTunMtu).toBe(1_438);
-  expect(linkMtu(["aes256gcm16", "aes256-sha512"], 6)).toBe(innerMtu(1_500, 6, { iv: 16, icv: 32, alignment: 16 }));
+  const link = stateOfLinks(1).links[0]!;
+  const either = { ...link.esp, proposals: ["aes256gcm16", "aes256-sha512"] };
+  expect(linkMtu({ esp: either }, 6)).toBe(innerMtu(1_500, 6, { iv: 16, icv: 32, alignment: 16 }));
+  // AH: 12 octets and the ICV behind the outer header, filled up to 4 or 8.
+  expect(linkMtu({ esp: either, ah: { proposals: ["sha256", "sha512-x25519"] } }, 4)).toBe(1_500 - 20 - 44);
+  expect(linkMtu({ esp: either, ah: { proposals: ["sha256"] } }, 6)).toBe(1_500 - 40 - 32);
 });
 
 test("the forms of the command line", () => {

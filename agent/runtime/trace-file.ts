@@ -2,6 +2,7 @@ import { traceFile, type TracedEntry, type TracedLink, type TraceFile } from "..
 import { CryptoError } from "../crypto/crypto-error.ts";
 import type { Credentials, Identity, LinkConfig, TraceRecord } from "../ike/endpoint-types.ts";
 import { toWireIdentity } from "../ike/negotiation/identity.ts";
+import { childProposals } from "../ike/negotiation/child-proposals.ts";
 import { parseProposal } from "../ike/negotiation/proposal-keywords.ts";
 import { formatSelector, parseSelector } from "../ipsec/traffic-selector.ts";
 import { parseIdentity } from "./identity-text.ts";
@@ -62,7 +63,7 @@ function checkedConfig(link: TracedLink): LinkConfig {
     throw error;
   }
   for (const text of config.ikeProposals) parseProposal(text, "ike");
-  for (const text of config.espProposals) parseProposal(text, "esp");
+  childProposals(config);
   return config;
 }
 
@@ -102,12 +103,14 @@ function tracedLinkOf(config: LinkConfig): TracedLink {
     authentication: authenticationOf(config.credentials),
     ikeProposals: [...config.ikeProposals],
     espProposals: [...config.espProposals],
+    ...(config.ahProposals === undefined ? {} : { ahProposals: [...config.ahProposals] }),
     ikeRekeyMs,
     childRekeyMs,
     children: config.children.map((child) => ({
       name: child.name,
       localSelectors: child.localSelectors.map(formatSelector),
       remoteSelectors: child.remoteSelectors.map(formatSelector),
+      ...(child.mode === undefined ? {} : { mode: child.mode }),
     })),
   };
 }
@@ -135,6 +138,7 @@ function linkConfigOf(link: TracedLink): LinkConfig {
     credentials: credentialsOf(link.authentication),
     ikeProposals: link.ikeProposals,
     espProposals: link.espProposals,
+    ...(link.ahProposals === undefined ? {} : { ahProposals: link.ahProposals }),
     ikeRekeyMs: link.ikeRekeyMs,
     reauthenticateMs: 0,
     livenessMs: 0,
@@ -145,6 +149,7 @@ function linkConfigOf(link: TracedLink): LinkConfig {
       name: child.name,
       localSelectors: selectors(child.localSelectors),
       remoteSelectors: selectors(child.remoteSelectors),
+      ...(child.mode === undefined ? {} : { mode: child.mode }),
     })),
   };
 }

@@ -2,7 +2,7 @@ import { fromPrefix } from "../ipsec/traffic-selector.ts";
 import { ExchangeType, Kex } from "../wire/iana.ts";
 import { parseMessage, serializeMessage } from "../wire/ikev2/message.ts";
 import type { IkeSpi, Payload } from "../wire/ikev2/message-types.ts";
-import type { EndpointOptions, LinkConfig } from "../ike/endpoint-types.ts";
+import type { ChildConfig, EndpointOptions, LinkConfig } from "../ike/endpoint-types.ts";
 import { invalidKe, sendRequest } from "../ike/messaging.ts";
 import { reschedule } from "../ike/settle.ts";
 import { newTurn, touchIkeSa } from "../ike/turn.ts";
@@ -161,6 +161,10 @@ function changePorts(pair: Pair): void {
   pair.link.send = (from, to, bytes, now) => send(from.address === pair.a.address ? { ...from, port: port++ } : from, to, bytes, now);
 }
 
+function hosts(local: string, remote: string, inTransport: boolean): ChildConfig {
+  return { name: "host", localSelectors: net(`${local}/32`), remoteSelectors: net(`${remote}/32`), mode: inTransport ? "transport" : "tunnel" };
+}
+
 export const failureScenarios: readonly FailureScenario[] = [
   simple(
     "NO_PROPOSAL_CHOSEN, IKE: the group",
@@ -183,6 +187,18 @@ export const failureScenarios: readonly FailureScenario[] = [
   certificates("certificate against pre-shared key", { keyAtB: true }),
   { name: "INVALID_KE_PAYLOAD: a group that was not offered", provoke: async () => attempt({}, 4_000, {}, insistOnGroup) },
   simple("TS_UNACCEPTABLE", { b: { children: [{ name: "net", localSelectors: net("10.9.0.0/24"), remoteSelectors: net("10.1.0.0/24") }] } }, 500),
+  simple("AH against ESP", { a: { ahProposals: ["sha256"] } }, 500),
+  simple("AH, and UDP encapsulation asked for", { a: { ahProposals: ["sha256"] }, b: { ahProposals: ["sha256"], forceEncapsulation: true } }, 500),
+  simple(
+    "transport mode at one end only",
+    { a: { children: [hosts("192.0.2.1", "192.0.2.2", true)] }, b: { children: [hosts("192.0.2.2", "192.0.2.1", false)] } },
+    500,
+  ),
+  simple(
+    "tunnel mode at one end only",
+    { a: { children: [hosts("192.0.2.1", "192.0.2.2", false)] }, b: { children: [hosts("192.0.2.2", "192.0.2.1", true)] } },
+    500,
+  ),
   losing("peer silent: nothing arrives", {}, () => true),
   losing("peer silent: the answers are lost", {}, (packet, pair) => packet.from.address === pair.b.address),
   losing("peer silent: IKE_AUTH is lost on the NAT-T port", { a: { forceEncapsulation: true } }, (packet) => packet.to.port === 4500),

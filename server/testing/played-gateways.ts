@@ -251,6 +251,8 @@ function observed(linkId: string, credentialId: string): ObservedLink {
             inboundSpi: "c0000001",
             outboundSpi: "c0000002",
             suite: "aes256gcm16",
+            protocol: "esp",
+            mode: "tunnel",
             encapsulation: "none",
             localNetworks: [],
             remoteNetworks: [],

@@ -20,6 +20,7 @@ export class MemoryDataPlane implements DataPlane {
     name: "memory",
     reason: "bookkeeping only",
     encapsulations: ["udp"],
+    preferredEncapsulation: "udp",
     protocols: ["esp"],
     modes: ["tunnel"],
     extendedSequenceNumbers: true,

@@ -45,6 +45,7 @@ export class TunDataPlane implements DataPlane {
     name: "tun",
     reason: "userspace ESP through a TUN device",
     encapsulations: ["udp"],
+    preferredEncapsulation: "udp",
     protocols: ["esp"],
     modes: ["tunnel"],
     extendedSequenceNumbers: true,

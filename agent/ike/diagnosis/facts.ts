@@ -6,16 +6,18 @@ export type Facts =
   /** The peer's offer and what this side allows. `differences`: of the offer that comes nearest. */
   | {
       readonly cause: "proposals";
-      readonly protocol: "IKE" | "ESP";
+      readonly protocol: "IKE" | "ESP" | "AH";
       readonly offered: string;
       readonly allowed: string;
       readonly differences: readonly Difference[];
       readonly atRekey: boolean;
     }
+  /** AH against ESP. */
+  | { readonly cause: "protocols"; readonly offered: string; readonly allowed: string }
   | { readonly cause: "intermediateMissing" }
-  | { readonly cause: "proposalsRefused"; readonly protocol: "IKE" | "ESP"; readonly offered: string; readonly atRekey: boolean }
+  | { readonly cause: "proposalsRefused"; readonly protocol: "IKE" | "ESP" | "AH"; readonly offered: string; readonly atRekey: boolean }
   /** The peer insists on a key exchange that was not offered. */
-  | { readonly cause: "groupRefused"; readonly protocol: "IKE" | "ESP"; readonly wanted: string; readonly offered: string; readonly atRekey: boolean }
+  | { readonly cause: "groupRefused"; readonly protocol: "IKE" | "ESP" | "AH"; readonly wanted: string; readonly offered: string; readonly atRekey: boolean }
   /** `tried`: the names of this side's keys. */
   | { readonly cause: "preSharedKeys"; readonly peer: string; readonly tried: readonly string[] }
   | { readonly cause: "authenticationMethod"; readonly theirs: string; readonly ours: string }
@@ -35,6 +37,9 @@ export type Facts =
   /** Networks as seen by the end that asks: `askedFrom` are its own. `allowed`: pairs "from to to", as seen by the same end. */
   | { readonly cause: "selectors"; readonly askedFrom: string; readonly askedTo: string; readonly allowed: readonly SelectorPair[] }
   | { readonly cause: "selectorsRefused"; readonly child: string; readonly askedFrom: string; readonly askedTo: string }
+  /** Of a child, "transport": the peer declined it; "tunnel": this side did, since it allows transport mode only. */
+  | { readonly cause: "mode"; readonly child: string; readonly asked: "transport" | "tunnel" }
+  | { readonly cause: "ahBehindNat"; readonly nat: string }
   | {
       readonly cause: "silence";
       readonly exchange: string;
@@ -99,6 +104,7 @@ const pairs = listOf((one) => isRecord(one) && text(one["from"]) && text(one["to
 
 const SHAPES: { readonly [C in Cause]: { readonly [K in Exclude<keyof Extract<Facts, { cause: C }>, "cause">]: Check } } = {
   proposals: { protocol: text, offered: text, allowed: text, differences, atRekey: truth },
+  protocols: { offered: text, allowed: text },
   intermediateMissing: {},
   proposalsRefused: { protocol: text, offered: text, atRekey: truth },
   groupRefused: { protocol: text, wanted: text, offered: text, atRekey: truth },
@@ -111,6 +117,8 @@ const SHAPES: { readonly [C in Cause]: { readonly [K in Exclude<keyof Extract<Fa
   ownIdentity: { wanted: text, own: text },
   selectors: { askedFrom: text, askedTo: text, allowed: pairs },
   selectorsRefused: { child: text, askedFrom: text, askedTo: text },
+  mode: { child: text, asked: text },
+  ahBehindNat: { nat: text },
   silence: { exchange: text, address: text, port: number, sends: number, cookieAsked: truth },
   noLink: { local: text, remote: text },
   syntax: { exchange: text, reason: text },

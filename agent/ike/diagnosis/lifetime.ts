@@ -9,9 +9,12 @@ import { type Failure, traceFinding } from "./failure.ts";
  * instead, before this side's time, interrupts the traffic at every end of its lifetime.
  */
 
+/** Whoever deletes sooner than any lifetime ends does not want what was agreed on, such as the mode (RFC 7296 §1.3.1). */
+const SHORTEST_LIFETIME_MS = 1_000;
+
 /** The peer deletes a Child SA that nothing has replaced. */
 export function noteEarlyChildDelete(turn: Turn, link: Link, child: ChildSa): void {
-  if (child.state.kind !== "established" || link.wanted === "down") return;
+  if (child.state.kind !== "established" || link.wanted === "down" || turn.now - child.installedAt < SHORTEST_LIFETIME_MS) return;
   traceFinding(turn, link.config.id, "INFORMATIONAL", earlyDelete("Child SA", child.name, turn.now - child.installedAt, link.config.childRekeyMs));
 }
 

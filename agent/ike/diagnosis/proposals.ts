@@ -1,4 +1,4 @@
-import { TransformType } from "../../wire/iana.ts";
+import { nameOf, ProtocolId, TransformType } from "../../wire/iana.ts";
 import type { Proposal, Transform } from "../../wire/ikev2/message-types.ts";
 import { describeOffer, describeSpecs, firstDifference, offer } from "../negotiation/choose-proposal.ts";
 import { formatKex, type ProposalSpec } from "../negotiation/proposal-keywords.ts";
@@ -7,7 +7,7 @@ import type { Failure } from "./failure.ts";
 
 /* NO_PROPOSAL_CHOSEN and INVALID_KE_PAYLOAD in plain words: which lists, and where they part. */
 
-type Protocol = "IKE" | "ESP";
+type Protocol = "IKE" | "ESP" | "AH";
 
 /** IKE_AUTH carries no group for its Child SA (RFC 7296 §1.2), so one end may want PFS that the other refuses and nobody notices. */
 const PFS_SHOWS_LATE = " The first Child SA takes its keys from the IKE SA, so a difference in PFS groups only shows at a rekey.";
@@ -20,14 +20,27 @@ export function noCommonProposal(
   withKex: boolean,
   atRekey: boolean,
 ): Failure {
+  const [other] = offered;
+  if (other !== undefined && offered.every(({ protocolId }) => protocolId !== PROTOCOL_IDS[protocol]))
+    return otherProtocol(protocol, nameOf(ProtocolId, other.protocolId));
   const differences = nearestDifferences(offered, specs, withKex);
   const [theirs, ours] = [describeOffer(offered), describeSpecs(specs)];
   const sentence = `No common ${protocol} proposal${atRekey ? " at the rekey" : ""}: the peer offers ${theirs}; this side allows ${ours} (${firstDifference(offered, specs, withKex)}).`;
-  const late = protocol === "ESP" && atRekey && differences.some((one) => one.kind === "key exchange") ? PFS_SHOWS_LATE : "";
+  const late = protocol !== "IKE" && atRekey && differences.some((one) => one.kind === "key exchange") ? PFS_SHOWS_LATE : "";
   return {
     code: "NO_PROPOSAL_CHOSEN",
     sentence: `${sentence}${late}`,
     facts: { cause: "proposals", protocol, offered: theirs, allowed: ours, differences, atRekey },
+  };
+}
+
+const PROTOCOL_IDS: Readonly<Record<Protocol, number>> = ProtocolId;
+
+function otherProtocol(allowed: Protocol, offered: string): Failure {
+  return {
+    code: "NO_PROPOSAL_CHOSEN",
+    sentence: `The peer offers ${offered}; this side allows ${allowed} only.`,
+    facts: { cause: "protocols", offered, allowed },
   };
 }
 
@@ -46,14 +59,14 @@ export function proposalsRefused(protocol: Protocol, offered: string, atRekey: b
   const what = atRekey
     ? `The peer accepts none of the ${protocol} proposals that this side offered at the rekey`
     : `The peer accepts none of the ${protocol} proposals that this side offered`;
-  const late = protocol === "ESP" && atRekey && hasGroup ? " It may want another PFS group or none, which only shows at a rekey." : "";
+  const late = protocol !== "IKE" && atRekey && hasGroup ? " It may want another PFS group or none, which only shows at a rekey." : "";
   return { code: "NO_PROPOSAL_CHOSEN", sentence: `${what}: ${offered}.${late}`, facts: { cause: "proposalsRefused", protocol, offered, atRekey } };
 }
 
 /** The peer wants a key exchange method that this side does not offer. `offered` in keywords. */
 export function groupRefused(protocol: Protocol, wanted: number, offered: string, atRekey: boolean): Failure {
   const group = formatKex(wanted);
-  const late = protocol === "ESP" && atRekey ? PFS_SHOWS_LATE : "";
+  const late = protocol !== "IKE" && atRekey ? PFS_SHOWS_LATE : "";
   return {
     code: "INVALID_KE_PAYLOAD",
     sentence: `The peer wants the key exchange ${group}, which this side does not offer (${offered}).${late}`,

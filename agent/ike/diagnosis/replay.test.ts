@@ -14,6 +14,7 @@ function throughFile(trace: readonly TraceRecord[]): TraceRecord[] {
 /** Failures that no replay can find again: they hang on keys, on time, or on what other peers did. */
 const RECORDED = [
   "wrong pre-shared key",
+  "AH, and UDP encapsulation asked for",
   "peer silent: nothing arrives",
   "peer silent: the answers are lost",
   "peer silent: IKE_AUTH is lost on the NAT-T port",

@@ -4,6 +4,7 @@ import { parsePayloads, refuseUnknownCritical } from "../../wire/ikev2/message.t
 import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError } from "../../wire/ikev2/protocol-error.ts";
 import type { LinkConfig, TraceRecord } from "../endpoint-types.ts";
+import { childProposals } from "../negotiation/child-proposals.ts";
 import { parseProposal } from "../negotiation/proposal-keywords.ts";
 import { type Cause, factsOf } from "./facts.ts";
 import type { Failure } from "./failure.ts";
@@ -41,7 +42,7 @@ export function replay(config: LinkConfig, records: readonly TraceRecord[]): Rep
   const context = {
     config,
     ike: config.ikeProposals.map((text) => parseProposal(text, "ike")),
-    esp: config.espProposals.map((text) => parseProposal(text, "esp")),
+    esp: childProposals(config),
   };
   const conversations = new Map<string, Conversation>();
   const steps: { record: TraceRecord; conclusions: Conclusion[] }[] = [];
@@ -156,6 +157,7 @@ function isEmpty({ detail }: TraceRecord): boolean {
 /** Causes that a replay finds by itself: what the trace concluded about them is not looked at. */
 const COMPUTED: ReadonlySet<Cause> = new Set<Cause>([
   "proposals",
+  "protocols",
   "intermediateMissing",
   "proposalsRefused",
   "groupRefused",
@@ -163,6 +165,7 @@ const COMPUTED: ReadonlySet<Cause> = new Set<Cause>([
   "authenticationRefused",
   "peerIdentity",
   "ownIdentity",
+  "mode",
   "selectors",
   "selectorsRefused",
   "syntax",

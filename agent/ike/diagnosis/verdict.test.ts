@@ -70,6 +70,26 @@ const SENTENCES: Readonly<Record<string, { readonly a: string | null; readonly b
     b: "TS_UNACCEPTABLE: The peer asks for traffic from 10.1.0.0/24 to 10.2.0.0/24; this side allows 10.1.0.0/24 to 10.9.0.0/24.",
     both: "TS_UNACCEPTABLE: Amsterdam asks for 10.1.0.0/24 to 10.2.0.0/24, Berlin allows 10.1.0.0/24 to 10.9.0.0/24: add 10.2.0.0/24 to the local networks of Berlin, or 10.9.0.0/24 to the remote networks of Amsterdam.",
   },
+  "AH against ESP": {
+    a: "NO_PROPOSAL_CHOSEN: The peer accepts none of the AH proposals that this side offered: sha256.",
+    b: "NO_PROPOSAL_CHOSEN: The peer offers AH; this side allows ESP only.",
+    both: "NO_PROPOSAL_CHOSEN: Amsterdam offers AH, Berlin allows ESP only: use the same at both.",
+  },
+  "AH, and UDP encapsulation asked for": {
+    a: "AH_BEHIND_NAT: AH cannot pass a NAT, and there is one in front of the peer, or the peer asks for UDP encapsulation as if there were: AH covers the addresses that a NAT changes and has no UDP encapsulation. Use ESP.",
+    b: null,
+    both: "AH_BEHIND_NAT: The link between Amsterdam and Berlin uses AH, which cannot pass a NAT, and there is one between them or one end asks for UDP encapsulation: use ESP at both.",
+  },
+  "transport mode at one end only": {
+    a: 'TRANSPORT_MODE_DECLINED: The peer does not agree to transport mode for "host", which this side requires; the Child SA is deleted.',
+    b: null,
+    both: 'TRANSPORT_MODE_DECLINED: Berlin does not agree to transport mode for "host", which Amsterdam wants: set mode: transport at Berlin, or mode: tunnel at Amsterdam.',
+  },
+  "tunnel mode at one end only": {
+    a: "NO_PROPOSAL_CHOSEN: The peer accepts none of the ESP proposals that this side offered: aes256gcm16.",
+    b: 'NO_PROPOSAL_CHOSEN: The peer asks for tunnel mode; this side allows transport mode only for "host".',
+    both: 'NO_PROPOSAL_CHOSEN: Amsterdam does not ask for transport mode for "host", which Berlin wants: set mode: transport at Amsterdam, or mode: tunnel at Berlin.',
+  },
   "peer silent: nothing arrives": {
     a: "PEER_SILENT: The peer is silent: IKE_SA_INIT to 192.0.2.2 port 500 was sent 6 times without an answer; no gateway may run there, or a NAT or firewall is likely to drop UDP on that port.",
     b: null,

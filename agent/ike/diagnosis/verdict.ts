@@ -97,8 +97,11 @@ const RANKS: Readonly<Record<Cause, number>> = {
   authenticationRefused: 3,
   selectorsRefused: 3,
   cookieLoop: 4,
+  mode: 4,
+  ahBehindNat: 4,
   groupRefused: 4,
   proposals: 4,
+  protocols: 4,
   intermediateMissing: 4,
   preSharedKeys: 4,
   authenticationMethod: 4,
@@ -118,12 +121,14 @@ function sentenceOf(facts: Facts, self: TracedEnd, other: TracedEnd): string | n
   switch (facts.cause) {
     case "proposals":
       return proposalsSentence(facts, me, peer);
+    case "protocols":
+      return `${peer} offers ${facts.offered}, ${me} allows ${facts.allowed} only: use the same at both.`;
     case "intermediateMissing":
       return `What ${peer} and ${me} have in common needs IKE_INTERMEDIATE, which ${peer} does not announce: add a proposal without additional key exchanges to both, or update ${peer}.`;
     case "proposalsRefused":
       return `${peer} accepts none of the ${facts.protocol} proposals of ${me} (${facts.offered})${facts.atRekey ? " at a rekey" : ""}: give both one in common.`;
     case "groupRefused": {
-      const where = facts.protocol === "ESP" ? "ESP proposals (PFS)" : "IKE proposals";
+      const where = facts.protocol === "IKE" ? "IKE proposals" : `${facts.protocol} proposals (PFS)`;
       return `${atRekey(facts)}${peer} insists on the key exchange ${facts.wanted}, ${me} offers ${facts.offered}: add ${facts.wanted} to the ${where} of ${me}, or one of its groups to ${peer}.`;
     }
     case "preSharedKeys":
@@ -144,6 +149,12 @@ function sentenceOf(facts: Facts, self: TracedEnd, other: TracedEnd): string | n
       return selectorsSentence(facts, me, peer);
     case "selectorsRefused":
       return `${peer} accepts no part of the networks that ${me} asks for in ${quoted(facts.child)}, ${facts.askedFrom} to ${facts.askedTo}: set the same networks at both, mirrored.`;
+    case "mode": {
+      const what = facts.asked === "transport" ? "does not agree to" : "does not ask for";
+      return `${peer} ${what} transport mode for ${quoted(facts.child)}, which ${me} wants: set mode: transport at ${peer}, or mode: tunnel at ${me}.`;
+    }
+    case "ahBehindNat":
+      return `The link between ${me} and ${peer} uses AH, which cannot pass a NAT, and there is one between them or one end asks for UDP encapsulation: use ESP at both.`;
     case "silence":
       return silenceSentence(facts, self, other);
     case "noLink":
@@ -271,7 +282,7 @@ function lifetimeSentence(facts: Extract<Facts, { cause: "lifetime" }>, me: stri
 
 function atRekey(facts: { readonly protocol: string; readonly atRekey: boolean }): string {
   if (!facts.atRekey) return "";
-  return facts.protocol === "ESP" ? "The Child SA comes up and cannot be rekeyed: " : "The IKE SA comes up and cannot be rekeyed: ";
+  return facts.protocol === "IKE" ? "The IKE SA comes up and cannot be rekeyed: " : "The Child SA comes up and cannot be rekeyed: ";
 }
 
 function list(words: readonly string[]): string {

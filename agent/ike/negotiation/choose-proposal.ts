@@ -1,4 +1,5 @@
-import { type Encr, Esn, Integ, Kex, type Prf, ProtocolId, TransformType } from "../../wire/iana.ts";
+import { Encr, Esn, Integ, Kex, type Prf, ProtocolId, TransformType } from "../../wire/iana.ts";
+import type { SaProtocol } from "../../ipsec/security-association.ts";
 import type { Proposal, Transform } from "../../wire/ikev2/message-types.ts";
 import { formatAdditionalKex, formatAlgorithms, formatCipher, formatInteg, formatKex, formatPrf, type ProposalSpec } from "./proposal-keywords.ts";
 
@@ -20,7 +21,10 @@ export interface IkeSuite {
   readonly additional: readonly AdditionalKex[];
 }
 
+/** Of a Child SA, whichever protocol it has. */
 export interface EspSuite {
+  readonly protocol: SaProtocol;
+  /** NULL with AH. */
   readonly encr: Encr;
   readonly keyLengthBits: number | null;
   readonly integ: Integ;
@@ -43,7 +47,7 @@ export const formatEspSuite = (suite: EspSuite): string => formatAlgorithms(suit
 export function offer(specs: readonly ProposalSpec[], spi: Uint8Array, withKex: boolean): Proposal[] {
   return specs.map((spec, index) => ({
     number: index + 1,
-    protocolId: spec.protocol === "ike" ? ProtocolId.IKE : ProtocolId.ESP,
+    protocolId: PROTOCOL_IDS[spec.protocol],
     spi,
     transforms: transformsOf(spec, withKex),
   }));
@@ -57,8 +61,8 @@ export function offer(specs: readonly ProposalSpec[], spi: Uint8Array, withKex: 
  */
 export function chooseIke(offered: readonly Proposal[], specs: readonly ProposalSpec[], keMethod: number, allowAdditional: boolean): Choice<IkeSuite> | null {
   return choose(offered, specs, { protocolId: ProtocolId.IKE, withKex: true, keMethod, allowAdditional }, (t) => ({
-    encr: t.encr.id as Encr,
-    keyLengthBits: t.encr.keyLengthBits ?? null,
+    encr: t.encr!.id as Encr,
+    keyLengthBits: t.encr!.keyLengthBits ?? null,
     integ: (t.integ?.id ?? Integ.NONE) as Integ,
     prf: t.prf!.id as Prf,
     kex: t.kex!.id as Kex,
@@ -66,16 +70,38 @@ export function chooseIke(offered: readonly Proposal[], specs: readonly Proposal
   }));
 }
 
-/** As `chooseIke`; `withKex` false in IKE_AUTH, where a Child SA takes its keys from the IKE SA (RFC 7296 §1.2). */
+/**
+ * As `chooseIke`, for a Child SA of ESP or, when that is what `specs` are, of AH; `withKex` false in IKE_AUTH, where it takes its keys from the
+ * IKE SA (RFC 7296 §1.2).
+ */
 export function chooseEsp(offered: readonly Proposal[], specs: readonly ProposalSpec[], keMethod: number, withKex: boolean): Choice<EspSuite> | null {
-  return choose(offered, specs, { protocolId: ProtocolId.ESP, withKex, keMethod, allowAdditional: true }, (t) => ({
-    encr: t.encr.id as Encr,
-    keyLengthBits: t.encr.keyLengthBits ?? null,
+  const protocol = protocolOf(specs);
+  return choose(offered, specs, { protocolId: PROTOCOL_IDS[protocol], withKex, keMethod, allowAdditional: true }, (t) => ({
+    protocol,
+    encr: (t.encr?.id ?? Encr.NULL) as Encr,
+    keyLengthBits: t.encr?.keyLengthBits ?? null,
     integ: (t.integ?.id ?? Integ.NONE) as Integ,
     esn: (t.esn?.id ?? Esn.NONE) as Esn,
     kex: (t.kex?.id ?? Kex.NONE) as Kex,
     additional: additionalOf(t),
   }));
+}
+
+/** A link's Child SAs are all of one protocol. */
+export function protocolOf(specs: readonly ProposalSpec[]): SaProtocol {
+  return specs[0]?.protocol === "ah" ? "ah" : "esp";
+}
+
+/** As sentences call it. */
+export function protocolName(specs: readonly ProposalSpec[]): "ESP" | "AH" {
+  return protocolOf(specs) === "ah" ? "AH" : "ESP";
+}
+
+const PROTOCOL_IDS = { ike: ProtocolId.IKE, esp: ProtocolId.ESP, ah: ProtocolId.AH } as const;
+
+/** Of the SAs of a Child SA, in DELETE and REKEY_SA (RFC 7296 §3.10, §3.11). */
+export function protocolIdOf(protocol: SaProtocol): ProtocolId {
+  return PROTOCOL_IDS[protocol];
 }
 
 /** Whether the keys also stem from ML-KEM. */
@@ -119,6 +145,7 @@ export function firstDifference(offered: readonly Proposal[], specs: readonly Pr
   let best: { readonly matches: number; readonly clause: string } | null = null;
   for (const proposal of offered) {
     for (const spec of specs) {
+      if (proposal.protocolId !== PROTOCOL_IDS[spec.protocol]) continue;
       const ours = transformsOf(spec, withKex);
       let matches = 0;
       let clause: string | null = null;
@@ -136,7 +163,8 @@ export function firstDifference(offered: readonly Proposal[], specs: readonly Pr
 }
 
 interface Chosen {
-  readonly encr: Transform;
+  /** Null in AH. */
+  readonly encr: Transform | null;
   readonly integ: Transform | null;
   readonly prf: Transform | null;
   readonly kex: Transform | null;
@@ -185,7 +213,7 @@ function match(proposal: Proposal, spec: ProposalSpec, { withKex, keMethod, allo
   }
   const exchanges = withKex ? pickExchanges(proposal.transforms, ours, keMethod, allowAdditional) : { kex: null, additional: [] };
   const encr = chosen.get(TransformType.ENCR);
-  if (exchanges === null || encr === null || encr === undefined) return null;
+  if (exchanges === null || encr === undefined || (encr === null && spec.protocol !== "ah")) return null;
   const get = (type: number): Transform | null => chosen.get(type) ?? null;
   return { encr, integ: get(TransformType.INTEG), prf: get(TransformType.PRF), esn: get(TransformType.ESN), ...exchanges };
 }

@@ -25,7 +25,7 @@ it("erases every shared secret that keys were made of, and never a nonce", () =>
   deriveIkeKeys(ikeSuite, facts, inInit, random);
   deriveUpdatedIkeKeys(ikeSuite, first(), facts, inIntermediate, random);
   deriveRekeyedIkeKeys(ikeSuite, first(), facts, inRekey, [moreInRekey], random);
-  deriveChildKeys({ ...algorithms, esn: Esn.ESN }, first(), facts, inChild, [moreInChild]);
+  deriveChildKeys({ ...algorithms, protocol: "esp", esn: Esn.ESN }, first(), facts, inChild, [moreInChild]);
   expect(secrets.map(isErased)).toEqual(secrets.map(() => true));
   expect([facts.nonceI[0], facts.nonceR[0]]).toEqual([1, 2]);
 });
@@ -35,7 +35,7 @@ it("gives keys that do not depend on what was erased behind them", () => {
   expect(one.skD).toEqual(other.skD);
   expect([one.skD, one.skPi, one.skPr].some(isErased)).toBe(false);
   expect(opens(one, other)).toBe(true);
-  const child = deriveChildKeys({ ...algorithms, esn: Esn.ESN }, one, facts, null, []);
+  const child = deriveChildKeys({ ...algorithms, protocol: "esp", esn: Esn.ESN }, one, facts, null, []);
   for (const keys of [child.fromInitiator, child.fromResponder]) {
     expect([keys.encryptionKey.length, isErased(keys.encryptionKey), keys.integrityKey.length, isErased(keys.integrityKey)]).toEqual([32, false, 32, false]);
   }

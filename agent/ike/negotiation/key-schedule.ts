@@ -74,7 +74,7 @@ export function deriveChildKeys(
   sharedSecret: Uint8Array | null,
   additionalSecrets: readonly Uint8Array[],
 ): { readonly fromInitiator: SaKeys; readonly fromResponder: SaKeys } {
-  const { cipher, integ } = algorithmsOf(suite);
+  const { cipher, integ } = suite.protocol === "ah" ? { cipher: NO_CIPHER, integ: findInteg(suite.integ) } : algorithmsOf(suite);
   const integrityOctets = integ?.keyOctets ?? 0;
   const each = cipher.keyOctets + cipher.saltOctets + integrityOctets;
   const seed = concatOctets([sharedSecret ?? new Uint8Array(0), nonces.nonceI, nonces.nonceR, ...additionalSecrets]);
@@ -91,6 +91,9 @@ export function deriveChildKeys(
   if (sharedSecret !== null) erase(sharedSecret);
   return keys;
 }
+
+/** AH takes keys for integrity alone (RFC 7296 §2.17). */
+const NO_CIPHER = { keyOctets: 0, saltOctets: 0 } as const;
 
 function expand(suite: IkeSuite, facts: ExchangeFacts, skeyseed: Uint8Array, random: RandomSource): IkeKeys {
   const prf = prfOf(suite);

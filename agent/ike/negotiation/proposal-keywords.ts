@@ -7,7 +7,7 @@ import { Encr, Esn, Integ, Kex, Prf } from "../../wire/iana.ts";
  * name only to be refused with a reason.
  */
 
-export type ProposalProtocol = "ike" | "esp";
+export type ProposalProtocol = "ike" | "esp" | "ah";
 
 export interface Cipher {
   readonly id: Encr;
@@ -22,7 +22,7 @@ export interface AdditionalKexSpec {
   readonly methods: readonly Kex[];
 }
 
-/** What one keyword text allows. `integ` is empty with AEAD ciphers, `prf` with ESP, `esn` with IKE; `kex` of ESP is PFS. */
+/** What one keyword text allows. `integ` is empty with AEAD ciphers, `encr` with AH, `prf` with both, `esn` with IKE; `kex` of ESP and AH is PFS. */
 export interface ProposalSpec {
   readonly protocol: ProposalProtocol;
   readonly text: string;
@@ -51,8 +51,8 @@ export function isAead(encr: number): boolean {
 }
 
 /**
- * Reads one proposal, e.g. `aes256gcm16-prfsha384-x25519` or `aes256-sha256-modp2048`. Throws RangeError with a sentence for
- * an unknown, refused or missing keyword.
+ * Reads one proposal, e.g. `aes256gcm16-prfsha384-x25519`, `aes256-sha256-modp2048` or for AH `sha256-x25519`. Throws RangeError with a
+ * sentence for an unknown, refused or missing keyword.
  */
 export function parseProposal(text: string, protocol: ProposalProtocol): ProposalSpec {
   const encr: Cipher[] = [];
@@ -86,7 +86,8 @@ export function formatAlgorithms(parts: {
   readonly additional?: readonly { readonly number: number; readonly method: number }[];
   readonly esn?: number | undefined;
 }): string {
-  const words = [formatCipher(parts.encr, parts.keyLengthBits)];
+  // AH encrypts nothing; ESP with NULL is not negotiated.
+  const words = parts.encr === Encr.NULL ? [] : [formatCipher(parts.encr, parts.keyLengthBits)];
   if (parts.integ !== Integ.NONE) words.push(keywordOf(INTEGRITY, parts.integ));
   if (parts.prf !== undefined) words.push(keywordOf(PRFS, parts.prf));
   if (parts.kex !== undefined && parts.kex !== Kex.NONE) words.push(formatKex(parts.kex));
@@ -239,6 +240,7 @@ type Parts = Pick<ProposalSpec, "encr" | "integ" | "prf" | "kex" | "additional" 
 
 function complete(text: string, protocol: ProposalProtocol, parts: Parts): ProposalSpec {
   const { encr, integ, kex } = parts;
+  if (protocol === "ah") return completeAh(text, parts);
   if (encr.length === 0) throw new RangeError(`"${text}" names no cipher.`);
   const aead = encr.filter((cipher) => isAead(cipher.id)).length;
   // RFC 7296 §3.3: combined-mode ciphers and others cannot share a proposal.
@@ -258,6 +260,15 @@ function complete(text: string, protocol: ProposalProtocol, parts: Parts): Propo
   const prf = parts.prf.length > 0 ? parts.prf : integ.map((id) => PRF_OF_INTEG[id]!);
   if (prf.length === 0) throw new RangeError(`"${text}" needs a PRF such as prfsha256.`);
   return { protocol, text, encr, integ: aead === 0 ? integ : [], prf, kex, additional: parts.additional, esn: [] };
+}
+
+/** RFC 7296 §3.3.3: integrity and sequence numbers, and a key exchange for PFS. */
+function completeAh(text: string, parts: Parts): ProposalSpec {
+  if (parts.encr.length > 0) throw new RangeError(`"${text}" names a cipher, but AH does not encrypt: write sha256, or use ESP.`);
+  if (parts.prf.length > 0) throw new RangeError(`"${text}" names a PRF, which AH does not have.`);
+  if (parts.integ.length === 0) throw new RangeError(`"${text}" needs an integrity algorithm such as sha256.`);
+  if (parts.additional.length > 0) checkAdditional(text, parts);
+  return { protocol: "ah", text, ...parts, esn: parts.esn.length === 0 ? [Esn.NONE] : parts.esn };
 }
 
 /** RFC 9370 §2.2.1: they follow a first key exchange, and no method is used twice for one SA. */

@@ -1,25 +1,39 @@
 import type { AgreedChild } from "../agreement.ts";
 import { CryptoError } from "../../crypto/crypto-error.ts";
 import { answerKeyExchange, startKeyExchange } from "../../crypto/key-exchange.ts";
-import { contains, formatSelector, fromWire, equalLists, narrow, toWire, type TrafficSelector } from "../../ipsec/traffic-selector.ts";
-import { Kex, NotifyType } from "../../wire/iana.ts";
+import type { SaMode } from "../../ipsec/security-association.ts";
+import { contains, formatSelector, fromWire, equalLists, toWire, type TrafficSelector } from "../../ipsec/traffic-selector.ts";
+import { Kex, NotifyType, ProtocolId } from "../../wire/iana.ts";
 import type { EspSpi, Payload, WireTrafficSelector } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { readU16, readU32, writeU32 } from "../../wire/octets.ts";
 import { addChild, type ChildSa, liveChildren, type NewChild } from "../child-sa.ts";
 import type { Failure } from "../diagnosis/failure.ts";
 import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
+import { transportRequired } from "../diagnosis/mode.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { noCommonSelectors, selectorsRefused } from "../diagnosis/selectors.ts";
 import type { ChildConfig } from "../endpoint-types.ts";
-import { establishedPhase, type IkeSa, type Link, type Notify, type Role } from "../ike-sa.ts";
+import { establishedPhase, type IkeSa, type Link, type Notify, type Role, sessionOf } from "../ike-sa.ts";
 import { findPayload, invalidKe, notify } from "../messaging.ts";
-import { chooseEsp, describeOffer, offer } from "../negotiation/choose-proposal.ts";
+import { chooseEsp, describeOffer, offer, protocolName } from "../negotiation/choose-proposal.ts";
 import { deriveChildKeys } from "../negotiation/key-schedule.ts";
 import { formatKex } from "../negotiation/proposal-keywords.ts";
 import type { ChildRequest } from "../task.ts";
 import { describeSelectors, traceChoice } from "../trace.ts";
 import { newEspSpi, type Turn } from "../turn.ts";
+import {
+  asksForTransport,
+  asSeenHere,
+  asSeenThere,
+  modeAllowed,
+  modeAnswer,
+  modeAnswered,
+  modeRequest,
+  narrowPair,
+  obstacleToAh,
+  type SelectorPair,
+} from "./child-mode.ts";
 
 /* The part that IKE_AUTH and every CREATE_CHILD_SA of a Child SA share: proposals, selectors, keys (RFC 7296 §1.2, §1.3, §2.9, §2.17). */
 
@@ -53,9 +67,10 @@ export function childRequestPayloads(request: ChildRequest, exchange: "auth" | "
     { kind: "tsi", selectors: request.localSelectors.map(toWire) },
     { kind: "tsr", selectors: request.remoteSelectors.map(toWire) },
   ];
-  if (exchange === "auth") return [{ kind: "sa", proposals: request.offered }, ...selectors];
+  const mode = modeRequest(request.config);
+  if (exchange === "auth") return [...mode, { kind: "sa", proposals: request.offered }, ...selectors];
   const ke: Payload[] = request.kex === null ? [] : [{ kind: "ke", method: request.kex.method, data: request.kex.publicData }];
-  return [{ kind: "sa", proposals: request.offered }, { kind: "nonce", data: request.nonce }, ...ke, ...selectors];
+  return [...mode, { kind: "sa", proposals: request.offered }, { kind: "nonce", data: request.nonce }, ...ke, ...selectors];
 }
 
 export type ChildAnswer =
@@ -68,6 +83,7 @@ export type ChildAnswer =
  */
 export function answerChild(
   turn: Turn,
+  sa: IkeSa,
   link: Link,
   payloads: readonly Payload[],
   nonces: { readonly nonceI: Uint8Array; readonly nonceR: Uint8Array } | null,
@@ -77,12 +93,14 @@ export function answerChild(
   const tsi = findPayload(payloads, "tsi");
   const tsr = findPayload(payloads, "tsr");
   if (offered === null || tsi === null || tsr === null) throw invalidSyntax("A request for a Child SA needs SA, TSi and TSr.");
+  const obstacle = obstacleToAh(link, sessionOf(sa));
+  if (obstacle !== null) return { ok: false, payloads: [notify(NotifyType.NO_PROPOSAL_CHOSEN)], failure: obstacle };
   const peerNonce = nonces === null ? requireNonce(payloads) : nonces.nonceI;
   const withKex = nonces === null;
   const ke = findPayload(payloads, "ke");
   const choice = chooseEsp(offered.proposals, link.esp, ke?.method ?? Kex.NONE, withKex);
   if (choice === null) {
-    const failure = noCommonProposal("ESP", offered.proposals, link.esp, withKex, rekeyed !== null);
+    const failure = noCommonProposal(protocolName(link.esp), offered.proposals, link.esp, withKex, rekeyed !== null);
     return { ok: false, payloads: [notify(NotifyType.NO_PROPOSAL_CHOSEN)], failure };
   }
   const { suite } = choice;
@@ -95,7 +113,9 @@ export function answerChild(
     );
     return { ok: false, payloads: [invalidKe(suite.kex)], failure: null };
   }
-  const found = chooseChild(turn, link, tsi.selectors, tsr.selectors, rekeyed);
+  const peers = { local: parseSelectors(tsr.selectors), remote: parseSelectors(tsi.selectors) };
+  const found = chooseChild(turn, sa, link, peers, asksForTransport(payloads), rekeyed);
+  if (typeof found === "string") return { ok: false, payloads: [notify(NotifyType.NO_PROPOSAL_CHOSEN)], failure: transportRequired(found) };
   if (found === null) {
     const asked = { from: describeSelectors(tsi.selectors), to: describeSelectors(tsr.selectors) };
     return { ok: false, payloads: [notify(NotifyType.TS_UNACCEPTABLE)], failure: noCommonSelectors(asked, link.config.children) };
@@ -107,6 +127,7 @@ export function answerChild(
     name: found.config.name,
     config: found.config,
     suite,
+    mode: found.mode,
     nonceI: peerNonce,
     nonceR,
     secret: answerKex?.sharedSecret ?? null,
@@ -115,15 +136,17 @@ export function answerChild(
     localSelectors: found.local,
     remoteSelectors: found.remote,
   };
-  const answer: Payload[] = [{ kind: "sa", proposals: [{ ...choice.proposal, spi: spiOctets(inboundSpi) }] }];
+  const answer: Payload[] = [...modeAnswer(found.mode), { kind: "sa", proposals: [{ ...choice.proposal, spi: spiOctets(inboundSpi) }] }];
   if (nonces === null) answer.push({ kind: "nonce", data: nonceR });
   if (answerKex !== null) answer.push({ kind: "ke", method: suite.kex, data: answerKex.publicData });
-  answer.push({ kind: "tsi", selectors: found.remote.map(toWire) }, { kind: "tsr", selectors: found.local.map(toWire) });
+  const theirs = { local: asSeenThere(found.local, found.here.local, peers.local), remote: asSeenThere(found.remote, found.here.remote, peers.remote) };
+  answer.push({ kind: "tsi", selectors: theirs.remote.map(toWire) }, { kind: "tsr", selectors: theirs.local.map(toWire) });
   return { ok: true, payloads: answer, agreed };
 }
 
 /** Initiator: checks the answer. Throws IkeProtocolError when it is not one to our offer. `nonces` as above. */
 export function readChildAnswer(
+  sa: IkeSa,
   link: Link,
   request: ChildRequest,
   payloads: readonly Payload[],
@@ -147,8 +170,10 @@ export function readChildAnswer(
       throw invalidSyntax("The answer lacks the key exchange value it chose.");
     secret = peerSecret(() => request.kex!.computeSharedSecret(ke.data));
   }
-  const localSelectors = narrow(parseSelectors(tsi.selectors), request.localSelectors);
-  const remoteSelectors = narrow(parseSelectors(tsr.selectors), request.remoteSelectors);
+  const mode = modeAnswered(request.config, payloads);
+  const peers = { local: parseSelectors(tsi.selectors), remote: parseSelectors(tsr.selectors) };
+  const answered = mode === "transport" ? asSeenHere(sa, peers) : peers;
+  const { local: localSelectors, remote: remoteSelectors } = narrowPair(answered, { local: request.localSelectors, remote: request.remoteSelectors });
   if (localSelectors.length === 0 || remoteSelectors.length === 0) {
     throw new IkeProtocolError(
       NotifyType.TS_UNACCEPTABLE,
@@ -160,6 +185,7 @@ export function readChildAnswer(
     name: request.childName,
     config: request.config,
     suite,
+    mode,
     nonceI,
     nonceR,
     secret,
@@ -187,6 +213,7 @@ export function installChild(
     madeAs: role,
     lowestNonce: lowerNonce(agreed.nonceI, agreed.nonceR),
     suite: agreed.suite,
+    mode: agreed.mode,
     inboundSpi: agreed.inboundSpi,
     outboundSpi: agreed.outboundSpi,
     inboundKeys: role === "initiator" ? keys.fromResponder : keys.fromInitiator,
@@ -195,6 +222,16 @@ export function installChild(
     remoteSelectors: agreed.remoteSelectors,
     use,
   });
+}
+
+/**
+ * Initiator: tunnel mode is not what this side wants: it is made only to be deleted (RFC 7296 §1.3.1). Where additional key exchanges were to
+ * follow neither end has made it.
+ */
+export function refuseChild(turn: Turn, sa: IkeSa, link: Link, agreed: AgreedChild): void {
+  if (agreed.suite.additional.length > 0) return;
+  const refused = installChild(turn, sa, link, agreed, [], "initiator", "never");
+  sa.window.queue.push({ kind: "deleteChild", childSaId: refused.id });
 }
 
 /** The peer's DELETE of the new Child SA may overtake its answer: then nothing is made. */
@@ -251,53 +288,59 @@ export function childRefusal(request: AskedChild, error: Pick<Notify, "type" | "
     case NotifyType.TS_UNACCEPTABLE:
       return selectorsRefused(request.childName, request.localSelectors, request.remoteSelectors);
     case NotifyType.NO_PROPOSAL_CHOSEN:
-      return proposalsRefused("ESP", describeOffer(request.offered), atRekey, request.kex !== null);
+      return proposalsRefused(offeredProtocol(request), describeOffer(request.offered), atRekey, request.kex !== null);
     case NotifyType.INVALID_KE_PAYLOAD:
-      return groupRefused("ESP", error.data.length === 2 ? readU16(error.data, 0) : Kex.NONE, describeOffer(request.offered), atRekey);
+      return groupRefused(offeredProtocol(request), error.data.length === 2 ? readU16(error.data, 0) : Kex.NONE, describeOffer(request.offered), atRekey);
     default:
       return refusedByNotify(exchange, error);
   }
 }
 
-interface FoundChild {
-  readonly config: ChildConfig;
-  readonly local: TrafficSelector[];
-  readonly remote: TrafficSelector[];
+function offeredProtocol({ offered }: AskedChild): "ESP" | "AH" {
+  return offered[0]?.protocolId === ProtocolId.AH ? "AH" : "ESP";
 }
 
-/** The child of ours that the offered selectors mean: exactly equal before narrowed, without an SA before with one. */
-function chooseChild(
-  turn: Turn,
-  link: Link,
-  tsi: readonly WireTrafficSelector[],
-  tsr: readonly WireTrafficSelector[],
-  rekeyed: ChildSa | null,
-): FoundChild | null {
-  const offeredRemote = parseSelectors(tsi);
-  const offeredLocal = parseSelectors(tsr);
+interface FoundChild {
+  readonly config: ChildConfig;
+  readonly mode: SaMode;
+  readonly local: TrafficSelector[];
+  readonly remote: TrafficSelector[];
+  /** What the peer asked for, as this side sees the addresses. */
+  readonly here: SelectorPair;
+}
+
+/**
+ * The child of ours that the offered selectors mean: exactly equal before narrowed, without an SA before with one. A name: only this one fits,
+ * and it is not allowed in tunnel mode, which the peer asks for.
+ */
+function chooseChild(turn: Turn, sa: IkeSa, link: Link, peers: SelectorPair, isTransportAsked: boolean, rekeyed: ChildSa | null): FoundChild | string | null {
   let best: (FoundChild & { readonly rank: number }) | null = null;
+  let refused: string | null = null;
   for (const config of link.config.children) {
     if (rekeyed !== null && config.name !== rekeyed.name) continue;
-    const remote = narrow(offeredRemote, config.remoteSelectors);
-    const local = narrow(offeredLocal, config.localSelectors);
+    const mode = modeAllowed(config, isTransportAsked);
+    const here = mode === "transport" ? asSeenHere(sa, peers) : peers;
+    const { local, remote } = narrowPair(here, { local: config.localSelectors, remote: config.remoteSelectors });
     if (remote.length === 0 || local.length === 0) continue;
+    if (mode === null) {
+      refused ??= config.name;
+      continue;
+    }
     const isExact = equalLists(remote, config.remoteSelectors) && equalLists(local, config.localSelectors);
     const rank = (isExact ? 2 : 0) + (liveChildren(turn, link.config.id, config.name).length === 0 ? 1 : 0);
-    if (best === null || rank > best.rank) best = { config, local, remote, rank };
+    if (best === null || rank > best.rank) best = { config, mode, local, remote, here, rank };
   }
-  if (best === null) return null;
-  const isNarrowed =
-    !offeredRemote.every((one) => best.remote.some((other) => contains(other, one))) ||
-    !offeredLocal.every((one) => best.local.some((other) => contains(other, one)));
-  if (isNarrowed) {
-    traceChoice(
-      turn,
-      link.config.id,
-      "CHILD_SA",
-      `The peer's selectors are narrowed to "${best.config.name}": ${best.remote.map(formatSelector).join(", ")} to ${best.local.map(formatSelector).join(", ")}.`,
-    );
-  }
+  if (best === null) return refused;
+  traceNarrowing(turn, link, best);
   return best;
+}
+
+function traceNarrowing(turn: Turn, link: Link, { config, here, local, remote }: FoundChild): void {
+  const isWhole =
+    here.remote.every((one) => remote.some((other) => contains(other, one))) && here.local.every((one) => local.some((other) => contains(other, one)));
+  if (isWhole) return;
+  const [from, to] = [remote, local].map((list) => list.map(formatSelector).join(", "));
+  traceChoice(turn, link.config.id, "CHILD_SA", `The peer's selectors are narrowed to "${config.name}": ${from} to ${to}.`);
 }
 
 function parseSelectors(wire: readonly WireTrafficSelector[]): TrafficSelector[] {

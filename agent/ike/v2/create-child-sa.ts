@@ -15,8 +15,10 @@ import {
   installChild,
   pfsMethod,
   readChildAnswer,
+  refuseChild,
   requestChild,
 } from "./child-negotiation.ts";
+import { refusesMode } from "./child-mode.ts";
 import { awaitFollowUp, followUp, isRekeyPending, takeFollowUp } from "./follow-up-ke.ts";
 import { answerRekeyChild, succeedChild } from "./rekey-child.ts";
 import { answerRekeyIke, succeedIke } from "./rekey-ike.ts";
@@ -36,7 +38,8 @@ export function beginCreateChild(turn: Turn, sa: IkeSa, link: Link, childName: s
 export function finishCreateChild(turn: Turn, sa: IkeSa, link: Link, task: Extract<ActiveTask, { kind: "createChild" }>, payloads: readonly Payload[]): void {
   const error = findError(payloads);
   if (error === null) {
-    const agreed = task.followUp?.agreed ?? readChildAnswer(link, task.child, payloads, null);
+    const agreed = task.followUp?.agreed ?? readChildAnswer(sa, link, task.child, payloads, null);
+    if (task.followUp === null && refusesMode(turn, link, agreed, "CREATE_CHILD_SA")) return refuseChild(turn, sa, link, agreed);
     const secrets = followUp(turn, sa, agreed, task.followUp, payloads, (next) => ({ ...task, followUp: next }));
     if (secrets === null) return;
     if (isDeletedMeanwhile(task.child, agreed)) return;
@@ -65,7 +68,7 @@ export function answerCreateChildSa(turn: Turn, sa: IkeSa, link: Link | null, pa
   if (phase.successor !== null || sa.window.outstanding?.task.kind === "rekeyIke" || isRekeyPending(phase)) return [notify(NotifyType.TEMPORARY_FAILURE)];
   if (rekeySa !== null) return answerRekeyChild(turn, sa, link, rekeySa, payloads);
   if (phase.children.size >= MOST_CHILDREN) return [notify(NotifyType.NO_ADDITIONAL_SAS)];
-  const answer = answerChild(turn, link, payloads, null, null);
+  const answer = answerChild(turn, sa, link, payloads, null, null);
   if (!answer.ok) {
     if (answer.failure !== null) recordFailure(turn, link.config.id, "CREATE_CHILD_SA", answer.failure);
     return answer.payloads;

@@ -21,7 +21,8 @@ import type { Session } from "../session.ts";
 import type { ActiveTask } from "../task.ts";
 import { traceChoice } from "../trace.ts";
 import { emitEvent, ikeSasOf, touchIkeSa, type Turn } from "../turn.ts";
-import { answerChild, childRefusal, childRequestPayloads, installChild, lowerNonce, readChildAnswer, requestChild } from "./child-negotiation.ts";
+import { answerChild, childRefusal, childRequestPayloads, installChild, lowerNonce, readChildAnswer, refuseChild, requestChild } from "./child-negotiation.ts";
+import { obstacleToAh, refusesMode } from "./child-mode.ts";
 
 /* IKE_AUTH (RFC 7296 §1.2, §2.15): SK {IDi, [CERT+,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}  -->  <--  SK {IDr, [CERT+,] AUTH, SAr2, TSi, TSr} */
 
@@ -35,6 +36,11 @@ export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Sess
     return removeIkeSa(turn, sa);
   }
   const { proof } = own;
+  const obstacle = obstacleToAh(link, session);
+  if (obstacle !== null) {
+    recordFailure(turn, config.id, "IKE_SA_INIT", obstacle);
+    return removeIkeSa(turn, sa);
+  }
   const first = config.childless === true && session.childless ? undefined : config.children[0];
   const child = first === undefined ? null : requestChild(turn, link, first, null);
   const others = ikeSasOf(turn, config.id).filter((other) => other !== sa && establishedPhase(other) !== null && !isEnding(other));
@@ -100,7 +106,9 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
     recordFailure(turn, config.id, "IKE_AUTH", childRefusal(task.child, error, "IKE_AUTH"));
     return;
   }
-  const child = installChild(turn, sa, link, readChildAnswer(link, task.child, payloads, transcript), [], "initiator", "now");
+  const agreed = readChildAnswer(sa, link, task.child, payloads, transcript);
+  if (refusesMode(turn, link, agreed, "IKE_AUTH")) return refuseChild(turn, sa, link, agreed);
+  const child = installChild(turn, sa, link, agreed, [], "initiator", "now");
   // The attempt has succeeded: the link's other children need not wait for the next.
   link.retryAt = null;
   emitEvent(turn, { kind: "childSaEstablished", linkId: config.id, childSaId: child.id });
@@ -147,7 +155,7 @@ export function onAuthRequest(
 }
 
 function answerFirstChild(turn: Turn, sa: IkeSa, link: Link, payloads: readonly Payload[], transcript: InitTranscript): Payload[] {
-  const answer = answerChild(turn, link, payloads, transcript, null);
+  const answer = answerChild(turn, sa, link, payloads, transcript, null);
   if (answer.ok) {
     const child = installChild(turn, sa, link, answer.agreed, [], "responder", "whenPeerDoes");
     emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: child.id });

@@ -1,3 +1,4 @@
+import type { SaProtocol } from "../../ipsec/security-association.ts";
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/iana.ts";
 import { serializePayloads } from "../../wire/ikev2/message.ts";
 import type { Payload } from "../../wire/ikev2/message-types.ts";
@@ -9,6 +10,7 @@ import { noteEarlyChildDelete } from "../diagnosis/lifetime.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { childrenOf, establishedPhase, type IkeSa, type Link, type Notify } from "../ike-sa.ts";
 import { findError, headerOf, sendRequest, transmit } from "../messaging.ts";
+import { protocolIdOf } from "../negotiation/choose-proposal.ts";
 import { removeIkeSa } from "../sa-removal.ts";
 import { sealMessage } from "../session.ts";
 import { queueDeleteIke } from "../task.ts";
@@ -49,7 +51,7 @@ export function beginDeleteChild(turn: Turn, sa: IkeSa, link: Link | null, child
   retireOutbound(turn, link, child);
   child.state = { kind: "deleting" };
   child.rekeyAt = null;
-  const payload: Payload = { kind: "delete", protocolId: ProtocolId.ESP, spis: [spiOctets(child.inbound.spi)] };
+  const payload: Payload = { kind: "delete", protocolId: protocolIdOf(child.inbound.protocol), spis: [spiOctets(child.inbound.spi)] };
   sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [payload], { kind: "deleteChild", childSaId });
 }
 
@@ -96,12 +98,14 @@ export function answerInformational(
     beforeEnd(turn, sa);
     return { payloads: [], isEnd: true };
   }
-  const answered: Uint8Array[] = [];
-  for (const one of deletes) {
-    if (one.protocolId !== ProtocolId.ESP) continue;
-    for (const spi of one.spis) answered.push(...deleteByPeer(turn, sa, link, spi));
+  const answer: Payload[] = [];
+  for (const protocol of ["esp", "ah"] as const) {
+    const protocolId = protocolIdOf(protocol);
+    const named = deletes.filter((one) => one.protocolId === protocolId).flatMap((one) => one.spis);
+    const spis = named.flatMap((spi) => deleteByPeer(turn, sa, link, protocol, spi));
+    if (spis.length > 0) answer.push({ kind: "delete", protocolId, spis });
   }
-  return { payloads: answered.length === 0 ? [] : [{ kind: "delete", protocolId: ProtocolId.ESP, spis: answered }], isEnd: false };
+  return { payloads: answer, isEnd: false };
 }
 
 /** Only the initiator of IKE_AUTH reports errors this way: it did not accept our proof (RFC 7296 §2.21.2). */
@@ -125,9 +129,9 @@ function beforeEnd(turn: Turn, sa: IkeSa): void {
 }
 
 /** Our half of the pair goes, its SPI goes into the answer; not when our own DELETE of it crosses (RFC 7296 §1.4.1). */
-function deleteByPeer(turn: Turn, sa: IkeSa, link: Link | null, spi: Uint8Array): Uint8Array[] {
+function deleteByPeer(turn: Turn, sa: IkeSa, link: Link | null, protocol: SaProtocol, spi: Uint8Array): Uint8Array[] {
   const wanted = readU32(spi, 0);
-  const child = [...childrenOf(sa).values()].find((one) => one.outboundSpi === wanted);
+  const child = [...childrenOf(sa).values()].find((one) => one.outboundSpi === wanted && one.inbound.protocol === protocol);
   const task = sa.window.outstanding?.task;
   if (child === undefined) {
     if (task?.kind === "createChild" || task?.kind === "rekeyChild") task.child.deletedMeanwhile.push(wanted);

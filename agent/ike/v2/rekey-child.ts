@@ -1,4 +1,4 @@
-import { ExchangeType, NotifyType, ProtocolId } from "../../wire/iana.ts";
+import { ExchangeType, NotifyType } from "../../wire/iana.ts";
 import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { readU16, readU32 } from "../../wire/octets.ts";
 import type { AgreedChild } from "../agreement.ts";
@@ -6,6 +6,7 @@ import { type ChildSa, dropChild } from "../child-sa.ts";
 import { recordFailure } from "../diagnosis/failure.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, type Link, type Notify } from "../ike-sa.ts";
 import { findError, notify, sendRequest } from "../messaging.ts";
+import { protocolIdOf } from "../negotiation/choose-proposal.ts";
 import type { ActiveTask, ChildRival } from "../task.ts";
 import { hex32, traceChoice } from "../trace.ts";
 import { emitEvent, type Turn } from "../turn.ts";
@@ -18,9 +19,11 @@ import {
   installChild,
   lowerNonce,
   readChildAnswer,
+  refuseChild,
   requestChild,
   spiOctets,
 } from "./child-negotiation.ts";
+import { refusesMode } from "./child-mode.ts";
 import { awaitFollowUp, followUp, forget } from "./follow-up-ke.ts";
 import { retryAfterRefusal, temporaryRetryAt } from "./retry.ts";
 
@@ -48,9 +51,10 @@ export function beginRekeyChild(turn: Turn, sa: IkeSa, link: Link, childSaId: st
     name: old.name,
     localSelectors: old.inbound.localSelectors,
     remoteSelectors: old.inbound.remoteSelectors,
+    ...(old.config.mode === undefined ? {} : { mode: old.config.mode }),
   };
   const child = requestChild(turn, link, config, kexMethod);
-  const rekeySa = notify(NotifyType.REKEY_SA, undefined, { protocolId: ProtocolId.ESP, spi: spiOctets(old.inbound.spi) });
+  const rekeySa = notify(NotifyType.REKEY_SA, undefined, { protocolId: protocolIdOf(old.inbound.protocol), spi: spiOctets(old.inbound.spi) });
   traceChoice(
     turn,
     link.config.id,
@@ -72,7 +76,11 @@ export function finishRekeyChild(turn: Turn, sa: IkeSa, link: Link, task: Extrac
   const error = findError(payloads);
   if (error !== null) return onRefused(turn, sa, link, phase, task, error);
   const old = phase.children.get(task.childSaId);
-  const agreed = task.followUp?.agreed ?? readChildAnswer(link, task.child, payloads, null);
+  const agreed = task.followUp?.agreed ?? readChildAnswer(sa, link, task.child, payloads, null);
+  if (task.followUp === null && refusesMode(turn, link, agreed, "CREATE_CHILD_SA")) {
+    if (old !== undefined) old.rekeyAt = retryAfterRefusal(turn);
+    return refuseChild(turn, sa, link, agreed);
+  }
   const rival = standingRival(phase, task);
   if (rival !== null && task.followUp === null) {
     if (compareNonces(lowerNonce(agreed.nonceI, agreed.nonceR), rival.lowestNonce) < 0) return concede(turn, sa, link, agreed);
@@ -105,12 +113,10 @@ function standingRival(phase: EstablishedPhase, { rival }: Extract<ActiveTask, {
   return stands ? rival : null;
 }
 
-/** Ours is redundant. Where additional key exchanges were to follow neither end has made it, so there is nothing to close. */
+/** Ours is redundant. */
 function concede(turn: Turn, sa: IkeSa, link: Link, agreed: AgreedChild): void {
   traceChoice(turn, link.config.id, "CREATE_CHILD_SA", "Both ends rekeyed at once; ours has the lowest nonce and is closed (RFC 7296 §2.8.1).");
-  if (agreed.suite.additional.length > 0) return;
-  const redundant = installChild(turn, sa, link, agreed, [], "initiator", "never");
-  sa.window.queue.push({ kind: "deleteChild", childSaId: redundant.id });
+  refuseChild(turn, sa, link, agreed);
 }
 
 /** Responder; the answer. */
@@ -122,7 +128,7 @@ export function answerRekeyChild(turn: Turn, sa: IkeSa, link: Link, rekeySa: Not
   const own = sa.window.outstanding?.task;
   // The peer may mean the Child SA that its answer to our request, still on its way, is about.
   if (old === undefined && (own?.kind === "createChild" || own?.kind === "rekeyChild")) return [notify(NotifyType.TEMPORARY_FAILURE)];
-  if (phase === null || old === undefined || rekeySa.protocolId !== ProtocolId.ESP) {
+  if (phase === null || old === undefined || rekeySa.protocolId !== protocolIdOf(old.inbound.protocol)) {
     traceChoice(turn, link.config.id, "CREATE_CHILD_SA", `The peer wants to rekey a Child SA that is not here (${hex32(spi)}).`);
     return [notify(NotifyType.CHILD_SA_NOT_FOUND, undefined, { protocolId: rekeySa.protocolId, spi: rekeySa.spi.slice() })];
   }
@@ -131,7 +137,7 @@ export function answerRekeyChild(turn: Turn, sa: IkeSa, link: Link, rekeySa: Not
   const ownRekey = own?.kind === "rekeyChild" && own.childSaId === old.id ? own : null;
   // Ours is agreed on and in its additional key exchanges: the peer's request is late, and no collision any more.
   if (ownRekey !== null && ownRekey.followUp !== null) return [notify(NotifyType.TEMPORARY_FAILURE)];
-  const answer = answerChild(turn, link, payloads, null, old);
+  const answer = answerChild(turn, sa, link, payloads, null, old);
   if (!answer.ok) {
     if (answer.failure !== null) recordFailure(turn, link.config.id, "CREATE_CHILD_SA", answer.failure);
     return answer.payloads;

@@ -93,6 +93,8 @@ const child: ObservedChildSa = {
   inboundSpi: "00000001",
   outboundSpi: "00000002",
   suite: "aes256gcm16",
+  protocol: "esp",
+  mode: "tunnel",
   encapsulation: "udp",
   localNetworks: [],
   remoteNetworks: [],

@@ -61,6 +61,8 @@ export class TunDataPlane implements DataPlane {
   /** For an outbound worker that takes another's place: which packets must not pass in the clear does not go with an SA. */
   readonly #policies = new Map<string, OutboundPolicy>();
   readonly #eventListeners: ((event: DataPlaneEvent) => void)[] = [];
+  /** Raised before there was a listener. */
+  readonly #unheard: DataPlaneEvent[] = [];
   readonly #ikeListeners: ((datagram: IkeDatagram) => void)[] = [];
   #closing = false;
 
@@ -115,6 +117,7 @@ export class TunDataPlane implements DataPlane {
 
   onEvent(listener: (event: DataPlaneEvent) => void): void {
     this.#eventListeners.push(listener);
+    for (const event of this.#unheard.splice(0)) listener(event);
   }
 
   onIkeDatagram(listener: (datagram: IkeDatagram) => void): void {
@@ -211,6 +214,7 @@ export class TunDataPlane implements DataPlane {
 
   #emit(event: DataPlaneEvent): void {
     if (this.#closing) return;
+    if (this.#eventListeners.length === 0) this.#unheard.push(event);
     for (const listener of this.#eventListeners) listener(event);
   }
 

@@ -54,6 +54,7 @@ export class WorkerLane {
   #nextTicket = 1;
   #worker: Worker;
   #exited: Promise<void>;
+  #isStopping = false;
   #ended = false;
 
   constructor(direction: Direction, file: URL, options: Omit<WorkerOptions, "counters" | "isReplacement">, wakers: Wakers, listener: LaneListener) {
@@ -114,11 +115,10 @@ export class WorkerLane {
   /** Resolves when the worker's thread is no more, whether it obeyed or had failed before. */
   async stop(): Promise<void> {
     if (!this.#ended) {
-      // A worker that fails instead of obeying ends all the same, and the one in its place must not stay.
-      const outcome = await Promise.allSettled([this.command({ kind: "stop" })]);
-      const failed = outcome.some(({ status }) => status === "rejected");
+      this.#isStopping = true;
+      // A worker that fails instead of obeying ends all the same.
+      await Promise.allSettled([this.command({ kind: "stop" })]);
       this.#ended = true;
-      if (failed) void this.#worker.terminate();
     }
     await this.#exited;
   }
@@ -139,7 +139,7 @@ export class WorkerLane {
       if (isDead || this.#ended) return;
       isDead = true;
       reject(new Error(reason));
-      this.#bury(reason, (isReady || isReplacement) && this.#mayRestart());
+      this.#bury(reason, (isReady || isReplacement) && !this.#isStopping && this.#mayRestart());
     };
     worker.on("error", (error) => die(`the ${this.#direction} worker failed: ${error instanceof Error ? error.message : String(error)}`));
     worker.on("exit", (code) => die(`the ${this.#direction} worker ended with code ${code}`));

@@ -101,6 +101,27 @@ describe("certificates", () => {
     expect(other.b.failures()[0]).toMatch(/a\.example/);
   });
 
+  it("the machine's clock, set while the gateway runs, decides whether a certificate is valid, and nothing else", async () => {
+    const authority = await makeAuthority("ECDSA P-256");
+    const configs = linkConfigs({
+      a: credentials(await authority.issue("a.example"), authority),
+      b: credentials(await authority.issue("b.example"), authority),
+    });
+    const beforeAll = -300 * DAY_MS;
+    const pair = new Pair(3);
+    pair.b.wallAheadMs = beforeAll;
+    pair.give(pair.b, { kind: "setLink", link: configs.b });
+    pair.give(pair.a, { kind: "setLink", link: configs.a });
+    pair.run(900);
+    expect(pair.b.failures()[0]).toMatch(/not valid before/);
+    pair.b.wallAheadMs = 0;
+    expect(pair.runUntil(() => pair.bothUp(), 120_000)).toBe(true);
+    const before = pair.b.link().ikeSas[0]!;
+    pair.b.wallAheadMs = beforeAll;
+    pair.run(60_000);
+    expect(pair.b.link().ikeSas[0]).toMatchObject({ id: before.id, rekeyAt: before.rekeyAt, state: "established" });
+  });
+
   it("a key that does not belong to the certificate is refused", async () => {
     const authority = await makeAuthority("ECDSA P-256");
     const [own, stolen] = [await authority.issue("a.example"), await authority.issue("a.example")];

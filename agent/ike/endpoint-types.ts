@@ -225,7 +225,8 @@ export interface ChildSaSnapshot {
 
 /** What class `Endpoint` (endpoint.ts) offers: `new Endpoint(options: EndpointOptions, random: RandomSource)`. */
 export interface IkeEndpoint {
-  handle(input: Input, now: Instant): Effect[];
+  /** `now` never runs backwards, and all durations are measured by it; `wallNow` is what the machine's clock says, for certificates. Absent: the same. */
+  handle(input: Input, now: Instant, wallNow?: Instant): Effect[];
   /**
    * The whole answer to a datagram that changes nothing here, an IKE_SA_INIT under a flood: to be sent back, and the datagram not given to
    * `handle`. Null for every other one.

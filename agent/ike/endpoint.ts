@@ -33,8 +33,8 @@ export class Endpoint implements IkeEndpoint {
    * Throws only for a bug, or for a `setLink` whose proposals `parseProposal` refuses (nothing has changed then). A peer's
    * mistakes end here.
    */
-  handle(input: Input, now: Instant): Effect[] {
-    const turn = newTurn(this.#engine, now);
+  handle(input: Input, now: Instant, wallNow: Instant = now): Effect[] {
+    const turn = newTurn(this.#engine, now, wallNow);
     try {
       take(turn, input);
       settle(turn);

@@ -44,6 +44,8 @@ export interface Grave {
 export interface Turn {
   readonly engine: EngineState;
   readonly now: Instant;
+  /** What certificates are judged by: the machine's clock may be set while it runs, and `now` must not follow. */
+  readonly wallNow: Instant;
   readonly effects: Effect[];
   /**
    * What this turn may have changed. Links and IKE SAs are had through the functions of this file alone, and all that they hand out is
@@ -52,8 +54,8 @@ export interface Turn {
   readonly touched: { readonly links: Set<Link>; readonly ikeSas: Set<IkeSa> };
 }
 
-export function newTurn(engine: EngineState, now: Instant): Turn {
-  return { engine, now, effects: [], touched: { links: new Set(), ikeSas: new Set() } };
+export function newTurn(engine: EngineState, now: Instant, wallNow: Instant = now): Turn {
+  return { engine, now, wallNow, effects: [], touched: { links: new Set(), ikeSas: new Set() } };
 }
 
 export function newEngineState(options: EndpointOptions, random: RandomSource): EngineState {

@@ -69,7 +69,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#revocation = new RevocationChecks({
-      now: () => options.clock.now(),
+      now: () => options.clock.wallNow(),
       onChange: () => void this.#engine?.driver.submit({ kind: "revocationChanged" }),
       log: (sentence) => this.#logFault(sentence),
       directory: options.stateDir === undefined ? null : join(options.stateDir, "revocation"),

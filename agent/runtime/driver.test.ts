@@ -34,7 +34,7 @@ function setUp() {
     plane,
     transport,
     natPort: 4_500,
-    clock: { now: () => now.value },
+    clock: { now: () => now.value, wallNow: () => now.value },
     onEvent: (event) => plane.calls.push(event.kind),
     onTrace: () => undefined,
     onRevocationQuery: () => undefined,

@@ -135,7 +135,7 @@ export class Driver {
 
   #handle(input: Input): Effect[] {
     try {
-      return this.#parts.endpoint.handle(input, this.#parts.clock.now());
+      return this.#parts.endpoint.handle(input, this.#parts.clock.now(), this.#parts.clock.wallNow());
     } catch (error) {
       // A bug in the engine must be seen, and must not let one peer's message take every other tunnel down.
       this.#parts.onFault(`The IKE engine failed on ${describeInput(input)}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

@@ -30,6 +30,8 @@ export class Side {
   readonly endpoint: Endpoint;
   /** How far this gateway's clock is ahead of the pair's. */
   clockAheadMs = 0;
+  /** How far what the machine's clock says is ahead of what it said at the start: it has been set. */
+  wallAheadMs = 0;
   /** The inside of the endpoint, for tests that forge messages under its keys or look for what is left over. */
   readonly engine: EngineState;
   /** Nonces that it draws next, in this order, in place of random ones. */
@@ -84,7 +86,7 @@ export class Pair {
 
   give(side: Side, input: Input): void {
     const now = this.clock.now() + side.clockAheadMs;
-    this.carryOut(side, side.endpoint.handle(input, now));
+    this.carryOut(side, side.endpoint.handle(input, now, now + side.wallAheadMs));
     const undone = leftUndone(side.engine, now);
     if (undone.length > 0) throw new Error(`After ${input.kind}, ${side.name} is not settled: ${undone.join("; ")}`);
   }

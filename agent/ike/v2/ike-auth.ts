@@ -84,7 +84,7 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
       turn,
       config.id,
       "IKE_AUTH",
-      error.type === NotifyType.AUTHENTICATION_FAILED ? authenticationRefused(config, task.credentialId, turn.now) : refusedByNotify("IKE_AUTH", error),
+      error.type === NotifyType.AUTHENTICATION_FAILED ? authenticationRefused(config, task.credentialId, turn.wallNow) : refusedByNotify("IKE_AUTH", error),
     );
     return removeIkeSa(turn, sa);
   }
@@ -92,7 +92,7 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
   if (!sameIdentity(idr, expected)) {
     return rejectPeer(turn, sa, link, wrongPeerIdentity(describeIdentity(idr), describeIdentity(expected)));
   }
-  const verdict = verifyPeer(session, transcript, "responder", idr, payloads, config.credentials, turn.now, turn.engine.options.revocation);
+  const verdict = verifyPeer(session, transcript, "responder", idr, payloads, config.credentials, turn.wallNow, turn.engine.options.revocation);
   if (!verdict.ok) return rejectPeer(turn, sa, link, verdict.failure);
   establish(turn, sa, link, session, transcript, idr, task.credentialId, verdict);
   if (task.child === null) {
@@ -134,7 +134,7 @@ export function onAuthRequest(
   const { config } = link;
   turn.engine.ikeSas.join(sa, config.id);
   touchIkeSa(turn, sa);
-  const verdict = verifyPeer(session, transcript, "initiator", idi, payloads, config.credentials, turn.now, turn.engine.options.revocation);
+  const verdict = verifyPeer(session, transcript, "initiator", idi, payloads, config.credentials, turn.wallNow, turn.engine.options.revocation);
   if (!verdict.ok) {
     recordFailure(turn, config.id, "IKE_AUTH", verdict.failure);
     return REFUSED;

@@ -116,7 +116,9 @@ function onErrorNotify(turn: Turn, sa: IkeSa, link: Link | null, error: Notify):
     turn,
     sa.linkId,
     "INFORMATIONAL",
-    isRefusal && link !== null && credentialId !== null ? authenticationRefused(link.config, credentialId, turn.now) : refusedByNotify("last message", error),
+    isRefusal && link !== null && credentialId !== null
+      ? authenticationRefused(link.config, credentialId, turn.wallNow)
+      : refusedByNotify("last message", error),
   );
   return { payloads: [], isEnd: isRefusal };
 }

@@ -52,8 +52,8 @@ function queriesOf(turn: Turn, sa: IkeSa, contents: PlainOctets): RevocationQuer
   for (const credentials of credentialsFor(turn, sa, identity)) {
     if (credentials.method !== "certificate" || (credentials.revocation ?? "off") === "off") continue;
     // A certificate that is refused anyway is asked about nobody: its addresses would be a stranger's choice.
-    const path = peerPath(credentials, identity, payloads, turn.now);
-    const queries = path === null ? [] : openQueries(path, source, turn.now);
+    const path = peerPath(credentials, identity, payloads, turn.wallNow);
+    const queries = path === null ? [] : openQueries(path, source, turn.wallNow);
     if (queries.length > 0) return queries;
   }
   return [];
@@ -82,7 +82,7 @@ export function endRevoked(turn: Turn): void {
     if (phase === null || phase.authentication.path.length === 0 || config === undefined || isEnding(sa)) continue;
     const { credentials } = config;
     if (credentials.method !== "certificate") continue;
-    const { refusal } = judgeRevocation(phase.authentication.path, credentials.revocation ?? "off", turn.engine.options.revocation, turn.now);
+    const { refusal } = judgeRevocation(phase.authentication.path, credentials.revocation ?? "off", turn.engine.options.revocation, turn.wallNow);
     if (refusal?.code !== "revoked") continue;
     touchIkeSa(turn, sa);
     recordFailure(turn, config.id, "REVOCATION", certificateRefused(phase.remoteIdentity, refusal));

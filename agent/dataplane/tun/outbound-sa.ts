@@ -31,8 +31,11 @@ export interface TransmitSa {
   readonly lifetime: SaLifetime;
 }
 
-/** @throws Error with a sentence when the SA asks for what this plane does not have. */
-export function makeTransmitSa(arena: Arena, sa: OutboundSa, row: number, pathMtu: number, sealing: AeadBatch | null): TransmitSa {
+/**
+ * `sequence`: the last number that was sent under this key; an SA is new unless told.
+ * @throws Error with a sentence when the SA asks for what this plane does not have.
+ */
+export function makeTransmitSa(arena: Arena, sa: OutboundSa, row: number, pathMtu: number, sealing: AeadBatch | null, sequence = 0): TransmitSa {
   const source = parseAddress(sa.local.address);
   if (source === null) throw new Error(`"${sa.local.address}" is not an address`);
   if (parseAddress(sa.remote.address) === null) throw new Error(`"${sa.remote.address}" is not an address`);
@@ -51,8 +54,8 @@ export function makeTransmitSa(arena: Arena, sa: OutboundSa, row: number, pathMt
     destinationOctets: 0,
     family: source.length === 4 ? 4 : 6,
     maxInner: largestInner(transform, pathMtu, source.length === 4 ? 4 : 6),
-    sequence: 0,
-    lifetime: new SaLifetime(withinSequence(sa), performance.now()),
+    sequence,
+    lifetime: new SaLifetime(withinSequence(sa), performance.now(), sequence),
   };
   moveTransmitSa(arena, made, sa.remote);
   return made;

@@ -9,7 +9,7 @@ const NONE = Number.POSITIVE_INFINITY;
  */
 export class SaLifetime {
   #bytes = 0;
-  #packets = 0;
+  #packets: number;
   #state: LifetimeState = "live";
   #nextBytes = NONE;
   #nextPackets = NONE;
@@ -17,8 +17,9 @@ export class SaLifetime {
   readonly #limits: { readonly [limit in keyof SaLifetimes]: number | undefined };
   readonly #installedAt: number;
 
-  /** `now`: milliseconds of a monotonic clock, here and below. */
-  constructor(limits: SaLifetimes, now: number) {
+  /** `now`: milliseconds of a monotonic clock, here and below. `packets`: what has passed before. */
+  constructor(limits: SaLifetimes, now: number, packets = 0) {
+    this.#packets = packets;
     // Whole SAs are passed here, and their keys must not be kept.
     const { softBytes, hardBytes, softPackets, hardPackets, softSeconds, hardSeconds } = limits;
     this.#limits = { softBytes, hardBytes, softPackets, hardPackets, softSeconds, hardSeconds };

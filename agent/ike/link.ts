@@ -93,6 +93,12 @@ export function loseTouch(turn: Turn, link: Link): void {
   want(turn, link, "respond");
 }
 
+/** The IKE SA has ended, or is about to, by the peer's doing: the link that it carried pauses for a moment before it begins anew. */
+export function beginAgainLater(turn: Turn, sa: IkeSa, link: Link | null): void {
+  const wasReplaced = sa.phase.kind === "established" && sa.phase.successor !== null;
+  if (link !== null && !wasReplaced && childrenOf(sa).size > 0) link.retryAt = turn.now + turn.engine.options.retryFirstMs;
+}
+
 /** What is wanted decides who finds the link too. */
 export function want(turn: Turn, link: Link, wanted: Link["wanted"]): void {
   turn.engine.links.change(link, () => {

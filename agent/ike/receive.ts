@@ -12,7 +12,7 @@ import { brokenByPeer } from "./diagnosis/refusal.ts";
 import { retireOutbound } from "./child-sa.ts";
 import { addFragment, checkFragment } from "./fragmentation.ts";
 import { childrenOf, establishedPhase, type IkeSa, type Link, sessionOf, tracedLinkId } from "./ike-sa.ts";
-import { closeWithPeer } from "./link.ts";
+import { beginAgainLater, closeWithPeer } from "./link.ts";
 import { answerInClear, notify, sendResponse, transmit } from "./messaging.ts";
 import { finishRequest } from "./requests.ts";
 import { closeIkeSa } from "./sa-removal.ts";
@@ -22,7 +22,7 @@ import { ikeSaBySpi, linkById, type Turn } from "./turn.ts";
 import { answerCreateChildSa, answerFollowUpKe } from "./v2/create-child-sa.ts";
 import { onAuthRequest } from "./v2/ike-auth.ts";
 import { noteUnusableAnswer, onInitRequest, onInitResponse, refuseCritical } from "./v2/ike-sa-init.ts";
-import { answerInformational, deleteIkeUnheard } from "./v2/informational.ts";
+import { answerInformational, beforeEnd, deleteIkeUnheard } from "./v2/informational.ts";
 import { inheritByUse } from "./v2/rekey-ike.ts";
 import { endRevoked, holdForRevocation, releaseHeld } from "./v2/revocation-wait.ts";
 
@@ -203,18 +203,27 @@ function isUnproven(sa: IkeSa): boolean {
 /** A link whose SA the peer has closed waits a moment before it begins anew: the peer may mean it. */
 function endByPeer(turn: Turn, sa: IkeSa, link: Link | null): void {
   const wasReplaced = sa.phase.kind === "established" && sa.phase.successor !== null;
-  const hadChildren = childrenOf(sa).size > 0;
-  if (link !== null && !wasReplaced && hadChildren && sa.phase.kind === "established") noteEarlyIkeDelete(turn, link, sa.phase);
+  if (link !== null && !wasReplaced && childrenOf(sa).size > 0 && sa.phase.kind === "established") noteEarlyIkeDelete(turn, link, sa.phase);
+  beginAgainLater(turn, sa, link);
   closeIkeSa(turn, sa);
-  if (link !== null && !wasReplaced && hadChildren) link.retryAt = turn.now + turn.engine.options.retryFirstMs;
 }
 
-/** RFC 7296 §2.21.2–2.21.3: the request was authentic, so it is answered; before IKE_AUTH has succeeded the SA goes too. */
+/**
+ * RFC 7296 §2.21.2–2.21.3: the request was authentic, so it is answered. Before IKE_AUTH has succeeded the SA goes too. INVALID_SYNTAX ends
+ * it at any time and at both ends, without a DELETE: the two have different pictures of it.
+ */
 function refuseRequest(turn: Turn, sa: IkeSa, message: Message, error: IkeProtocolError): void {
   recordFailure(turn, tracedLinkId(sa), "REQUEST", brokenByPeer(exchangeOf(message, ""), error));
   if (error.disposition === "discard") return;
+  const isEnd = error.disposition === "deleteSa" || error.cause === NotifyType.INVALID_SYNTAX || sa.phase.kind === "initAnswered";
+  const link = linkById(turn, sa.linkId);
+  if (isEnd) {
+    beforeEnd(turn, sa, sa.window.outstanding?.task);
+    beginAgainLater(turn, sa, link);
+    for (const child of childrenOf(sa).values()) retireOutbound(turn, link, child);
+  }
   sendResponse(turn, sa, message.header.exchangeType, message.header.messageId, [notify(error.cause, error.data)]);
-  if (error.disposition === "deleteSa" || sa.phase.kind === "initAnswered") closeIkeSa(turn, sa);
+  if (isEnd) closeIkeSa(turn, sa);
 }
 
 function exchangeOf({ header }: Message, prefix: string): string {

@@ -1,10 +1,13 @@
+import { retireOutbound } from "./child-sa.ts";
 import { isRekeyPending } from "./v2/follow-up-ke.ts";
+import { ExchangeType, nameOf, NotifyType } from "../wire/iana.ts";
 import type { Payload } from "../wire/ikev2/message-types.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
+import { refusedByNotify } from "./diagnosis/refusal.ts";
 import { silenceFailure } from "./diagnosis/silence.ts";
-import { establishedPhase, type IkeSa, isEnding, type Link, rekeyedInto } from "./ike-sa.ts";
-import { loseTouch } from "./link.ts";
-import { transmit } from "./messaging.ts";
+import { childrenOf, establishedPhase, type IkeSa, isEnding, type Link, type Outstanding, rekeyedInto } from "./ike-sa.ts";
+import { beginAgainLater, loseTouch } from "./link.ts";
+import { findNotify, transmit } from "./messaging.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import type { Task } from "./task.ts";
 import { traceChoice } from "./trace.ts";
@@ -13,7 +16,7 @@ import { pfsMethod } from "./v2/child-negotiation.ts";
 import { beginCreateChild, finishCreateChild } from "./v2/create-child-sa.ts";
 import { onAuthResponse } from "./v2/ike-auth.ts";
 import { onIntermediateResponse } from "./v2/ike-intermediate.ts";
-import { beginDeleteChild, beginDeleteIke, beginLiveness, deleteIkeUnheard, finishDeleteChild, finishLiveness } from "./v2/informational.ts";
+import { beforeEnd, beginDeleteChild, beginDeleteIke, beginLiveness, deleteIkeUnheard, finishDeleteChild, finishLiveness } from "./v2/informational.ts";
 import { beginRekeyChild, finishRekeyChild } from "./v2/rekey-child.ts";
 import { beginRekeyIke, finishRekeyIke } from "./v2/rekey-ike.ts";
 
@@ -56,6 +59,7 @@ export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[
   sa.window.outstanding = null;
   const { task } = outstanding;
   const link = linkOf(turn, sa);
+  if (establishedPhase(sa) !== null && findNotify(payloads, NotifyType.INVALID_SYNTAX) !== null) return endUnreadable(turn, sa, link, outstanding);
   switch (task.kind) {
     case "ikeSaInit":
       throw new TypeError("IKE_SA_INIT is answered in the clear.");
@@ -84,6 +88,19 @@ export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[
     default:
       return assertNever(task);
   }
+}
+
+/**
+ * The peer could not read our request, which ends the IKE SA at both ends (RFC 7296 §2.21.3). It hears so once: there are peers that
+ * answer this way and go on.
+ */
+function endUnreadable(turn: Turn, sa: IkeSa, link: Link | null, { exchangeType, task }: Outstanding): void {
+  const error = { type: NotifyType.INVALID_SYNTAX, data: new Uint8Array(0) };
+  recordFailure(turn, sa.linkId, "RESPONSE", refusedByNotify(nameOf(ExchangeType, exchangeType), error));
+  beforeEnd(turn, sa, task);
+  beginAgainLater(turn, sa, link);
+  for (const child of childrenOf(sa).values()) retireOutbound(turn, link, child);
+  deleteIkeUnheard(turn, sa);
 }
 
 /** Sends the outstanding request again, octet for octet, or gives the peer up. */

@@ -127,18 +127,19 @@ for (const who of SIDES) {
       );
     });
 
-    it("an exchange that has no place here is answered with INVALID_SYNTAX, and the next request is done", () => {
+    it("an exchange that has no place here is answered with INVALID_SYNTAX, which ends the IKE SA, and the two begin anew", () => {
       const { pair, courier } = lay();
       const [to, from] = [pair[who], other(pair, pair[who])];
       courier.hand(forgeRequest(from, to, ExchangeType.IKE_AUTH, []));
       expect(to.trace.filter((entry) => entry.direction === "sent").at(-1)!.summary).toContain("INVALID_SYNTAX");
+      expect(to.link().ikeSas).toEqual([]);
       courier.keep(to);
       expectWorking(pair, courier);
     });
 
     // RFC 7296 §2.21.3: what is authentic is answered. A peer without an answer would send it again and again and give the IKE SA up.
     for (const payloads of [[], [DELETE_IKE]]) {
-      it(`an exchange that nobody has heard of (${payloads.length} payloads) is answered with INVALID_SYNTAX and not done, and the next request is`, () => {
+      it(`an exchange that nobody has heard of (${payloads.length} payloads) is answered with INVALID_SYNTAX and not done; the IKE SA ends, and the two begin anew`, () => {
         const { pair, courier } = lay();
         const [to, from] = [pair[who], other(pair, pair[who])];
         const request = forgeRequest(from, to, 99, payloads);
@@ -148,6 +149,7 @@ for (const who of SIDES) {
         expect([answer.bytes[18], answer.bytes.slice(20, 24)]).toEqual([99, request.bytes.slice(20, 24)]);
         courier.hand(request);
         expect(courier.keep(to).bytes).toEqual(answer.bytes);
+        expect(to.link().ikeSas).toEqual([]);
         expectWorking(pair, courier);
       });
     }

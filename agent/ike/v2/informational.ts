@@ -13,7 +13,7 @@ import { findError, headerOf, sendRequest, transmit } from "../messaging.ts";
 import { protocolIdOf } from "../negotiation/choose-proposal.ts";
 import { removeIkeSa } from "../sa-removal.ts";
 import { sealMessage } from "../session.ts";
-import { queueDeleteIke } from "../task.ts";
+import { type ActiveTask, queueDeleteIke } from "../task.ts";
 import { hex32, traceChoice, traceMessage } from "../trace.ts";
 import { ikeSaById, type Turn } from "../turn.ts";
 import { spiOctets } from "./child-negotiation.ts";
@@ -95,7 +95,7 @@ export function answerInformational(
   if (error !== null) return onErrorNotify(turn, sa, link, error);
   const deletes = payloads.filter((payload) => payload.kind === "delete");
   if (deletes.some((one) => one.protocolId === ProtocolId.IKE)) {
-    beforeEnd(turn, sa);
+    beforeEnd(turn, sa, sa.window.outstanding?.task);
     return { payloads: [], isEnd: true };
   }
   const answer: Payload[] = [];
@@ -111,6 +111,8 @@ export function answerInformational(
 /** Only the initiator of IKE_AUTH reports errors this way: it did not accept our proof (RFC 7296 §2.21.2). */
 function onErrorNotify(turn: Turn, sa: IkeSa, link: Link | null, error: Notify): { readonly payloads: Payload[]; readonly isEnd: boolean } {
   const isRefusal = error.type === NotifyType.AUTHENTICATION_FAILED;
+  // RFC 7296 §2.21.2: these two end the IKE SA without a DELETE.
+  const isEnd = isRefusal || error.type === NotifyType.INVALID_SYNTAX;
   const { credentialId } = establishedPhase(sa) ?? { credentialId: null };
   recordFailure(
     turn,
@@ -120,13 +122,12 @@ function onErrorNotify(turn: Turn, sa: IkeSa, link: Link | null, error: Notify):
       ? authenticationRefused(link.config, credentialId, turn.wallNow)
       : refusedByNotify("last message", error),
   );
-  return { payloads: [], isEnd: isRefusal };
+  return { payloads: [], isEnd };
 }
 
-/** A rekey of ours that is still unanswered has lost: the children follow the peer's successor. */
-function beforeEnd(turn: Turn, sa: IkeSa): void {
+/** The IKE SA ends by the peer's doing, with this request of ours under way: a rekey of it has lost, and the children follow the peer's successor. */
+export function beforeEnd(turn: Turn, sa: IkeSa, task: ActiveTask | undefined): void {
   const phase = establishedPhase(sa);
-  const task = sa.window.outstanding?.task;
   if (phase !== null && task?.kind === "rekeyIke" && task.rival !== null && task.rival.sa !== null) inherit(turn, sa, phase, task.rival.sa);
 }
 

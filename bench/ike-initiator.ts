@@ -11,8 +11,8 @@ import { toLinkConfig } from "../agent/runtime/link-config.ts";
 /*
  * `node bench/ike-initiator.ts STATE.json ADDRESS`: the IKE engine on two UDP sockets, without a data plane, as the initiator of many
  * links at once. Each line `up N` on standard input brings the links up with N handshakes under way at a time, `down` takes them down,
- * `rekey` rekeys every IKE SA, `timed MS` brings one after the other up and down for so long and tells how long each took; each answers with
- * a line of JSON when all are done.
+ * `rekey` rekeys every IKE SA, `timed MS` brings one after the other up and down for so long and tells how long each took, `watch MS` waits until
+ * both SAs of every link have been rekeyed, by whichever end, or so long; each answers with a line of JSON when all are done.
  */
 
 const [file = "", address = ""] = process.argv.slice(2);
@@ -24,7 +24,7 @@ const endpoint = new Endpoint(
 const sockets = { 500: createSocket("udp4"), 4500: createSocket("udp4") };
 const marker = Buffer.alloc(4);
 let timer: NodeJS.Timeout | null = null;
-let onEvent: (kind: string, text: string) => void = () => undefined;
+let onEvent: (kind: string, text: string, linkId: string | null) => void = () => undefined;
 
 for (const [port, socket] of Object.entries(sockets)) {
   await new Promise<void>((resolve) => socket.bind(Number(port), address, resolve));
@@ -37,6 +37,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (command === "up") say(await bringUp(Number(argument)));
   else if (command === "down") say(await forEach("ikeSaDeleted", (linkId) => ({ kind: "down", linkId })));
   else if (command === "timed") say(await timed(Number(argument)));
+  else if (command === "watch") say(await watch(Number(argument)));
   else if (command === "rekey") say(await forEach("ikeSaRekeyed", (linkId) => ({ kind: "rekey", linkId, what: "ike" })));
 }
 
@@ -61,6 +62,28 @@ async function timed(forMs: number): Promise<unknown> {
   return { times };
 }
 
+/** Links whose IKE SA, and whose Child SA, has been rekeyed at least once; what was lost meanwhile. */
+function watch(forMs: number): Promise<unknown> {
+  const started = performance.now();
+  const seen = { ike: new Set<string>(), child: new Set<string>() };
+  let lost = 0;
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      clearTimeout(deadline);
+      onEvent = () => undefined;
+      resolve({ ike: seen.ike.size, child: seen.child.size, lost, milliseconds: performance.now() - started });
+    };
+    const deadline = setTimeout(finish, forMs);
+    onEvent = (kind, _text, linkId) => {
+      if (kind === "ikeSaRekeyed" && linkId !== null) seen.ike.add(linkId);
+      else if (kind === "childSaRekeyed" && linkId !== null) seen.child.add(linkId);
+      else if (kind === "linkDown" || kind === "failed") lost += 1;
+      else return;
+      if (seen.ike.size === state.links.length && seen.child.size === state.links.length) finish();
+    };
+  });
+}
+
 function receive(port: number, bytes: Uint8Array, from: { address: string; port: number }): void {
   // On the NAT-T port four zero octets mark IKE (RFC 3948 §2.2); the rest is ESP, which nobody is here for.
   if (port === 4500 && (bytes.length < 4 || bytes.subarray(0, 4).some((octet) => octet !== 0))) return;
@@ -74,7 +97,7 @@ function give(input: Input): void {
       sockets[effect.encapsulated ? 4500 : 500].send(bytes, effect.remote.port, effect.remote.address);
     } else if (effect.kind === "event") {
       const { event } = effect;
-      onEvent(event.kind, event.kind === "failed" ? event.sentence : "");
+      onEvent(event.kind, event.kind === "failed" ? event.sentence : "", event.linkId);
     }
   }
   arm();

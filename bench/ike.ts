@@ -161,13 +161,13 @@ async function startResponder(
 }
 
 /** The answer to each command is one line. */
-async function startInitiator(
+export async function startInitiator(
   net: ThreeNamespaces,
   directory: string,
   method: MethodName,
   links: number,
   identities: Identities,
-): Promise<(command: "up" | "down" | "rekey", argument?: number) => Promise<{ up: number }>> {
+): Promise<(command: "up" | "down" | "rekey" | "watch", argument?: number) => Promise<{ up: number }>> {
   const file = join(directory, "initiator.json");
   writeFileSync(file, JSON.stringify(desiredState.parse(stateOf("left", method, links, identities))), { mode: 0o600 });
   const child = net.left.start([process.execPath, program, file, net.left.outsideAddress], { stdio: ["pipe", "pipe", "inherit"] });
@@ -185,7 +185,14 @@ async function startInitiator(
   };
 }
 
-function stateOf(side: "left" | "right", method: MethodName, links: number, identities: Identities): DesiredStateInput {
+/** What each end is told; `lifetimes` for the rekeys that are wanted of this end. */
+export function stateOf(
+  side: "left" | "right",
+  method: MethodName,
+  links: number,
+  identities: Identities,
+  lifetimes: { readonly ikeSeconds?: number; readonly childSeconds?: number } = {},
+): DesiredStateInput {
   const isLeft = side === "left";
   const ends = [
     { address: "192.0.2.1", network: (i: number) => `10.${100 + (i >> 8)}.${i & 255}.0/24` },
@@ -206,8 +213,8 @@ function stateOf(side: "left" | "right", method: MethodName, links: number, iden
         // A hub knows no address of its branches: with one it would call them as it starts.
         remote: isLeft ? { address: other.address, identity: names[1]! } : { identity: names[1]! },
         authentication: authentication(method, isLeft ? identities.initiators[i]! : identities.responder, identities),
-        ike: { proposals: [proposalOf(method)] },
-        esp: { proposals: ["aes256gcm16"] },
+        ike: { proposals: [proposalOf(method)], ...(lifetimes.ikeSeconds === undefined ? {} : { rekeySeconds: lifetimes.ikeSeconds }) },
+        esp: { proposals: ["aes256gcm16"], ...(lifetimes.childSeconds === undefined ? {} : { rekeySeconds: lifetimes.childSeconds }) },
         children: [{ name: "net", localNetworks: [own.network(i)], remoteNetworks: [other.network(i)] }],
       };
     }),

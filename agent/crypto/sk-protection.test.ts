@@ -6,7 +6,7 @@ import { aeadSeal } from "./aead.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { type CipherSpec, cipherSpecs, findCipher } from "./encr.ts";
 import { findInteg, type IntegSpec, integSpecs } from "./integ.ts";
-import { SkProtection } from "./sk-protection.ts";
+import { type RandomOctets, SkProtection } from "./sk-protection.ts";
 
 interface Suite {
   readonly name: string;
@@ -138,9 +138,9 @@ function protection({ cipher, integ }: Suite): SkProtection {
 }
 
 /** Stands for randomness: 01 01 …, then 02 02 … */
-function counting(): (length: number) => Uint8Array {
+function counting(): RandomOctets {
   let calls = 0;
-  return (length) => new Uint8Array(length).fill(++calls);
+  return { bytes: (length) => new Uint8Array(length).fill(++calls) };
 }
 
 function suiteOf(encr: number, keyLengthBits: number | undefined, integ: number): Suite {

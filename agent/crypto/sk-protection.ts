@@ -4,6 +4,11 @@ import type { CipherSpec } from "./encr.ts";
 import { computeIcv, type IntegSpec, verifyIcv } from "./integ.ts";
 import { plainOpen, plainSeal } from "./plain-cipher.ts";
 
+/** A cryptographic source. Not a function: one made for each direction would keep alive what it was made beside. */
+export interface RandomOctets {
+  bytes(octets: number): Uint8Array;
+}
+
 /**
  * Protection of the Encrypted payload (RFC 7296 §3.14, AEAD: RFC 5282) for one direction of an IKE SA. The body is IV, ciphertext
  * and ICV; `aad` is everything of the message before the IV. Holds the keys; `zeroize` ends it.
@@ -11,15 +16,14 @@ import { plainOpen, plainSeal } from "./plain-cipher.ts";
 export class SkProtection {
   readonly #cipher: CipherSpec;
   readonly #integ: IntegSpec | undefined;
-  readonly #encryptionKey: Uint8Array;
-  readonly #salt: Uint8Array;
-  readonly #integrityKey: Uint8Array;
-  readonly #random: (octets: number) => Uint8Array;
+  /** Encryption key, salt and integrity key in one array: a typed array costs 250 octets beside its content, and there is an IKE SA for each of 10,000 links. */
+  readonly #keys: Uint8Array;
+  readonly #random: RandomOctets;
   /** Explicit IV of counter-based ciphers: a counter can not repeat, a random one could (RFC 5282 §3.1). */
   #counter = 0n;
 
   /** `encryptionKey` is SK_e with the salt still at its end, as it is cut from prf+ (RFC 5282 §7.1). `integ` is undefined with AEAD. */
-  constructor(cipher: CipherSpec, integ: IntegSpec | undefined, encryptionKey: Uint8Array, integrityKey: Uint8Array, random: (octets: number) => Uint8Array) {
+  constructor(cipher: CipherSpec, integ: IntegSpec | undefined, encryptionKey: Uint8Array, integrityKey: Uint8Array, random: RandomOctets) {
     if (encryptionKey.length !== cipher.keyOctets + cipher.saltOctets)
       throw new CryptoError("badKey", `${cipher.keyword} takes ${cipher.keyOctets + cipher.saltOctets} octets of key material`);
     if (cipher.icvOctets === 0) {
@@ -28,9 +32,9 @@ export class SkProtection {
     }
     this.#cipher = cipher;
     this.#integ = cipher.icvOctets === 0 ? integ : undefined;
-    this.#encryptionKey = encryptionKey.slice(0, cipher.keyOctets);
-    this.#salt = encryptionKey.slice(cipher.keyOctets);
-    this.#integrityKey = integrityKey.slice();
+    this.#keys = new Uint8Array(encryptionKey.length + integrityKey.length);
+    this.#keys.set(encryptionKey);
+    this.#keys.set(integrityKey, encryptionKey.length);
     this.#random = random;
   }
 
@@ -52,7 +56,7 @@ export class SkProtection {
   /** The body for these inner payloads. */
   seal(aad: Uint8Array, plaintext: Uint8Array): Uint8Array {
     const cipher = this.#cipher;
-    const iv = cipher.kind === "cbc" ? this.#random(cipher.ivOctets) : this.#nextIv();
+    const iv = cipher.kind === "cbc" ? this.#random.bytes(cipher.ivOctets) : this.#nextIv();
     const content = withPadding(plaintext, cipher.blockOctets);
     const integ = this.#integ;
     if (integ === undefined) return join(iv, aeadSeal(cipher, this.#encryptionKey, join(this.#salt, iv), aad, content));
@@ -75,9 +79,19 @@ export class SkProtection {
   }
 
   zeroize(): void {
-    this.#encryptionKey.fill(0);
-    this.#salt.fill(0);
-    this.#integrityKey.fill(0);
+    this.#keys.fill(0);
+  }
+
+  get #encryptionKey(): Uint8Array {
+    return this.#keys.subarray(0, this.#cipher.keyOctets);
+  }
+
+  get #salt(): Uint8Array {
+    return this.#keys.subarray(this.#cipher.keyOctets, this.#cipher.keyOctets + this.#cipher.saltOctets);
+  }
+
+  get #integrityKey(): Uint8Array {
+    return this.#keys.subarray(this.#cipher.keyOctets + this.#cipher.saltOctets);
   }
 
   #nextIv(): Uint8Array {

@@ -29,10 +29,11 @@ export interface ChildSa {
   /** What it was negotiated under; once the link's configuration says something else it is made anew. */
   readonly config: ChildConfig;
   readonly suite: EspSuite;
-  readonly inbound: InboundSa;
+  /** The data plane has its keys, and nobody else. */
+  readonly inbound: Omit<InboundSa, "keys">;
   readonly outboundSpi: EspSpi;
-  /** Null: never installed (redundant) or already taken out of the plane. */
-  outbound: OutboundSa | null;
+  /** The outbound SA in the plane; null: never installed (redundant) or already taken out. */
+  outbound: EspSpi | null;
   readonly installedAt: Instant;
   /** Who asked for it, and the lower of the two nonces it is made of: they decide which of two alike goes (child-upkeep.ts). */
   readonly madeAs: Role;
@@ -92,11 +93,10 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
     encapsulation,
   };
   const { localSelectors, remoteSelectors } = facts;
-  const inbound: InboundSa = {
+  const inbound: Omit<InboundSa, "keys"> = {
     ...common,
     direction: "inbound",
     spi: facts.inboundSpi,
-    keys: facts.inboundKeys,
     replayWindowPackets: link.config.replayWindowPackets,
     localSelectors,
     remoteSelectors,
@@ -112,7 +112,7 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
     suite: facts.suite,
     inbound,
     outboundSpi: facts.outboundSpi,
-    outbound: facts.use === "never" ? null : outbound,
+    outbound: facts.use === "never" ? null : outbound.spi,
     installedAt: turn.now,
     rekeyAt: facts.use === "never" ? null : softDeadline(turn, link.config.childRekeyMs),
     expiresAt: hardDeadline(turn, link.config.childRekeyMs),
@@ -120,7 +120,7 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
   };
   phase.children.set(id, child);
   turn.engine.children.add(id, inbound.spi, sa);
-  turn.effects.push({ kind: "installSa", sa: inbound });
+  turn.effects.push({ kind: "installSa", sa: { ...inbound, keys: facts.inboundKeys } });
   if (child.outbound !== null) turn.effects.push({ kind: "installSa", sa: outbound });
   traceChoice(
     turn,

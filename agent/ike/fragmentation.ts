@@ -18,11 +18,12 @@ export interface Reassembly {
   isResponse: boolean;
   total: number;
   firstPayload: number;
-  readonly parts: Map<number, Uint8Array>;
+  /** None while nothing is being put together, which is nearly always. */
+  parts: Map<number, Uint8Array> | null;
 }
 
 export function newReassembly(): Reassembly {
-  return { messageId: -1, isResponse: false, total: 0, firstPayload: 0, parts: new Map() };
+  return { messageId: -1, isResponse: false, total: 0, firstPayload: 0, parts: null };
 }
 
 /** Cuts `plain` into parts of at most `partOctets`. Views of `plain`. */
@@ -55,15 +56,14 @@ export function addFragment(
     reassembly.messageId = key.messageId;
     reassembly.isResponse = key.isResponse;
     reassembly.total = fragment.totalFragments;
-    reassembly.parts.clear();
+    reassembly.parts = null;
   }
   if (fragment.fragmentNumber === 1) reassembly.firstPayload = fragment.firstPayload;
+  reassembly.parts ??= new Map();
   reassembly.parts.set(fragment.fragmentNumber, plain.slice());
   if (reassembly.parts.size < reassembly.total) return null;
   const parts: Uint8Array[] = [];
   for (let number = 1; number <= reassembly.total; number++) parts.push(reassembly.parts.get(number)!);
-  reassembly.messageId = -1;
-  reassembly.total = 0;
-  reassembly.parts.clear();
+  Object.assign(reassembly, { messageId: -1, total: 0, parts: null });
   return { firstPayload: reassembly.firstPayload, bytes: concatOctets(parts) };
 }

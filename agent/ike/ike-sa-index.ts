@@ -1,11 +1,12 @@
 import type { EspSpi, IkeSpi } from "../wire/ikev2/message-types.ts";
+import { Grouped } from "./grouped.ts";
 import { type IkeSa, ownSpi } from "./ike-sa.ts";
 
 /** All IKE SAs of the gateway: by our own SPI, by id and by link, none of it by looking at the others. */
 export class IkeSaIndex {
   readonly #bySpi = new Map<IkeSpi, IkeSa>();
   readonly #byId = new Map<string, IkeSa>();
-  readonly #ofLink = new Map<string, Set<IkeSa>>();
+  readonly #ofLink = new Grouped<string, IkeSa>();
 
   get size(): number {
     return this.#bySpi.size;
@@ -24,8 +25,8 @@ export class IkeSaIndex {
   }
 
   /** In the order in which they joined the link. */
-  ofLink(linkId: string): ReadonlySet<IkeSa> {
-    return this.#ofLink.get(linkId) ?? NONE;
+  ofLink(linkId: string): IkeSa[] {
+    return this.#ofLink.get(linkId);
   }
 
   values(): MapIterator<IkeSa> {
@@ -35,7 +36,7 @@ export class IkeSaIndex {
   add(sa: IkeSa): void {
     this.#bySpi.set(ownSpi(sa), sa);
     this.#byId.set(sa.id, sa);
-    if (sa.linkId !== null) this.#group(sa.linkId).add(sa);
+    if (sa.linkId !== null) this.#ofLink.add(sa.linkId, sa);
   }
 
   delete(spi: IkeSpi): void {
@@ -43,29 +44,16 @@ export class IkeSaIndex {
     if (sa === undefined) return;
     this.#bySpi.delete(spi);
     this.#byId.delete(sa.id);
-    const group = sa.linkId === null ? undefined : this.#ofLink.get(sa.linkId);
-    group?.delete(sa);
-    if (sa.linkId !== null && group?.size === 0) this.#ofLink.delete(sa.linkId);
+    if (sa.linkId !== null) this.#ofLink.delete(sa.linkId, sa);
   }
 
   /** The peer has said who it is: the IKE SA is the link's from now on. */
   join(sa: IkeSa, linkId: string): void {
     if (sa.linkId !== null) throw new TypeError("An IKE SA stays with its link.");
     sa.linkId = linkId;
-    if (this.#bySpi.get(ownSpi(sa)) === sa) this.#group(linkId).add(sa);
-  }
-
-  #group(linkId: string): Set<IkeSa> {
-    let group = this.#ofLink.get(linkId);
-    if (group === undefined) {
-      group = new Set();
-      this.#ofLink.set(linkId, group);
-    }
-    return group;
+    if (this.#bySpi.get(ownSpi(sa)) === sa) this.#ofLink.add(linkId, sa);
   }
 }
-
-const NONE: ReadonlySet<IkeSa> = new Set();
 
 /** Which IKE SA a Child SA is on, and which inbound SPIs are taken (also by SAs that only wait for packets in flight). */
 export class ChildSaIndex {

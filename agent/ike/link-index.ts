@@ -1,3 +1,4 @@
+import { Grouped } from "./grouped.ts";
 import type { Link } from "./ike-sa.ts";
 import { identityKey, type WireIdentity } from "./negotiation/identity.ts";
 
@@ -103,7 +104,7 @@ export class Candidates {
 
   byPeer(identity: WireIdentity): Link[] {
     const key = identityKey(identity);
-    return this.#buckets.flatMap((bucket) => [...bucket.peers.get(key)]);
+    return this.#buckets.flatMap((bucket) => bucket.peers.get(key));
   }
 
   forceEncapsulation(): boolean {
@@ -118,9 +119,9 @@ export class Candidates {
 
 /** Links with the same two addresses (null: any), grouped by what they are asked for. */
 class Bucket {
-  readonly proposals = new Groups();
-  readonly peers = new Groups();
-  readonly authorities = new Groups();
+  readonly proposals = new Grouped<string, Link>();
+  readonly peers = new Grouped<string, Link>();
+  readonly authorities = new Grouped<string, Link>();
   readonly forcing = new Set<Link>();
   #size = 0;
 
@@ -128,8 +129,8 @@ class Bucket {
     return this.#size;
   }
 
-  *links(): Generator<Link> {
-    for (const group of this.peers.all()) yield* group;
+  links(): Generator<Link> {
+    return this.peers.all();
   }
 
   add(link: Link): void {
@@ -150,41 +151,6 @@ class Bucket {
     this.forcing.delete(link);
   }
 }
-
-class Groups {
-  readonly #groups = new Map<string, Set<Link>>();
-
-  all(): MapIterator<Set<Link>> {
-    return this.#groups.values();
-  }
-
-  get(key: string): ReadonlySet<Link> {
-    return this.#groups.get(key) ?? NONE;
-  }
-
-  firsts(): Link[] {
-    return [...this.#groups.values()].flatMap((group) => firstOf(group));
-  }
-
-  add(key: string, link: Link): void {
-    const group = this.#groups.get(key);
-    if (group === undefined) this.#groups.set(key, new Set([link]));
-    else group.add(link);
-  }
-
-  delete(key: string, link: Link): void {
-    const group = this.#groups.get(key);
-    group?.delete(link);
-    if (group?.size === 0) this.#groups.delete(key);
-  }
-}
-
-function firstOf(group: ReadonlySet<Link>): Link[] {
-  for (const link of group) return [link];
-  return [];
-}
-
-const NONE: ReadonlySet<Link> = new Set();
 
 function keysOf({ wanted, config }: Link): string[] {
   if (wanted === "down") return [];

@@ -15,7 +15,7 @@ export function removeIkeSa(turn: Turn, sa: IkeSa, atOnce = false): void {
   const session = sessionOf(sa);
   touchSuccessor(turn, sa);
   unregisterIkeSa(turn, sa);
-  if (sa.linkId !== null && turn.engine.ikeSas.ofLink(sa.linkId).size === 0) turn.engine.leaving.delete(sa.linkId);
+  if (sa.linkId !== null && turn.engine.ikeSas.ofLink(sa.linkId).length === 0) turn.engine.leaving.delete(sa.linkId);
   if (session !== null) zeroizeSession(session);
   if (wasEstablished && sa.linkId !== null) emitEvent(turn, { kind: "ikeSaDeleted", linkId: sa.linkId, ikeSaId: sa.id });
 }

@@ -12,7 +12,10 @@ export function snapshotLinks(engine: EngineState): LinkSnapshot[] {
     state: link.state,
     since: link.since,
     lastFailure: link.lastFailure,
-    ikeSas: [...engine.ikeSas.ofLink(link.config.id)].filter((sa) => sa.phase.kind !== "closed").map((sa) => snapshotIkeSa(sa, link)),
+    ikeSas: engine.ikeSas
+      .ofLink(link.config.id)
+      .filter((sa) => sa.phase.kind !== "closed")
+      .map((sa) => snapshotIkeSa(sa, link)),
   }));
 }
 

@@ -130,7 +130,7 @@ export function ikeSaById(turn: Turn, id: string): IkeSa | null {
 }
 
 export function ikeSasOf(turn: Turn, linkId: string): IkeSa[] {
-  const sas = [...turn.engine.ikeSas.ofLink(linkId)];
+  const sas = turn.engine.ikeSas.ofLink(linkId);
   for (const sa of sas) touchIkeSa(turn, sa);
   return sas;
 }

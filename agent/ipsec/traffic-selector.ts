@@ -110,7 +110,11 @@ export function narrow(offered: readonly TrafficSelector[], allowed: readonly Tr
       if (both !== null) common.push(both);
     }
   }
-  return common.filter((selector, index) => common.every((other, at) => at === index || !contains(other, selector) || (equal(other, selector) && at > index)));
+  const narrowed = common.filter((selector, index) =>
+    common.every((other, at) => at === index || !contains(other, selector) || (equal(other, selector) && at > index)),
+  );
+  // They live as long as the Child SA: a copy has no room to grow.
+  return narrowed.slice();
 }
 
 /** Whether all traffic of `inner` is traffic of `outer`. */

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import type { DesiredLink } from "../../contract/desired-state.ts";
 import type { DataPlaneCapabilities } from "../dataplane/data-plane.ts";
 import type { Credentials, LinkConfig } from "../ike/endpoint-types.ts";
@@ -61,12 +62,13 @@ export function beyondPlane({ ah, children }: DesiredLink, plane: Abilities): st
   return null;
 }
 
-/** Equal texts mean that nothing the engine looks at has changed. Holds secrets: compare it, never show it. */
+/** Equal texts mean that nothing the engine looks at has changed. A digest (SHA-256): the whole would hold secrets, and a kilobyte for each link. */
 export function comparableForm(config: LinkConfig): string {
-  return JSON.stringify(config, (_key, value: unknown) => {
+  const whole = JSON.stringify(config, (_key, value: unknown) => {
     if (typeof value === "bigint") return value.toString();
     return value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value;
   });
+  return hash("sha256", whole, "base64");
 }
 
 function selectorOf(text: string) {

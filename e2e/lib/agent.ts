@@ -22,7 +22,7 @@ import { pollUntil } from "./poll.ts";
 import { runCommand } from "./run-command.ts";
 import { agentNodeFlags } from "../../scripts/setup.mjs";
 
-const program = fileURLToPath(new URL("../../agent/main.ts", import.meta.url));
+const sources = fileURLToPath(new URL("../../agent/main.ts", import.meta.url));
 
 /** Our gateway running in a site, from a configuration file and without a console. */
 export interface Agent {
@@ -53,9 +53,15 @@ export interface Agent {
 /**
  * Starts the gateway in a site and waits until it answers.
  * @param directory an existing directory of its own (short: the socket lies in it). State left there by an earlier run is used.
- * @param env more variables for its environment.
+ * @param options.env more variables for its environment.
+ * @param options.program what to run: the sources, or the bundle that set-up has made of them.
  */
-export async function startAgent(site: Site, directory: string, config: SiteFileInput, env: Record<string, string> = {}): Promise<Agent> {
+export async function startAgent(
+  site: Site,
+  directory: string,
+  config: SiteFileInput,
+  { env = {}, program = sources }: { readonly env?: Record<string, string>; readonly program?: string } = {},
+): Promise<Agent> {
   const paths = { config: join(directory, "site.yaml"), state: join(directory, "state"), socket: join(directory, "agent.sock") };
   mkdirSync(paths.state, { recursive: true, mode: 0o700 });
   writeFileSync(paths.config, textOf(config), { mode: 0o600 });
@@ -142,7 +148,7 @@ class RunningAgent implements Agent {
   }
 
   commandLine(args: readonly string[]): Promise<string> {
-    return runCommand([process.execPath, program, ...args, "--socket", this.socket]);
+    return runCommand([process.execPath, sources, ...args, "--socket", this.socket]);
   }
 
   async trace(linkId: string): Promise<TraceEntry[]> {

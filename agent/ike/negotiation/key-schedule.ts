@@ -12,6 +12,7 @@ import type { EspSuite, IkeSuite } from "./choose-proposal.ts";
 export interface IkeKeys {
   readonly prf: PrfSpec;
   readonly skD: Uint8Array;
+  /** For AUTH alone: empty once that is done, and after a rekey. */
   readonly skPi: Uint8Array;
   readonly skPr: Uint8Array;
   readonly fromInitiator: SkProtection;
@@ -59,8 +60,16 @@ export function deriveRekeyedIkeKeys(
 ): IkeKeys {
   const skeyseed = computePrf(old.prf, old.skD, sharedSecret, facts.nonceI, facts.nonceR, ...additionalSecrets);
   erase(sharedSecret, ...additionalSecrets);
-  return expand(suite, facts, skeyseed, random);
+  return withoutAuthKeys(expand(suite, facts, skeyseed, random));
 }
+
+/** Once the peer is authenticated: what AUTH was made with is erased and not kept (RFC 7296 §2.15). */
+export function withoutAuthKeys(keys: IkeKeys): IkeKeys {
+  erase(keys.skPi, keys.skPr);
+  return { ...keys, skPi: NO_KEY, skPr: NO_KEY };
+}
+
+const NO_KEY = new Uint8Array(0);
 
 /**
  * KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr), the initiator's direction first, in each encryption before integrity (RFC 7296 §2.17).
@@ -116,14 +125,13 @@ function expand(suite: IkeSuite, facts: ExchangeFacts, skeyseed: Uint8Array, ran
   const skAr = take(integrityOctets);
   const skEi = take(encryptionOctets);
   const skEr = take(encryptionOctets);
-  const bytes = (octets: number): Uint8Array => random.bytes(octets);
   const keys = {
     prf,
     skD,
     skPi: take(prf.octets),
     skPr: take(prf.octets),
-    fromInitiator: new SkProtection(cipher, integ, skEi, skAi, bytes),
-    fromResponder: new SkProtection(cipher, integ, skEr, skAr, bytes),
+    fromInitiator: new SkProtection(cipher, integ, skEi, skAi, random),
+    fromResponder: new SkProtection(cipher, integ, skEr, skAr, random),
   };
   erase(skeyseed, stream, skAi, skAr, skEi, skEr);
   return keys;

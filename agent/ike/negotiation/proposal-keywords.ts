@@ -55,6 +55,19 @@ export function isAead(encr: number): boolean {
  * sentence for an unknown, refused or missing keyword.
  */
 export function parseProposal(text: string, protocol: ProposalProtocol): ProposalSpec {
+  const key = `${protocol} ${text}`;
+  const known = parsed.get(key);
+  if (known !== undefined) return known;
+  const spec = readProposal(text, protocol);
+  if (parsed.size < MOST_REMEMBERED) parsed.set(key, spec);
+  return spec;
+}
+
+/** Thousands of links ask for the same few: they share what is made of them. Bounded, because a draft that is tried out may say anything. */
+const MOST_REMEMBERED = 256;
+const parsed = new Map<string, ProposalSpec>();
+
+function readProposal(text: string, protocol: ProposalProtocol): ProposalSpec {
   const encr: Cipher[] = [];
   const integ: Integ[] = [];
   const prf: Prf[] = [];

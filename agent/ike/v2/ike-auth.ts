@@ -14,6 +14,7 @@ import { findError, findNotify, findPayload, notify, sendRequest } from "../mess
 import type { Candidates } from "../link-index.ts";
 import { type PeerProof, proveOwn, verifyPeer } from "../negotiation/authentication.ts";
 import { describeSpecs, formatIkeSuite, isPostQuantum, offersPostQuantum } from "../negotiation/choose-proposal.ts";
+import { withoutAuthKeys } from "../negotiation/key-schedule.ts";
 import { describeIdentity, sameIdentity, type WireIdentity } from "../negotiation/identity.ts";
 import { certificateToShow, requestedAuthorities } from "../negotiation/own-certificate.ts";
 import { leaveHalfOpen, removeIkeSa } from "../sa-removal.ts";
@@ -234,7 +235,7 @@ function establish(
   const isInitiator = sa.role === "initiator";
   const phase: EstablishedPhase = {
     kind: "established",
-    session,
+    session: { ...session, keys: withoutAuthKeys(session.keys) },
     authentication: {
       begunAt: sa.createdAt,
       doneAt: turn.now,

@@ -54,9 +54,7 @@ export function capabilities(own: Role, withIntermediate: boolean): Payload[] {
 }
 
 function readHashes(data: Uint8Array): number[] {
-  const hashes: number[] = [];
-  for (let at = 0; at + 1 < data.length; at += 2) hashes.push(readU16(data, at));
-  return hashes;
+  return Array.from({ length: data.length >> 1 }, (_, index) => readU16(data, 2 * index));
 }
 
 export function traceSession(turn: Turn, linkId: string | null, session: Session): void {

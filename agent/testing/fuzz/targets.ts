@@ -149,7 +149,7 @@ export const targets: readonly Target[] = [
           checkFragment(fragment);
           addFragment(reassembly, { messageId: 1, isResponse: false }, fragment, input.subarray(0, input[at + 2]! % 64));
         });
-        require(reassembly.parts.size <= 255, "a reassembly is bounded");
+        require((reassembly.parts?.size ?? 0) <= 255, "a reassembly is bounded");
       }
     },
   },

@@ -17,6 +17,8 @@ for (const entry of [join(root, "agent/main.ts"), ...workersIn(join(root, "agent
     format: "esm",
     target: "node22",
     sourcemap: true,
+    // The runtime keeps the text in memory, two octets a character as soon as one is beyond Latin-1, as some comments are. Names stay as they are.
+    minifyWhitespace: true,
     legalComments: "linked",
     logLevel: "warning",
     external: ["koffi", "bufferutil", "utf-8-validate"],

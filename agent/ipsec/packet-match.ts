@@ -10,12 +10,15 @@ export interface CompiledSelector {
   readonly startPort: number;
   readonly endPort: number;
   readonly anyPort: boolean;
+  /** Of family 6; of family 4 empty. */
   readonly startAddress: Uint8Array;
   readonly endAddress: Uint8Array;
-  /** The same two as numbers when the family is 4: one comparison instead of four. */
+  /** Of family 4 as numbers, one comparison instead of four; of family 6 both 0. */
   readonly startWord: number;
   readonly endWord: number;
 }
+
+const NO_ADDRESS = new Uint8Array(0);
 
 export function compileSelectors(selectors: readonly TrafficSelector[]): CompiledSelector[] {
   return selectors.map((selector) => ({
@@ -24,8 +27,8 @@ export function compileSelectors(selectors: readonly TrafficSelector[]): Compile
     startPort: selector.startPort,
     endPort: selector.endPort,
     anyPort: hasAnyPort(selector),
-    startAddress: bigIntToAddress(selector.startAddress, selector.family),
-    endAddress: bigIntToAddress(selector.endAddress, selector.family),
+    startAddress: selector.family === 6 ? bigIntToAddress(selector.startAddress, 6) : NO_ADDRESS,
+    endAddress: selector.family === 6 ? bigIntToAddress(selector.endAddress, 6) : NO_ADDRESS,
     startWord: selector.family === 4 ? Number(selector.startAddress) : 0,
     endWord: selector.family === 4 ? Number(selector.endAddress) : 0,
   }));

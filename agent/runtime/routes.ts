@@ -35,6 +35,7 @@ export class Routes {
   readonly #device: string;
   readonly #ip: RunIp;
   readonly #installed = new Map<string, Route>();
+  readonly #intoTunnel = new Map<string, readonly string[]>();
 
   constructor(device: string, ip: RunIp = runIp) {
     this.#device = device;
@@ -96,7 +97,7 @@ export class Routes {
       const prefix = parsePrefix(text);
       if (prefix === null) continue;
       const from = source.get(prefix.family);
-      const options = ["dev", this.#device, "mtu", String(link.mtu), ...(from === undefined ? [] : ["src", from])];
+      const options = this.#into(link.mtu, from);
       for (const half of splitDefault(prefix)) routes.push({ destination: formatPrefix(half), family: half.family, options });
       for (const peer of link.peers) {
         const host = hostPrefix(peer);
@@ -104,6 +105,14 @@ export class Routes {
       }
     }
     return routes;
+  }
+
+  /** What leads into the tunnel; the same list for all routes that need the same. */
+  #into(mtu: number, from: string | undefined): readonly string[] {
+    const key = `${mtu} ${from ?? ""}`;
+    const options = this.#intoTunnel.get(key) ?? ["dev", this.#device, "mtu", String(mtu), ...(from === undefined ? [] : ["src", from])];
+    this.#intoTunnel.set(key, options);
+    return options;
   }
 
   /** A host route to the peer along the way it is reached now, so that the tunnel does not swallow its own packets. */

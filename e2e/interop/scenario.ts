@@ -72,7 +72,7 @@ export class Context {
 
   /** Starts our gateway with one link; what is not given is as usual: PSK, the default proposals, and we initiate. */
   async startUs(link: Partial<LinkInput> = {}, env: Record<string, string> = {}): Promise<Agent> {
-    const agent = await startAgent(this.net.left, this.folder("us"), this.configuration(link), env);
+    const agent = await startAgent(this.net.left, this.folder("us"), this.configuration(link), { env });
     this.agents.push(agent);
     return agent;
   }

@@ -105,6 +105,18 @@ describe("PolicyTable", () => {
     expect(found()).toBeNull();
   });
 
+  it("takes another SA under the same selectors without compiling anything anew, and compiles for other selectors", () => {
+    const table = new PolicyTable<Sa>();
+    table.install(policy("a", ["10.0.0.0/24"], ["10.1.0.0/24"]), { name: "old" });
+    const compiled = look(table, "10.0.0.1", "10.1.0.1");
+    table.install(policy("a", ["10.0.0.0/24"], ["10.1.0.0/24"]), { name: "fresh" });
+    expect(look(table, "10.0.0.1", "10.1.0.1")).toBe(compiled);
+    expect(compiled?.sa?.name).toBe("fresh");
+    table.install(policy("a", ["10.0.0.0/24"], ["10.1.0.0/25"]), { name: "narrower" });
+    expect(look(table, "10.0.0.1", "10.1.0.1")?.sa?.name).toBe("narrower");
+    expect(look(table, "10.0.0.1", "10.1.0.129")).toBeNull();
+  });
+
   it("looks at ports for each packet when a policy has them, and again only at addresses when that policy is gone", () => {
     const table = new PolicyTable<Sa>();
     table.install(policy("web", ["10.0.0.0/24"], ["10.1.0.0/24[tcp/80]"]), null);

@@ -29,15 +29,16 @@ export class PolicyTable<Sa> {
   #isStale = false;
 
   install(policy: OutboundPolicy, sa: Sa | null): void {
+    const discards = policy.action.kind === "discard";
+    const local = compileSelectors(policy.localSelectors);
+    const remote = compileSelectors(policy.remoteSelectors);
     const previous = this.#policies.get(policy.id);
-    this.#policies.set(policy.id, {
-      id: policy.id,
-      local: compileSelectors(policy.localSelectors),
-      remote: compileSelectors(policy.remoteSelectors),
-      sa,
-      discards: policy.action.kind === "discard",
-      lastAcquireAt: previous?.lastAcquireAt ?? Number.NEGATIVE_INFINITY,
-    });
+    // A rekey changes the SA alone: of thousands of links one does so all the time, and nothing is compiled for it.
+    if (previous !== undefined && equalSelectors(previous.local, local) && equalSelectors(previous.remote, remote)) {
+      Object.assign(previous, { sa, discards });
+      return;
+    }
+    this.#policies.set(policy.id, { id: policy.id, local, remote, sa, discards, lastAcquireAt: previous?.lastAcquireAt ?? Number.NEGATIVE_INFINITY });
     this.#changed();
   }
 
@@ -109,10 +110,11 @@ export class PolicyTable<Sa> {
         }
         const byNetwork = byLength[selector.family].get(length) ?? new Map<number, CompiledPolicy<Sa>[]>();
         byLength[selector.family].set(length, byNetwork);
-        const key = networkKey(selector.startAddress, 0, selector.family, length);
-        const list = byNetwork.get(key) ?? [];
-        if (!list.includes(policy)) list.push(policy);
-        byNetwork.set(key, list);
+        const key = selector.family === 4 ? maskedWord(selector.startWord, length) : hashedNetwork(selector.startAddress, 0, length);
+        const list = byNetwork.get(key);
+        // A list that grew from nothing would have room for 17.
+        if (list === undefined) byNetwork.set(key, [policy]);
+        else if (!list.includes(policy)) list.push(policy);
       }
       if (isOther) this.#others.push(policy);
     }
@@ -147,7 +149,15 @@ function sameOctets(bytes: Uint8Array, at: number, others: Uint8Array, octets: n
 }
 
 /** The length when the range is a prefix, else null: both ends share their first bits, and the rest is all zeros and all ones. */
-function prefixLength({ startAddress: start, endAddress: end }: CompiledSelector): number | null {
+function prefixLength(selector: CompiledSelector): number | null {
+  if (selector.family === 6) return prefixLengthOf(selector.startAddress, selector.endAddress);
+  const hostBits = (selector.startWord ^ selector.endWord) >>> 0;
+  const length = Math.clz32(hostBits);
+  const isPrefix = hostBits === 2 ** (32 - length) - 1 && maskedWord(selector.startWord, length) === selector.startWord;
+  return isPrefix ? length : null;
+}
+
+function prefixLengthOf(start: Uint8Array, end: Uint8Array): number | null {
   let length = 0;
   while (length < start.length * 8 && bitOf(start, length) === bitOf(end, length)) length++;
   for (let bit = length; bit < start.length * 8; bit++) if (bitOf(start, bit) !== 0 || bitOf(end, bit) !== 1) return null;
@@ -158,20 +168,41 @@ function bitOf(address: Uint8Array, bit: number): number {
   return (address[bit >> 3]! >> (7 - (bit & 7))) & 1;
 }
 
-/**
- * A number for the first `length` bits of the address: of IPv4 the network itself, of IPv6 a hash, because no number holds 128 bits and a
- * string would be an allocation for every packet. Two networks may have the same; whoever looks up compares addresses all the same.
- */
+/** A number for the first `length` bits of the address: of IPv4 the network itself. */
 function networkKey(bytes: Uint8Array, at: number, family: 4 | 6, length: number): number {
-  if (family === 4) return maskedWord(bytes, at, length);
+  return family === 4 ? maskedWord(readU32(bytes, at), length) : hashedNetwork(bytes, at, length);
+}
+
+/**
+ * Of IPv6 a hash, because no number holds 128 bits and a string would be an allocation for every packet. Two networks may have the same;
+ * whoever looks up compares addresses all the same.
+ */
+function hashedNetwork(bytes: Uint8Array, at: number, length: number): number {
   let hash = length;
   for (let word = 0; word * 32 < length; word++) {
-    hash = Math.imul(hash ^ maskedWord(bytes, at + word * 4, Math.min(32, length - word * 32)), 0x9e3779b1);
+    hash = Math.imul(hash ^ maskedWord(readU32(bytes, at + word * 4), Math.min(32, length - word * 32)), 0x9e3779b1);
     hash ^= hash >>> 15;
   }
   return hash;
 }
 
-function maskedWord(bytes: Uint8Array, at: number, length: number): number {
-  return length === 0 ? 0 : (readU32(bytes, at) & (-1 << (32 - length))) >>> 0;
+function maskedWord(word: number, length: number): number {
+  return length === 0 ? 0 : (word & (-1 << (32 - length))) >>> 0;
+}
+
+function equalSelectors(a: readonly CompiledSelector[], b: readonly CompiledSelector[]): boolean {
+  return a.length === b.length && a.every((one, index) => equalSelector(one, b[index]!));
+}
+
+function equalSelector(a: CompiledSelector, b: CompiledSelector): boolean {
+  return (
+    a.family === b.family &&
+    a.ipProtocol === b.ipProtocol &&
+    a.startPort === b.startPort &&
+    a.endPort === b.endPort &&
+    a.startWord === b.startWord &&
+    a.endWord === b.endWord &&
+    sameOctets(a.startAddress, 0, b.startAddress, a.startAddress.length) &&
+    sameOctets(a.endAddress, 0, b.endAddress, a.endAddress.length)
+  );
 }

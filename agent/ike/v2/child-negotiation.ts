@@ -240,8 +240,9 @@ export function isDeletedMeanwhile(request: ChildRequest, agreed: AgreedChild): 
 }
 
 /** RFC 7296 §2.8.1: nonces compare octet by octet, a prefix is lower. */
+/** A copy: it is kept as long as the SA, and a small array that no buffer has been asked of takes half the memory. */
 export function lowerNonce(a: Uint8Array, b: Uint8Array): Uint8Array {
-  return compareNonces(a, b) <= 0 ? a : b;
+  return (compareNonces(a, b) <= 0 ? a : b).slice();
 }
 
 export function compareNonces(a: Uint8Array, b: Uint8Array): number {

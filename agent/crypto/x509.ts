@@ -130,7 +130,16 @@ function checkPath(path: readonly Certificate[], at: number): CertificateVerdict
   return null;
 }
 
-function checkDates(certificate: Certificate, at: number): CertificateVerdict | null {
+/** The first certificate of a path that counts no more at this time, in milliseconds since 1970; null: all do. */
+export function expiredIn(path: readonly Certificate[], at: number): Extract<CertificateVerdict, { ok: false }> | null {
+  for (const certificate of path) {
+    const problem = at > certificate.notAfter.getTime() ? checkDates(certificate, at) : null;
+    if (problem !== null) return problem;
+  }
+  return null;
+}
+
+function checkDates(certificate: Certificate, at: number): Extract<CertificateVerdict, { ok: false }> | null {
   const [notBefore, notAfter] = [certificate.notBefore.getTime(), certificate.notAfter.getTime()];
   if (at > notAfter) {
     const [end, now] = instants(notAfter, at);
@@ -254,6 +263,6 @@ function instants(...times: readonly number[]): string[] {
   return new Set(days).size > 1 ? days : texts.map((text) => `${text.slice(0, 10)} ${text.slice(11, 19)} UTC`);
 }
 
-function refuse(code: CertificateFailure, sentence: string): CertificateVerdict {
+function refuse(code: CertificateFailure, sentence: string): Extract<CertificateVerdict, { ok: false }> {
   return { ok: false, code, sentence };
 }

@@ -211,3 +211,50 @@ describe("of two certificates", () => {
     });
   }
 });
+
+describe("a peer's certificate that ends while the link is up", () => {
+  const HOUR_MS = 3_600_000;
+
+  async function upFor(lifeMs: number) {
+    const authority = await makeAuthority("ECDSA P-256");
+    const good = credentials(await authority.issue("a.example"), authority);
+    const ending = (end: number) => authority.issue("b.example", end).then((own) => credentials(own, authority));
+    const pair = new Pair(6);
+    const set = async (end: number) => {
+      pair.give(pair.b, { kind: "setLink", link: { ...linkConfigs({ b: await ending(end) }).b, initiate: "respond" } });
+    };
+    await set(NOW + lifeMs);
+    pair.give(pair.a, { kind: "setLink", link: linkConfigs({ a: good }).a });
+    pair.run(900);
+    expect([pair.a.link().state, pair.b.link().state]).toEqual(["up", "up"]);
+    return { pair, set };
+  }
+
+  it("ends the IKE SA with it, rekeyed or not, and is not let in again", async () => {
+    const { pair } = await upFor(HOUR_MS);
+    pair.give(pair.b, { kind: "rekey", linkId: "link", what: "ike" });
+    pair.run(HOUR_MS - 20_000);
+    expect(pair.a.link().state).toBe("up");
+    pair.run(30_000);
+    expect([pair.a.inbound.size, pair.a.outbound.size]).toEqual([0, 0]);
+    expect(new Set(pair.a.failures())).toContain(
+      "AUTHENTICATION_FAILED: b.example is refused: the certificate of CN=b.example expired on 2027-01-15 09:00:00 UTC (it is 2027-01-15 09:00:00 UTC here).",
+    );
+    pair.run(300_000);
+    expect([pair.a.link().state === "up", pair.a.inbound.size, pair.b.inbound.size]).toEqual([false, 0, 0]);
+    expect([...pair.a.bookkeeping, ...pair.b.bookkeeping]).toEqual([]);
+  });
+
+  it("is authenticated anew before that, and a certificate that it has by then goes on without a break", async () => {
+    const { pair, set } = await upFor(HOUR_MS);
+    const first = pair.a.link().ikeSas[0]!.id;
+    await set(NOW + 30 * DAY_MS);
+    let wasDown = false;
+    pair.afterStep = () => {
+      wasDown ||= [...pair.a.policies.values()].some((policy) => policy.action.kind !== "protect");
+    };
+    pair.run(2 * HOUR_MS);
+    expect([wasDown, pair.a.failures(), pair.b.failures()]).toEqual([false, [], []]);
+    expect([pair.a.link().state, pair.a.link().ikeSas.length, pair.a.link().ikeSas[0]!.id === first]).toEqual(["up", 1, false]);
+  });
+});

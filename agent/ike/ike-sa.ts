@@ -112,7 +112,7 @@ export interface Authentication {
   readonly doneAt: Instant;
   /** The lower nonce of IKE_SA_INIT: decides which of two duplicates stays, as in RFC 7296 §2.8.2. */
   readonly lowestNonce: Uint8Array;
-  /** The peer's certificate up to a trusted one, where it is to be known when one of them is revoked; else empty. */
+  /** The peer's certificate up to a trusted one: it is to be known when one of them is revoked or at its end. Empty with a pre-shared key. */
   readonly path: readonly Certificate[];
 }
 
@@ -128,6 +128,8 @@ export interface EstablishedPhase {
   rekeyAt: Instant | null;
   readonly expiresAt: Instant;
   reauthenticateAt: Instant | null;
+  /** When the first certificate of the peer's path ends; null: it has none. */
+  certificateEndsAt: Instant | null;
   readonly remoteIdentity: string;
   readonly credentialId: string | null;
   readonly children: Map<string, ChildSa>;

@@ -2,7 +2,10 @@ import { dropPending } from "./v2/follow-up-ke.ts";
 import { type ChildSa, dropChild, endInbound } from "./child-sa.ts";
 import { childrenOf, establishedPhase, type IkeSa, isEnding, type Link } from "./ike-sa.ts";
 import type { Instant } from "./endpoint-types.ts";
+import { expiredIn } from "../crypto/x509.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
+import { certificateRefused } from "./diagnosis/identities.ts";
+import { expiryOf } from "./negotiation/peer-expiry.ts";
 import { closeWithPeer } from "./link.ts";
 import { retransmitOrGiveUp } from "./requests.ts";
 import { removeIkeSa } from "./sa-removal.ts";
@@ -46,6 +49,7 @@ export function ikeSaTimer(engine: EngineState, sa: IkeSa): Timer | null {
   consider(phase.rekeyAt, "IKE rekey");
   consider(phase.expiresAt, "IKE SA expiry");
   consider(phase.reauthenticateAt, "reauthentication");
+  consider(phase.certificateEndsAt, "end of the peer's certificate");
   consider(phase.abandonAt, "superseded IKE SA");
   for (const pending of phase.pending) consider(pending.forgetAt, "half-made SA");
   consider(livenessAt(engine, sa), "liveness");
@@ -88,6 +92,13 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
     recordFailure(turn, sa.linkId, "LIFETIME", { code: "IKE_SA_EXPIRED", sentence: "The IKE SA reached its end without having been rekeyed." });
     return closeWithPeer(turn, sa);
   }
+  const expired = expiredIn(phase.authentication.path, turn.wallNow);
+  if (expired !== null) {
+    recordFailure(turn, sa.linkId, "EXPIRY", certificateRefused(phase.remoteIdentity, expired));
+    return closeWithPeer(turn, sa);
+  }
+  // The clock may have been set.
+  phase.certificateEndsAt = expiryOf(phase.authentication.path, turn);
   if (phase.abandonAt !== null && phase.abandonAt <= now) {
     traceChoice(turn, sa.linkId, "INFORMATIONAL", "The peer did not delete the superseded IKE SA; this side does.");
     return closeWithPeer(turn, sa);

@@ -6,7 +6,7 @@ import { invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { concatOctets } from "../../wire/octets.ts";
 import { softDeadline, hardDeadline } from "../child-sa.ts";
 import { type Failure, recordFailure, traceFinding } from "../diagnosis/failure.ts";
-import type { Credentials } from "../endpoint-types.ts";
+import type { Instant } from "../endpoint-types.ts";
 import { authenticationRefused, wrongOwnIdentity, wrongPeerIdentity } from "../diagnosis/identities.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, isEnding, type Link } from "../ike-sa.ts";
@@ -15,6 +15,7 @@ import type { Candidates } from "../link-index.ts";
 import { type PeerProof, proveOwn, verifyPeer } from "../negotiation/authentication.ts";
 import { describeSpecs, formatIkeSuite, isPostQuantum, offersPostQuantum } from "../negotiation/choose-proposal.ts";
 import { withoutAuthKeys } from "../negotiation/key-schedule.ts";
+import { beforeExpiry, expiryOf } from "../negotiation/peer-expiry.ts";
 import { describeIdentity, sameIdentity, type WireIdentity } from "../negotiation/identity.ts";
 import { certificateToShow, requestedAuthorities } from "../negotiation/own-certificate.ts";
 import { leaveHalfOpen, removeIkeSa } from "../sa-removal.ts";
@@ -240,14 +241,15 @@ function establish(
       begunAt: sa.createdAt,
       doneAt: turn.now,
       lowestNonce: lowerNonce(transcript.nonceI, transcript.nonceR),
-      path: isChecked(config.credentials) ? path : [],
+      path,
     },
     begunAs: sa.role,
     establishedAt: turn.now,
     rekeyAt: softDeadline(turn, config.ikeRekeyMs),
     expiresAt: hardDeadline(turn, config.ikeRekeyMs),
     // The initiator does it: it knows the peer's address, and one is enough.
-    reauthenticateAt: isInitiator ? softDeadline(turn, config.reauthenticateMs) : null,
+    reauthenticateAt: isInitiator ? earlier(softDeadline(turn, config.reauthenticateMs), beforeExpiry(path, turn)) : null,
+    certificateEndsAt: expiryOf(path, turn),
     remoteIdentity: describeIdentity(peer),
     credentialId,
     children: new Map(),
@@ -269,8 +271,8 @@ function establish(
   return phase;
 }
 
-function isChecked(credentials: Credentials): boolean {
-  return credentials.method === "certificate" && (credentials.revocation ?? "off") !== "off";
+function earlier(a: Instant | null, b: Instant | null): Instant | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
 function unchecked(doubt: string): Failure {

@@ -4,7 +4,7 @@ import { expectUp, linkId, type LinkInput, type Scenario } from "../scenario.ts"
 
 export const scenario: Scenario = {
   name: "pki-two-certificates",
-  description: "Both ends hold two certificates of two authorities: each shows the one that the other asks for; then the other pair",
+  description: "Both ends hold two certificates of two authorities: ours shows the one in use, the peer the one that our CERTREQ asks for; then the other pair",
   async run(context) {
     const [rsa, ecdsa] = await Promise.all([makeAuthority("rsa-2048", "First authority"), makeAuthority("ecdsa-p256", "Second authority")]);
     const [first, second] = await Promise.all([rsa.issue("left.example"), ecdsa.issue("left.example")]);

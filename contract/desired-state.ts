@@ -65,6 +65,11 @@ export const link = z.strictObject({
   enabled: z.boolean().default(true),
   /** `start`: bring it up now and keep it up. `respond`: wait for the peer. `onDemand`: wait for the peer or for a packet that wants through. */
   initiate: z.enum(["start", "respond", "onDemand"]).default("start"),
+  /**
+   * With `respond` and `onDemand`: a Child SA through which nothing has passed for so long, either way, is closed, and the IKE SA with its last
+   * one; the next packet, or the peer, brings it back. Absent: nothing is closed.
+   */
+  inactivitySeconds: seconds.optional(),
   local: z.strictObject({
     /** The outside address to speak from; absent: whatever the route to the peer uses. */
     address: address.optional(),

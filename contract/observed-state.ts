@@ -36,6 +36,8 @@ export const observedChildSa = z.strictObject({
   installedAt: instant,
   rekeyAt: instant.nullable(),
   expiresAt: instant.nullable(),
+  /** When it is closed unless a packet passes; null: never. */
+  closesAt: instant.nullable().default(null),
   bytesIn: count,
   bytesOut: count,
   packetsIn: count,

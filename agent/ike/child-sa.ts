@@ -4,6 +4,7 @@ import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import { Esn } from "../wire/iana.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
+import { noteUse } from "./child-use.ts";
 import { childrenOf, type EstablishedPhase, establishedPhase, type IkeSa, isEnding, type Link, type Role } from "./ike-sa.ts";
 import { formatEspSuite, type EspSuite } from "./negotiation/choose-proposal.ts";
 import { hex32, traceChoice } from "./trace.ts";
@@ -40,6 +41,8 @@ export interface ChildSa {
   readonly lowestNonce: Uint8Array;
   /** The answer of ours that the peer needs to have it; null once it has shown that it does, or when it was the one to answer. */
   answer: { readonly ikeSaId: string; readonly nextReceive: number; readonly inAuth: boolean } | null;
+  /** Both ways, when it was last looked whether it is used (inactivity.ts). */
+  packetsSeen: number;
   rekeyAt: Instant | null;
   /** Infinity: no limit in time. */
   readonly expiresAt: Instant;
@@ -114,6 +117,7 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
     outboundSpi: facts.outboundSpi,
     outbound: facts.use === "never" ? null : outbound.spi,
     installedAt: turn.now,
+    packetsSeen: 0,
     rekeyAt: facts.use === "never" ? null : softDeadline(turn, link.config.childRekeyMs),
     expiresAt: hardDeadline(turn, link.config.childRekeyMs),
     state: facts.use === "never" ? { kind: "redundant" } : { kind: "established" },
@@ -178,6 +182,7 @@ export function retireOutbound(turn: Turn, link: Link | null, child: ChildSa): v
     else discardTraffic(turn, link, link.policies.get(child.name)!.child);
   }
   if (child.outbound === null) return;
+  if (link !== null) noteUse(turn, link, child);
   child.outbound = null;
   turn.effects.push({ kind: "deleteSa", direction: "outbound", spi: child.outboundSpi });
 }
@@ -247,6 +252,10 @@ export function policyId(link: Link, childName: string): string {
 /** Whose policy it is: names of children have no slash. */
 export function linkIdOf(policyId: string): string {
   return policyId.slice(0, policyId.lastIndexOf("/"));
+}
+
+export function childNameOf(policyId: string): string {
+  return policyId.slice(policyId.lastIndexOf("/") + 1);
 }
 
 /** A soft deadline shortened by the jitter of the options; null for a lifetime of 0, which is no limit. */

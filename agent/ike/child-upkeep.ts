@@ -20,7 +20,7 @@ const DUPLICATE_MS = 60_000;
  */
 export function createMissingChildren(turn: Turn, link: Link, sa: IkeSa, phase: EstablishedPhase): void {
   // A packet has woken a link that only waits: what has been begun is made whole.
-  const isWoken = link.wanted === "respond" && link.config.initiate === "onDemand" && phase.begunAs === "initiator";
+  const isWoken = link.wanted === "respond" && (link.config.initiate === "onDemand" || link.config.livenessAction === "trap") && phase.begunAs === "initiator";
   const missing = link.wanted === "up" || isWoken ? missingChildren(link, phase) : [];
   if (missing.length === 0) {
     phase.leftToPeer = false;
@@ -90,7 +90,7 @@ function isAlike(a: ChildSa, b: ChildSa): boolean {
 /** The IKE SA in use is to carry them all: what an older one still carries ends with that one. */
 function missingChildren(link: Link, phase: EstablishedPhase): string[] {
   const own = [...phase.children.values()].filter((child) => child.state.kind === "established").map((child) => child.name);
-  return link.config.children.map((child) => child.name).filter((name) => !own.includes(name));
+  return link.config.children.map((child) => child.name).filter((name) => !own.includes(name) && !link.resting.has(name));
 }
 
 function hasChildTask(sa: IkeSa): boolean {

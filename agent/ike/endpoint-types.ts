@@ -85,6 +85,8 @@ export interface LinkConfig {
    * on-demand link always waits for a packet.
    */
   readonly livenessAction?: "restart" | "clear" | "trap";
+  /** While the link waits (`respond`, `onDemand`): a Child SA without a packet either way for so long is closed. Absent: none is. */
+  readonly inactivityMs?: number;
   readonly childRekeyMs: number;
   readonly childRekeyBytes?: number;
   readonly childRekeyPackets?: number;
@@ -111,8 +113,15 @@ export interface EndpointOptions {
   readonly largestMessage?: number;
   /** What is known of revoked certificates; absent: nothing, and nobody is asked. */
   readonly revocation?: RevocationSource;
+  /** What has passed through a pair of SAs, both ways; absent: nothing is known, and every SA counts as unused. */
+  readonly traffic?: TrafficSource;
   /** Lifetimes are shortened by up to this share at random so that links do not rekey in step. */
   readonly rekeyJitter: number;
+}
+
+export interface TrafficSource {
+  /** Packets under these two SAs since they were installed. */
+  packets(inbound: EspSpi, outbound: EspSpi): number;
 }
 
 export type Input =
@@ -221,6 +230,8 @@ export interface ChildSaSnapshot {
   readonly installedAt: Instant;
   readonly rekeyAt: Instant | null;
   readonly expiresAt: Instant | null;
+  /** When it is closed unless a packet passes; null: never. */
+  readonly closesAt: Instant | null;
 }
 
 /** What class `Endpoint` (endpoint.ts) offers: `new Endpoint(options: EndpointOptions, random: RandomSource)`. */

@@ -1,6 +1,6 @@
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
-import { linkIdOf, sendOver } from "./child-sa.ts";
+import { childNameOf, linkIdOf, sendOver } from "./child-sa.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import type { Effect, EndpointOptions, IkeEndpoint, Input, Instant, LinkSnapshot, RandomSource } from "./endpoint-types.ts";
 import type { Link } from "./ike-sa.ts";
@@ -129,7 +129,7 @@ function onExpire(turn: Turn, childSaId: string, hard: boolean): void {
 
 function onAcquire(turn: Turn, policyId: string): void {
   const link = linkById(turn, linkIdOf(policyId));
-  if (link !== null) wake(turn, link);
+  if (link !== null) wake(turn, link, childNameOf(policyId));
 }
 
 function onInstallFailed(turn: Turn, childSaId: string, reason: string): void {

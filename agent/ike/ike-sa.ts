@@ -163,6 +163,11 @@ export interface Link {
   lastFailure: { readonly at: Instant; readonly code: string; readonly sentence: string } | null;
   /** The outbound SA that each child's policy points at; null: discard. */
   readonly policies: Map<string, LinkPolicy>;
+  /** Children that were closed because nobody needed them: made again when somebody does. */
+  readonly resting: Set<string>;
+  /** Since when no packet has been seen to pass, by child; only of links that close what carries none, and when to look again. */
+  readonly idleSince: Map<string, Instant>;
+  lookAt: Instant | null;
 }
 
 export interface LinkPolicy {

@@ -3,6 +3,7 @@ import { closeDuplicateChildren, closeOutdatedChildren, createMissingChildren } 
 import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
 import { traceFinding } from "./diagnosis/failure.ts";
 import { duplicateIkeSas } from "./diagnosis/lifetime.ts";
+import { closeEmptied, watchActivity } from "./inactivity.ts";
 import { queueDeleteIke } from "./task.ts";
 import { traceChoice } from "./trace.ts";
 import { emitEvent, ikeSaById, ikeSasOf, type Turn } from "./turn.ts";
@@ -27,8 +28,10 @@ export function upkeepLink(turn: Turn, link: Link): void {
   finishReplacements(turn, link);
   closeOutdatedChildren(turn, link);
   for (const sa of inUse(turn, link)) closeDuplicateChildren(turn, link, sa, sa.phase);
+  closeWhatRests(turn, link);
   forgetAttempts(turn, link);
   begin(turn, link);
+  watchActivity(turn, link);
   updateState(turn, link);
 }
 
@@ -59,9 +62,24 @@ function begin(turn: Turn, link: Link): void {
   createMissingChildren(turn, link, main, main.phase);
 }
 
-/** A packet wants through: one attempt, unless there is or begins an IKE SA; whatever it does not carry is made by `begin`. */
-export function wake(turn: Turn, link: Link): void {
+function closeWhatRests(turn: Turn, link: Link): void {
+  const used = inUse(turn, link);
+  for (const sa of used) closeEmptied(turn, link, sa, sa.phase);
+  if (used.length === 0) link.resting.clear();
+}
+
+/**
+ * A packet wants through: one attempt, unless there is or begins an IKE SA; whatever that one does not carry is made by `begin`, but for
+ * what was closed since.
+ */
+export function wake(turn: Turn, link: Link, childName: string): void {
   if (link.wanted === "down" || (link.config.initiate !== "onDemand" && link.config.livenessAction !== "trap")) return;
+  const main = inUse(turn, link).at(-1);
+  if (main !== undefined && link.resting.delete(childName)) {
+    traceChoice(turn, link.config.id, "ACQUIRE", `A packet wants through "${childName}".`);
+    main.window.queue.push({ kind: "createChild", childName });
+    return;
+  }
   if (link.retryAt !== null && link.retryAt > turn.now) return;
   if (ikeSasOf(turn, link.config.id).some((sa) => sa.phase.kind !== "closed" && !isEnding(sa))) return;
   traceChoice(turn, link.config.id, "ACQUIRE", "A packet wants through the link.");

@@ -104,6 +104,7 @@ export function want(turn: Turn, link: Link, wanted: Link["wanted"]): void {
   turn.engine.links.change(link, () => {
     link.wanted = wanted;
   });
+  link.resting.clear();
 }
 
 export function rekeyLink(turn: Turn, link: Link, what: "ike" | "child" | "all"): void {
@@ -143,6 +144,9 @@ function addLink(turn: Turn, config: LinkConfig, parsed: Pick<Link, "ike" | "esp
     since: turn.now,
     lastFailure: null,
     policies: new Map(),
+    resting: new Set(),
+    idleSince: new Map(),
+    lookAt: null,
   };
   turn.engine.links.add(link);
   turn.touched.links.add(link);

@@ -1,6 +1,7 @@
 import type { ChildSaSnapshot, IkeSaSnapshot, LinkSnapshot } from "./endpoint-types.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { childrenOf, type IkeSa, type Link, sessionOf } from "./ike-sa.ts";
+import { closesAt } from "./inactivity.ts";
 import { formatEspSuite, formatIkeSuite, isPostQuantum } from "./negotiation/choose-proposal.ts";
 import { describeIdentity } from "./negotiation/identity.ts";
 import type { EngineState } from "./turn.ts";
@@ -38,7 +39,7 @@ function snapshotIkeSa(sa: IkeSa, link: Link): IkeSaSnapshot {
     nat: session?.nat ?? "none",
     establishedAt: established?.establishedAt ?? null,
     rekeyAt: established?.rekeyAt ?? null,
-    children: [...childrenOf(sa).values()].map((child) => snapshotChild(sa, child)),
+    children: [...childrenOf(sa).values()].map((child) => snapshotChild(sa, link, child)),
   };
 }
 
@@ -59,7 +60,7 @@ function stateOf(sa: IkeSa): IkeSaSnapshot["state"] {
   }
 }
 
-function snapshotChild(sa: IkeSa, child: ChildSa): ChildSaSnapshot {
+function snapshotChild(sa: IkeSa, link: Link, child: ChildSa): ChildSaSnapshot {
   return {
     id: child.id,
     name: child.name,
@@ -75,6 +76,7 @@ function snapshotChild(sa: IkeSa, child: ChildSa): ChildSaSnapshot {
     installedAt: child.installedAt,
     rekeyAt: child.rekeyAt,
     expiresAt: Number.isFinite(child.expiresAt) ? child.expiresAt : null,
+    closesAt: child.state.kind === "established" ? closesAt(link, child.name) : null,
   };
 }
 

@@ -6,6 +6,7 @@ import { expiredIn } from "../crypto/x509.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import { certificateRefused } from "./diagnosis/identities.ts";
 import { expiryOf } from "./negotiation/peer-expiry.ts";
+import { closeInactive } from "./inactivity.ts";
 import { closeWithPeer } from "./link.ts";
 import { retransmitOrGiveUp } from "./requests.ts";
 import { removeIkeSa } from "./sa-removal.ts";
@@ -31,8 +32,10 @@ export function earliestTimer({ timers }: EngineState): Timer | null {
 }
 
 /** When to look at a link again. */
-export function linkTimer({ wanted, retryAt, config }: Link): Timer | null {
-  return wanted === "down" || retryAt === null ? null : { at: retryAt, reason: `retry ${config.id}` };
+export function linkTimer({ wanted, retryAt, lookAt, config }: Link): Timer | null {
+  const retry = wanted === "down" || retryAt === null ? null : { at: retryAt, reason: `retry ${config.id}` };
+  const look = lookAt === null ? null : { at: lookAt, reason: `inactivity ${config.id}` };
+  return retry === null || (look !== null && look.at < retry.at) ? look : retry;
 }
 
 /** When to look at an IKE SA and its children again. */
@@ -69,7 +72,10 @@ export function runTimers(turn: Turn): void {
   const links = engine.timers.links.takeDue(now).filter((link) => linkById(turn, link.config.id) === link);
   const sas = engine.timers.ikeSas.takeDue(now);
   for (const sa of sas) touchIkeSa(turn, sa);
-  for (const link of links) link.retryAt = null;
+  for (const link of links) {
+    if (link.retryAt !== null && link.retryAt <= now) link.retryAt = null;
+    if (link.lookAt !== null && link.lookAt <= now) closeInactive(turn, link);
+  }
   for (const sa of sas) {
     // What another's timer has just removed has none any more.
     if (engine.ikeSas.byId(sa.id) !== sa) continue;

@@ -2,6 +2,7 @@ import type { DesiredState } from "../../contract/desired-state.ts";
 import type { RevocationQuery, RevocationSource } from "../crypto/revocation.ts";
 import type { DataPlane } from "../dataplane/data-plane.ts";
 import type { EndpointOptions, IkeEndpoint, IkeEvent, RandomSource, TraceSource } from "../ike/endpoint-types.ts";
+import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { Driver, type DriverParts, type IkeTransport } from "./driver.ts";
 import { endpointDefaults } from "./endpoint-options.ts";
 import { Routes, type RunIp } from "./routes.ts";
@@ -67,7 +68,9 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
     natPort: settings.natPort,
   });
   try {
-    const endpoint = factories.createEndpoint({ ...endpointDefaults, ikePort: settings.ikePort, natPort: settings.natPort, revocation }, random);
+    const packets = (direction: "inbound" | "outbound", spi: EspSpi): number => plane.querySa(direction, spi)?.packets ?? 0;
+    const traffic = { packets: (inbound: EspSpi, outbound: EspSpi) => packets("inbound", inbound) + packets("outbound", outbound) };
+    const endpoint = factories.createEndpoint({ ...endpointDefaults, ikePort: settings.ikePort, natPort: settings.natPort, revocation, traffic }, random);
     let driver: Driver | null = null;
     const transport = await factories.openTransport({ port: settings.ikePort, onDatagram: (datagram) => driver?.receive(datagram), onFault });
     driver = new Driver({

@@ -29,6 +29,7 @@ export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string
     reauthenticateMs: ike.reauthenticateSeconds * 1_000,
     livenessMs: ike.livenessSeconds * 1_000,
     ...(ike.livenessAction === undefined ? {} : { livenessAction: ike.livenessAction }),
+    ...(link.inactivitySeconds === undefined ? {} : { inactivityMs: link.inactivitySeconds * 1_000 }),
     childRekeyMs: esp.rekeySeconds * 1_000,
     ...(esp.rekeyBytes === undefined ? {} : { childRekeyBytes: esp.rekeyBytes }),
     ...(esp.rekeyPackets === undefined ? {} : { childRekeyPackets: esp.rekeyPackets }),

@@ -44,6 +44,7 @@ const up: LinkSnapshot = {
           installedAt: 5,
           rekeyAt: 6,
           expiresAt: null,
+          closesAt: null,
         },
       ],
     },

@@ -118,6 +118,7 @@ function reportChildSa(child: ChildSaSnapshot, plane: DataPlane | null): Observe
     installedAt: Math.floor(child.installedAt),
     rekeyAt: instant(child.rekeyAt),
     expiresAt: instant(child.expiresAt),
+    closesAt: instant(child.closesAt),
     bytesIn: inbound.bytes,
     bytesOut: outbound.bytes,
     packetsIn: inbound.packets,

@@ -37,6 +37,7 @@ function checkLink(link: DesiredLink, at: ConfigPath, unreadable: string | null)
     ...checkProposals(link.ike.proposals, "ike", [...at, "ike", "proposals"]),
     ...checkProposals(link.esp.proposals, "esp", [...at, "esp", "proposals"]),
     ...checkProposals(link.ah?.proposals ?? [], "ah", [...at, "ah", "proposals"]),
+    ...checkInactivity(link, at),
     ...checkChildren(link, at),
     ...checkEncapsulation(link, at),
   ];
@@ -45,6 +46,12 @@ function checkLink(link: DesiredLink, at: ConfigPath, unreadable: string | null)
 function checkPeer(link: DesiredLink, at: ConfigPath): ConfigProblem[] {
   if (link.initiate === "respond" || link.remote.address !== undefined) return [];
   return [errorAt([...at, "remote", "address"], "the link is to be started but the peer's address is missing", "add remote.address, or set initiate: respond")];
+}
+
+function checkInactivity(link: DesiredLink, at: ConfigPath): ConfigProblem[] {
+  if (link.inactivitySeconds === undefined || link.initiate !== "start") return [];
+  const why = "the link is kept up, so nothing of it can be closed for being unused";
+  return [errorAt([...at, "inactivitySeconds"], why, "set initiate: onDemand or respond, or leave inactivitySeconds out")];
 }
 
 function checkAuthentication(link: DesiredLink, at: ConfigPath, unreadable: string | null): ConfigProblem[] {

@@ -42,6 +42,8 @@ export class Side {
   readonly events: IkeEvent[] = [];
   readonly trace: TraceRecord[] = [];
   readonly questions: RevocationQuery[] = [];
+  /** How many packets its data plane says have passed, by SPI. */
+  readonly packets = new Map<number, number>();
   /** Books that do not balance: an SA installed twice, deleted without being there, a policy on an SA that is not there. */
   readonly bookkeeping: string[] = [];
 
@@ -49,8 +51,9 @@ export class Side {
     this.name = name;
     this.address = address;
     const chosen = { bytes: (length: number) => (length === NONCE_OCTETS ? this.nonces.shift() : undefined) ?? random.bytes(length) };
-    this.engine = newEngineState(options, chosen);
-    this.endpoint = new Endpoint(options, chosen, this.engine);
+    const traffic = { packets: (...spis: readonly number[]) => spis.reduce((sum, spi) => sum + (this.packets.get(spi) ?? 0), 0) };
+    this.engine = newEngineState({ traffic, ...options }, chosen);
+    this.endpoint = new Endpoint(this.engine.options, chosen, this.engine);
   }
 
   link(id = "link"): LinkSnapshot {

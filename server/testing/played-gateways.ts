@@ -259,6 +259,7 @@ function observed(linkId: string, credentialId: string): ObservedLink {
             installedAt: at,
             rekeyAt: null,
             expiresAt: null,
+            closesAt: null,
             bytesIn: 0,
             bytesOut: 0,
             packetsIn: 0,

@@ -46,7 +46,7 @@ function earlyDelete(what: "IKE SA" | "Child SA", name: string, ageMs: number, r
   const which = what === "IKE SA" ? "the IKE SA" : `the Child SA "${name}"`;
   return {
     code: "SA_LIFETIME_MISMATCH",
-    sentence: `The peer deleted ${which} after ${spokenDuration(ageMs)} without rekeying it; this side rekeys after ${spokenDuration(rekeyMs)}: the peer was told to, or its lifetime is shorter.`,
+    sentence: `The peer deleted ${which} after ${spokenDuration(ageMs)} without rekeying it; this side rekeys after ${spokenDuration(rekeyMs)}: the peer was told to, closes what carries nothing, or its lifetime is shorter.`,
     facts: { cause: "lifetime", what, name, ageMs, rekeyMs },
   };
 }

@@ -141,7 +141,7 @@ const SENTENCES: Readonly<Record<string, { readonly a: string | null; readonly b
     both: "HALF_OPEN_LIMIT: Berlin is at its limit of 0 half-open IKE SAs and drops the requests of Amsterdam: find out who floods Berlin with IKE_SA_INIT.",
   },
   "SA lifetime mismatch": {
-    a: 'SA_LIFETIME_MISMATCH: The peer deleted the Child SA "net" after 42 s without rekeying it; this side rekeys after 60 min: the peer was told to, or its lifetime is shorter.',
+    a: 'SA_LIFETIME_MISMATCH: The peer deleted the Child SA "net" after 42 s without rekeying it; this side rekeys after 60 min: the peer was told to, closes what carries nothing, or its lifetime is shorter.',
     b: null,
     both: 'SA_LIFETIME_MISMATCH: Berlin deleted the Child SA "net" after 42 s without rekeying it, Amsterdam rekeys after 60 min: set the lifetime of Amsterdam below that of Berlin.',
   },

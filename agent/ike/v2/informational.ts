@@ -9,6 +9,7 @@ import { authenticationRefused } from "../diagnosis/identities.ts";
 import { noteEarlyChildDelete } from "../diagnosis/lifetime.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { childrenOf, establishedPhase, type IkeSa, type Link, type Notify } from "../ike-sa.ts";
+import { noteClosed } from "../inactivity.ts";
 import { findError, headerOf, sendRequest, transmit } from "../messaging.ts";
 import { protocolIdOf } from "../negotiation/choose-proposal.ts";
 import { removeIkeSa } from "../sa-removal.ts";
@@ -145,7 +146,10 @@ function deleteByPeer(turn: Turn, sa: IkeSa, link: Link | null, protocol: SaProt
     retireOutbound(turn, link, child);
     return [];
   }
-  if (link !== null) noteEarlyChildDelete(turn, link, child);
+  if (link !== null) {
+    noteEarlyChildDelete(turn, link, child);
+    if (child.state.kind === "established") noteClosed(link, child.name);
+  }
   dropChild(turn, sa, link, child);
   return [spiOctets(child.inbound.spi)];
 }

@@ -101,6 +101,7 @@ const child: ObservedChildSa = {
   installedAt: 0,
   rekeyAt: null,
   expiresAt: null,
+  closesAt: null,
   bytesIn: 0,
   bytesOut: 0,
   packetsIn: 0,

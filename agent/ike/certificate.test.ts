@@ -257,4 +257,13 @@ describe("a peer's certificate that ends while the link is up", () => {
     expect([wasDown, pair.a.failures(), pair.b.failures()]).toEqual([false, [], []]);
     expect([pair.a.link().state, pair.a.link().ikeSas.length, pair.a.link().ikeSas[0]!.id === first]).toEqual(["up", 1, false]);
   });
+
+  it("ends the IKE SA when the machine's clock is set past it", async () => {
+    const { pair } = await upFor(30 * DAY_MS);
+    pair.a.wallAheadMs = 31 * DAY_MS;
+    // The next sign of life that is asked for is when it shows.
+    pair.run(40_000);
+    expect(pair.a.failures()[0]).toContain("b.example is refused: the certificate of CN=b.example expired on 2027-02-14");
+    expect([pair.a.outbound.size, pair.a.link().state === "up"]).toEqual([0, false]);
+  });
 });

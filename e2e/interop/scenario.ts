@@ -6,7 +6,7 @@ import type { ObservedChildSa, ObservedIkeSa } from "../../contract/observed-sta
 import { startAgent, type Agent } from "../lib/agent.ts";
 import { startCharon, type Charon, type CharonChildSa, type CharonConfig, type CharonIkeSa } from "../lib/charon.ts";
 import { startKernelCharon, type KernelCharon } from "../lib/kernel-charon.ts";
-import type { ThreeNamespaces } from "../lib/namespaces.ts";
+import { addThirdSite, type Site, type ThreeNamespaces } from "../lib/namespaces.ts";
 import { makeAuthority, type KeyKind } from "../lib/pki.ts";
 import { pollUntil } from "../lib/poll.ts";
 import type { Section } from "../lib/swanctl-format.ts";
@@ -64,6 +64,7 @@ export class Context {
   readonly directory: string;
   private readonly agents: Agent[] = [];
   private readonly charons: Charon[] = [];
+  private readonly sites: { remove(): void }[] = [];
 
   constructor(net: ThreeNamespaces, directory: string) {
     this.net = net;
@@ -71,8 +72,13 @@ export class Context {
   }
 
   /** Starts our gateway with one link; what is not given is as usual: PSK, the default proposals, and we initiate. */
-  async startUs(link: Partial<LinkInput> = {}, env: Record<string, string> = {}): Promise<Agent> {
-    const agent = await startAgent(this.net.left, this.folder("us"), this.configuration(link), { env });
+  startUs(link: Partial<LinkInput> = {}, env: Record<string, string> = {}): Promise<Agent> {
+    return this.startUsWith(this.configuration(link), env);
+  }
+
+  /** The same with a whole configuration, such as one of several links. */
+  async startUsWith(configuration: SiteFileInput, env: Record<string, string> = {}): Promise<Agent> {
+    const agent = await startAgent(this.net.left, this.folder("us"), configuration, { env });
     this.agents.push(agent);
     return agent;
   }
@@ -111,6 +117,20 @@ export class Context {
     const charon = await startCharon(this.net.right, this.folder("peer"), peerConfiguration(options));
     this.charons.push(charon);
     return charon;
+  }
+
+  /** Another site beside the right one (third.example, 10.3.0.0/24), with charon in it, linked to us as the right one is. */
+  async startThird(options: PeerOptions = {}): Promise<{ readonly site: Site; readonly peer: Charon }> {
+    const site = await addThirdSite(this.net);
+    this.sites.push(site);
+    const third = {
+      ...options,
+      connection: { local_addrs: site.outsideAddress, local: { auth: "psk", id: "third.example" }, ...options.connection },
+      child: { local_ts: site.network, ...options.child },
+    };
+    const charon = await startCharon(site, this.folder("third"), peerConfiguration(third));
+    this.charons.unshift(charon);
+    return { site, peer: charon };
   }
 
   /** Starts charon on a host whose kernel does ESP, in the right site's place. */
@@ -156,6 +176,7 @@ export class Context {
   /** Ends what was started. */
   async close(): Promise<void> {
     await Promise.all([...this.agents.map((agent) => agent.kill()), ...this.charons.map((charon) => charon.kill())]);
+    for (const site of this.sites) site.remove();
   }
 
   private folder(name: string): string {

@@ -83,6 +83,26 @@ export async function makeThreeNamespaces(prefix = "cvi"): Promise<ThreeNamespac
   };
 }
 
+/** Beside the right site another one, with a cable of its own to the middle: 10.3.0.1/24 (inside), 203.0.113.1 outside. It goes with `remove`. */
+export async function addThirdSite(net: ThreeNamespaces): Promise<Site & { remove(): void }> {
+  const name = `${net.right.name}2`;
+  const remove = removeAtExit(`namespace ${name}`, () => deleteNamespace(name));
+  try {
+    await runCommand(["ip", "netns", "add", name]);
+    await runCommand(["ip", "netns", "exec", name, "sysctl", "-qw", ...quietSettings]);
+    await ipBatch(net.middle.name, [
+      ...cable("third0", "02:00:00:00:03:fe", name, "02:00:00:00:03:01"),
+      ...address("third0", "203.0.113.254/24", "203.0.113.1", "02:00:00:00:03:01"),
+    ]);
+    await ipBatch(name, siteCommands("203.0.113.1/24", "203.0.113.254", "02:00:00:00:03:fe", "10.3.0.1/24"));
+    await runCommand(["ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=0"]);
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  return { ...site(name, "203.0.113.1", "10.3.0.1", "10.3.0.0/24"), remove };
+}
+
 /**
  * Deletes the namespaces that a process which no longer exists left behind (it was killed with SIGKILL), and ends what runs in them.
  * @returns their names.

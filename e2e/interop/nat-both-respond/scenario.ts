@@ -1,0 +1,3 @@
+import { doubleNat } from "../double-nat.ts";
+
+export const scenario = doubleNat("nat-both-respond", "peer");

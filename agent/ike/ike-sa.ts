@@ -128,8 +128,8 @@ export interface EstablishedPhase {
   rekeyAt: Instant | null;
   readonly expiresAt: Instant;
   reauthenticateAt: Instant | null;
-  /** When the first certificate of the peer's path ends; null: it has none. */
-  certificateEndsAt: Instant | null;
+  /** When to look whether a certificate of the peer's path has ended; null: it has none. */
+  expiryCheckAt: Instant | null;
   readonly remoteIdentity: string;
   readonly credentialId: string | null;
   readonly children: Map<string, ChildSa>;

@@ -5,7 +5,7 @@ import type { Instant } from "./endpoint-types.ts";
 import { expiredIn } from "../crypto/x509.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import { certificateRefused } from "./diagnosis/identities.ts";
-import { expiryOf } from "./negotiation/peer-expiry.ts";
+import { expiryCheckAt } from "./negotiation/peer-expiry.ts";
 import { closeInactive } from "./inactivity.ts";
 import { closeWithPeer } from "./link.ts";
 import { retransmitOrGiveUp } from "./requests.ts";
@@ -52,7 +52,7 @@ export function ikeSaTimer(engine: EngineState, sa: IkeSa): Timer | null {
   consider(phase.rekeyAt, "IKE rekey");
   consider(phase.expiresAt, "IKE SA expiry");
   consider(phase.reauthenticateAt, "reauthentication");
-  consider(phase.certificateEndsAt, "end of the peer's certificate");
+  consider(phase.expiryCheckAt, "end of the peer's certificate");
   consider(phase.abandonAt, "superseded IKE SA");
   for (const pending of phase.pending) consider(pending.forgetAt, "half-made SA");
   consider(livenessAt(engine, sa), "liveness");
@@ -103,8 +103,7 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
     recordFailure(turn, sa.linkId, "EXPIRY", certificateRefused(phase.remoteIdentity, expired));
     return closeWithPeer(turn, sa);
   }
-  // The clock may have been set.
-  phase.certificateEndsAt = expiryOf(phase.authentication.path, turn);
+  if (phase.expiryCheckAt !== null && phase.expiryCheckAt <= now) phase.expiryCheckAt = expiryCheckAt(phase.authentication.path, turn);
   if (phase.abandonAt !== null && phase.abandonAt <= now) {
     traceChoice(turn, sa.linkId, "INFORMATIONAL", "The peer did not delete the superseded IKE SA; this side does.");
     return closeWithPeer(turn, sa);

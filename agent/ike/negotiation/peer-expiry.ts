@@ -17,8 +17,17 @@ const RENEW_BEFORE_MS = 600_000;
 /** With less than this left it has been tried, or is not worth it. */
 const LEAST_LEFT_MS = 30_000;
 
-/** When the first certificate of the path will have ended, should nobody set the clock; null: there is none. */
-export function expiryOf(path: readonly Certificate[], { now, wallNow }: Clocks): Instant | null {
+/** Nobody tells that the machine's clock has been set. */
+const LOOK_AGAIN_MS = 3_600_000;
+
+/** When to look whether a certificate of the path has ended; null: it has none. */
+export function expiryCheckAt(path: readonly Certificate[], clocks: Clocks): Instant | null {
+  const end = expiryOf(path, clocks);
+  return end === null ? null : Math.min(end, clocks.now + LOOK_AGAIN_MS);
+}
+
+/** When the first of them will have ended. */
+function expiryOf(path: readonly Certificate[], { now, wallNow }: Clocks): Instant | null {
   if (path.length === 0) return null;
   // Good up to and including `notAfter` (RFC 5280 §4.1.2.5).
   return now + Math.min(...path.map((one) => one.notAfter.getTime())) + 1 - wallNow;

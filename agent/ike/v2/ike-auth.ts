@@ -15,7 +15,7 @@ import type { Candidates } from "../link-index.ts";
 import { type PeerProof, proveOwn, verifyPeer } from "../negotiation/authentication.ts";
 import { describeSpecs, formatIkeSuite, isPostQuantum, offersPostQuantum } from "../negotiation/choose-proposal.ts";
 import { withoutAuthKeys } from "../negotiation/key-schedule.ts";
-import { beforeExpiry, expiryOf } from "../negotiation/peer-expiry.ts";
+import { beforeExpiry, expiryCheckAt } from "../negotiation/peer-expiry.ts";
 import { describeIdentity, sameIdentity, type WireIdentity } from "../negotiation/identity.ts";
 import { certificateToShow, requestedAuthorities } from "../negotiation/own-certificate.ts";
 import { leaveHalfOpen, removeIkeSa } from "../sa-removal.ts";
@@ -249,7 +249,7 @@ function establish(
     expiresAt: hardDeadline(turn, config.ikeRekeyMs),
     // The initiator does it: it knows the peer's address, and one is enough.
     reauthenticateAt: isInitiator ? earlier(softDeadline(turn, config.reauthenticateMs), beforeExpiry(path, turn)) : null,
-    certificateEndsAt: expiryOf(path, turn),
+    expiryCheckAt: expiryCheckAt(path, turn),
     remoteIdentity: describeIdentity(peer),
     credentialId,
     children: new Map(),

@@ -50,14 +50,40 @@ export const dataPlaneContract: readonly { readonly name: string; readonly run: 
     },
   },
   {
-    name: "refuses a suite and an encapsulation that it does not have, and holds nothing of them",
+    name: "refuses a suite that it does not have, and holds nothing of it",
     run: async (plane) => {
       for (const make of [inbound, outbound]) {
         const sa = make(3);
         await refuses(plane.installSa({ ...sa, keys: { ...sa.keys, encryptionKey: new Uint8Array(17) } }), /no ESP cipher/);
-        if (!plane.capabilities.encapsulations.includes("none")) await refuses(plane.installSa({ ...sa, encapsulation: "none" }), /UDP/);
         strictEqual(plane.querySa(sa.direction, spi(3)), null);
         await plane.installSa(sa);
+      }
+    },
+  },
+  {
+    name: "takes ESP that does not go in UDP, AH and transport mode where its capabilities say so, and refuses each of them otherwise",
+    run: async (plane) => {
+      const { encapsulations, protocols, modes } = plane.capabilities;
+      const keys = { ...common(4).keys, encr: Encr.NULL, encryptionKey: new Uint8Array(0), salt: new Uint8Array(0) };
+      const ah = { protocol: "ah", encapsulation: "none", keys: { ...keys, integ: Integ.HMAC_SHA2_256_128, integrityKey: new Uint8Array(32) } } as const;
+      const kinds = [
+        { has: encapsulations.includes("none"), change: { encapsulation: "none" } as const },
+        { has: protocols.includes("ah"), change: ah },
+        { has: modes.includes("transport"), change: { mode: "transport" } as const },
+      ];
+      for (const make of [inbound, outbound]) {
+        for (const { has, change } of kinds) {
+          const sa = { ...make(3), ...change };
+          if (!has) await refuses(plane.installSa(sa), /./);
+          else {
+            await plane.installSa(sa);
+            await plane.deleteSa(sa.direction, sa.spi);
+          }
+          strictEqual(plane.querySa(sa.direction, spi(3)), null);
+        }
+        await refuses(plane.installSa({ ...make(3), ...ah, encapsulation: "udp" }), /./);
+        await refuses(plane.installSa({ ...make(3), ...ah, keys: { ...ah.keys, integrityKey: new Uint8Array(20) } }), /./);
+        strictEqual(plane.querySa(make(3).direction, spi(3)), null);
       }
     },
   },

@@ -58,6 +58,7 @@ export interface Echoes {
 /** What the static gateway is told beside its addresses. */
 export interface GatewayOptions {
   readonly suite?: string;
+  readonly encapsulation?: "udp" | "none";
   readonly extendedSequenceNumbers?: boolean;
   readonly replayWindowPackets?: number;
   readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
@@ -77,27 +78,34 @@ export class LivePair {
   readonly #directory = mkdtempSync(join(tmpdir(), "cvdt-live-"));
   readonly #started: LiveGateway[] = [];
 
+  readonly #outerFamily: 4 | 6;
+
   /** `name`: a few letters, different for each test file that runs at the same time. */
-  constructor(name: string) {
+  constructor(name: string, outerFamily: 4 | 6 = 4) {
+    this.#outerFamily = outerFamily;
     const namespace = (side: string) => `cvdt-${name}${process.pid}-${side}`;
-    this.left = { side: "left", namespace: namespace("l"), outside: "192.0.2.1", inside: "10.1.0.1", network: "10.1.0.0/24" };
-    this.right = { side: "right", namespace: namespace("r"), outside: "192.0.2.2", inside: "10.2.0.1", network: "10.2.0.0/24" };
+    const outside = outerFamily === 4 ? (["192.0.2.1", "192.0.2.2"] as const) : (["2001:db8::1", "2001:db8::2"] as const);
+    this.left = { side: "left", namespace: namespace("l"), outside: outside[0], inside: "10.1.0.1", network: "10.1.0.0/24" };
+    this.right = { side: "right", namespace: namespace("r"), outside: outside[1], inside: "10.2.0.1", network: "10.2.0.0/24" };
   }
 
   makeNamespaces(): void {
     const { left, right } = this;
-    for (const { namespace } of [left, right]) {
-      ip("netns", "add", namespace);
-      // A kernel with IPv6 sends router solicitations to each new device, at times of its own: nobody could count what passes.
-      ip("netns", "exec", namespace, "bash", "-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
-    }
+    // A kernel with IPv6 sends router solicitations to each new device, at times of its own: nobody could count what passes.
+    const disableIpv6 = () => {
+      for (const { namespace } of [left, right]) ip("netns", "exec", namespace, "bash", "-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
+    };
+    for (const { namespace } of [left, right]) ip("netns", "add", namespace);
+    if (this.#outerFamily === 4) disableIpv6();
     ip("-n", left.namespace, "link", "add", "out0", "type", "veth", "peer", "name", "out0", "netns", right.namespace);
     for (const me of [left, right]) {
-      ip("-n", me.namespace, "addr", "add", `${me.outside}/24`, "dev", "out0");
+      ip("-n", me.namespace, "addr", "add", `${me.outside}/${this.#outerFamily === 4 ? 24 : 64}`, "dev", "out0", ...(this.#outerFamily === 4 ? [] : ["nodad"]));
       ip("-n", me.namespace, "addr", "add", `${me.inside}/32`, "dev", "lo");
       for (const device of ["lo", "out0"]) ip("-n", me.namespace, "link", "set", device, "up");
     }
     ip("-n", right.namespace, "addr", "add", `${STRANGER}/24`, "dev", "out0");
+    // The outer device has its addresses; those that come later, the TUN devices, get none.
+    if (this.#outerFamily === 6) disableIpv6();
   }
 
   removeNamespaces(): void {
@@ -160,12 +168,12 @@ export class LivePair {
     if (stdout.trim() !== "true") throw new Error("what came back over TCP is not what was sent");
   }
 
-  /** Every UDP datagram, as octets from the IPv4 header on, that passes to this site's outside address while `during` runs. */
-  captured(during: () => Promise<unknown>, towards: LiveSite = this.left): Promise<Buffer[]> {
+  /** Every datagram (UDP unless told), as octets from the IPv4 header on, that passes to this site's outside address while `during` runs. */
+  captured(during: () => Promise<unknown>, towards: LiveSite = this.left, protocols = "udp"): Promise<Buffer[]> {
     const from = towards === this.left ? this.right : this.left;
     // The cable keeps the order: with this one in the file, all before it are.
     const last = () => inNamespace(from.namespace, "bash", "-c", `echo end > /dev/udp/${towards.outside}/${DISCARD_PORT}`);
-    return this.#capture({ device: "out0", filter: `udp and dst host ${towards.outside}`, linkOctets: 14 }, during, last);
+    return this.#capture({ device: "out0", filter: `(${protocols}) and dst host ${towards.outside}`, linkOctets: 14 }, during, last);
   }
 
   /**
@@ -263,6 +271,15 @@ export class LivePair {
     const lost = await this.lostEchoes({ count: 1 });
     if (lost.length > 0) throw new Error("the echo behind the datagrams was lost");
     return JSON.parse(output).count;
+  }
+
+  /** Sends payloads (hexadecimal) of an IP protocol at the left gateway from the right one's address; it has dealt with them when this resolves. */
+  async fireRaw(protocol: number, payloads: readonly string[]): Promise<void> {
+    const order = { source: this.right.outside, target: this.left.outside, protocol, payloads };
+    await inNamespace(this.right.namespace, process.execPath, program("raw-sender"), JSON.stringify(order));
+    // Taken in order from the same socket.
+    const lost = await this.lostEchoes({ count: 1 });
+    if (lost.length > 0) throw new Error("the echo behind the packets was lost");
   }
 }
 

@@ -2,7 +2,7 @@ import { createInterface } from "node:readline";
 import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
 import type { SaLifetimes } from "../ipsec/security-association.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
-import { staticKeys, staticSpi, type StaticSuite } from "./static-keys.ts";
+import { isStaticAh, staticKeys, staticSpi, type StaticSuite } from "./static-keys.ts";
 
 /**
  * A gateway without IKE, for tests and benchmarks of the data plane: one SA in each direction from its arguments (one JSON object).
@@ -14,6 +14,7 @@ interface Arguments {
   readonly localNetwork: string;
   readonly remoteNetwork: string;
   readonly suite: StaticSuite;
+  readonly encapsulation?: "udp" | "none";
   /** Decides which SPI and key is for which direction: the peer has the other. */
   readonly side: "left" | "right";
   readonly mtu: number;
@@ -40,11 +41,11 @@ async function install(): Promise<void> {
   const spiOut = staticSpi(options.side === "left" ? "right" : "left", generation);
   const common = {
     extendedSequenceNumbers: options.extendedSequenceNumbers ?? false,
-    protocol: "esp",
+    protocol: isStaticAh(options.suite) ? "ah" : "esp",
     mode: "tunnel",
     local,
     remote,
-    encapsulation: "udp",
+    encapsulation: options.encapsulation ?? "udp",
   } as const;
   const childSaId = `static-${generation}`;
   await plane.installSa({

@@ -12,9 +12,15 @@ const suites = {
   aes128ccm16: { encr: Encr.AES_CCM_16, keyOctets: 16, saltOctets: 3, integ: Integ.NONE, integOctets: 0 },
   "aes256-sha256": { encr: Encr.AES_CBC, keyOctets: 32, saltOctets: 0, integ: Integ.HMAC_SHA2_256_128, integOctets: 32 },
   "aes128ctr-sha256": { encr: Encr.AES_CTR, keyOctets: 16, saltOctets: 4, integ: Integ.HMAC_SHA2_256_128, integOctets: 32 },
+  "ah-sha256": { encr: Encr.NULL, keyOctets: 0, saltOctets: 0, integ: Integ.HMAC_SHA2_256_128, integOctets: 32 },
+  "ah-sha512": { encr: Encr.NULL, keyOctets: 0, saltOctets: 0, integ: Integ.HMAC_SHA2_512_256, integOctets: 64 },
 } as const;
 
 export type StaticSuite = keyof typeof suites;
+
+export function isStaticAh(suite: StaticSuite): boolean {
+  return suites[suite].encr === Encr.NULL;
+}
 
 /** Of the SA that this side receives on. */
 export function staticSpi(side: "left" | "right", generation: number): EspSpi {

@@ -5,6 +5,7 @@ import { Integ } from "../../wire/iana.ts";
 import { AAD_AFTER_NONCE, type AeadBatch } from "./aead-batch.ts";
 import type { Arena } from "./arena.ts";
 import { crypto } from "./native.ts";
+import { PacketMac } from "./packet-mac.ts";
 
 const GET_TAG = 0x10;
 const SET_TAG = 0x11;
@@ -27,12 +28,12 @@ export class EspTransform {
   readonly #batch: AeadBatch | null;
   readonly #direction: 0 | 1;
   #context = 0;
-  #mac = 0;
+  #mac: PacketMac | null = null;
   readonly #kind: "aead" | "cbc" | "ctr";
   readonly #extended: boolean;
   /** CCM authenticates the length first (RFC 3610 §2.2): EVP must be told before the data, and the ICV's length before the key. */
   readonly #declaresLength: boolean;
-  /** 0: nonce or counter block (16), 16: AAD (12), 32: high sequence bits (4), 48: output length (8), 64: computed ICV (64), 128: keys. */
+  /** 0: nonce or counter block (16), 16: AAD (12), 32: high sequence bits (4), 48: output length (8), 64: what EVP may write at the end (64), 128: keys. */
   readonly #scratch: number;
   readonly #saltOctets: number;
 
@@ -59,7 +60,7 @@ export class EspTransform {
     if (this.#kind === "ctr") arena.view.setUint32(this.#scratch + 12, 1);
     try {
       this.#makeCipherContext(cipher.opensslName, keys.encryptionKey);
-      if (this.#kind !== "aead" && integ !== undefined) this.#makeMacContext(integ.hash, keys.integrityKey);
+      if (this.#kind !== "aead" && integ !== undefined) this.#mac = new PacketMac(arena, integ, keys.integrityKey);
     } catch (error) {
       this.close();
       throw error;
@@ -90,7 +91,7 @@ export class EspTransform {
       return contentEnd + this.icvOctets;
     }
     this.#crypt(ivAt, contentEnd);
-    this.#hash(start, contentEnd, sequenceHigh, contentEnd);
+    this.#hash(start, contentEnd, sequenceHigh).finishTo(contentEnd);
     return contentEnd + this.icvOctets;
   }
 
@@ -100,9 +101,7 @@ export class EspTransform {
     const contentEnd = end - this.icvOctets;
     if (!this.#isPossible(contentEnd - ivAt - this.ivOctets)) return false;
     if (this.#kind === "aead") return this.#openAead(start, ivAt, contentEnd, sequenceHigh);
-    const { address } = this.#arena;
-    this.#hash(start, contentEnd, sequenceHigh, this.#scratch + 64);
-    if (crypto.compare(address + this.#scratch + 64, address + contentEnd, this.icvOctets) !== 0) return false;
+    if (!this.#hash(start, contentEnd, sequenceHigh).finishIs(contentEnd)) return false;
     this.#crypt(ivAt, contentEnd);
     return true;
   }
@@ -117,7 +116,7 @@ export class EspTransform {
 
   close(): void {
     crypto.cipherContextFree(this.#context);
-    if (this.#mac !== 0) crypto.macContextFree(this.#mac);
+    this.#mac?.close();
     this.#arena.free(this.#scratch, SCRATCH_OCTETS);
   }
 
@@ -214,19 +213,17 @@ export class EspTransform {
       throw new Error("OpenSSL could not process a packet");
   }
 
-  /** HMAC over the packet up to the ICV, and the high sequence bits with ESN (RFC 4303 §2.2.1), to `out`. */
-  #hash(start: number, contentEnd: number, sequenceHigh: number, out: number): void {
-    const { view, address } = this.#arena;
-    const scratch = this.#scratch;
-    crypto.macInit(this.#mac, 0, 0, 0);
-    crypto.macUpdate(this.#mac, address + start, contentEnd - start);
+  /** HMAC over the packet up to the ICV, and the high sequence bits with ESN (RFC 4303 §2.2.1), all but its end. */
+  #hash(start: number, contentEnd: number, sequenceHigh: number): PacketMac {
+    const mac = this.#mac;
+    if (mac === null) throw new TypeError("an AEAD cipher has no integrity algorithm beside it");
+    mac.begin();
+    mac.add(start, contentEnd - start);
     if (this.#extended) {
-      view.setUint32(scratch + 32, sequenceHigh);
-      crypto.macUpdate(this.#mac, address + scratch + 32, 4);
+      this.#arena.view.setUint32(this.#scratch + 32, sequenceHigh);
+      mac.add(this.#scratch + 32, 4);
     }
-    // The full HMAC goes to scratch first: the packet has room for the truncated one only.
-    if (crypto.macFinal(this.#mac, address + scratch + 64, address + scratch + 48, 64) !== 1) throw new Error("OpenSSL could not compute an ICV");
-    if (out !== scratch + 64) this.#arena.bytes.copyWithin(out, scratch + 64, scratch + 64 + this.icvOctets);
+    return mac;
   }
 
   #makeCipherContext(name: string, key: Uint8Array): void {
@@ -242,35 +239,5 @@ export class EspTransform {
     if (this.#declaresLength) crypto.cipherControl(context, SET_TAG, this.icvOctets, 0);
     if (crypto.cipherInit(context, 0, 0, address + keyAt, 0, this.#direction) !== 1) throw new Error(`OpenSSL refused a key for ${name}`);
     if (this.#kind === "cbc") crypto.cipherSetPadding(context, 0);
-  }
-
-  #makeMacContext(hash: string, key: Uint8Array): void {
-    const { bytes, address } = this.#arena;
-    const mac = crypto.macFetch(0, "HMAC", 0);
-    const context = crypto.macContextNew(mac);
-    this.#mac = context;
-    crypto.macFree(mac);
-    const keyAt = this.#scratch + 128;
-    bytes.fill(0, keyAt, keyAt + 64);
-    bytes.set(key, keyAt);
-    const parameters = this.#arena.allocate(192);
-    this.#digestParameter(parameters, hash);
-    const done = crypto.macInit(context, address + keyAt, key.length, address + parameters);
-    this.#arena.free(parameters, 192);
-    if (context === 0 || done !== 1) throw new Error(`OpenSSL refused a key for HMAC with ${hash}`);
-  }
-
-  /** OSSL_PARAM[2]: {key, type, data, size, return size} of 40 octets each; the second is the end. Type 4 is a UTF-8 string. */
-  #digestParameter(at: number, hash: string): void {
-    const { bytes, view } = this.#arena;
-    const nameAt = at + 96;
-    const valueAt = at + 128;
-    bytes.set(new TextEncoder().encode("digest"), nameAt);
-    bytes.set(new TextEncoder().encode(hash), valueAt);
-    this.#arena.writePointer(at, nameAt);
-    view.setUint32(at + 8, 4, true);
-    this.#arena.writePointer(at + 16, valueAt);
-    this.#arena.writeSize(at + 24, hash.length);
-    view.setBigUint64(at + 32, 0xffffffffffffffffn, true);
   }
 }

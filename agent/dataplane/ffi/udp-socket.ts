@@ -18,8 +18,8 @@ const IPV6_RECVTCLASS = 66;
 const IPV6_TCLASS = 67;
 export const SOCKADDR_OCTETS = 28;
 
-const AF_INET = 2;
-const AF_INET6 = 10;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
 const SOCK_DGRAM_NONBLOCK_CLOEXEC = 2 | 0o4000 | 0o2000000;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
@@ -45,25 +45,9 @@ export function openUdpSocket(family: Family, port: number): number | null {
     throw new Error(`a UDP socket cannot be made (errno ${errno()})`);
   }
   const arena = new Arena(1);
-  const set = (level: number, name: number, value: number): boolean => {
-    const at = arena.allocate(4);
-    arena.view.setInt32(at, value, true);
-    return libc.setsockopt(fd, level, name, arena.address + at, 4) === 0;
-  };
-  if (!set(SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_OCTETS)) set(SOL_SOCKET, SO_SNDBUF, BUFFER_OCTETS);
-  if (!set(SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_OCTETS)) set(SOL_SOCKET, SO_RCVBUF, BUFFER_OCTETS);
-  set(SOL_UDP, UDP_GRO, 1);
-  // The inner packet was measured against the path already; what is too large all the same is fragmented outside, not lost.
-  if (family === 4) {
-    set(0, IP_MTU_DISCOVER, PMTUDISC_DONT);
-    set(0, IP_PKTINFO, 1);
-    set(0, IP_RECVTOS, 1);
-  } else {
-    set(IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    set(IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DONT);
-    set(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-    set(IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-  }
+  setPacketOptions(fd, family);
+  setOption(fd, SOL_UDP, UDP_GRO, 1);
+  if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   const address = arena.allocate(SOCKADDR_OCTETS);
   const length = writeSockaddr(arena, address, { address: family === 4 ? "0.0.0.0" : "::", port });
   if (libc.bind(fd, arena.address + address, length) !== 0) {
@@ -76,6 +60,34 @@ export function openUdpSocket(family: Family, port: number): number | null {
   }
   return fd;
 }
+
+/** What sockets of packets have in common: large buffers, word of where a packet came to and of its class, and no path MTU of the kernel's. */
+export function setPacketOptions(fd: number, family: Family): void {
+  if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_OCTETS)) setOption(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_OCTETS);
+  if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_OCTETS)) setOption(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_OCTETS);
+  // The inner packet was measured against the path already; what is too large all the same is fragmented outside, not lost.
+  if (family === 4) {
+    setOption(fd, 0, IP_MTU_DISCOVER, PMTUDISC_DONT);
+    setOption(fd, 0, IP_PKTINFO, 1);
+    setOption(fd, 0, IP_RECVTOS, 1);
+  } else {
+    setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DONT);
+    setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    setOption(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+  }
+}
+
+/** False when the kernel refuses it. */
+export function setOption(fd: number, level: number, name: number, value: number): boolean {
+  optionArena ??= new Arena(1);
+  const at = optionArena.allocate(4);
+  optionArena.view.setInt32(at, value, true);
+  const isSet = libc.setsockopt(fd, level, name, optionArena.address + at, 4) === 0;
+  optionArena.free(at, 4);
+  return isSet;
+}
+
+let optionArena: Arena | null = null;
 
 /** sockaddr_in or sockaddr_in6; returns its length. */
 export function writeSockaddr(arena: Arena, at: number, endpoint: UdpEndpoint): number {

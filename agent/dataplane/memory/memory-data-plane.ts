@@ -1,5 +1,6 @@
 import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
 import { cipherForKey } from "../../crypto/encr.ts";
+import { findInteg } from "../../crypto/integ.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import {
   type DataPlane,
@@ -19,9 +20,9 @@ export class MemoryDataPlane implements DataPlane {
   readonly capabilities: DataPlaneCapabilities = {
     name: "memory",
     reason: "bookkeeping only",
-    encapsulations: ["udp"],
+    encapsulations: ["udp", "none"],
     preferredEncapsulation: "udp",
-    protocols: ["esp"],
+    protocols: ["esp", "ah"],
     modes: ["tunnel"],
     extendedSequenceNumbers: true,
   };
@@ -60,8 +61,9 @@ export class MemoryDataPlane implements DataPlane {
     this.#mustRun();
     const installed = this.sas[sa.direction];
     if (installed.has(sa.spi)) throw new Error(`an ${sa.direction} SA with the SPI ${sa.spi.toString(16)} is installed already`);
-    if (sa.encapsulation !== "udp") throw new Error("the memory plane knows ESP in UDP only");
-    if (cipherForKey(sa.keys.encr, sa.keys.encryptionKey.length) === undefined)
+    if (sa.mode === "transport") throw new Error("the memory plane has no transport mode");
+    if (sa.protocol === "ah") this.#checkAh(sa);
+    else if (cipherForKey(sa.keys.encr, sa.keys.encryptionKey.length) === undefined)
       throw new Error(`the memory plane has no ESP cipher with the number ${sa.keys.encr}`);
     installed.set(sa.spi, structuredClone(sa));
   }
@@ -106,6 +108,11 @@ export class MemoryDataPlane implements DataPlane {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+  }
+
+  #checkAh({ keys, encapsulation }: InboundSa | OutboundSa): void {
+    if (encapsulation === "udp") throw new Error("AH does not go in UDP");
+    if (findInteg(keys.integ)?.keyOctets !== keys.integrityKey.length) throw new Error(`the memory plane has no AH with the integrity algorithm ${keys.integ}`);
   }
 
   #mustRun(): void {

@@ -16,7 +16,7 @@ function setUp() {
     arena.view.setUint32(input, of);
     arena.bytes.fill(mark, input + 4, input + octets);
     arena.bytes.fill(mark, name, name + 64);
-    early.keep(input, input + octets, name, mark + 100, now);
+    early.keep(of, input, input + octets, name, mark + 100, now);
   };
   const take = (of: EspSpi, now: number) => {
     const taken: number[][] = [];

@@ -1,4 +1,3 @@
-import { espSpi } from "../../wire/esp.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { Arena } from "../ffi/arena.ts";
 
@@ -21,6 +20,7 @@ export class EarlyPackets {
   readonly #arena: Arena;
   readonly #base: number;
   readonly #octets = new Uint32Array(SLOTS);
+  readonly #spis = new Uint32Array(SLOTS);
   readonly #outerClass = new Uint8Array(SLOTS);
   readonly #arrivedAt = new Float64Array(SLOTS);
   #next = 0;
@@ -30,8 +30,8 @@ export class EarlyPackets {
     this.#base = arena.allocate(SLOT_OCTETS * SLOTS);
   }
 
-  /** Copies the datagram `[start, end)` its sender's sockaddr at `nameAt` and its outer traffic class; the oldest makes room. Larger than 2,048 octets: not kept. */
-  keep(start: number, end: number, nameAt: number, outerClass: number, now: number): void {
+  /** Copies the packet `[start, end)` of this SPI, its sender's sockaddr at `nameAt` and its outer traffic class; the oldest makes room. Larger than 2,048 octets: not kept. */
+  keep(spi: EspSpi, start: number, end: number, nameAt: number, outerClass: number, now: number): void {
     if (end - start > DATA_OCTETS) return;
     const slot = this.#next;
     this.#next = (slot + 1) % SLOTS;
@@ -39,6 +39,7 @@ export class EarlyPackets {
     this.#arena.bytes.copyWithin(at, start, end);
     this.#arena.bytes.copyWithin(at + DATA_OCTETS, nameAt, nameAt + NAME_OCTETS);
     this.#octets[slot] = end - start;
+    this.#spis[slot] = spi;
     this.#outerClass[slot] = outerClass;
     this.#arrivedAt[slot] = now;
   }
@@ -49,7 +50,7 @@ export class EarlyPackets {
       const slot = (this.#next + index) % SLOTS;
       const octets = this.#octets[slot]!;
       const at = this.#at(slot);
-      if (octets === 0 || espSpi(this.#arena.bytes, at) !== spi) continue;
+      if (octets === 0 || this.#spis[slot] !== spi) continue;
       this.#octets[slot] = 0;
       if (now - this.#arrivedAt[slot]! <= EARLY_PACKET_MS) open(at, at + octets, at + DATA_OCTETS, this.#outerClass[slot]!);
     }

@@ -5,9 +5,12 @@ import { parseAddress } from "../../wire/address.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { AeadBatch } from "../ffi/aead-batch.ts";
 import type { Arena } from "../ffi/arena.ts";
+import { AhTransform } from "../ffi/ah-transform.ts";
 import { EspTransform } from "../ffi/esp-transform.ts";
+import { noRawSockets, type RawSockets } from "../ffi/raw-socket.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
-import { largestInner } from "./largest-inner.ts";
+import { largestInner, largestInnerOfAh } from "./largest-inner.ts";
+import { withoutSocket } from "./outer-sockets.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
 
 /** An inbound SA in its worker. */
@@ -15,7 +18,11 @@ export interface ReceiveSa {
   readonly childSaId: string;
   readonly spi: EspSpi;
   readonly row: number;
-  readonly transform: EspTransform;
+  /** One of the two is there: which protocol it is of. */
+  readonly transform: EspTransform | null;
+  readonly ah: AhTransform | null;
+  /** In UDP: from where its packets come may change (RFC 3947 §5.1). */
+  readonly isEncapsulated: boolean;
   readonly extended: boolean;
   readonly window: ReplayWindow;
   readonly local: readonly CompiledSelector[];
@@ -30,32 +37,40 @@ export interface ReceiveSa {
 }
 
 /** @throws Error with a sentence when the SA asks for what this plane does not have. */
-export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu: number, opening: AeadBatch | null): ReceiveSa {
-  if (sa.encapsulation !== "udp") throw new Error("the TUN plane takes ESP in UDP only: the link must ask for UDP encapsulation");
-  if (parseAddress(sa.remote.address) === null) throw new Error(`"${sa.remote.address}" is not an address`);
+export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu: number, opening: AeadBatch | null, raw: RawSockets = noRawSockets): ReceiveSa {
+  const remote = parseAddress(sa.remote.address);
+  if (remote === null) throw new Error(`"${sa.remote.address}" is not an address`);
+  const family = remote.length === 4 ? 4 : 6;
+  const obstacle = withoutSocket(sa, family, raw);
+  if (obstacle !== null) throw new Error(obstacle);
   const window = new ReplayWindow(sa.replayWindowPackets);
   // Last of all that can fail: what it holds would have to be given back.
-  const transform = new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers, opening);
+  const ah = sa.protocol === "ah" ? new AhTransform(arena, sa.keys, sa.extendedSequenceNumbers) : null;
+  const transform = ah === null ? new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers, opening) : null;
   const remoteAt = arena.allocate(SOCKADDR_OCTETS);
   return {
     childSaId: sa.childSaId,
     spi: sa.spi,
     row,
     transform,
+    ah,
+    isEncapsulated: sa.encapsulation === "udp",
     extended: sa.extendedSequenceNumbers,
     window,
     local: compileSelectors(sa.localSelectors),
     remote: compileSelectors(sa.remoteSelectors),
     remoteAt,
-    remoteOctets: writeSockaddr(arena, remoteAt, sa.remote),
+    // Packets that do not go in UDP come from no port.
+    remoteOctets: writeSockaddr(arena, remoteAt, sa.encapsulation === "udp" ? sa.remote : { address: sa.remote.address, port: 0 }),
     used: false,
     lifetime: new SaLifetime(sa, performance.now()),
-    maxInner: largestInner(transform, pathMtu, sa.local.address.includes(":") ? 6 : 4),
+    maxInner: transform === null ? largestInnerOfAh(ah?.icvOctets ?? 0, pathMtu, family) : largestInner(transform, pathMtu, family, sa.encapsulation),
   };
 }
 
 export function closeReceiveSa(arena: Arena, sa: ReceiveSa): void {
-  sa.transform.close();
+  sa.transform?.close();
+  sa.ah?.close();
   arena.free(sa.remoteAt, SOCKADDR_OCTETS);
 }
 

@@ -3,6 +3,7 @@ import { eraseSaKeys } from "../../crypto/sa-keys.ts";
 import { matchesPacket } from "../../ipsec/packet-match.ts";
 import { highBits, inferSequenceNumber } from "../../ipsec/replay-window.ts";
 import { formatAddress } from "../../wire/address.ts";
+import { AH_FIXED_OCTETS, ahSequence, ahSpi, ahStatedOctets, isPossibleAh } from "../../wire/ah.ts";
 import { ESP_HEADER_LENGTH, espPayloadEnd, espSequence, espSpi, NextHeader } from "../../wire/esp.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
@@ -10,6 +11,7 @@ import { classifyEncapsulated, NON_ESP_MARKER_LENGTH } from "../../wire/udp-enca
 import type { DataPlaneEvent } from "../data-plane.ts";
 import { AeadBatch } from "../ffi/aead-batch.ts";
 import { Arena } from "../ffi/arena.ts";
+import type { EspTransform } from "../ffi/esp-transform.ts";
 import { readSockaddr, writeSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
@@ -17,6 +19,7 @@ import { combineEcn } from "./ecn.ts";
 import { EarlyPackets } from "./early-packets.ts";
 import { closeReceiveSa, isFromPeer, makeReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
 import { type Opening, OpeningQueue } from "./opening-queue.ts";
+import { outerHeaderAt, outerHeaderOctets, rawAhAt, rawEspAt } from "./raw-packets.ts";
 import { ReceiveBatch } from "./receive-batch.ts";
 import { clampMss } from "./tcp-header.ts";
 import { LifetimeTimer } from "./sa-lifetime.ts";
@@ -24,8 +27,8 @@ import { TunWriter } from "./tun-writer.ts";
 import { type CommandBatch, type FromWorker, type WorkerOptions, obeyAll, type WorkerCommand } from "./worker-protocol.ts";
 
 /*
- * From the outside to the inside: UDP → (IKE to the main thread) → ESP → SA → replay → ICV → selectors → TUN. A loop that blocks in
- * poll and then drains the sockets. Nothing is allocated for a packet; hostile octets are parsed here, in TypeScript, with lengths
+ * From the outside to the inside: UDP → (IKE to the main thread) → ESP → SA → replay → ICV → selectors → TUN; ESP and AH that do not go in UDP
+ * come through raw sockets. A loop that blocks in poll and then drains the sockets. Nothing is allocated for a packet; hostile octets are parsed here, in TypeScript, with lengths
  * checked before anything is read.
  */
 const ARENA_OCTETS = 16 << 20;
@@ -54,8 +57,8 @@ let running = true;
 run();
 
 function run(): void {
-  const fds = options.udpFds.filter((fd) => fd !== null);
-  const polled = new PollSet(arena, [options.wakeFd, ...fds]);
+  const sources = sourcesOf(options);
+  const polled = new PollSet(arena, [options.wakeFd, ...sources.map(({ fd }) => fd)]);
   say({ kind: "ready" });
   while (running) {
     polled.wait(lifetimes.timeoutMs());
@@ -66,15 +69,33 @@ function run(): void {
       polled.drain(options.wakeFd);
       takeCommands();
     }
-    for (const [index, fd] of fds.entries()) if (polled.ready(index + 1)) drainSocket(fd);
+    for (let index = 0; index < sources.length; index++) if (polled.ready(index + 1)) drainSocket(sources[index]!);
   }
   for (const sa of sas.values()) closeReceiveSa(arena, sa);
 }
 
-function drainSocket(fd: number): void {
+/** A socket and what its messages are. */
+interface Source {
+  readonly fd: number;
+  readonly take: (index: number, fd: number) => void;
+}
+
+function sourcesOf({ udpFds, raw }: WorkerOptions): Source[] {
+  const pairs: readonly (readonly [number | null, (index: number, fd: number) => void])[] = [
+    [udpFds[0], takeMessage],
+    [udpFds[1], takeMessage],
+    [raw.esp[0], (index) => takeRawEsp(index, 4)],
+    [raw.esp[1], (index) => takeRawEsp(index, 6)],
+    [raw.ah[0], (index) => takeRawAh(index, 4)],
+    [raw.ah[1], (index) => takeRawAh(index, 6)],
+  ];
+  return pairs.flatMap(([fd, take]) => (fd === null ? [] : [{ fd, take }]));
+}
+
+function drainSocket({ fd, take }: Source): void {
   for (let round = 0; round < ROUNDS; round++) {
     const count = batch.receive(fd);
-    for (let index = 0; index < count; index++) takeMessage(index, fd);
+    for (let index = 0; index < count; index++) take(index, fd);
     opening?.take(takeOpening);
     // A lone segment must not wait for a next one, and the buffers are about to be reused.
     tun.flush();
@@ -107,24 +128,60 @@ function takeMessage(index: number, fd: number): void {
   }
 }
 
+function takeRawEsp(index: number, family: 4 | 6): void {
+  batch.readControl(index);
+  const at = rawEspAt(arena, batch, index, family);
+  if (at === -1) return counters.add(GLOBAL_ROW, Counter.malformed, 1);
+  takeEsp(at, batch.dataAt(index) + batch.octets(index), batch.nameAt(index), batch.control.trafficClass);
+}
+
+function takeRawAh(index: number, family: 4 | 6): void {
+  batch.readControl(index);
+  const at = rawAhAt(arena, batch, index, family);
+  if (at === -1) return counters.add(GLOBAL_ROW, Counter.malformed, 1);
+  takeAh(outerHeaderAt(batch, index, family), at, batch.dataAt(index) + batch.octets(index), batch.nameAt(index), batch.control.trafficClass);
+}
+
+/** RFC 4302 §3.4, as `takeEsp`: the packet `[headerAt, end)` has at least the fixed part of AH at `ahAt`. */
+function takeAh(headerAt: number, ahAt: number, end: number, nameAt: number, outerClass: number): void {
+  const { bytes } = arena;
+  const spi = ahSpi(bytes, ahAt);
+  const sa = sas.get(spi);
+  if (sa === undefined) {
+    counters.add(GLOBAL_ROW, Counter.noSa, 1);
+    early.keep(spi, headerAt, end, nameAt, outerClass, now);
+    return;
+  }
+  if (sa.lifetime.isOver) return counters.add(sa.row, Counter.lifetime, 1);
+  const { ah } = sa;
+  if (ah === null || !isPossibleAh(bytes, ahAt, end, ah.icvOctets, bytes[headerAt]! >> 4 === 4 ? 4 : 6)) return counters.add(sa.row, Counter.malformed, 1);
+  const sequence = sequenceOf(sa, ahSequence(bytes, ahAt));
+  if (sequence < 0 || !sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
+  const innerAt = ahAt + ahStatedOctets(bytes, ahAt);
+  const nextHeader = bytes[ahAt]!;
+  if (!ah.verify(headerAt, ahAt - headerAt, ahAt, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
+  sa.window.mark(sequence);
+  takeInner(sa, innerAt, end, nextHeader, outerClass);
+}
+
 /** RFC 4303 §3.4: SA, replay window, ICV, then the number is marked as seen, then what came out is checked. */
 function takeEsp(start: number, end: number, nameAt: number, outerClass: number): void {
   const { bytes } = arena;
-  const sa = sas.get(espSpi(bytes, start));
+  const spi = espSpi(bytes, start);
+  const sa = sas.get(spi);
   if (sa === undefined) {
     counters.add(GLOBAL_ROW, Counter.noSa, 1);
-    early.keep(start, end, nameAt, outerClass, now);
+    early.keep(spi, start, end, nameAt, outerClass, now);
     return;
   }
   if (sa.lifetime.isOver) return counters.add(sa.row, Counter.lifetime, 1);
   const { transform } = sa;
-  if (end - start < ESP_HEADER_LENGTH + transform.ivOctets + 2 + transform.icvOctets) return counters.add(sa.row, Counter.malformed, 1);
-  const low = espSequence(bytes, start);
-  const sequence = sa.extended ? inferSequenceNumber(low, sa.window.highest, sa.window.windowPackets) : low;
+  if (transform === null || end - start < ESP_HEADER_LENGTH + transform.ivOctets + 2 + transform.icvOctets) return counters.add(sa.row, Counter.malformed, 1);
+  const sequence = sequenceOf(sa, espSequence(bytes, start));
   if (sequence < 0 || !sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
   if (opening === null || !transform.isBatched) {
     if (!transform.open(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
-    return takeOpened(sa, start, end, sequence, nameAt, outerClass);
+    return takeOpened(sa, transform, start, end, sequence, nameAt, outerClass);
   }
   if (opening.isFull) opening.take(takeOpening);
   if (!transform.note(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
@@ -136,22 +193,28 @@ function takeOpening(sa: ReceiveSa, { start, end, sequence, nameAt, outerClass }
   if (!isIntact) return counters.add(sa.row, Counter.integrity, 1);
   if (!sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
   if (sa.lifetime.isOver) return counters.add(sa.row, Counter.lifetime, 1);
-  takeOpened(sa, start, end, sequence, nameAt, outerClass);
+  if (sa.transform !== null) takeOpened(sa, sa.transform, start, end, sequence, nameAt, outerClass);
 }
 
-function takeOpened(sa: ReceiveSa, start: number, end: number, sequence: number, nameAt: number, outerClass: number): void {
-  const { transform } = sa;
+/** The whole number of a packet that carries its low 32 bits. */
+function sequenceOf({ extended, window }: ReceiveSa, low: number): number {
+  return extended ? inferSequenceNumber(low, window.highest, window.windowPackets) : low;
+}
+
+function takeOpened(sa: ReceiveSa, transform: EspTransform, start: number, end: number, sequence: number, nameAt: number, outerClass: number): void {
   const isNewest = sequence > sa.window.highest;
   sa.window.mark(sequence);
   if (isNewest && !isFromPeer(arena, sa, nameAt)) noticeMove(sa, nameAt);
-  takeInner(sa, start + ESP_HEADER_LENGTH + transform.ivOctets, end - transform.icvOctets, outerClass);
+  const payloadAt = start + ESP_HEADER_LENGTH + transform.ivOctets;
+  const contentEnd = end - transform.icvOctets;
+  const payloadEnd = espPayloadEnd(arena.bytes, payloadAt, contentEnd);
+  if (payloadEnd < 0) return counters.add(sa.row, Counter.malformed, 1);
+  takeInner(sa, payloadAt, payloadEnd, arena.bytes[contentEnd - 1]!, outerClass);
 }
 
-function takeInner(sa: ReceiveSa, start: number, contentEnd: number, outerClass: number): void {
+/** What came out of an SA. */
+function takeInner(sa: ReceiveSa, start: number, payloadEnd: number, nextHeader: number, outerClass: number): void {
   const { bytes } = arena;
-  const payloadEnd = espPayloadEnd(bytes, start, contentEnd);
-  if (payloadEnd < 0) return counters.add(sa.row, Counter.malformed, 1);
-  const nextHeader = bytes[contentEnd - 1]!;
   if (!sa.used) {
     sa.used = true;
     raise({ kind: "firstInboundPacket", childSaId: sa.childSaId, spi: sa.spi });
@@ -176,6 +239,8 @@ function tellExpiry(sa: ReceiveSa): void {
 /** Only for an authenticated packet newer than all before, or an old one replayed from elsewhere could move the tunnel (RFC 3947 §5.1). */
 function noticeMove(sa: ReceiveSa, nameAt: number): void {
   const remote = readSockaddr(arena, nameAt);
+  // What did not come in UDP came from no port, and through no NAT.
+  if (!sa.isEncapsulated || remote.port === 0) return;
   sa.remoteOctets = writeSockaddr(arena, sa.remoteAt, remote);
   raise({ kind: "natMappingChanged", childSaId: sa.childSaId, spi: sa.spi, remote });
 }
@@ -207,7 +272,7 @@ function obey(command: WorkerCommand): void {
       const { sa, row } = command;
       if (sas.has(sa.spi)) throw new Error(`an inbound SA with the SPI ${sa.spi.toString(16)} is installed already`);
       try {
-        const made = makeReceiveSa(arena, sa, row, options.pathMtu, batchedOpening);
+        const made = makeReceiveSa(arena, sa, row, options.pathMtu, batchedOpening, options.raw);
         sas.set(sa.spi, made);
         lifetimes.watch(made);
       } finally {
@@ -241,7 +306,9 @@ function obey(command: WorkerCommand): void {
 function takeEarly(spi: EspSpi): void {
   early.take(spi, now, (start, end, nameAt, outerClass) => {
     counters.add(GLOBAL_ROW, Counter.noSa, -1);
-    takeEsp(start, end, nameAt, outerClass);
+    if (sas.get(spi)?.ah == null) return takeEsp(start, end, nameAt, outerClass);
+    const ahAt = start + outerHeaderOctets(arena.bytes, start, end);
+    if (end - ahAt >= AH_FIXED_OCTETS) takeAh(start, ahAt, end, nameAt, outerClass);
   });
   opening?.take(takeOpening);
   tun.flush();

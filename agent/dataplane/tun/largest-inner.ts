@@ -1,9 +1,16 @@
+import { ahOctets } from "../../wire/ah.ts";
 import type { EspTransform } from "../ffi/esp-transform.ts";
 
 const UDP_HEADER = 8;
 
-/** The largest inner packet, in octets, whose UDP-encapsulated ESP packet fits the path (RFC 4303 §2, RFC 3948 §2.1). */
-export function largestInner(transform: EspTransform, pathMtu: number, outerFamily: 4 | 6): number {
-  const content = pathMtu - (outerFamily === 4 ? 20 : 40) - UDP_HEADER - 8 - transform.ivOctets - transform.icvOctets;
+/** The largest inner packet, in octets, whose ESP packet, in UDP or as it is, fits the path (RFC 4303 §2, RFC 3948 §2.1). */
+export function largestInner(transform: EspTransform, pathMtu: number, outerFamily: 4 | 6, encapsulation: "udp" | "none"): number {
+  const outer = (outerFamily === 4 ? 20 : 40) + (encapsulation === "udp" ? UDP_HEADER : 0);
+  const content = pathMtu - outer - 8 - transform.ivOctets - transform.icvOctets;
   return content - (content % transform.alignment) - 2;
+}
+
+/** The same with AH (RFC 4302 §2). */
+export function largestInnerOfAh(icvOctets: number, pathMtu: number, outerFamily: 4 | 6): number {
+  return pathMtu - (outerFamily === 4 ? 20 : 40) - ahOctets(icvOctets, outerFamily);
 }

@@ -6,7 +6,10 @@ import type { AeadBatch } from "../ffi/aead-batch.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { EspTransform } from "../ffi/esp-transform.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
-import { largestInner } from "./largest-inner.ts";
+import { noRawSockets, type RawSockets } from "../ffi/raw-socket.ts";
+import { type AhSealing, closeAhSealing, makeAhSealing } from "./ah-sealing.ts";
+import { largestInner, largestInnerOfAh } from "./largest-inner.ts";
+import { socketIndex, withoutSocket } from "./outer-sockets.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
 
 /** A rekey is asked for well before the numbers end (RFC 4303 §3.3.3). */
@@ -17,13 +20,18 @@ export interface TransmitSa {
   readonly childSaId: string;
   readonly spi: EspSpi;
   readonly row: number;
-  readonly transform: EspTransform;
+  /** One of the two is there: which protocol it is of. */
+  readonly transform: EspTransform | null;
+  readonly ah: AhSealing | null;
+  /** Of what goes in UDP the kernel takes many in one message. */
+  readonly isEncapsulated: boolean;
   readonly extended: boolean;
   readonly source: Uint8Array;
   /** sockaddr in the arena. */
   readonly destinationAt: number;
   destinationOctets: number;
-  family: 4 | 6;
+  /** Which socket it leaves by (outer-sockets.ts). */
+  socket: number;
   /** Largest inner packet whose outer packet fits the path. */
   readonly maxInner: number;
   /** The number of the last packet sent: it never repeats under this key. */
@@ -35,25 +43,39 @@ export interface TransmitSa {
  * `sequence`: the last number that was sent under this key; an SA is new unless told.
  * @throws Error with a sentence when the SA asks for what this plane does not have.
  */
-export function makeTransmitSa(arena: Arena, sa: OutboundSa, row: number, pathMtu: number, sealing: AeadBatch | null, sequence = 0): TransmitSa {
+export function makeTransmitSa(
+  arena: Arena,
+  sa: OutboundSa,
+  row: number,
+  pathMtu: number,
+  sealing: AeadBatch | null,
+  sequence = 0,
+  raw: RawSockets = noRawSockets,
+): TransmitSa {
   const source = parseAddress(sa.local.address);
   if (source === null) throw new Error(`"${sa.local.address}" is not an address`);
-  if (parseAddress(sa.remote.address) === null) throw new Error(`"${sa.remote.address}" is not an address`);
-  if (sa.encapsulation !== "udp") throw new Error("the TUN plane sends ESP in UDP only: the link must ask for UDP encapsulation");
+  const remote = parseAddress(sa.remote.address);
+  if (remote === null) throw new Error(`"${sa.remote.address}" is not an address`);
+  const family = remote.length === 4 ? 4 : 6;
+  const obstacle = withoutSocket(sa, family, raw);
+  if (obstacle !== null) throw new Error(obstacle);
   // Last of all that can fail: what it holds would have to be given back.
-  const transform = new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, sealing);
+  const ah = sa.protocol === "ah" ? makeAhSealing(arena, sa, source, remote, pathMtu) : null;
+  const transform = ah === null ? new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, sealing) : null;
   const destinationAt = arena.allocate(SOCKADDR_OCTETS);
   const made: TransmitSa = {
     childSaId: sa.childSaId,
     spi: sa.spi,
     row,
     transform,
+    ah,
+    isEncapsulated: sa.encapsulation === "udp",
     extended: sa.extendedSequenceNumbers,
     source,
     destinationAt,
     destinationOctets: 0,
-    family: source.length === 4 ? 4 : 6,
-    maxInner: largestInner(transform, pathMtu, source.length === 4 ? 4 : 6),
+    socket: socketIndex(sa, family),
+    maxInner: transform === null ? largestInnerOfAh(ah?.transform.icvOctets ?? 0, pathMtu, family) : largestInner(transform, pathMtu, family, sa.encapsulation),
     sequence,
     lifetime: new SaLifetime(withinSequence(sa), performance.now(), sequence),
   };
@@ -62,12 +84,15 @@ export function makeTransmitSa(arena: Arena, sa: OutboundSa, row: number, pathMt
 }
 
 export function moveTransmitSa(arena: Arena, sa: TransmitSa, remote: UdpEndpoint): void {
-  sa.destinationOctets = writeSockaddr(arena, sa.destinationAt, remote);
-  sa.family = sa.destinationOctets === 16 ? 4 : 6;
+  // A raw socket takes no port, and of IPv6 refuses one.
+  sa.destinationOctets = writeSockaddr(arena, sa.destinationAt, sa.isEncapsulated ? remote : { address: remote.address, port: 0 });
+  // Only NATs move a peer; where there is one everything is in UDP.
+  sa.socket = (sa.socket & ~1) | (sa.destinationOctets === 16 ? 0 : 1);
 }
 
 export function closeTransmitSa(arena: Arena, sa: TransmitSa): void {
-  sa.transform.close();
+  sa.transform?.close();
+  if (sa.ah !== null) closeAhSealing(arena, sa.ah);
   arena.free(sa.destinationAt, SOCKADDR_OCTETS);
 }
 

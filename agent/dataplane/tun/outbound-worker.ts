@@ -14,6 +14,7 @@ import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
 import { closeTransmitSa, makeTransmitSa, moveTransmitSa, type TransmitSa } from "./outbound-sa.ts";
 import { type CompiledPolicy, PolicyTable } from "./policy-table.ts";
+import { outerSockets } from "./outer-sockets.ts";
 import { LifetimeTimer } from "./sa-lifetime.ts";
 import { reserveInner, sealInner } from "./seal-packet.ts";
 import { segmentTcp, segmentUdp, UDP_HEADER_OCTETS } from "./segmentation.ts";
@@ -42,7 +43,7 @@ const policies = new PolicyTable<TransmitSa>();
 const sas = new Map<EspSpi, TransmitSa>();
 const lifetimes = new LifetimeTimer(sas);
 const sealing = AeadBatch.create(arena, "seal", SEALED_AT_ONCE);
-const batch = new TransmitBatch(arena, options.udpFds, counters, sealing);
+const batch = new TransmitBatch(arena, outerSockets(options.udpFds, options.raw), counters, sealing);
 const frameAt = arena.allocate(FRAME_OCTETS);
 const replyAt = arena.allocate(2_048);
 const view = makeIpPacketView();
@@ -214,7 +215,7 @@ function obey(command: WorkerCommand): void {
     case "installOutbound":
       if (sas.has(command.sa.spi)) throw new Error(`an outbound SA with the SPI ${command.sa.spi.toString(16)} is installed already`);
       try {
-        return add(makeTransmitSa(arena, command.sa, command.row, options.pathMtu, sealing));
+        return add(makeTransmitSa(arena, command.sa, command.row, options.pathMtu, sealing, 0, options.raw));
       } finally {
         eraseSaKeys(command.sa.keys);
       }

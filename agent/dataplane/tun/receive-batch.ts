@@ -5,6 +5,8 @@ import { readControl, type ReceivedControl, SOCKADDR_OCTETS, writeIov, writeMess
 const MESSAGES = 16;
 const MMSGHDR_OCTETS = 64;
 const BUFFER_OCTETS = 65_536;
+/** Free in front of each buffer: for a header that the kernel does not hand over. */
+const FRONT_OCTETS = 64;
 const CONTROL_OCTETS = 128;
 const NAME_OCTETS = 64;
 
@@ -24,13 +26,13 @@ export class ReceiveBatch {
     this.#iovs = arena.allocate(16 * MESSAGES);
     this.#names = arena.allocate(NAME_OCTETS * MESSAGES);
     this.#controls = arena.allocate(CONTROL_OCTETS * MESSAGES);
-    this.#buffers = arena.allocate(BUFFER_OCTETS * MESSAGES);
+    this.#buffers = arena.allocate((FRONT_OCTETS + BUFFER_OCTETS) * MESSAGES);
   }
 
   /** Number of messages received; 0 when none waits. @throws Error when the descriptor is no socket (any more): it would be ready for ever. */
   receive(fd: number): number {
     for (let i = 0; i < MESSAGES; i++) {
-      writeIov(this.#arena, this.#iovs + 16 * i, this.#buffers + BUFFER_OCTETS * i, BUFFER_OCTETS);
+      writeIov(this.#arena, this.#iovs + 16 * i, this.dataAt(i), BUFFER_OCTETS);
       writeMessageHeader(
         this.#arena,
         this.#headers + MMSGHDR_OCTETS * i,
@@ -51,8 +53,9 @@ export class ReceiveBatch {
     return MESSAGES;
   }
 
+  /** There are 64 octets before it that the owner of the batch may write. */
   dataAt(index: number): number {
-    return this.#buffers + BUFFER_OCTETS * index;
+    return this.#buffers + (FRONT_OCTETS + BUFFER_OCTETS) * index + FRONT_OCTETS;
   }
 
   octets(index: number): number {

@@ -72,6 +72,40 @@ describe("an SA in its worker", () => {
   });
 });
 
+describe("an SA that does not go in UDP", () => {
+  const arena = new Arena(1 << 20);
+  const raw = { esp: [5, 6], ah: [7, 8] } as const;
+  const keys = { ...cbc, encr: Encr.NULL, encryptionKey: new Uint8Array(0) };
+  const plain = { encapsulation: "none" } as const;
+  const ah = { ...plain, protocol: "ah", keys } as const;
+
+  it("gives everything back when it is closed", () => {
+    for (const kind of [plain, ah]) {
+      const none = { contexts: 0, memory: 0 };
+      expect(heldAfter(arena, () => closeTransmitSa(arena, makeTransmitSa(arena, { ...outbound, ...kind }, 1, 1_500, null, 0, raw)))).toEqual(none);
+      expect(heldAfter(arena, () => closeReceiveSa(arena, makeReceiveSa(arena, { ...inbound, ...kind }, 1, 1_500, null, raw)))).toEqual(none);
+    }
+  });
+
+  it("has eight octets more for the inner packet than in UDP, and with AH all but what AH is long", () => {
+    const room = (kind: Partial<OutboundSa>) => makeTransmitSa(arena, { ...outbound, ...kind }, 1, 1_500, null, 0, raw).maxInner;
+    expect(room(plain) - room({})).toBe(8);
+    expect(room(ah)).toBe(1_500 - 20 - 28);
+  });
+
+  it.each([
+    ["without a raw socket", plain, /no socket for ESP without UDP over IPv4: it needs CAP_NET_RAW/],
+    ["without one for AH", ah, /no socket for AH over IPv4/],
+    ["of AH in UDP", { ...ah, encapsulation: "udp" }, /AH does not go in UDP/],
+    ["in transport mode", { mode: "transport" }, /no transport mode/],
+    ["of AH with a key of another length", { ...ah, keys: { ...keys, integrityKey: new Uint8Array(20) } }, /no AH with the integrity algorithm/],
+  ] as const)("is refused %s", (_name, kind, why) => {
+    const sockets = why.source.includes("integrity") ? raw : undefined;
+    expect(() => makeTransmitSa(arena, { ...outbound, ...kind }, 1, 1_500, null, 0, sockets)).toThrow(why);
+    expect(() => makeReceiveSa(arena, { ...inbound, ...kind }, 1, 1_500, null, sockets)).toThrow(why);
+  });
+});
+
 describe("a packet that the socket does not take", () => {
   it.each([
     ["because it is no socket any more", [-1, -1]],

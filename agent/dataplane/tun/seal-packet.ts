@@ -1,6 +1,7 @@
 import { padLengthFor, writeEspTrailer } from "../../wire/esp.ts";
 import { writeU32 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
+import { type AhSealing, commitFragments, fragmentRoom, sealWithAh } from "./ah-sealing.ts";
 import { trafficClass } from "./ecn.ts";
 import { isExhausted, type TransmitSa } from "./outbound-sa.ts";
 import type { TransmitBatch } from "./transmit-batch.ts";
@@ -14,7 +15,12 @@ const OVERHEAD_OCTETS = 128;
 
 /** Where an inner packet of this length must be written so that it can be sealed in place. */
 export function reserveInner(batch: TransmitBatch, sa: TransmitSa, innerOctets: number): number {
-  return batch.reserve(innerOctets + OVERHEAD_OCTETS) + 8 + sa.transform.ivOctets;
+  if (sa.transform !== null) return batch.reserve(innerOctets + OVERHEAD_OCTETS) + 8 + sa.transform.ivOctets;
+  const ah = ahOf(sa);
+  const room = fragmentRoom(ah, innerOctets + ah.frontOctets);
+  // An empty batch takes all fragments of a packet.
+  if (room > 0) batch.flush();
+  return batch.reserve(innerOctets + OVERHEAD_OCTETS + room) + ah.frontOctets;
 }
 
 /**
@@ -23,16 +29,47 @@ export function reserveInner(batch: TransmitBatch, sa: TransmitSa, innerOctets: 
  */
 export function sealInner(arena: Arena, batch: TransmitBatch, sa: TransmitSa, innerAt: number, innerOctets: number, family: 4 | 6): boolean {
   if (isExhausted(sa)) return false;
-  const start = innerAt - 8 - sa.transform.ivOctets;
   const sequence = ++sa.sequence;
   const low = sequence % TWO_32;
   const high = Math.floor(sequence / TWO_32);
+  const nextHeader = family === 4 ? NEXT_IPV4 : NEXT_IPV6;
+  const outerClass = trafficClass(arena.bytes, innerAt, family);
+  const { transform } = sa;
+  if (transform === null) {
+    authenticate(arena, batch, sa, innerAt, innerOctets, low, high, nextHeader, outerClass);
+    return true;
+  }
+  const start = innerAt - 8 - transform.ivOctets;
   writeU32(arena.bytes, start, sa.spi);
   writeU32(arena.bytes, start + 4, low);
-  const outerClass = trafficClass(arena.bytes, innerAt, family);
-  const padLength = padLengthFor(innerOctets, sa.transform.alignment);
-  const contentEnd = writeEspTrailer(arena.bytes, innerAt + innerOctets, padLength, family === 4 ? NEXT_IPV4 : NEXT_IPV6);
-  const end = sa.transform.seal(start, contentEnd, low, high);
+  const padLength = padLengthFor(innerOctets, transform.alignment);
+  const contentEnd = writeEspTrailer(arena.bytes, innerAt + innerOctets, padLength, nextHeader);
+  const end = transform.seal(start, contentEnd, low, high);
   batch.commit(sa, end - start, outerClass);
   return true;
+}
+
+/** AH: one packet, or over IPv4 its fragments. */
+function authenticate(
+  arena: Arena,
+  batch: TransmitBatch,
+  sa: TransmitSa,
+  innerAt: number,
+  innerOctets: number,
+  low: number,
+  high: number,
+  nextHeader: number,
+  outerClass: number,
+): void {
+  const ah = ahOf(sa);
+  const start = innerAt - ah.frontOctets;
+  const end = innerAt + innerOctets;
+  sealWithAh(arena, ah, start, end, sa.spi, low, high, nextHeader, outerClass);
+  if (fragmentRoom(ah, end - start) === 0) batch.commit(sa, end - start, outerClass);
+  else commitFragments(arena, batch, sa, start, end, outerClass);
+}
+
+function ahOf({ ah }: TransmitSa): AhSealing {
+  if (ah === null) throw new TypeError("an SA is of ESP or of AH");
+  return ah;
 }

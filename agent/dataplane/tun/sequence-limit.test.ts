@@ -38,7 +38,7 @@ function sendingSa(extended: boolean, sent: number) {
     arena.bytes[at] = 0x45;
     if (sa.lifetime.isOver || !sealInner(arena, batch, sa, at, INNER_OCTETS, 4)) return null;
     const reached = sa.lifetime.use(INNER_OCTETS) ? sa.lifetime.advance(performance.now()) : null;
-    return { number: espSequence(arena.bytes, at - 8 - sa.transform.ivOctets), reached };
+    return { number: espSequence(arena.bytes, at - 8 - sa.transform!.ivOctets), reached };
   };
   return { sa, sealOne };
 }

@@ -3,6 +3,7 @@ import type { Arena } from "../ffi/arena.ts";
 import { Errno, errno, libc } from "../ffi/native.ts";
 import { CONTROL_OCTETS, writeControl, writeIov, writeMessageHeader } from "../ffi/udp-socket.ts";
 import { waitWritable } from "../ffi/waiting.ts";
+import type { OuterSockets } from "./outer-sockets.ts";
 import { type CounterTable, Counter } from "./counters.ts";
 import type { TransmitSa } from "./outbound-sa.ts";
 
@@ -31,7 +32,7 @@ interface Group {
  */
 export class TransmitBatch {
   readonly #arena: Arena;
-  readonly #fds: readonly [number, number | null];
+  readonly #fds: OuterSockets;
   readonly #counters: CounterTable;
   readonly #sealing: AeadBatch | null;
   readonly #data: number;
@@ -46,7 +47,7 @@ export class TransmitBatch {
   #segmentation = true;
 
   /** `sealing`: where committed packets may still wait to be sealed. */
-  constructor(arena: Arena, fds: readonly [number, number | null], counters: CounterTable, sealing: AeadBatch | null) {
+  constructor(arena: Arena, fds: OuterSockets, counters: CounterTable, sealing: AeadBatch | null) {
     this.#arena = arena;
     this.#sealing = sealing;
     this.#fds = fds;
@@ -86,7 +87,8 @@ export class TransmitBatch {
     group.segmentOctets = octets;
     group.trafficClass = trafficClass;
     group.count = 1;
-    group.closed = false;
+    // A raw socket takes one packet a message.
+    group.closed = !sa.isEncapsulated;
     // One group more than this is never begun before the batch is sent.
     if (this.#groupCount === MAX_GROUPS) this.flush();
   }
@@ -94,18 +96,17 @@ export class TransmitBatch {
   flush(): void {
     this.#sealing?.runSeals();
     for (let first = 0; first < this.#groupCount; ) {
-      const family = this.#groups[first]?.sa?.family ?? 4;
+      const socket = this.#groups[first]?.sa?.socket ?? 0;
       let end = first + 1;
-      while (end < this.#groupCount && this.#groups[end]?.sa?.family === family) end++;
-      this.#sendRun(first, end, family);
+      while (end < this.#groupCount && this.#groups[end]?.sa?.socket === socket) end++;
+      this.#sendRun(first, end, this.#fds[socket] ?? null);
       first = end;
     }
     this.#groupCount = 0;
     this.#end = this.#data;
   }
 
-  #sendRun(first: number, end: number, family: 4 | 6): void {
-    const fd = family === 4 ? this.#fds[0] : this.#fds[1];
+  #sendRun(first: number, end: number, fd: number | null): void {
     if (fd === null) {
       for (let i = first; i < end; i++) this.#countUnsent(this.#groups[i], this.#groups[i]?.count ?? 0, 0);
       return;

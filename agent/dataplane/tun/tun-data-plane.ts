@@ -11,6 +11,7 @@ import {
   type SaCounters,
 } from "../data-plane.ts";
 import { libc } from "../ffi/native.ts";
+import { noRawSockets, openRawSockets, rawFds, type RawSockets } from "../ffi/raw-socket.ts";
 import { openTun, reopenTun } from "../ffi/tun-device.ts";
 import { DatagramSender, openUdpSocket } from "../ffi/udp-socket.ts";
 import { openWaker, Wakers } from "../ffi/waiting.ts";
@@ -41,15 +42,7 @@ function workerFile(name: string): URL {
  * thread's side: it owns the descriptors, gives commands, and passes IKE on.
  */
 export class TunDataPlane implements DataPlane {
-  readonly capabilities: DataPlaneCapabilities = {
-    name: "tun",
-    reason: "userspace ESP through a TUN device",
-    encapsulations: ["udp"],
-    preferredEncapsulation: "udp",
-    protocols: ["esp"],
-    modes: ["tunnel"],
-    extendedSequenceNumbers: true,
-  };
+  readonly capabilities: DataPlaneCapabilities;
   readonly #natPort: number;
   readonly #udpFds: readonly [number, number | null];
   readonly #fds: readonly number[];
@@ -79,9 +72,11 @@ export class TunDataPlane implements DataPlane {
     try {
       const udp6 = openUdpSocket(6, options.natPort);
       if (udp6 !== null) opened(udp6);
+      const raw = openRawSockets();
+      if (typeof raw !== "string") for (const fd of rawFds(raw)) opened(fd);
       const tun = opened(openTun(options.tunName, options.mtu));
       const wakeFds = { inbound: opened(openWaker()), outbound: opened(openWaker()) };
-      plane = new TunDataPlane(options, { tun, udp: [udp4, udp6], wakeFds, all: fds });
+      plane = new TunDataPlane(options, { tun, udp: [udp4, udp6], raw, wakeFds, all: fds });
     } catch (error) {
       for (const fd of fds) libc.close(fd);
       throw error;
@@ -103,7 +98,9 @@ export class TunDataPlane implements DataPlane {
     this.#udpFds = descriptors.udp;
     this.#fds = descriptors.all;
     const files = { ...WORKER_FILES, ...options.workerFiles };
-    const common = { tunFd: descriptors.tun, udpFds: descriptors.udp, pathMtu: options.pathMtu ?? 1_500 };
+    const { raw } = descriptors;
+    this.capabilities = capabilitiesWith(raw);
+    const common = { tunFd: descriptors.tun, udpFds: descriptors.udp, raw: typeof raw === "string" ? noRawSockets : raw, pathMtu: options.pathMtu ?? 1_500 };
     const lane = (direction: Direction) =>
       new WorkerLane(direction, files[direction], { ...common, wakeFd: descriptors.wakeFds[direction] }, this.#wakers, {
         event: (event) => this.#emit(event),
@@ -224,9 +221,19 @@ export class TunDataPlane implements DataPlane {
   }
 }
 
+/** Transport mode is missing for good: what two gateways say to each other is for their own addresses, and no route leads that into the device. */
+function capabilitiesWith(raw: RawSockets | string): DataPlaneCapabilities {
+  const common = { name: "tun", preferredEncapsulation: "udp", modes: ["tunnel"], extendedSequenceNumbers: true } as const;
+  const reason = "userspace ESP through a TUN device";
+  if (typeof raw === "string") return { ...common, reason: `${reason}, only in UDP and without AH: ${raw}`, encapsulations: ["udp"], protocols: ["esp"] };
+  return { ...common, reason, encapsulations: ["udp", "none"], protocols: raw.ah[0] === null ? ["esp"] : ["esp", "ah"] };
+}
+
 interface Descriptors {
   readonly tun: number;
   readonly udp: readonly [number, number | null];
+  /** A sentence: why there are none. */
+  readonly raw: RawSockets | string;
   readonly wakeFds: Readonly<Record<Direction, number>>;
   /** Each of them, to be closed once. */
   readonly all: readonly number[];

@@ -1,5 +1,6 @@
 import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import type { RawSockets } from "../ffi/raw-socket.ts";
 import type { DataPlaneEvent, IkeDatagram } from "../data-plane.ts";
 
 /** What the main thread and a worker say to each other. A worker blocks in poll: commands wait in the port until an eventfd wakes it. */
@@ -7,6 +8,7 @@ export interface WorkerOptions {
   readonly tunFd: number;
   /** IPv4 and IPv6; null where the machine has no IPv6. */
   readonly udpFds: readonly [number, number | null];
+  readonly raw: RawSockets;
   readonly wakeFd: number;
   readonly counters: SharedArrayBuffer;
   /** The largest outer packet that the path takes. */

@@ -1,0 +1,43 @@
+import { Errno, errno, libc } from "./native.ts";
+import { AF_INET, AF_INET6, type Family, setOption, setPacketOptions } from "./udp-socket.ts";
+
+/*
+ * Raw sockets (raw(7)) of ESP and AH, one for each family, for packets that do not go in UDP. They take every packet of their protocol that comes
+ * to this host. IPv4 packets come with their IP header, IPv6 ones without. There is no segmentation offload: each packet is a message.
+ */
+const SOCK_RAW_NONBLOCK_CLOEXEC = 3 | 0o4000 | 0o2000000;
+const IPPROTO_ESP = 50;
+const IPPROTO_AH = 51;
+const IP_HDRINCL = 3;
+
+/** IPv4 and IPv6; null where the machine has no such family, or the process may not. */
+export type SocketPair = readonly [number | null, number | null];
+
+export interface RawSockets {
+  readonly esp: SocketPair;
+  readonly ah: SocketPair;
+}
+
+export const noRawSockets: RawSockets = { esp: [null, null], ah: [null, null] };
+
+/** A sentence, without a full stop, when there can be none. */
+export function openRawSockets(): RawSockets | string {
+  const open = (family: Family, protocol: number): number | null => {
+    const fd: number = libc.socket(family === 4 ? AF_INET : AF_INET6, SOCK_RAW_NONBLOCK_CLOEXEC, protocol);
+    if (fd < 0) return null;
+    setPacketOptions(fd, family);
+    // AH covers fields of the outer header that the kernel would choose (RFC 4302 §3.3.3.1.1); of IPv6 it covers none of those.
+    if (family === 4 && protocol === IPPROTO_AH) setOption(fd, 0, IP_HDRINCL, 1);
+    return fd;
+  };
+  const esp4 = open(4, IPPROTO_ESP);
+  if (esp4 === null) {
+    const code = errno();
+    return code === Errno.EPERM || code === Errno.EACCES ? "raw sockets need CAP_NET_RAW" : `raw sockets cannot be made (errno ${code})`;
+  }
+  return { esp: [esp4, open(6, IPPROTO_ESP)], ah: [open(4, IPPROTO_AH), open(6, IPPROTO_AH)] };
+}
+
+export function rawFds({ esp, ah }: RawSockets): number[] {
+  return [...esp, ...ah].filter((fd) => fd !== null);
+}

@@ -1,78 +1,141 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { Context, peerConfiguration, linkId } from "../e2e/interop/scenario.ts";
-import { type CharonConfig, startCharon } from "../e2e/lib/charon.ts";
-import { makeThreeNamespaces, type Site, sweepLeftovers, type ThreeNamespaces } from "../e2e/lib/namespaces.ts";
-import { pingUntilAnswered, throughput } from "../e2e/lib/traffic.ts";
+import { Context } from "../e2e/interop/scenario.ts";
+import { makeNewerPeerRoot } from "../e2e/lib/newer-peer.ts";
+import { makeThreeNamespaces, sweepLeftovers, type ThreeNamespaces } from "../e2e/lib/namespaces.ts";
+import { pingUntilAnswered } from "../e2e/lib/traffic.ts";
+import { type CipherName, type Contender, type ContenderName, contenders } from "./contenders.ts";
+import { type GrowthFigures, growthSizes, measureGrowth, spreads } from "./growth.ts";
+import { type MeasureName, measures, type Samples } from "./measures.ts";
+import { median } from "./median.ts";
+import { measureLatency, measurePackets, measureTcp, processesOf } from "./path-measures.ts";
 
-export interface StreamFigures {
+export interface DataplaneFigures {
   readonly rounds: number;
   readonly secondsEach: number;
-  /** Median Mbit/s of one TCP stream; null: the peer could not be run here, with the reason in `missing`. */
-  readonly medians: Readonly<Record<ContenderName, number | null>>;
-  readonly all: Readonly<Record<ContenderName, readonly number[]>>;
+  /** With AES-128-GCM, WireGuard with its ChaCha20-Poly1305. Null: could not be had here. */
+  readonly medians: Readonly<Record<ContenderName, Readonly<Record<MeasureName, number | null>>>>;
+  /** One TCP stream, Mbit/s. */
+  readonly ciphers: Readonly<Record<CipherName, Readonly<Partial<Record<ContenderName, number | null>>>>>;
+  /** Packets of 64 octets a second by how many SAs and policies the gateways hold. */
+  readonly growth: GrowthFigures;
+  /** Every sample of every measure. */
+  readonly all: Readonly<Record<string, readonly number[]>>;
   readonly missing: readonly string[];
-  /** Ours over strongSwan's kernel-libipsec. */
-  readonly ratio: number | null;
 }
 
-type ContenderName = "culvert" | "culvert-typescript-alone" | "strongswan-kernel-libipsec" | "veth";
-
-interface Contender {
-  readonly name: ContenderName;
-  /** Prepares the path between the two inside networks; resolves when an echo passes. */
-  readonly run: (context: Context) => Promise<void>;
-}
-
-const esp = "aes128gcm16-x25519";
-const nativeFunction = fileURLToPath(new URL("../dist/native/aead-batch.so", import.meta.url));
 const answerMilliseconds = 15_000;
 
 /**
- * One TCP stream between two sites, both ends and the internet on this machine: through two of our gateways, through two strongSwan
- * daemons with ESP in userspace, and without a tunnel. Interleaved, so that whatever else the machine does falls on all of them alike.
+ * Every way between two sites, both ends and the internet between them on this machine, measured one after the other in every round and from another
+ * one on each time, so that whatever else the machine does falls on all of them alike.
  */
-export async function benchStreams(rounds: number, secondsEach: number, say: (line: string) => void): Promise<StreamFigures> {
+export async function benchDataplane(rounds: number, seconds: number, say: (line: string) => void): Promise<DataplaneFigures> {
   sweepLeftovers("cvb");
-  const all: Record<ContenderName, number[]> = { culvert: [], "culvert-typescript-alone": [], "strongswan-kernel-libipsec": [], veth: [] };
-  const missing = new Map<ContenderName, string>();
-  for (let round = 1; round <= rounds; round++) {
-    for (const contender of contenders) {
-      if (missing.has(contender.name)) continue;
-      try {
-        const rate = await measure(contender, secondsEach);
-        all[contender.name].push(rate);
-        say(`round ${round}, ${contender.name}: ${Math.round(rate)} Mbit/s`);
-      } catch (error) {
-        const reason = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
-        if (contender.name === "culvert-typescript-alone") throw error;
-        missing.set(contender.name, `${contender.name}: ${reason}`);
-        say(`${contender.name} is missing: ${reason}`);
-      }
+  // Without it there is no wireguard-go, which is then named as missing.
+  await makeNewerPeerRoot(say).catch((error: Error) => say(`no newer Debian: ${error.message}`));
+  const run = new Run(say);
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < contenders.length; turn++) {
+      const contender = contenders[(round + turn) % contenders.length]!;
+      await run.measure(contender, seconds, round);
     }
+    for (const size of growthSizes) for (const [spread, rate] of await measureGrowth(size, seconds)) run.note(`growth ${size} ${spread}`, rate);
   }
-  const medians = {
-    culvert: median(all.culvert),
-    "culvert-typescript-alone": median(all["culvert-typescript-alone"]),
-    "strongswan-kernel-libipsec": median(all["strongswan-kernel-libipsec"]),
-    veth: median(all.veth),
+  const of = (key: string) => median(run.samples.get(key) ?? []);
+  return {
+    rounds,
+    secondsEach: seconds,
+    medians: record(
+      contenders.map(({ name }) => name),
+      (name) => record(measures, (measure) => of(`${name} ${measure}`)),
+    ),
+    ciphers: record(["aes128gcm16", "aes256gcm16", "chacha20poly1305"] as const, (cipher) =>
+      Object.fromEntries(
+        contenders
+          .filter(({ ciphers }) => ciphers.includes(cipher))
+          .map(({ name, ciphers }) => [name, of(cipher === ciphers[0] ? `${name} tcp1` : `${name} ${cipher}`)]),
+      ),
+    ),
+    growth: record(growthSizes, (size) => record(spreads, (spread) => of(`growth ${size} ${spread}`))),
+    all: Object.fromEntries(run.samples),
+    missing: [...run.missing.values()],
   };
-  const ours = medians.culvert ?? medians["culvert-typescript-alone"];
-  const theirs = medians["strongswan-kernel-libipsec"];
-  const ratio = ours === null || theirs === null ? null : ours / theirs;
-  return { rounds, secondsEach, medians, all, missing: [...missing.values()], ratio };
 }
 
-async function measure(contender: Contender, seconds: number): Promise<number> {
+/** What has been measured so far. */
+class Run {
+  readonly samples: Samples = new Map();
+  readonly missing = new Map<string, string>();
+  readonly #say: (line: string) => void;
+
+  constructor(say: (line: string) => void) {
+    this.#say = say;
+  }
+
+  /** All there is to a contender; one that fails is missing from then on, with the reason. Ours must not fail. */
+  async measure(contender: Contender, seconds: number, round: number): Promise<void> {
+    const { name, ciphers } = contender;
+    if (this.missing.has(name)) return;
+    try {
+      await onPath(contender, ciphers[0]!, async (net) => {
+        const processes = processesOf(net);
+        for (const [measure, value] of await measureAll(net, processes, seconds)) this.#add(`${name} ${measure}`, value);
+      });
+      for (const cipher of ciphers.slice(1)) {
+        await onPath(contender, cipher, async (net) => this.#add(`${name} ${cipher}`, (await measureTcp(net, [], 1, seconds)).megabitsPerSecond));
+      }
+      this.#say(
+        `round ${round + 1}, ${name}: ${[...measures].map((measure) => `${measure} ${this.samples.get(`${name} ${measure}`)?.at(-1)?.toPrecision(4) ?? "-"}`).join(", ")}`,
+      );
+    } catch (error) {
+      if (name === "culvert-typescript-alone") throw error;
+      this.missing.set(name, `${name}: ${error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error)}`);
+      this.#say(`missing: ${this.missing.get(name)}`);
+    }
+  }
+
+  note(key: string, value: number): void {
+    this.#add(key, value);
+    this.#say(`${key}: ${value.toFixed(0)}`);
+  }
+
+  #add(key: string, value: number): void {
+    this.samples.set(key, [...(this.samples.get(key) ?? []), value]);
+  }
+}
+
+async function measureAll(net: ThreeNamespaces, processes: readonly number[], seconds: number): Promise<[MeasureName, number][]> {
+  const one = await measureTcp(net, processes, 1, seconds);
+  const four = await measureTcp(net, [], 4, seconds);
+  const sixteen = await measureTcp(net, [], 16, seconds);
+  const small = await measurePackets(net.left, net.right, 64, seconds, "10.2.0");
+  const large = await measurePackets(net.left, net.right, 1_400, seconds, "10.2.0");
+  const idle = await measureLatency(net, seconds, false);
+  const loaded = await measureLatency(net, seconds, true);
+  return [
+    ["tcp1", one.megabitsPerSecond],
+    ["tcp4", four.megabitsPerSecond],
+    ["tcp16", sixteen.megabitsPerSecond],
+    ...(one.cpuSecondsAGigabit === null ? [] : ([["cpu", one.cpuSecondsAGigabit]] as [MeasureName, number][])),
+    ["packets64", small],
+    ["packets1400", large],
+    ["idleP50", idle.p50],
+    ["idleP99", idle.p99],
+    ["loadedP50", loaded.p50],
+    ["loadedP99", loaded.p99],
+  ];
+}
+
+async function onPath(contender: Contender, cipher: CipherName, work: (net: ThreeNamespaces) => Promise<void>): Promise<void> {
   const net = await makeThreeNamespaces("cvb");
   const directory = mkdtempSync(join(tmpdir(), "cvb-"));
   const context = new Context(net, directory);
   try {
-    await contender.run(context);
+    await contender.start(context, cipher);
     await pingUntilAnswered(net.left, net.right, answerMilliseconds);
-    return (await throughput(net.left, net.right, seconds)).megabitsPerSecond;
+    await work(net);
   } finally {
     await context.close();
     net.remove();
@@ -80,82 +143,6 @@ async function measure(contender: Contender, seconds: number): Promise<number> {
   }
 }
 
-const contenders: readonly Contender[] = [
-  {
-    name: "culvert",
-    async run(context) {
-      if (!existsSync(nativeFunction)) throw new Error("the native function was not compiled: install a C compiler and run set-up");
-      await startOurs(context);
-    },
-  },
-  {
-    name: "culvert-typescript-alone",
-    async run(context) {
-      process.env["CULVERT_NATIVE"] = "off";
-      try {
-        await startOurs(context);
-      } finally {
-        delete process.env["CULVERT_NATIVE"];
-      }
-    },
-  },
-  {
-    name: "strongswan-kernel-libipsec",
-    async run(context) {
-      const right = peerConfiguration({ child: { esp_proposals: esp } });
-      await startBeside(context, context.net.right, "right", right);
-      const left = await startBeside(context, context.net.left, "left", mirrored());
-      await left.initiate("net");
-    },
-  },
-  {
-    name: "veth",
-    async run({ net }) {
-      await routePlainly(net);
-    },
-  },
-];
-
-async function startOurs(context: Context): Promise<void> {
-  await context.startUsAtRight({ esp: { proposals: [esp] } });
-  const left = await context.startUs({ esp: { proposals: [esp] } });
-  await left.waitUntilUp(linkId);
-}
-
-/** charon lives as long as its namespace: removing that ends it. */
-function startBeside(context: Context, site: Site, name: string, config: CharonConfig) {
-  return startCharon(site, mkdtempSync(join(context.directory, name)), config);
-}
-
-function mirrored(): CharonConfig {
-  return {
-    connections: {
-      site: {
-        version: 2,
-        local_addrs: "192.0.2.1",
-        remote_addrs: "198.51.100.1",
-        proposals: "aes256gcm16-prfsha384-x25519",
-        local: { auth: "psk", id: "left.example" },
-        remote: { auth: "psk", id: "right.example" },
-        children: { net: { local_ts: "10.1.0.0/24", remote_ts: "10.2.0.0/24", esp_proposals: esp } },
-      },
-    },
-    secrets: peerConfiguration({}).secrets ?? {},
-    certificates: [],
-    authorities: [],
-    daemon: {},
-  };
-}
-
-/** The middle learns the inside networks: the limit of the cables. */
-async function routePlainly(net: ThreeNamespaces): Promise<void> {
-  await net.middle.run(["ip", "route", "add", net.left.network, "via", net.left.outsideAddress]);
-  await net.middle.run(["ip", "route", "add", net.right.network, "via", net.right.outsideAddress]);
-}
-
-export function median(values: readonly number[]): number | null {
-  const sorted = values.toSorted((a, b) => a - b);
-  const upper = sorted[Math.floor(sorted.length / 2)];
-  const lower = sorted[Math.floor((sorted.length - 1) / 2)];
-  return upper === undefined || lower === undefined ? null : (upper + lower) / 2;
+function record<K extends string | number, V>(keys: readonly K[], value: (key: K) => V): Record<K, V> {
+  return Object.fromEntries(keys.map((key) => [key, value(key)])) as Record<K, V>;
 }

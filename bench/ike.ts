@@ -10,7 +10,7 @@ import { startAgent } from "../e2e/lib/agent.ts";
 import { type CharonConfig, startCharon } from "../e2e/lib/charon.ts";
 import { makeThreeNamespaces, sweepLeftovers, type ThreeNamespaces } from "../e2e/lib/namespaces.ts";
 import { type KeyPair, makeAuthority } from "../e2e/lib/pki.ts";
-import { median } from "./dataplane.ts";
+import { median } from "./median.ts";
 import { cpuSeconds, processIn, residentKilobytes } from "./process-usage.ts";
 
 /** Handshakes a second of one core's time as responder, and what one pair of IKE and Child SA adds to its memory. */

@@ -6,12 +6,13 @@ import { exitOnSignals } from "../e2e/lib/cleanup.ts";
 import { benchConsole, type ConsoleFigures } from "./console.ts";
 import { benchIke, ikeTable } from "./ike.ts";
 import { benchFlood, floodText } from "./flood.ts";
-import { benchStreams, type StreamFigures } from "./dataplane.ts";
+import { benchDataplane } from "./dataplane.ts";
+import { dataplaneText, drawDataplane } from "./dataplane-report.ts";
 
 /*
  * `npm run bench [-- --rounds N] [--seconds S] [--json FILE] [--readme]`: the figures that the README quotes, measured beside the peers in one
  * interleaved run, and the console's own latencies. Needs root, iperf3, strongSwan and Chromium; a peer that is missing is named, never invented.
- * `npm run bench dataplane`: the streams alone. `npm run bench ike [-- --handshakes N] [--rounds N] [--json FILE]`: handshakes (ike.ts).
+ * `npm run bench dataplane`: the data planes alone (dataplane.ts). `npm run bench ike [-- --handshakes N] [--rounds N] [--json FILE]`: handshakes (ike.ts).
  * `npm run bench flood [-- --rate N] [--seconds S]`: a gateway under a flood of IKE_SA_INIT (flood.ts).
  */
 const { values, positionals } = parseArgs({
@@ -19,7 +20,7 @@ const { values, positionals } = parseArgs({
   options: {
     handshakes: { type: "string", default: "1000" },
     rounds: { type: "string", default: "5" },
-    seconds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "2" },
     rate: { type: "string", default: "20000" },
     json: { type: "string" },
     readme: { type: "boolean", default: false },
@@ -42,43 +43,26 @@ if (only === "flood") {
   process.exit(0);
 }
 if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane, ike and flood.`);
-const streams = await benchStreams(Number(values.rounds), Number(values.seconds), say);
+const dataplane = await benchDataplane(Number(values.rounds), Number(values.seconds), say);
+const table = dataplaneText(dataplane, machine());
+process.stdout.write(`${table}\n`);
+if (values.readme) {
+  writeReadme("dataplane", table);
+  writeFileSync(fromRoot("docs/images/dataplane.svg"), drawDataplane(dataplane));
+}
 if (only === "dataplane") {
-  process.stdout.write(`${tableOf(streams)}\n`);
-  writeJson({ streams });
+  writeJson({ dataplane });
   process.exit(0);
 }
 const console_ = await benchConsole(say);
-const table = `${tableOf(streams)}\n\n${latencyTable(console_)}`;
-process.stdout.write(`${table}\n`);
-writeJson({ streams, console: console_ });
-if (values.readme) writeReadme(table);
+process.stdout.write(`${latencyTable(console_)}\n`);
+writeJson({ dataplane, console: console_ });
+if (values.readme) writeReadme("console", latencyTable(console_));
 process.exit(0);
 
 function writeJson(figures: object): void {
   if (values.json === undefined) return;
   writeFileSync(values.json, `${JSON.stringify({ measuredAt: new Date().toISOString(), machine: machine(), ...figures }, null, 2)}\n`);
-}
-
-function tableOf(figures: StreamFigures): string {
-  const { medians } = figures;
-  const theirs = medians["strongswan-kernel-libipsec"];
-  const plain = medians["culvert-typescript-alone"];
-  const alone = plain === null || theirs === null ? "" : `, ${(plain / theirs).toFixed(1)} × without the native function`;
-  const row = (label: string, rate: number | null) => `| ${label} | ${rate === null ? "missing" : Math.round(rate)} |`;
-  return [
-    `One TCP stream, both ends on the same machine (${machine()}), MTU 1,500, AES-128-GCM, ${figures.rounds} interleaved rounds of ${figures.secondsEach} s, ${new Date().toISOString().slice(0, 10)}:`,
-    "",
-    "| Path | Median Mbit/s |",
-    "|---|---|",
-    row("Culvert (TUN plane, both ends)", medians.culvert),
-    row("Culvert without its optional native function", medians["culvert-typescript-alone"]),
-    row("strongSwan, userspace ESP (kernel-libipsec, both ends)", medians["strongswan-kernel-libipsec"]),
-    row("no tunnel (veth)", medians.veth),
-    "",
-    figures.ratio === null ? "No ratio: a peer is missing." : `Culvert carries ${figures.ratio.toFixed(1)} × what kernel-libipsec does${alone}.`,
-    ...figures.missing.map((reason) => `Missing: ${reason}`),
-  ].join("\n");
 }
 
 function latencyTable({ saveToApplied, changeToVisible }: ConsoleFigures): string {
@@ -97,13 +81,18 @@ function machine(): string {
   return `${cpus().length} cores, Linux ${release().split("-")[0]}`;
 }
 
-function writeReadme(text: string): void {
-  const file = fileURLToPath(new URL("../README.md", import.meta.url));
+/** Into the README, between the marks of this name. */
+function writeReadme(name: string, text: string): void {
+  const file = fromRoot("README.md");
   const readme = readFileSync(file, "utf8");
-  const begin = "<!-- bench:begin -->";
-  const end = "<!-- bench:end -->";
+  const begin = `<!-- bench-${name}:begin -->`;
+  const end = `<!-- bench-${name}:end -->`;
   const from = readme.indexOf(begin);
   const to = readme.indexOf(end);
   if (from < 0 || to < from) throw new Error(`README.md has no ${begin} … ${end}`);
   writeFileSync(file, `${readme.slice(0, from + begin.length)}\n${text}\n${readme.slice(to)}`);
+}
+
+function fromRoot(path: string): string {
+  return fileURLToPath(new URL(`../${path}`, import.meta.url));
 }

@@ -61,6 +61,8 @@ export interface GatewayOptions {
   readonly encapsulation?: "udp" | "none";
   readonly extendedSequenceNumbers?: boolean;
   readonly replayWindowPackets?: number;
+  /** SAs and policies beside the one: static-gateway.ts. */
+  readonly others?: number;
   readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
 }
 

@@ -2,6 +2,7 @@ import { createInterface } from "node:readline";
 import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
 import type { SaLifetimes } from "../ipsec/security-association.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
+import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { isStaticAh, staticKeys, staticSpi, type StaticSuite } from "./static-keys.ts";
 
 /**
@@ -20,6 +21,8 @@ interface Arguments {
   readonly mtu: number;
   readonly extendedSequenceNumbers?: boolean;
   readonly replayWindowPackets?: number;
+  /** So many SAs of each direction and policies beside the one: network number i is 10.64.0.0/24 and what follows, at the right side. */
+  readonly others?: number;
   readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
 }
 
@@ -27,18 +30,34 @@ const options: Arguments = JSON.parse(process.argv[2] ?? "{}");
 const plane = await TunDataPlane.create({ tunName: "culvert0", mtu: options.mtu, natPort: 4_500 });
 const local = { address: options.local, port: 4_500 };
 const remote = { address: options.remote, port: 4_500 };
-const localSelectors = [parseSelector(options.localNetwork)];
-const remoteSelectors = [parseSelector(options.remoteNetwork)];
+const networks = { local: options.localNetwork, remote: options.remoteNetwork };
 let generation = 0;
 plane.onEvent((event) => console.error(JSON.stringify(event)));
-await install();
+await installOwn();
+await Promise.all(Array.from({ length: options.others ?? 0 }, (_, i) => install(`other-${i}`, staticSpis(0x1_0000 + 2 * i), otherNetworks(i))));
 console.log("ready");
 for await (const line of createInterface({ input: process.stdin })) console.log(JSON.stringify(await obey(line)));
 await plane.close();
 
-async function install(): Promise<void> {
-  const spiIn = staticSpi(options.side, generation);
-  const spiOut = staticSpi(options.side === "left" ? "right" : "left", generation);
+function installOwn(): Promise<void> {
+  const spis = { spiIn: staticSpi(options.side, generation), spiOut: staticSpi(options.side === "left" ? "right" : "left", generation) };
+  return install(`static-${generation}`, spis, networks);
+}
+
+/** Which of the two is for which direction depends on the side. */
+function staticSpis(first: number): { readonly spiIn: EspSpi; readonly spiOut: EspSpi } {
+  const [left, right] = [first as EspSpi, (first + 1) as EspSpi];
+  return options.side === "left" ? { spiIn: left, spiOut: right } : { spiIn: right, spiOut: left };
+}
+
+function otherNetworks(i: number): typeof networks {
+  const other = `10.${64 + (i >> 8)}.${i & 255}.0/24`;
+  return options.side === "left" ? { local: networks.local, remote: other } : { local: other, remote: networks.remote };
+}
+
+async function install(childSaId: string, { spiIn, spiOut }: ReturnType<typeof staticSpis>, between: typeof networks): Promise<void> {
+  const localSelectors = [parseSelector(between.local)];
+  const remoteSelectors = [parseSelector(between.remote)];
   const common = {
     extendedSequenceNumbers: options.extendedSequenceNumbers ?? false,
     protocol: isStaticAh(options.suite) ? "ah" : "esp",
@@ -47,7 +66,6 @@ async function install(): Promise<void> {
     remote,
     encapsulation: options.encapsulation ?? "udp",
   } as const;
-  const childSaId = `static-${generation}`;
   await plane.installSa({
     ...common,
     ...options.lifetimes?.inbound,
@@ -60,13 +78,18 @@ async function install(): Promise<void> {
     remoteSelectors,
   });
   await plane.installSa({ ...common, ...options.lifetimes?.outbound, childSaId, direction: "outbound", spi: spiOut, keys: staticKeys(options.suite, spiOut) });
-  await plane.installPolicy({ id: "static", localSelectors, remoteSelectors, action: { kind: "protect", spi: spiOut } });
+  await plane.installPolicy({
+    id: childSaId.startsWith("other") ? childSaId : "static",
+    localSelectors,
+    remoteSelectors,
+    action: { kind: "protect", spi: spiOut },
+  });
 }
 
 async function obey(line: string): Promise<unknown> {
   if (line === "rekey") {
     generation++;
-    await install();
+    await installOwn();
     return { generation };
   }
   const other = options.side === "left" ? "right" : "left";

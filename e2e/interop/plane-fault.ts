@@ -13,7 +13,7 @@ const injection = fileURLToPath(new URL("../../agent/testing/fault-injection.ts"
 
 /** A gateway of ours whose faults are ordered by files in `directory`: see agent/testing/fault-injection.ts. */
 export function startUsMortal(context: Context, link: Parameters<Context["startUs"]>[0] = {}): Promise<Agent> {
-  return context.startUs(link, { NODE_OPTIONS: `--import=${injection}`, CULVERT_TEST_FAULTS: context.directory });
+  return context.startUs(link, { env: { NODE_OPTIONS: `--import=${injection}`, CULVERT_TEST_FAULTS: context.directory } });
 }
 
 export interface Outage {

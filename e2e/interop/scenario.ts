@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { SiteFileInput } from "../../contract/site-file.ts";
 import type { ObservedChildSa, ObservedIkeSa } from "../../contract/observed-state.ts";
-import { startAgent, type Agent } from "../lib/agent.ts";
+import { type Agent, startAgent, type StartOptions } from "../lib/agent.ts";
 import { startCharon, type Charon, type CharonChildSa, type CharonConfig, type CharonIkeSa } from "../lib/charon.ts";
 import { startKernelCharon, type KernelCharon } from "../lib/kernel-charon.ts";
 import { addThirdSite, type Site, type ThreeNamespaces } from "../lib/namespaces.ts";
@@ -72,20 +72,20 @@ export class Context {
   }
 
   /** Starts our gateway with one link; what is not given is as usual: PSK, the default proposals, and we initiate. */
-  startUs(link: Partial<LinkInput> = {}, env: Record<string, string> = {}): Promise<Agent> {
-    return this.startUsWith(this.configuration(link), env);
+  startUs(link: Partial<LinkInput> = {}, options: StartOptions = {}): Promise<Agent> {
+    return this.startUsWith(this.configuration(link), options);
   }
 
   /** The same with a whole configuration, such as one of several links. */
-  async startUsWith(configuration: SiteFileInput, env: Record<string, string> = {}): Promise<Agent> {
-    const agent = await startAgent(this.net.left, this.folder("us"), configuration, { env });
+  async startUsWith(configuration: SiteFileInput, options: StartOptions = {}): Promise<Agent> {
+    const agent = await startAgent(this.net.left, this.folder("us"), configuration, options);
     this.agents.push(agent);
     return agent;
   }
 
   /** Starts our gateway at the right site in charon's place: the same link seen from there, which waits for the left one. */
-  async startUsAtRight(link: Partial<LinkInput> = {}): Promise<Agent> {
-    const agent = await startAgent(this.net.right, this.folder("right"), this.configurationAtRight(link));
+  async startUsAtRight(link: Partial<LinkInput> = {}, options: StartOptions = {}): Promise<Agent> {
+    const agent = await startAgent(this.net.right, this.folder("right"), this.configurationAtRight(link), options);
     this.agents.push(agent);
     return agent;
   }

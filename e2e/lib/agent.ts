@@ -50,18 +50,18 @@ export interface Agent {
   kill(): Promise<void>;
 }
 
+export interface StartOptions {
+  /** More variables for its environment. */
+  readonly env?: Record<string, string>;
+  /** What to run: absent the sources, or the bundle that set-up has made of them. */
+  readonly program?: string;
+}
+
 /**
  * Starts the gateway in a site and waits until it answers.
  * @param directory an existing directory of its own (short: the socket lies in it). State left there by an earlier run is used.
- * @param options.env more variables for its environment.
- * @param options.program what to run: the sources, or the bundle that set-up has made of them.
  */
-export async function startAgent(
-  site: Site,
-  directory: string,
-  config: SiteFileInput,
-  { env = {}, program = sources }: { readonly env?: Record<string, string>; readonly program?: string } = {},
-): Promise<Agent> {
+export async function startAgent(site: Site, directory: string, config: SiteFileInput, { env = {}, program = sources }: StartOptions = {}): Promise<Agent> {
   const paths = { config: join(directory, "site.yaml"), state: join(directory, "state"), socket: join(directory, "agent.sock") };
   mkdirSync(paths.state, { recursive: true, mode: 0o700 });
   writeFileSync(paths.config, textOf(config), { mode: 0o600 });

@@ -1,0 +1,103 @@
+import { existsSync, mkdtempSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Context, linkId, peerConfiguration } from "../e2e/interop/scenario.ts";
+import { type CharonConfig, startCharon } from "../e2e/lib/charon.ts";
+import type { Site, ThreeNamespaces } from "../e2e/lib/namespaces.ts";
+import { startWireguard } from "./wireguard.ts";
+
+export type ContenderName = "culvert" | "culvert-typescript-alone" | "strongswan-kernel-libipsec" | "wireguard-go" | "veth";
+export type CipherName = "aes128gcm16" | "aes256gcm16" | "chacha20poly1305";
+
+/** A way for packets between the two sites. */
+export interface Contender {
+  readonly name: ContenderName;
+  readonly label: string;
+  /** WireGuard has but one; without a tunnel there is none. */
+  readonly ciphers: readonly CipherName[];
+  /** Prepares it; it ends with the context and its namespaces. @throws Error with a sentence when it cannot be had here. */
+  readonly start: (context: Context, cipher: CipherName) => Promise<void>;
+}
+
+const nativeFunction = fileURLToPath(new URL("../dist/native/aead-batch.so", import.meta.url));
+const bundle = fileURLToPath(new URL("../dist/agent/main.mjs", import.meta.url));
+const all: readonly CipherName[] = ["aes128gcm16", "aes256gcm16", "chacha20poly1305"];
+
+export const contenders: readonly Contender[] = [
+  {
+    name: "culvert",
+    label: "Culvert",
+    ciphers: all,
+    async start(context, cipher) {
+      if (!existsSync(nativeFunction)) throw new Error("the native function was not compiled: install a C compiler and run set-up");
+      await startOurs(context, cipher, {});
+    },
+  },
+  {
+    name: "culvert-typescript-alone",
+    label: "Culvert without its optional native function",
+    ciphers: all,
+    start: (context, cipher) => startOurs(context, cipher, { CULVERT_NATIVE: "off" }),
+  },
+  {
+    name: "strongswan-kernel-libipsec",
+    label: "strongSwan 5.9, userspace ESP (kernel-libipsec)",
+    ciphers: all,
+    async start(context, cipher) {
+      const right = peerConfiguration({ child: { esp_proposals: proposal(cipher) } });
+      await startBeside(context, context.net.right, "right", right);
+      const left = await startBeside(context, context.net.left, "left", mirrored(cipher));
+      await left.initiate("net");
+    },
+  },
+  {
+    name: "wireguard-go",
+    label: "wireguard-go 2026-05",
+    ciphers: ["chacha20poly1305"],
+    start: ({ net }) => startWireguard(net),
+  },
+  { name: "veth", label: "no tunnel (veth)", ciphers: ["aes128gcm16"], start: ({ net }) => routePlainly(net) },
+];
+
+/** As a gateway runs: the bundle. */
+async function startOurs(context: Context, cipher: CipherName, env: Record<string, string>): Promise<void> {
+  const esp = { proposals: [proposal(cipher)] };
+  await context.startUsAtRight({ esp }, { env, program: bundle });
+  const left = await context.startUs({ esp }, { env, program: bundle });
+  await left.waitUntilUp(linkId);
+}
+
+function proposal(cipher: CipherName): string {
+  return `${cipher}-x25519`;
+}
+
+/** charon lives as long as its namespace: removing that ends it. */
+function startBeside(context: Context, site: Site, name: string, config: CharonConfig) {
+  return startCharon(site, mkdtempSync(join(context.directory, name)), config);
+}
+
+function mirrored(cipher: CipherName): CharonConfig {
+  return {
+    connections: {
+      site: {
+        version: 2,
+        local_addrs: "192.0.2.1",
+        remote_addrs: "198.51.100.1",
+        proposals: "aes256gcm16-prfsha384-x25519",
+        local: { auth: "psk", id: "left.example" },
+        remote: { auth: "psk", id: "right.example" },
+        children: { net: { local_ts: "10.1.0.0/24", remote_ts: "10.2.0.0/24", esp_proposals: proposal(cipher) } },
+      },
+    },
+    secrets: peerConfiguration({}).secrets ?? {},
+    certificates: [],
+    authorities: [],
+    daemon: {},
+  };
+}
+
+/** The middle learns the inside networks: the limit of the cables. */
+async function routePlainly(net: ThreeNamespaces): Promise<void> {
+  await net.middle.run(["ip", "route", "add", net.left.network, "via", net.left.outsideAddress]);
+  await net.middle.run(["ip", "route", "add", net.right.network, "via", net.right.outsideAddress]);
+}

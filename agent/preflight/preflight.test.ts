@@ -106,6 +106,15 @@ describe("preflight", () => {
   ];
   for (const [name, a, b, expected] of refusals) it(`says why it would fail: ${name}`, () => expect(sentence(run(a, b))).toBe(expected));
 
+  it.each(["Amsterdam", "Berlin"])("takes a packet to come at the end that waits for one: %s", (waiting) => {
+    const [initiate, other] = waiting === "Amsterdam" ? (["onDemand", "respond"] as const) : (["respond", "onDemand"] as const);
+    const result = run(
+      (link) => ({ ...link, initiate }),
+      (link) => ({ ...link, initiate: other }),
+    );
+    expect(result).toMatchObject({ outcome: "agreed", agreement: { initiator: waiting } });
+  });
+
   it("follows an end behind a NAT, whose private address the other does not know", () => {
     const result = run((link) => ({ ...link, local: { identity: "amsterdam.example.net", address: "10.0.0.5" } }));
     expect(sentence(result)).toBe("agreed");

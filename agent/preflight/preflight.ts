@@ -51,7 +51,7 @@ export function preflight(a: Draft, b: Draft, now: number, random: RandomSource)
 function obstacleBefore(a: Draft, b: Draft): Verdict | null {
   const disabled = [a, b].find((draft) => !draft.link.enabled);
   if (disabled !== undefined) return { code: "DISABLED", sentence: `The link is disabled at ${disabled.site}: enable it there.` };
-  if (a.link.initiate === "start" || b.link.initiate === "start") return null;
+  if (a.link.initiate !== "respond" || b.link.initiate !== "respond") return null;
   return { code: "NOBODY_STARTS", sentence: `Neither ${a.site} nor ${b.site} starts the link: set initiate: start at one of them.` };
 }
 

@@ -80,11 +80,16 @@ class Stage {
     this.b = playerOf(b, places.b, random);
   }
 
-  /** One begins, also when both would: the other is there when it is called, and there is one IKE SA to look at. */
+  /**
+   * One begins, also when both would: the other is there when it is called, and there is one IKE SA to look at. Where both wait for a packet,
+   * it is taken to come to the first that may call.
+   */
   begin(): void {
-    const [caller, called] = this.a.draft.link.initiate === "start" ? [this.a, this.b] : [this.b, this.a];
+    const callerIs = (initiate: "start" | "onDemand"): Player | undefined => [this.a, this.b].find((player) => player.draft.link.initiate === initiate);
+    const caller = callerIs("start") ?? callerIs("onDemand") ?? this.a;
+    const called = caller === this.a ? this.b : this.a;
     this.give(called, { kind: "setLink", link: { ...configOf(called, caller), initiate: "respond" } });
-    this.give(caller, { kind: "setLink", link: configOf(caller, called) });
+    this.give(caller, { kind: "setLink", link: { ...configOf(caller, called), initiate: "start" } });
   }
 
   give(player: Player, input: Input): void {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
+import { type DesiredState, link as desiredLink } from "../../contract/desired-state.ts";
 import { enrolRequest } from "../../contract/enrolment.ts";
 import { fromGateway, type FromGateway, type FromHub } from "../../contract/hub-protocol.ts";
 import type { ObservedState } from "../../contract/observed-state.ts";
@@ -125,6 +126,7 @@ function startClient(identity: MachineIdentity, subject: Partial<HubClientOption
     subject: {
       revision: () => 7,
       apply: async (state) => state.links.map((link) => ({ linkId: link.id, outcome: "applied", reason: null })),
+      running: () => null,
       perform: async (command) => ({ ok: true, message: command.name }),
       report: () => report,
       ...subject,
@@ -165,6 +167,57 @@ test("a desired state is applied and answered link by link; one that cannot be i
       { type: "applied", revision: 8, links: [{ linkId: "berlin", outcome: "applied", reason: null }] },
       { type: "applied", revision: 9, links: [{ linkId: "berlin", outcome: "refused", reason: "no TUN device" }] },
     ]);
+  client.close();
+});
+
+test("a link with an option of a newer console is refused by the option's name and runs on as it is; the others are taken", async () => {
+  const hub = await openHub();
+  const [berlin] = exampleState().links;
+  const running = desiredLink.parse({ ...berlin, id: "berlin", name: "As it runs" });
+  const states: DesiredState[] = [];
+  const { logs } = startClient(await identityFor(hub), {
+    running: (linkId) => (linkId === "berlin" ? running : null),
+    apply: async (state) => {
+      states.push(state);
+      return state.links.map((link) => ({ linkId: link.id, outcome: "applied", reason: null }));
+    },
+  });
+  await expect.poll(() => hub.connections.length).toBe(1);
+  const newer = { ...berlin, name: "As it should be", ike: { ...berlin?.ike, quantumLeap: "secret-looking" } };
+  const links = [newer, { ...newer, id: "fresh" }, { ...berlin, id: "plain" }];
+  hub.connections[0]?.socket.send(JSON.stringify({ type: "desired", state: { ...exampleState(), revision: 8, links } }));
+  const reason = expect.stringContaining('does not understand "ike.quantumLeap"');
+  await expect
+    .poll(() => ofType(hub, "applied"))
+    .toEqual([
+      {
+        type: "applied",
+        revision: 8,
+        links: [
+          { linkId: "plain", outcome: "applied", reason: null },
+          { linkId: "berlin", outcome: "refused", reason },
+          { linkId: "fresh", outcome: "refused", reason },
+        ],
+      },
+    ]);
+  expect(states.map((state) => state.links.map((link) => [link.id, link.name]))).toEqual([
+    [
+      ["berlin", "As it runs"],
+      ["plain", berlin?.name],
+    ],
+  ]);
+  expect(logs.join()).not.toContain("secret-looking");
+});
+
+test("a state whose gateway has an option of a newer console is refused whole, link by link, and nothing is applied", async () => {
+  const hub = await openHub();
+  const { client } = startClient(await identityFor(hub), { apply: () => Promise.reject(new Error("must not be called")) });
+  await expect.poll(() => hub.connections.length).toBe(1);
+  const state = exampleState();
+  hub.connections[0]?.socket.send(JSON.stringify({ type: "desired", state: { ...state, revision: 8, gateway: { ...state.gateway, antenna: 1 } } }));
+  await expect
+    .poll(() => ofType(hub, "applied"))
+    .toEqual([{ type: "applied", revision: 8, links: [{ linkId: "berlin", outcome: "refused", reason: expect.stringContaining('"gateway.antenna"') }] }]);
   client.close();
 });
 

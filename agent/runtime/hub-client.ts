@@ -2,12 +2,10 @@ import { X509Certificate } from "node:crypto";
 import { hostname } from "node:os";
 import { connect } from "node:tls";
 import { WebSocket } from "ws";
-import type { DesiredState } from "../../contract/desired-state.ts";
+import type { DesiredLink, DesiredState } from "../../contract/desired-state.ts";
 import {
   type Command,
   type FromGateway,
-  type FromHub,
-  fromHub,
   heartbeatMilliseconds,
   hubPath,
   type LinkVerdict,
@@ -17,6 +15,7 @@ import {
 import type { ObservedState } from "../../contract/observed-state.ts";
 import type { CommandResult } from "./agent.ts";
 import { hubTlsOptions, parseHubAddress } from "./hub-tls.ts";
+import { type PartlyRead, readHubMessage } from "./hub-message.ts";
 import { createCertificateRequest } from "./machine-key.ts";
 import type { MachineIdentity } from "./state-store.ts";
 import { entryOf, type LoggedStep } from "./trace-log.ts";
@@ -25,6 +24,8 @@ import { entryOf, type LoggedStep } from "./trace-log.ts";
 export interface HubSubject {
   readonly revision: () => number;
   readonly apply: (state: DesiredState) => Promise<LinkVerdict[]>;
+  /** A link as it runs now; null: it does not. */
+  readonly running: (linkId: string) => DesiredLink | null;
   readonly perform: (command: Command) => Promise<CommandResult>;
   readonly report: () => ObservedState;
 }
@@ -162,7 +163,7 @@ export class HubClient {
 
   #received(text: string): void {
     this.#heard();
-    const message = parseMessage(text);
+    const message = readHubMessage(text, this.#options.subject.running);
     if (message === null) {
       this.#fault("a message from the hub could not be read; are hub and agent of the same version?");
       return;
@@ -170,10 +171,12 @@ export class HubClient {
     this.#work = this.#work.then(() => this.#carryOut(message)).catch((error: unknown) => this.#fault(error instanceof Error ? error.message : String(error)));
   }
 
-  async #carryOut(message: FromHub): Promise<void> {
+  async #carryOut(message: NonNullable<ReturnType<typeof readHubMessage>>): Promise<void> {
     switch (message.type) {
       case "desired":
-        return this.#applyDesired(message.state);
+        return this.#applyDesired(message.state, []);
+      case "partlyRead":
+        return this.#applyPart(message);
       case "command":
         // Not awaited: a probe of minutes must not hold up the next configuration.
         void this.#options.subject
@@ -188,9 +191,17 @@ export class HubClient {
     }
   }
 
-  async #applyDesired(state: DesiredState): Promise<void> {
+  async #applyPart({ state, revision, refused }: PartlyRead): Promise<void> {
+    for (const { linkId, reason } of refused) this.#options.log(`link ${linkId} refused: ${reason}`);
+    if (state === null) this.#send({ type: "applied", revision, links: [...refused] });
+    else await this.#applyDesired(state, refused);
+  }
+
+  /** `refused` before it was applied: these links go on as they are. */
+  async #applyDesired(state: DesiredState, refused: readonly LinkVerdict[]): Promise<void> {
     try {
-      const links = await this.#options.subject.apply(state);
+      const applied = await this.#options.subject.apply(state);
+      const links = [...applied.filter(({ linkId }) => !refused.some((verdict) => verdict.linkId === linkId)), ...refused];
       this.#send({ type: "applied", revision: state.revision, links });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -247,15 +258,6 @@ export class HubClient {
     if (!this.#isOpen || this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(JSON.stringify(message));
     return true;
-  }
-}
-
-function parseMessage(text: string): FromHub | null {
-  try {
-    const parsed = fromHub.safeParse(JSON.parse(text));
-    return parsed.success ? parsed.data : null;
-  } catch {
-    return null; // Not JSON; the caller says so without quoting it.
   }
 }
 

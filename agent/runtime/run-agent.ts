@@ -93,7 +93,13 @@ async function runManaged(options: RunOptions): Promise<RunningAgent> {
   const hub = new HubClient({
     identity,
     saveIdentity: (renewed) => store.saveIdentity(renewed),
-    subject: { revision: () => agent.state?.revision ?? 0, apply, perform: (command) => agent.perform(command), report: () => agent.report() },
+    subject: {
+      revision: () => agent.state?.revision ?? 0,
+      apply,
+      running: (linkId) => agent.lastGoodState?.links.find((link) => link.id === linkId) ?? null,
+      perform: (command) => agent.perform(command),
+      report: () => agent.report(),
+    },
     agentVersion,
     log,
     random: () => systemRandom.bytes(1)[0]! / 256,

@@ -13,7 +13,7 @@ import { bitRate } from "../_ui/words.ts";
 import { EventEntry } from "./events/events-list.tsx";
 import { FirstSteps } from "./first-steps.tsx";
 
-const tiles = ["down", "degraded", "negotiating", "unknown", "up", "disabled"] as const satisfies readonly StatusName[];
+const tiles = ["down", "degraded", "negotiating", "unknown", "up", "idle", "disabled"] as const satisfies readonly StatusName[];
 
 /** What needs a person first, then how much flows, what expires, what changed. */
 export function Overview({ initial, mayEdit }: { initial: OverviewData; mayEdit: boolean }) {
@@ -34,7 +34,7 @@ export function Overview({ initial, mayEdit }: { initial: OverviewData; mayEdit:
   return (
     <div className="space-y-4">
       {mayEdit && Object.keys(data.links).length === 0 ? <FirstSteps sites={data.sites} /> : null}
-      <ul className="panel grid grid-cols-3 overflow-hidden sm:grid-cols-6" aria-label="Links by tunnel state">
+      <ul className="panel grid grid-cols-3 overflow-hidden sm:grid-cols-7" aria-label="Links by tunnel state">
         {tiles.map((state) => (
           <li key={state} className="-mr-px -mb-px border-r border-b border-line">
             <Link href={`/links?state=${state}`} className="block p-3 hover:bg-raised">

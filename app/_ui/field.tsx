@@ -38,6 +38,23 @@ export function SelectField({
   );
 }
 
+/** A box to tick, its label beside it. */
+export function CheckField({ label, hint, ...input }: { label: string; hint?: ReactNode } & ComponentProps<"input">) {
+  const id = useId();
+  return (
+    <div>
+      <label className="flex items-center gap-2 text-[13.5px]" htmlFor={id}>
+        <input id={id} type="checkbox" aria-describedby={described(id, hint, undefined)} {...input} /> {label}
+      </label>
+      {hint ? (
+        <p id={`${id}-hint`} className="hint">
+          {hint}
+        </p>
+      ) : null}
+    </div>
+  );
+}
+
 function FieldFrame({ id, label, hint, error, children }: { id: string; label: string; hint: ReactNode; error: string | undefined; children: ReactNode }) {
   return (
     <div>

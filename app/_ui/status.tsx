@@ -1,4 +1,17 @@
-import { Ban, CircleAlert, CircleCheck, CircleHelp, CircleMinus, CirclePause, CircleX, LoaderCircle, type LucideIcon, PlugZap, Unplug } from "lucide-react";
+import {
+  Ban,
+  CircleAlert,
+  CircleCheck,
+  CircleDashed,
+  CircleHelp,
+  CircleMinus,
+  CirclePause,
+  CircleX,
+  LoaderCircle,
+  type LucideIcon,
+  PlugZap,
+  Unplug,
+} from "lucide-react";
 
 type Tone = "up" | "neg" | "deg" | "down" | "off";
 
@@ -22,6 +35,7 @@ const faces = {
   degraded: { word: "Degraded", tone: "deg", icon: CircleAlert },
   down: { word: "Down", tone: "down", icon: CircleX },
   unknown: { word: "Unknown", tone: "off", icon: CircleHelp },
+  idle: { word: "Idle", tone: "off", icon: CircleDashed },
   disabled: { word: "Disabled", tone: "off", icon: CirclePause },
   enabled: { word: "Enabled", tone: "up", icon: CircleCheck },
   connected: { word: "Connected", tone: "up", icon: PlugZap },

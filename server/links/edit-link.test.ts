@@ -8,7 +8,7 @@ import { preflightEdit } from "./preflight-link.ts";
 import { presets } from "./presets.ts";
 import { previewEdit } from "./preview-link.ts";
 import { readLinkSettings, readVersions } from "./read-link.ts";
-import { createLink, editLink, setLinkEnabled } from "./save-link.ts";
+import { createLink, editLink, rollbackLink, setLinkEnabled } from "./save-link.ts";
 
 let stop: () => Promise<void>;
 let siteA: string;
@@ -88,6 +88,8 @@ describe("editing a link", () => {
       ["networksB", { networksB: ["10.1.0.128/25"] }],
       ["ikeProposals", { ikeProposals: ["not a proposal!"] }],
       ["espRekeySeconds", { espRekeySeconds: 5 }],
+      ["replayWindowPackets", { replayWindowPackets: 32 }],
+      ["livenessAction", { livenessAction: "panic" }],
       ["name", { name: " " }],
     ];
     for (const [field, change] of cases) {
@@ -130,6 +132,55 @@ describe("editing a link", () => {
     const preflight = await preflightEdit(owner, linkId, edit({ ikeProposals: ["aes128gcm16-prfsha256-ecp256"], espProposals: ["aes128gcm16"] }));
     expect(preflight.outcome).toBe("agreed");
     expect(preflight.sentence).toContain("aes128gcm16-prfsha256-ecp256");
+  });
+
+  it("keeps every option that the form does not send, and those that it has no field for", async () => {
+    const options = { bringUp: "onDemand", encapsulation: "udp", livenessAction: "trap", childless: true, replayWindowPackets: 2_048 };
+    await editLink(owner, linkId, edit(options));
+    // What no form has a field for, as another program or a later version may have set it.
+    await database().$executeRaw`UPDATE "Link" SET config = jsonb_set(config, '{ike,reauthenticateSeconds}', '7200') WHERE id = ${linkId}`;
+    await editLink(owner, linkId, edit({ version: 2, name: "Renamed" }));
+    const { config } = await readLinkSettings(owner, linkId);
+    expect(config).toMatchObject({
+      name: "Renamed",
+      bringUp: "onDemand",
+      encapsulation: "udp",
+      ike: { livenessAction: "trap", childless: true, reauthenticateSeconds: 7_200 },
+      esp: { replayWindowPackets: 2_048 },
+    });
+    expect((await readVersions(owner, linkId)).map((version) => version.summary)).toEqual([
+      "Changed name",
+      "Changed when it is brought up, encapsulation, IKE, and ESP",
+      "Created",
+    ]);
+  });
+
+  it("shows the new options in the review and takes them back with a roll-back", async () => {
+    const change = edit({ bringUp: "onDemand", livenessAction: "clear", childless: true, encapsulation: "plain" });
+    const [amsterdam, berlin] = await previewEdit(owner, linkId, change);
+    // Only Amsterdam can be reached: it waits, and Berlin calls when a packet wants through.
+    expect([amsterdam?.before?.initiate, amsterdam?.after.initiate, berlin?.after.initiate]).toEqual(["respond", "respond", "onDemand"]);
+    for (const preview of [amsterdam, berlin]) {
+      expect(preview?.before?.ike).not.toHaveProperty("livenessAction");
+      expect(preview?.after).toMatchObject({ encapsulation: "plain", ike: { livenessAction: "clear", childless: true } });
+    }
+    expect((await preflightEdit(owner, linkId, change)).outcome).toBe("agreed");
+    await editLink(owner, linkId, change);
+    await rollbackLink(owner, linkId, 1);
+    expect((await readLinkSettings(owner, linkId)).config).toMatchObject({
+      bringUp: "atOnce",
+      encapsulation: "auto",
+      ike: { livenessAction: "restart", childless: false },
+    });
+  });
+
+  it("reads a link of a version that had fewer options as what it was", async () => {
+    await database().$executeRaw`
+      UPDATE "Link" SET config = config - 'bringUp' - 'revocation' - 'encapsulation' #- '{ike,livenessAction}' #- '{ike,childless}' WHERE id = ${linkId}`;
+    const { config } = await readLinkSettings(owner, linkId);
+    expect(config).toMatchObject({ bringUp: "atOnce", revocation: "soft", encapsulation: "auto", ike: { livenessAction: "restart", childless: false } });
+    await editLink(owner, linkId, edit());
+    expect(await readVersions(owner, linkId)).toHaveLength(1);
   });
 
   it("is refused for a link that is not there", async () => {

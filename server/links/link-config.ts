@@ -41,16 +41,27 @@ export const linkConfig = z.strictObject({
   networksB: networkList,
   preset: z.string().min(1),
   method: z.enum(["psk", "certificate"]),
+  // What a link of an earlier version does not have is as it was then.
+  /** `atOnce`: brought up when it is saved and kept up. `onDemand`: when a packet wants through. */
+  bringUp: z.enum(["atOnce", "onDemand"]).default("atOnce"),
+  /** Whether a peer's certificate is revoked: not asked; refused when it is; refused also when that cannot be found out. */
+  revocation: z.enum(["off", "soft", "strict"]).default("soft"),
+  /** ESP in UDP: where the gateway finds it better, always, or only behind a NAT. */
+  encapsulation: z.enum(["auto", "udp", "plain"]).default("auto"),
   ike: z.strictObject({
     proposals: z.array(proposal).min(1, "At least one proposal.").max(16),
     rekeySeconds: seconds,
     reauthenticateSeconds: z.union([z.literal(0), seconds]),
     livenessSeconds: z.number().int().min(0).max(3_600, "At most an hour."),
+    /** When the peer gives no sign: begin anew, wait for it, or for a packet too. */
+    livenessAction: z.enum(["restart", "clear", "trap"]).default("restart"),
+    /** Authenticate first and make the Child SAs afterwards (RFC 6023). */
+    childless: z.boolean().default(false),
   }),
   esp: z.strictObject({
     proposals: z.array(proposal).min(1, "At least one proposal.").max(16),
     rekeySeconds: seconds,
-    replayWindowPackets: z.number().int().min(64).max(4_096),
+    replayWindowPackets: z.number().int().min(64, "At least 64 packets.").max(4_096, "At most 4,096 packets."),
   }),
 });
 

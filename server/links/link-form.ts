@@ -11,8 +11,19 @@ import { presetOf } from "./presets.ts";
 
 const peerForm = z.object({ kind: z.literal("third-party"), name: z.string(), address: z.string(), identity: z.string() });
 
+/** Taken from the link's own schema, so that there is one of each; what a form does not send stays what it was. */
+const advanced = {
+  bringUp: linkConfig.shape.bringUp.unwrap().optional(),
+  revocation: linkConfig.shape.revocation.unwrap().optional(),
+  encapsulation: linkConfig.shape.encapsulation.unwrap().optional(),
+  livenessAction: linkConfig.shape.ike.shape.livenessAction.unwrap().optional(),
+  childless: linkConfig.shape.ike.shape.childless.unwrap().optional(),
+  replayWindowPackets: z.number().optional(),
+};
+
 /** What may be changed later as it was first given. */
 const settings = {
+  ...advanced,
   name: z.string(),
   networksA: z.array(z.string()),
   networksB: z.array(z.string()),
@@ -77,13 +88,11 @@ export async function checkLinkForm(tx: Transaction, input: unknown): Promise<Ch
     networksB: form.networksB,
     preset: presetOf(form),
     method: form.method,
-    ike: {
-      proposals: form.ikeProposals,
-      rekeySeconds: form.ikeRekeySeconds,
-      reauthenticateSeconds: 0,
-      livenessSeconds: form.livenessSeconds,
-    },
-    esp: { proposals: form.espProposals, rekeySeconds: form.espRekeySeconds, replayWindowPackets: 1_024 },
+    bringUp: form.bringUp,
+    revocation: form.revocation,
+    encapsulation: form.encapsulation,
+    ike: { reauthenticateSeconds: 0, ...ikeOf(form) },
+    esp: { replayWindowPackets: 1_024, ...espOf(form) },
   });
   if (siteB !== null && siteA.address === null && siteB.address === null) {
     throw new Invalid({
@@ -115,17 +124,44 @@ export async function checkLinkEdit(tx: Transaction, linkId: string, input: unkn
     networksA: form.networksA,
     networksB: form.networksB,
     preset: presetOf(form),
-    ike: { ...before.ike, proposals: form.ikeProposals, rekeySeconds: form.ikeRekeySeconds, livenessSeconds: form.livenessSeconds },
-    esp: { ...before.esp, proposals: form.espProposals, rekeySeconds: form.espRekeySeconds },
+    bringUp: form.bringUp ?? before.bringUp,
+    revocation: form.revocation ?? before.revocation,
+    encapsulation: form.encapsulation ?? before.encapsulation,
+    ike: { ...before.ike, ...ikeOf(form) },
+    esp: { ...before.esp, ...espOf(form) },
   });
   await checkLinkConfig(tx, config, linkId);
   return { config, siteA: link.siteA, siteB: link.siteB, secret: null, imported: null, before, link };
+}
+
+type FormSettings = z.infer<z.ZodObject<typeof settings>>;
+
+/** Only what the form has: the rest is the link's own, or the default of a new one. */
+function ikeOf(form: FormSettings) {
+  return {
+    proposals: form.ikeProposals,
+    rekeySeconds: form.ikeRekeySeconds,
+    livenessSeconds: form.livenessSeconds,
+    ...(form.livenessAction === undefined ? {} : { livenessAction: form.livenessAction }),
+    ...(form.childless === undefined ? {} : { childless: form.childless }),
+  };
+}
+
+function espOf(form: FormSettings) {
+  return {
+    proposals: form.espProposals,
+    rekeySeconds: form.espRekeySeconds,
+    ...(form.replayWindowPackets === undefined ? {} : { replayWindowPackets: form.replayWindowPackets }),
+  };
 }
 
 /** What holds for a new link and for one that is changed: an unused name, and networks that leave no doubt where a packet goes. */
 export async function checkLinkConfig(tx: Transaction, config: LinkConfig, ownId: string | null): Promise<void> {
   const sameName = await tx.link.findUnique({ where: { name: config.name } });
   if (sameName !== null && sameName.id !== ownId) throw new Invalid({ name: "There is a link of this name already." });
+  // Its lists are not published yet: every peer would be refused.
+  if (config.revocation === "strict" && config.method === "certificate" && config.peer.kind === "site")
+    throw new Invalid({ revocation: "The console's own authority has no revocation list: choose “Refuse a revoked one”." });
   const own = config.networksA.map(known);
   const other = config.networksB.map(known);
   for (const a of own)
@@ -180,6 +216,7 @@ const formNames: Readonly<Record<string, string>> = {
   "ike.rekeySeconds": "ikeRekeySeconds",
   "esp.rekeySeconds": "espRekeySeconds",
   "ike.livenessSeconds": "livenessSeconds",
+  "esp.replayWindowPackets": "replayWindowPackets",
   "peer.name": "peerName",
   "peer.address": "peerAddress",
   "peer.identity": "peerIdentity",

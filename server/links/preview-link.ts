@@ -31,13 +31,17 @@ function previewsOf(checked: CheckedLink, before: LinkConfig | null): LinkPrevie
   const ends: { end: "A" | "B"; siteName: string }[] = [{ end: "A", siteName: siteA.name }];
   if (siteB !== null) ends.push({ end: "B", siteName: siteB.name });
   // The keys stay out of a comparison of the same link: they are not changed by its form.
-  const authentication = before === null ? placeholder(checked) : kept;
+  const authentication = before === null ? placeholder(checked) : kept(checked.config.method);
   const told = (config: LinkConfig, end: "A" | "B") =>
     desiredLink({ linkId: "assigned-when-saved", config, end, addressA: siteA.address, addressB: siteB?.address ?? null, authentication });
   return ends.map(({ end, siteName }) => ({ siteName, before: before === null ? null : told(before, end), after: told(checked.config, end) }));
 }
 
-const kept: Authentication = { method: "psk", keys: [{ id: "kept", secret: "(stays as it is)" }], use: "kept" };
+function kept(method: LinkConfig["method"]): Authentication {
+  const [use, same] = ["kept", "(stays as it is)"];
+  if (method === "psk") return { method, keys: [{ id: use, secret: same }], use };
+  return { method, certificates: [{ id: use, chain: same, privateKey: same }], use, trustedAuthorities: [same] };
+}
 
 function placeholder({ config, secret, imported }: CheckedLink): Authentication {
   const id = "new";

@@ -166,6 +166,20 @@ describe("the tunnel's state", () => {
     expect(await report(id, ["up", "up"], 10_000)).toBe("unknown");
   });
 
+  it("is idle when it is on demand and nothing has failed since it was last up", async () => {
+    const { id } = await createLink(owner, form({ bringUp: "onDemand" }));
+    expect(await report(id, ["down", "down"])).toBe("idle");
+    expect(await report(id, ["down", null])).toBe("unknown");
+    const failedAt = async (at: number) => {
+      await report(id, ["down", "down"]);
+      const observed = JSON.stringify({ lastFailure: { at, code: "TIMEOUT", sentence: "No answer." } });
+      await database().$executeRaw`UPDATE "LinkState" SET observed = ${observed}::jsonb WHERE "linkId" = ${id}`;
+      return (await linkStatuses(database(), [id])).get(id)?.tunnel;
+    };
+    expect(await failedAt(Date.now())).toBe("down");
+    expect(await failedAt(Date.now() - 60_000)).toBe("idle");
+  });
+
   it("filters, counts and pages in the database, worst first", async () => {
     const { id } = await createLink(owner, form());
     await createLink(owner, form({ name: "Zweite", networksA: ["10.11.0.0/24"], networksB: ["10.12.0.0/24"] }));

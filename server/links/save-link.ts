@@ -135,6 +135,9 @@ function summaryOf(before: LinkConfig, after: LinkConfig): string {
     { name: "name", pick: (config: LinkConfig): unknown => config.name },
     { name: "peer", pick: (config: LinkConfig): unknown => config.peer },
     { name: "networks", pick: (config: LinkConfig): unknown => [config.networksA, config.networksB] },
+    { name: "when it is brought up", pick: (config: LinkConfig): unknown => config.bringUp },
+    { name: "revocation", pick: (config: LinkConfig): unknown => config.revocation },
+    { name: "encapsulation", pick: (config: LinkConfig): unknown => config.encapsulation },
     { name: "IKE", pick: (config: LinkConfig): unknown => config.ike },
     { name: "ESP", pick: (config: LinkConfig): unknown => config.esp },
   ];

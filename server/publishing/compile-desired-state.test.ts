@@ -64,6 +64,27 @@ describe("what gateways are told", () => {
     expect(after).toEqual(before);
   });
 
+  it("has every Advanced choice, and leaves out those that are as they always were", async () => {
+    const id = await createTestLink(siteA, siteB, { method: "certificate" });
+    const [before] = await both();
+    expect(Object.keys(before?.state.links[0] ?? {})).not.toContain("encapsulation");
+    expect(Object.keys(before?.state.links[0]?.ike ?? {})).not.toContain("childless");
+    expect(before?.state.links[0]?.authentication).not.toHaveProperty("revocation");
+    const choices = { bringUp: "onDemand", livenessAction: "trap", childless: true, revocation: "off", encapsulation: "udp", replayWindowPackets: 4_096 };
+    await database().link.delete({ where: { id } });
+    await createTestLink(siteA, siteB, { method: "certificate", ...choices });
+    const [a, b] = await both();
+    for (const link of [a?.state.links[0], b?.state.links[0]])
+      expect(link).toMatchObject({
+        authentication: { revocation: "off" },
+        ike: { livenessAction: "trap", childless: true },
+        esp: { replayWindowPackets: 4_096 },
+        encapsulation: "udp",
+      });
+    // Amsterdam does not know where Berlin is.
+    expect([a?.state.links[0]?.initiate, b?.state.links[0]?.initiate]).toEqual(["respond", "onDemand"]);
+  });
+
   it("follows a site's new address, under a new revision", async () => {
     await createTestLink(siteA, siteB);
     const [before] = await both();

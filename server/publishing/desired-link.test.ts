@@ -13,7 +13,17 @@ const config = (peer: LinkConfig["peer"], seconds: number): LinkConfig => ({
   networksB: ["10.2.0.0/24"],
   peer,
   preset: "default",
-  ike: { proposals: [...defaultIkeProposals], rekeySeconds: seconds, reauthenticateSeconds: 0, livenessSeconds: 10 },
+  bringUp: "atOnce",
+  revocation: "soft",
+  encapsulation: "auto",
+  ike: {
+    proposals: [...defaultIkeProposals],
+    rekeySeconds: seconds,
+    reauthenticateSeconds: 0,
+    livenessSeconds: 10,
+    livenessAction: "restart",
+    childless: false,
+  },
   esp: { proposals: [...defaultEspProposals], rekeySeconds: Math.ceil(seconds / 4), replayWindowPackets: 1_024 },
 });
 

@@ -31,19 +31,31 @@ export function desiredLink(source: DesiredLinkSource): DesiredLinkInput {
   const probe = probeBetween(ours.networks, theirs.networks);
   const starts = initiatorOf(source.addressA, addressB) === end;
   const lifetime = (seconds: number): number => (starts || config.peer.kind === "third-party" ? seconds : laterLifetime(seconds));
+  const { livenessAction, childless, ...ike } = config.ike;
   return {
     id: source.linkId,
     name: config.name,
     enabled: config.enabled,
-    initiate: starts ? "start" : "respond",
+    initiate: config.bringUp === "onDemand" ? (theirs.address === null ? "respond" : "onDemand") : starts ? "start" : "respond",
     local: { identity: ours.identity },
     remote: { identity: theirs.identity, ...(theirs.address === null ? {} : { address: theirs.address }) },
-    authentication: source.authentication,
-    ike: { ...config.ike, rekeySeconds: lifetime(config.ike.rekeySeconds) },
+    authentication: withRevocation(source.authentication, config.revocation),
+    // What is as it always was is left out: a gateway of an older version knows no word for it.
+    ike: {
+      ...ike,
+      rekeySeconds: lifetime(ike.rekeySeconds),
+      ...(livenessAction === "restart" ? {} : { livenessAction }),
+      ...(childless ? { childless } : {}),
+    },
     esp: { ...config.esp, rekeySeconds: lifetime(config.esp.rekeySeconds) },
+    ...(config.encapsulation === "auto" ? {} : { encapsulation: config.encapsulation }),
     children: [{ name: "lan", localNetworks: ours.networks, remoteNetworks: theirs.networks }],
     ...(probe === null ? {} : { probe }),
   };
+}
+
+function withRevocation(authentication: Authentication, revocation: LinkConfig["revocation"]): Authentication {
+  return authentication.method === "psk" || revocation === "soft" ? authentication : { ...authentication, revocation };
 }
 
 /** What the engine shortens a lifetime by at most, so that links do not rekey in step: `rekeyJitter` of a gateway. */

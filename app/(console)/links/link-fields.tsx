@@ -1,8 +1,7 @@
 "use client";
 
-import { ChevronRight } from "lucide-react";
 import { useFormContext } from "react-hook-form";
-import { TextAreaField, TextField } from "../../_ui/field.tsx";
+import { TextField } from "../../_ui/field.tsx";
 import type { WizardForm } from "./new/wizard-form.ts";
 
 /* Fields that the wizard and the form of a saved link have in common. */
@@ -79,57 +78,5 @@ export function PresetFields({ presets }: { presets: readonly PresetChoice[] }) 
         ))}
       </div>
     </fieldset>
-  );
-}
-
-export function AdvancedFields({ open = false }: { open?: boolean }) {
-  const { register, error, formState, setValue } = useFields();
-  const advancedWrong = ["ikeProposals", "espProposals", "ikeRekeySeconds", "espRekeySeconds", "livenessSeconds"].some((name) =>
-    Object.hasOwn(formState.errors, name),
-  );
-  const own = { onChange: () => setValue("preset", "custom") };
-  return (
-    <details className="group rounded-md border border-line" open={advancedWrong || open || undefined}>
-      <summary className="flex items-center gap-2 px-3 py-2 text-[13.5px] font-medium">
-        <ChevronRight aria-hidden className="size-4 transition-transform group-open:rotate-90" /> Advanced
-      </summary>
-      <div className="grid gap-4 border-t border-line p-3 sm:grid-cols-2">
-        <TextAreaField
-          label="IKE proposals"
-          rows={3}
-          spellCheck={false}
-          error={error("ikeProposals")}
-          hint="One a line, the first is preferred."
-          {...register("ikeProposals", own)}
-        />
-        <TextAreaField
-          label="ESP proposals"
-          rows={3}
-          spellCheck={false}
-          error={error("espProposals")}
-          hint="A key exchange group here is perfect forward secrecy."
-          {...register("espProposals", own)}
-        />
-        <TextField
-          label="IKE rekey after, seconds"
-          type="number"
-          error={error("ikeRekeySeconds")}
-          {...register("ikeRekeySeconds", { valueAsNumber: true, ...own })}
-        />
-        <TextField
-          label="Child SA rekey after, seconds"
-          type="number"
-          error={error("espRekeySeconds")}
-          {...register("espRekeySeconds", { valueAsNumber: true, ...own })}
-        />
-        <TextField
-          label="Liveness check after, seconds"
-          type="number"
-          error={error("livenessSeconds")}
-          hint="0: never."
-          {...register("livenessSeconds", { valueAsNumber: true })}
-        />
-      </div>
-    </details>
   );
 }

@@ -17,6 +17,7 @@ const states = [
   { value: "negotiating", label: "Negotiating" },
   { value: "unknown", label: "Unknown" },
   { value: "up", label: "Up" },
+  { value: "idle", label: "Idle" },
   { value: "disabled", label: "Disabled" },
 ] as const;
 

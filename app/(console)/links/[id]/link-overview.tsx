@@ -46,6 +46,7 @@ export function LinkOverview({ link, mayOperate }: { link: LinkDetail; mayOperat
                 </>
               )
             ) : null}
+            {link.tunnel === "idle" ? ", waits for a packet" : null}
           </span>
         </Fact>
         <Fact label="Gateways">

@@ -24,6 +24,11 @@ describe("bringUpSteps", () => {
     const steps = bringUpSteps(link({ push: applied, lastFailure: failure, ikeSas: [ikeSa({ state: "connecting" })] }, { push: applied }));
     expect(steps[2]).toMatchObject({ state: "failed", note: "The pre-shared keys differ. The gateways keep trying." });
   });
+  it("waits for a packet when the link is on demand, and says so", () => {
+    const steps = bringUpSteps({ ...link({ push: applied }, { push: applied }), tunnel: "idle" });
+    expect(steps.map((step) => step.state)).toEqual(["done", "waiting", "waiting", "waiting", "waiting"]);
+    expect(steps[1]?.note).toContain("first packet");
+  });
   it("is done only when a ping was answered", () => {
     const up = { push: applied, ikeSas: [ikeSa({ state: "established", childSas: [child] })] } satisfies Partial<LinkEnd>;
     expect(bringUpSteps(link(up, up)).map((step) => step.state)).toEqual(["done", "done", "done", "done", "running"]);

@@ -39,6 +39,7 @@ export function bringUpSteps(link: LinkDetail): BringUpStep[] {
     if (index > current) return { label, state: "waiting" };
     if (index === 0 && refused) return { label, state: "failed", note: `${refused.siteName} refused it: ${refused.push.reason ?? "no reason given"}` };
     if (index === 0) return { label, state: "running", note: waitingNote(ours) };
+    if (link.tunnel === "idle") return { label, state: "waiting", note: "On demand: the first packet between the networks brings the tunnel up." };
     return failure ? { label, state: "failed", note: `${failure.sentence} The gateways keep trying.` } : { label, state: "running" };
   });
 }

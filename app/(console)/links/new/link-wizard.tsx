@@ -14,7 +14,7 @@ import { GatewayPreviews, PreflightNote } from "../review.tsx";
 import { BringUp } from "./bring-up.tsx";
 import { NetworksStep, ReviewSummary, SecurityStep, type SiteChoice, SitesStep } from "./steps.tsx";
 import { useAskBeforeLeaving, useRecheckWhileTyping } from "./use-form-manners.ts";
-import { type WizardForm, wizardForm } from "./wizard-form.ts";
+import { usualChoices, type WizardForm, wizardForm } from "./wizard-form.ts";
 
 const steps = [
   { id: "sites", label: "Sites", fields: ["name", "siteAId", "peerKind", "siteBId", "peerName", "peerAddress", "peerIdentity"] },
@@ -33,6 +33,12 @@ const steps = [
       "ikeRekeySeconds",
       "espRekeySeconds",
       "livenessSeconds",
+      "livenessAction",
+      "bringUp",
+      "childless",
+      "revocation",
+      "replayWindowPackets",
+      "encapsulation",
     ],
   },
   { id: "review", label: "Review", fields: [] },
@@ -205,7 +211,7 @@ function startingValues(sites: readonly SiteChoice[], presets: readonly PresetCh
     espProposals: preset?.espProposals.join("\n") ?? "",
     ikeRekeySeconds: preset?.ikeRekeySeconds ?? 14_400,
     espRekeySeconds: preset?.espRekeySeconds ?? 3_600,
-    livenessSeconds: 10,
+    ...usualChoices,
   };
 }
 

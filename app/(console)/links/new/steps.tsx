@@ -4,7 +4,8 @@ import Link from "next/link";
 import type { ImportedCertificateView } from "../../../../server/keys/import-certificate.ts";
 import { SelectField, TextAreaField, TextField } from "../../../_ui/field.tsx";
 import { Status, type StatusName } from "../../../_ui/status.tsx";
-import { AdvancedFields, PeerFields, type PresetChoice, PresetFields, useFields } from "../link-fields.tsx";
+import { AdvancedFields } from "../advanced-fields.tsx";
+import { PeerFields, type PresetChoice, PresetFields, useFields } from "../link-fields.tsx";
 import { splitList } from "./wizard-form.ts";
 
 export interface SiteChoice {

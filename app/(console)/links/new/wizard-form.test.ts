@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { networksProblem, splitList, wizardForm } from "./wizard-form.ts";
+import { networksProblem, offersEsn, splitList, usualChoices, withEsn, wizardForm } from "./wizard-form.ts";
 
 const filled = {
   name: "Amsterdam – Berlin",
@@ -20,7 +20,7 @@ const filled = {
   espProposals: "aes256gcm16-x25519",
   ikeRekeySeconds: 14_400,
   espRekeySeconds: 3_600,
-  livenessSeconds: 10,
+  ...usualChoices,
 };
 
 function fieldsRefused(change: Record<string, unknown>): string[] {
@@ -37,6 +37,16 @@ describe("wizardForm", () => {
   it("refuses a link from a site to itself", () => expect(fieldsRefused({ siteBId: "a" })).toEqual(["siteBId"]));
   it("asks a third-party peer for name, address and identity", () => {
     expect(fieldsRefused({ peerKind: "third-party", siteBId: "" })).toEqual(["peerName", "peerAddress", "peerIdentity"]);
+  });
+  it("refuses at its field a replay window that no gateway has", () => {
+    expect(fieldsRefused({ replayWindowPackets: 32 })).toEqual(["replayWindowPackets"]);
+    expect(fieldsRefused({ replayWindowPackets: Number.NaN })).toEqual(["replayWindowPackets"]);
+  });
+  it("writes extended sequence numbers into every ESP proposal and takes them out again", () => {
+    const plain = "aes256gcm16-x25519\naes128gcm16";
+    expect(withEsn(plain, true)).toBe("aes256gcm16-x25519-esn-noesn\naes128gcm16-esn-noesn");
+    expect([offersEsn(withEsn(plain, true)), offersEsn(plain), offersEsn("")]).toEqual([true, false, false]);
+    expect(withEsn(withEsn(plain, true), false)).toBe(plain);
   });
   it("splits lists at commas, spaces and lines", () => expect(splitList(" a,b\n c ,, ")).toEqual(["a", "b", "c"]));
 });

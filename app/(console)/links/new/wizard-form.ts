@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { linkConfig } from "../../../../server/links/link-config.ts";
 import { peerAddressProblem } from "../../../../server/links/peer-address.ts";
 
 /**
@@ -28,6 +29,12 @@ export const wizardForm = z
     ikeRekeySeconds: z.number({ error: "A number of seconds." }).int().min(60, "At least 60 s.").max(31_536_000),
     espRekeySeconds: z.number({ error: "A number of seconds." }).int().min(60, "At least 60 s.").max(31_536_000),
     livenessSeconds: z.number({ error: "A number of seconds." }).int().min(0).max(3_600),
+    livenessAction: linkConfig.shape.ike.shape.livenessAction.unwrap(),
+    bringUp: linkConfig.shape.bringUp.unwrap(),
+    childless: linkConfig.shape.ike.shape.childless.unwrap(),
+    revocation: linkConfig.shape.revocation.unwrap(),
+    replayWindowPackets: z.number({ error: "A number of packets." }).int().pipe(linkConfig.shape.esp.shape.replayWindowPackets),
+    encapsulation: linkConfig.shape.encapsulation.unwrap(),
   })
   .check((context) => {
     const form = context.value;
@@ -53,6 +60,29 @@ export const wizardForm = z
   });
 
 export type WizardForm = z.infer<typeof wizardForm>;
+
+/** The Advanced choices of a link that has not made any. */
+export const usualChoices = {
+  livenessSeconds: 10,
+  livenessAction: "restart",
+  bringUp: "atOnce",
+  childless: false,
+  revocation: "soft",
+  replayWindowPackets: 1_024,
+  encapsulation: "auto",
+} as const satisfies Partial<WizardForm>;
+
+/** Whether each of these ESP proposals offers extended sequence numbers. */
+export function offersEsn(proposals: string): boolean {
+  const list = splitList(proposals);
+  return list.length > 0 && list.every((proposal) => proposal.split("-").includes("esn"));
+}
+
+/** The same proposals with extended sequence numbers offered before plain ones, or without them. */
+export function withEsn(proposals: string, isOffered: boolean): string {
+  const bare = splitList(proposals).map((proposal) => proposal.split("-").filter((word) => word !== "esn" && word !== "noesn"));
+  return bare.map((words) => [...words, ...(isOffered ? ["esn", "noesn"] : [])].join("-")).join("\n");
+}
 
 /** Items separated by commas, spaces or lines. */
 export function splitList(text: string): string[] {

@@ -12,10 +12,11 @@ import { FailureNote } from "../../../../_ui/page.tsx";
 import { useToasts } from "../../../../_ui/toasts.tsx";
 import { settled } from "../../../../_ui/use-action.ts";
 import { editLink, preflightEdit, previewEdit } from "../../actions.ts";
-import { AdvancedFields, PeerFields, type PresetChoice, PresetFields } from "../../link-fields.tsx";
+import { AdvancedFields } from "../../advanced-fields.tsx";
+import { PeerFields, type PresetChoice, PresetFields } from "../../link-fields.tsx";
 import { NetworksStep } from "../../new/steps.tsx";
 import { useAskBeforeLeaving, useRecheckWhileTyping } from "../../new/use-form-manners.ts";
-import { type WizardForm, wizardForm } from "../../new/wizard-form.ts";
+import { usualChoices, type WizardForm, wizardForm } from "../../new/wizard-form.ts";
 import { GatewayPreviews, PreflightNote } from "../../review.tsx";
 
 interface Review {
@@ -100,7 +101,7 @@ export function EditForm({ linkId, settings, presets }: { linkId: string; settin
               {isThirdParty ? <PeerFields /> : null}
               <NetworksStep nameA={settings.nameA} nameB={settings.nameB} />
               <PresetFields presets={presets} />
-              <AdvancedFields open={settings.config.preset === "custom"} />
+              <AdvancedFields open={settings.config.preset === "custom" || hasUnusualChoice(settings)} />
             </>
           ) : (
             <>
@@ -126,6 +127,12 @@ export function EditForm({ linkId, settings, presets }: { linkId: string; settin
   );
 }
 
+/** Then the Advanced fields are shown at once: nobody should have to look for what makes this link different. */
+function hasUnusualChoice(settings: LinkSettings): boolean {
+  const values: Partial<Record<string, unknown>> = valuesOf(settings);
+  return Object.entries(usualChoices).some(([name, usual]) => values[name] !== usual);
+}
+
 function valuesOf({ config, nameB }: LinkSettings): WizardForm {
   const { peer } = config;
   return {
@@ -148,5 +155,11 @@ function valuesOf({ config, nameB }: LinkSettings): WizardForm {
     ikeRekeySeconds: config.ike.rekeySeconds,
     espRekeySeconds: config.esp.rekeySeconds,
     livenessSeconds: config.ike.livenessSeconds,
+    livenessAction: config.ike.livenessAction,
+    bringUp: config.bringUp,
+    childless: config.ike.childless,
+    revocation: config.revocation,
+    replayWindowPackets: config.esp.replayWindowPackets,
+    encapsulation: config.encapsulation,
   };
 }

@@ -12,11 +12,12 @@ export interface Certificates {
   readonly rightChain?: readonly KeyPair[];
 }
 
-/** A scenario about what stands in the ends' certificates: `issue` makes them, both trust the authority, and we wait for the peer. */
+/** A scenario about what stands in the ends' certificates: `issue` makes them, both trust the authority, and unless told otherwise we wait for the peer. */
 export function peerCertificateScenario(options: {
   readonly name: string;
   readonly description: string;
   readonly authorityDays?: number;
+  readonly initiate?: "start" | "respond";
   readonly issue: (authority: RevokingAuthority) => Promise<Certificates>;
   readonly check: (place: { readonly context: Context; readonly peer: Charon; readonly us: Agent }) => Promise<void>;
 }): Scenario {
@@ -35,7 +36,7 @@ export function peerCertificateScenario(options: {
         authorities: [authority.certificatePem],
       });
       const us = await context.startUs({
-        initiate: "respond",
+        initiate: options.initiate ?? "respond",
         authentication: {
           method: "certificate",
           certificates: [{ id: "own", chain: left.certificatePem, privateKey: left.privateKeyPem }],

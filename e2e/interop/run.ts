@@ -93,9 +93,11 @@ function requirePrograms(scenarios: readonly Scenario[]): void {
   }
 }
 
+const waitsForLostPeer = ({ name }: Scenario): boolean => name.startsWith("dpd") || name === "peer-silent";
+
 /** Runs `jobs` scenarios at a time, those that wait for a lost peer first: they are the longest. */
 async function runAll(scenarios: readonly Scenario[], jobs: number, showLogs: boolean): Promise<Result[]> {
-  const waiting = scenarios.toSorted((a, b) => Number(b.name.startsWith("dpd")) - Number(a.name.startsWith("dpd")));
+  const waiting = scenarios.toSorted((a, b) => Number(waitsForLostPeer(b)) - Number(waitsForLostPeer(a)));
   const results: Result[] = [];
   const worker = async () => {
     for (let scenario = waiting.shift(); scenario !== undefined; scenario = waiting.shift()) {

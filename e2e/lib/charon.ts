@@ -57,6 +57,8 @@ export interface Charon {
   terminate(what: { ike: string } | { child: string }): Promise<void>;
   /** Replaces the connections and secrets; SAs that exist stay. */
   load(config: CharonConfig): Promise<void>;
+  /** Reads what was loaded last again. */
+  reload(): Promise<void>;
   log(): string;
   /** Ends it as a crash would: the peer is told nothing. */
   kill(): Promise<void>;
@@ -163,6 +165,10 @@ class RunningCharon implements Charon {
 
   async load(config: CharonConfig): Promise<void> {
     writeConfiguration(this.directory, config);
+    await this.reload();
+  }
+
+  async reload(): Promise<void> {
     const result = await this.swanctl(["--load-all", "--noprompt"], 10_000);
     if (result.code !== 0) throw new Error(`swanctl --load-all: ${result.stdout}${result.stderr}`);
   }

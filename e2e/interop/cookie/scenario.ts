@@ -1,4 +1,4 @@
-import { match } from "node:assert/strict";
+import { deepEqual, match } from "node:assert/strict";
 import { pollUntil } from "../../lib/poll.ts";
 import { expectTraffic, type Scenario } from "../scenario.ts";
 
@@ -23,6 +23,8 @@ export const scenario: Scenario = {
     await pollUntil("the link to be up", 10_000, async () => ((await us.link("link")).state === "up" ? true : undefined));
     match(peer.log(), /IKE_SA_INIT response 0 \[ N\(COOKIE\) \]/);
     match(peer.log(), /IKE_SA_INIT request 0 \[ N\(COOKIE\)/);
+    const told = (await us.trace("link")).filter(({ detail }) => detail["finding"] === "COOKIE").map(({ summary }) => summary);
+    deepEqual(told, ["198.51.100.1 is busy and asks for a cookie; the request is sent again with it."]);
     await expectTraffic(context);
   },
 };

@@ -1,0 +1,3 @@
+import { strongestHybrid } from "../mlkem-1024.ts";
+
+export const scenario = strongestHybrid("mlkem1024-initiate", "us");

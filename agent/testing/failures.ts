@@ -223,6 +223,11 @@ export const failureScenarios: readonly FailureScenario[] = [
     pair.give(pair.b, { kind: "expire", childSaId: sa!.childSaId, spi: sa!.spi, hard: true });
     pair.run(500);
   }),
+  established("SA lifetime mismatch of the IKE SA", {}, (pair) => {
+    pair.run(40_000);
+    pair.give(pair.b, { kind: "down", linkId: "link" });
+    pair.run(500);
+  }),
   established(
     "PFS mismatch, seen only at the rekey",
     { a: { espProposals: ["aes256gcm16-x25519"] }, b: { espProposals: ["aes256gcm16-modp2048"] } },

@@ -22,6 +22,7 @@ const RECORDED = [
   "cookie required",
   "half-open limit",
   "SA lifetime mismatch",
+  "SA lifetime mismatch of the IKE SA",
   "duplicate SA",
   "no link for the peer's address",
 ];

@@ -145,6 +145,11 @@ const SENTENCES: Readonly<Record<string, { readonly a: string | null; readonly b
     b: null,
     both: 'SA_LIFETIME_MISMATCH: Berlin deleted the Child SA "net" after 42 s without rekeying it, Amsterdam rekeys after 60 min: set the lifetime of Amsterdam below that of Berlin.',
   },
+  "SA lifetime mismatch of the IKE SA": {
+    a: "SA_LIFETIME_MISMATCH: The peer deleted the IKE SA after 42 s without rekeying it; this side rekeys after 4 h: the peer was told to, closes what carries nothing, or its lifetime is shorter.",
+    b: null,
+    both: "SA_LIFETIME_MISMATCH: Berlin deleted the IKE SA after 42 s without rekeying it, Amsterdam rekeys after 4 h: set the lifetime of Amsterdam below that of Berlin.",
+  },
   "PFS mismatch, seen only at the rekey": {
     a: 'NO_PROPOSAL_CHOSEN: The Child SA "net" could not be rekeyed. The peer accepts none of the ESP proposals that this side offered at the rekey: aes256gcm16-x25519. It may want another PFS group or none, which only shows at a rekey.',
     b: "NO_PROPOSAL_CHOSEN: No common ESP proposal at the rekey: the peer offers aes256gcm16-x25519; this side allows aes256gcm16-modp2048 (key exchange: offered x25519, allowed modp2048). The first Child SA takes its keys from the IKE SA, so a difference in PFS groups only shows at a rekey.",

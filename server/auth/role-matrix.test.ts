@@ -101,6 +101,7 @@ const withoutActor: Readonly<Record<string, string>> = {
   setting: "the environment",
   eventKinds: "constant",
   presets: "constant",
+  linkConfig: "constant: the schema of a link",
   peerAddressProblem: "looks at one text",
   nextRuns: "arithmetic; its route asks for a session",
   Conflict: "error",

@@ -321,6 +321,14 @@ export async function withoutLoss<T>(context: Place, work: () => Promise<T>, lea
   return result;
 }
 
+/** Waits until the link's last failure is said in exactly these words, and notes them. */
+export async function expectSentence(context: Pick<Context, "note">, us: Agent, code: string, sentence: string): Promise<void> {
+  await us.waitForLink(linkId, `to fail with ${code}, "${sentence}"`, ({ lastFailure }) =>
+    lastFailure !== null && lastFailure.code === code && lastFailure.sentence === sentence ? true : undefined,
+  );
+  context.note(sentence);
+}
+
 /** Waits until the link's last failure is about `pattern`, and returns its sentence. */
 export function expectFailure(us: Agent, code: string, pattern: RegExp): Promise<string> {
   return us.waitForLink(linkId, `to fail with ${code}, ${pattern}`, (link) => {

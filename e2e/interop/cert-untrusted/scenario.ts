@@ -1,5 +1,5 @@
 import { equal } from "node:assert/strict";
-import { expectFailure, expectNoTraffic, type Scenario } from "../scenario.ts";
+import { expectNoTraffic, expectSentence, type Scenario } from "../scenario.ts";
 
 export const scenario: Scenario = {
   name: "cert-untrusted",
@@ -10,7 +10,9 @@ export const scenario: Scenario = {
     const peer = await context.startPeer({ ...foreign.peers, authorities: [...(foreign.peers.authorities ?? []), ...(ours.peers.authorities ?? [])] });
     const us = await context.startUs({ ...ours.ours, initiate: "respond" });
     equal((await peer.tryInitiate("net")).ok, false);
-    context.note(await expectFailure(us, "AUTHENTICATION_FAILED", /trust|authorit|chain|issue/i));
+    const sentence =
+      "right.example is refused: the certificate of CN=right.example was issued by CN=Culvert test authority, which does not lead to an authority that this link trusts.";
+    await expectSentence(context, us, "AUTHENTICATION_FAILED", sentence);
     await expectNoTraffic(context);
   },
 };

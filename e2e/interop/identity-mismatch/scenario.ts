@@ -1,5 +1,5 @@
 import { equal, match } from "node:assert/strict";
-import { expectFailure, type Scenario } from "../scenario.ts";
+import { expectSentence, type Scenario } from "../scenario.ts";
 
 export const scenario: Scenario = {
   name: "identity-mismatch",
@@ -10,6 +10,6 @@ export const scenario: Scenario = {
     const { ok, output } = await peer.tryInitiate("net");
     equal(ok, false);
     match(output, /AUTHENTICATION_FAILED|N\(AUTH_FAILED\)/);
-    context.note(await expectFailure(us, "AUTHENTICATION_FAILED", /stranger\.example/));
+    await expectSentence(context, us, "AUTHENTICATION_FAILED", "The peer says it is stranger.example; this side expects right.example.");
   },
 };

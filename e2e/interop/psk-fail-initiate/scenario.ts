@@ -1,4 +1,4 @@
-import { expectFailure, expectNoTraffic, type Scenario } from "../scenario.ts";
+import { expectSentence, expectNoTraffic, type Scenario } from "../scenario.ts";
 
 export const scenario: Scenario = {
   name: "psk-fail-initiate",
@@ -6,8 +6,9 @@ export const scenario: Scenario = {
   async run(context) {
     await context.startPeer({ secret: "something else" });
     const us = await context.startUs();
-    const sentence = await expectFailure(us, "AUTHENTICATION_FAILED", /pre-shared key/i);
-    context.note(sentence);
+    const sentence =
+      'The peer refused to authenticate left.example to right.example: the pre-shared keys differ (the peer does not hold this side\'s key "first"), or it expects other identities.';
+    await expectSentence(context, us, "AUTHENTICATION_FAILED", sentence);
     await expectNoTraffic(context);
   },
 };

@@ -1,5 +1,5 @@
 import { equal, match } from "node:assert/strict";
-import { expectFailure, expectNoTraffic, type Scenario } from "../scenario.ts";
+import { expectSentence, expectNoTraffic, type Scenario } from "../scenario.ts";
 
 export const scenario: Scenario = {
   name: "psk-fail-respond",
@@ -10,7 +10,7 @@ export const scenario: Scenario = {
     const { ok, output } = await peer.tryInitiate("net");
     equal(ok, false);
     match(output, /AUTHENTICATION_FAILED|N\(AUTH_FAILED\)/);
-    context.note(await expectFailure(us, "AUTHENTICATION_FAILED", /pre-shared key/i));
+    await expectSentence(context, us, "AUTHENTICATION_FAILED", "The pre-shared keys differ: right.example does not prove a key that this side holds.");
     await expectNoTraffic(context);
   },
 };

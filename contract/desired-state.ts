@@ -144,6 +144,11 @@ export const desiredState = z.strictObject({
     tunMtu: z.union([z.literal(0), z.number().int().min(1_280).max(9_000)]).default(0),
   }),
   links: z.array(link).max(10_000),
+  /**
+   * PEM of revocation lists (RFC 5280 §5) of authorities that links trust: used as lists that were fetched are, and there when their authority
+   * cannot be reached. Absent: none.
+   */
+  revocationLists: z.array(secretSource).max(64).optional(),
 });
 
 export type DesiredState = z.infer<typeof desiredState>;

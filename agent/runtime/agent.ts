@@ -16,6 +16,7 @@ import type { LinkRoutes } from "./routes.ts";
 import type { Clock } from "./system-clock.ts";
 import { buildTraceFile } from "./trace-file.ts";
 import { RevocationChecks } from "./revocation-checks.ts";
+import { statedLists } from "./stated-lists.ts";
 import { type LoggedStep, TraceLog } from "./trace-log.ts";
 
 export interface AgentOptions {
@@ -109,6 +110,8 @@ export class Agent {
     return this.#exclusively(async () => {
       const isStart = this.#state === null;
       const reconciler = await this.#reconcilerFor(state);
+      // Before the links: none may be authenticated by what the new state says is revoked.
+      await this.#revocation.take(statedLists(state));
       const verdicts = await reconciler.apply(state);
       this.#engine?.driver.start();
       if (isStart) this.#reclaimTimer = setTimeout(() => void this.#reclaimLinks(), RECLAIM_AFTER_MS);

@@ -84,8 +84,10 @@ class SecretFiles {
   }
 
   inline(state: SiteFile): DesiredState {
+    const { revocationLists } = state;
     return {
       ...state,
+      ...(revocationLists === undefined ? {} : { revocationLists: revocationLists.map((list, index) => this.#read(list, ["revocationLists", index], false)) }),
       links: state.links.map((link, index) => ({ ...link, authentication: this.#authentication(link.authentication, ["links", index, "authentication"]) })),
     };
   }

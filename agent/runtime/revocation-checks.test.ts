@@ -51,6 +51,27 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
+test("a list of the configuration is used from then on, once, and only one that a trusted authority signed", async () => {
+  const certificate = readCertificate(ca.issue("stated", []));
+  const made = newChecks();
+  const status = () => made.store.status(certificate, authority, now).kind;
+  expect(status()).toBe("unknown");
+  ca.revoke("stated");
+  const lists = [ca.list()];
+  const stranger = new RevokingAuthority();
+  try {
+    await made.take({ lists, authorities: [readCertificate(stranger.certificate)] });
+  } finally {
+    stranger.remove();
+  }
+  expect([status(), log.length]).toEqual(["unknown", 1]);
+  expect(log[0]).toContain("is not signed by the certificate's authority");
+  await made.take({ lists, authorities: [authority] });
+  expect([status(), changes]).toEqual(["revoked", 1]);
+  await made.take({ lists, authorities: [authority] });
+  expect([changes, log.length, requests]).toEqual([1, 1, []]);
+});
+
 function newChecks(): RevocationChecks {
   const made = new RevocationChecks({
     now: () => now,

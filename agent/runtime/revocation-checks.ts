@@ -8,6 +8,7 @@ import { longestList } from "../crypto/crl.ts";
 import { longestStatusAnswer, statusRequest } from "../crypto/ocsp.ts";
 import { type RevocationQuery, RevocationStore } from "../crypto/revocation.ts";
 import { writeAtomicallyAside } from "./atomic-file.ts";
+import type { StatedLists } from "./stated-lists.ts";
 import { fetchFromWeb } from "./web-fetch.ts";
 
 export interface RevocationChecksOptions {
@@ -48,6 +49,8 @@ export class RevocationChecks {
   readonly #asking = new Set<string>();
   readonly #fetching = new Map<string, Promise<void>>();
   readonly #known = new Map<string, KnownList>();
+  /** Lists of the configuration that are in the store. */
+  readonly #taken = new Set<string>();
   readonly #timer: NodeJS.Timeout;
   /** Settles when all lists fetched so far are on disk. */
   #storing: Promise<void> = Promise.resolve();
@@ -84,6 +87,22 @@ export class RevocationChecks {
     const results = await Promise.allSettled(old.map((list) => this.#fetchList(list.address, list.issuer)));
     for (const result of results) if (result.status === "rejected") this.#options.log(`a revocation list could not be renewed: ${messageOf(result.reason)}`);
     if (results.some((result) => result.status === "fulfilled")) this.#options.onChange();
+  }
+
+  /** Uses lists that came with the configuration. One that none of these authorities signed, or that is not for now, is told of and left out. */
+  async take({ lists, authorities }: StatedLists): Promise<void> {
+    const fresh = lists.filter((list) => !this.#taken.has(keyOf(list)));
+    let isMoreKnown = false;
+    for (const list of fresh) {
+      try {
+        await this.store.addListAside(list, authorities, this.#options.now(), setImmediate);
+        this.#taken.add(keyOf(list));
+        isMoreKnown = true;
+      } catch (error) {
+        this.#options.log(`a revocation list of the configuration is not used: ${messageOf(error)}`);
+      }
+    }
+    if (isMoreKnown) this.#options.onChange();
   }
 
   close(): void {

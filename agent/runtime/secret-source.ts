@@ -22,7 +22,7 @@ export function decodeSecret(text: string): Uint8Array {
 }
 
 /** The DER of every block `-----BEGIN label-----` in order. Throws when there is none; never quotes the text. */
-export function decodePem(text: string, label: "CERTIFICATE" | "PRIVATE KEY"): Uint8Array[] {
+export function decodePem(text: string, label: "CERTIFICATE" | "PRIVATE KEY" | "X509 CRL"): Uint8Array[] {
   const blocks = [...text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]+)-----END \1-----/g)];
   const wanted = blocks.filter((block) => block[1] === label);
   if (wanted.length === 0) {

@@ -11,7 +11,11 @@ import { decodePem, decodeSecret } from "./secret-source.ts";
  */
 export function checkState(state: DesiredState, unreadable: string | null = null): ConfigProblem[] {
   const problems = state.links.flatMap((link, index) => checkLink(link, ["links", index], unreadable));
-  return [...problems, ...checkPorts(state), ...checkIds(state.links), ...checkOverlaps(state.links)];
+  return [...problems, ...checkPorts(state), ...checkIds(state.links), ...checkOverlaps(state.links), ...checkLists(state, unreadable)];
+}
+
+function checkLists({ revocationLists = [] }: DesiredState, unreadable: string | null): ConfigProblem[] {
+  return revocationLists.flatMap((list, index) => checkSecret(list, unreadable, ["revocationLists", index], (text) => decodePem(text, "X509 CRL")));
 }
 
 function checkPorts(state: DesiredState): ConfigProblem[] {

@@ -8,6 +8,7 @@ import { enrolPath } from "../../contract/enrolment.ts";
 import { hubPath } from "../../contract/hub-protocol.ts";
 import { subscribe } from "../db/changes.ts";
 import { database } from "../db/client.ts";
+import { renewLists } from "../keys/revocation-list.ts";
 import { removeOldRows } from "../reports/retention.ts";
 import { startRotationWorker } from "../rotation/worker.ts";
 import { admitGateway, knocker } from "./admission.ts";
@@ -98,6 +99,7 @@ export async function startHub(options: HubOptions): Promise<RunningHub> {
   const retention = errand("retention", options.log, async () => {
     await endUnanswered();
     await removeOldRows();
+    await renewLists(new Date());
   });
   const retain = setInterval(() => retention.ask(), retentionMilliseconds);
   // A hub may run for longer than its certificate is valid.

@@ -23,6 +23,8 @@ import { certificateFingerprint } from "./fingerprint.ts";
 const crypto: Crypto = webcrypto as Crypto;
 cryptoProvider.set(crypto);
 
+/** Of every authority here. */
+export const signatureOf = { name: "ECDSA", hash: "SHA-256" } as const;
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const dayMilliseconds = 86_400_000;
 const names: Readonly<Record<AuthorityPurpose, string>> = { hub: "Culvert gateway authority", ipsec: "Culvert IPsec authority" };
@@ -97,7 +99,7 @@ const usages = {
 /** Signs an end-entity certificate with `authority`. Only the request's public key is taken from a CSR, never its names. */
 export async function issueCertificate(tx: Transaction, authority: Authority, request: IssueRequest): Promise<IssuedCertificate> {
   const issuer = new X509Certificate(authority.certificatePem);
-  const signingKey = await importPrivateKey(await openSecret(tx, authority.privateKeyId));
+  const signingKey = await signingKeyOf(tx, authority);
   const publicKey = request.publicKey ?? (await publicKeyOf(request.csrPem ?? ""));
   const notBefore = new Date(Date.now() - 300_000);
   const notAfter = new Date(Math.min(Date.now() + request.days * dayMilliseconds, authority.notAfter.getTime()));
@@ -129,6 +131,11 @@ export async function issueCertificate(tx: Transaction, authority: Authority, re
   );
   const certificatePem = certificate.toString("pem");
   return { certificatePem, serial, fingerprint: certificateFingerprint(certificatePem), notBefore, notAfter };
+}
+
+/** In clear in this process's memory alone. */
+export async function signingKeyOf(tx: Transaction, authority: Authority): Promise<CryptoKey> {
+  return importPrivateKey(await openSecret(tx, authority.privateKeyId));
 }
 
 /** A fresh P-256 key pair: the public half to certify, the private half as PKCS#8 PEM. */

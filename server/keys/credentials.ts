@@ -26,12 +26,23 @@ export async function createCredentials(
     const data = { linkId: link.id, kind: "psk" as const, state, fingerprint: pskFingerprint(secret), secretId, activatedAt };
     return [await tx.credential.create({ data })];
   }
-  const rows = [await certificateFor(tx, link.id, "A", link.config.identityA, state, activatedAt)];
-  if (link.config.peer.kind === "site") rows.push(await certificateFor(tx, link.id, "B", link.config.peer.identity, state, activatedAt));
+  const common = { linkId: link.id, state, activatedAt };
+  const rows = [await certificateFor(tx, { ...common, end: "A", identity: link.config.identityA })];
+  if (link.config.peer.kind === "site") rows.push(await certificateFor(tx, { ...common, end: "B", identity: link.config.peer.identity }));
   return rows;
 }
 
-async function certificateFor(tx: Transaction, linkId: string, end: "A" | "B", identity: string, state: CredentialState, activatedAt: Date | null) {
+export interface NewCertificate {
+  readonly linkId: string;
+  readonly end: "A" | "B";
+  /** The end's IKE identity. */
+  readonly identity: string;
+  readonly state: CredentialState;
+  readonly activatedAt: Date | null;
+}
+
+/** A certificate of the console's own authority for one end of a link. */
+export async function certificateFor(tx: Transaction, { linkId, end, identity, state, activatedAt }: NewCertificate): Promise<Credential> {
   const { issued, privateKeyPem } = await issueFor(tx, await ensureAuthority(tx, "ipsec"), identity);
   return tx.credential.create({
     data: {

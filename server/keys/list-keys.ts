@@ -12,6 +12,8 @@ export interface KeyView {
   readonly usedBy: { readonly href: string; readonly name: string }[];
   /** The link whose keys "Replace" rotates; null: it renews by itself. */
   readonly linkId: string | null;
+  /** A link certificate in use that the console's own authority issued. */
+  readonly isRevocable: boolean;
   /** A certificate of another authority, which an admin imported. */
   readonly isImported: boolean;
 }
@@ -47,6 +49,7 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         state: row.state === "active" ? stateAt(row.notAfter) : row.state === "staged" ? "staged" : "retiring",
         usedBy: [{ href: `/links/${row.linkId}`, name: row.link.name }],
         linkId: row.state === "active" ? row.linkId : null,
+        isRevocable: row.state === "active" && row.kind === "certificate",
         isImported: false,
       };
     }),
@@ -61,6 +64,7 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         state: stateAt(row.notAfter),
         usedBy: [{ href: `/sites/${row.gateway.siteId}`, name: row.gateway.site.name }],
         linkId: null,
+        isRevocable: false,
         isImported: false,
       }),
     ),
@@ -75,6 +79,7 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         state: stateAt(row.notAfter),
         usedBy: [],
         linkId: null,
+        isRevocable: false,
         isImported: false,
       }),
     ),
@@ -89,6 +94,7 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         state: stateAt(row.notAfter),
         usedBy: row.credentials.map(({ link }) => ({ href: `/links/${link.id}`, name: link.name })),
         linkId: null,
+        isRevocable: false,
         isImported: true,
       }),
     ),

@@ -159,9 +159,6 @@ function espOf(form: FormSettings) {
 export async function checkLinkConfig(tx: Transaction, config: LinkConfig, ownId: string | null): Promise<void> {
   const sameName = await tx.link.findUnique({ where: { name: config.name } });
   if (sameName !== null && sameName.id !== ownId) throw new Invalid({ name: "There is a link of this name already." });
-  // Its lists are not published yet: every peer would be refused.
-  if (config.revocation === "strict" && config.method === "certificate" && config.peer.kind === "site")
-    throw new Invalid({ revocation: "The console's own authority has no revocation list: choose “Refuse a revoked one”." });
   const own = config.networksA.map(known);
   const other = config.networksB.map(known);
   for (const a of own)

@@ -6,6 +6,7 @@ import { lockConfiguration } from "../db/configuration-lock.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { createCredentials } from "../keys/credentials.ts";
 import { credentialOfImport } from "../keys/import-certificate.ts";
+import { ensureLists } from "../keys/revocation-list.ts";
 import { gatewaysOfLink, touchGateways } from "../publishing/touch.ts";
 import { openSecret } from "../secrets/store.ts";
 import { type LinkConfig, linkConfig } from "./link-config.ts";
@@ -27,6 +28,7 @@ export async function createLink(actor: Actor, input: unknown): Promise<{ id: st
       checked.imported === null
         ? await createCredentials(tx, { id: link.id, config }, "active", checked.secret)
         : [await credentialOfImport(tx, link.id, checked.imported)];
+    await listIfStrict(tx, config);
     await recordEvent(tx, { ...eventOf(actor, link, "created", `Link ${config.name} was created`), after: config });
     await touchGateways(tx, await gatewaysOfLink(tx, link), [link.id]);
     await announce(tx, { resource: "key", id: link.id });
@@ -116,12 +118,18 @@ async function saveVersion(
   const version = link.version + 1;
   await tx.link.update({ where: { id: link.id }, data: { config: after, version, name: after.name, enabled: after.enabled } });
   await tx.linkVersion.create({ data: { linkId: link.id, version, config: after, summary, actorName: actor.name } });
+  await listIfStrict(tx, after);
   await recordEvent(tx, {
     ...eventOf(actor, { id: link.id, name: after.name }, verb, `Link ${after.name}: ${summary.toLowerCase()}`),
     before,
     after,
   });
   await touchGateways(tx, await gatewaysOfLink(tx, link), [link.id]);
+}
+
+/** A link that insists on knowing whether the console's certificates are revoked needs a list that says so. */
+async function listIfStrict(tx: Transaction, { method, peer, revocation }: LinkConfig): Promise<void> {
+  if (method === "certificate" && peer.kind === "site" && revocation === "strict") await ensureLists(tx);
 }
 
 /** By value: two configs are written by the same schema, so their keys come in the same order. */

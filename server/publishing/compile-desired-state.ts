@@ -2,6 +2,7 @@ import { z } from "zod";
 import { type DesiredLink, desiredState, type DesiredState, link as linkSchema } from "../../contract/desired-state.ts";
 import { database, type Transaction } from "../db/client.ts";
 import { linkConfig } from "../links/link-config.ts";
+import { revocationLists } from "../keys/revocation-list.ts";
 import { acceptedCredentials, authenticationFrom, NoCredential } from "./authentication.ts";
 import { desiredLink } from "./desired-link.ts";
 
@@ -16,7 +17,8 @@ export interface CompiledState {
  * Anything that could go better next time (the database, the master key) throws: a state that lacks a link takes its tunnel down.
  */
 export async function compileDesiredState(gatewayId: string): Promise<CompiledState> {
-  const { gateway, links, authorities } = await database().$transaction((tx) => readRows(tx, gatewayId), { isolationLevel: "RepeatableRead" });
+  const { gateway, links, authorityRows } = await database().$transaction((tx) => readRows(tx, gatewayId), { isolationLevel: "RepeatableRead" });
+  const authorities = authorityRows.map((row) => row.certificatePem);
   const compiled: DesiredLink[] = [];
   const refused: { linkId: string; reason: string }[] = [];
   for (const link of links) {
@@ -30,12 +32,16 @@ export async function compileDesiredState(gatewayId: string): Promise<CompiledSt
       refused.push({ linkId: link.id, reason: reasonOf(error) });
     }
   }
+  const isTold = compiled.some(usesOwnAuthority(authorities));
+  const lists = isTold ? revocationLists(authorityRows) : [];
   const { ikePort, natPort, tunName, tunMtu } = gateway;
   const state = desiredState.parse({
     schema: 1,
     revision: gateway.desiredRevision,
     gateway: { name: gateway.site.name, ikePort, natPort, tunName, tunMtu },
     links: compiled,
+    // What is as it always was is left out: a gateway of an older version knows no word for it.
+    ...(lists.length === 0 ? {} : { revocationLists: lists }),
   });
   return { state, refused };
 }
@@ -47,8 +53,14 @@ async function readRows(tx: Transaction, gatewayId: string) {
     include: { siteA: true, siteB: true, credentials: acceptedCredentials },
     orderBy: { createdAt: "asc" },
   });
-  const authorities = await tx.authority.findMany({ where: { purpose: "ipsec", notAfter: { gt: new Date() } }, orderBy: { createdAt: "asc" } });
-  return { gateway, links, authorities: authorities.map((row) => row.certificatePem) };
+  const authorityRows = await tx.authority.findMany({ where: { purpose: "ipsec", notAfter: { gt: new Date() } }, orderBy: { createdAt: "asc" } });
+  return { gateway, links, authorityRows };
+}
+
+/** Whether a link's peer is believed by the console's own authorities: of those alone there are lists here. */
+function usesOwnAuthority(authorities: readonly string[]): (link: DesiredLink) => boolean {
+  return ({ authentication }) =>
+    authentication.method === "certificate" && authentication.trustedAuthorities.some((pem) => typeof pem === "string" && authorities.includes(pem));
 }
 
 /** Which part is wrong, never its value: that may be a secret. */

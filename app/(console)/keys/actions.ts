@@ -3,6 +3,7 @@
 import { revalidatePath } from "next/cache";
 import { Invalid } from "../../../server/errors.ts";
 import * as imports from "../../../server/keys/import-certificate.ts";
+import * as revocations from "../../../server/keys/revoke-certificate.ts";
 import { requestLinkRun } from "../../../server/rotation/request-run.ts";
 import { act } from "../../_server/answer.ts";
 import type { ActionResult } from "../../_ui/action-result.ts";
@@ -10,6 +11,12 @@ import type { ActionResult } from "../../_ui/action-result.ts";
 /** Replacing a key is a rotation of its link, now. */
 export async function replaceKey(linkId: string): Promise<ActionResult<void>> {
   return act((actor) => requestLinkRun(actor, linkId, false));
+}
+
+export async function revokeCertificate(credentialId: string): Promise<ActionResult<void>> {
+  const result = await act((actor) => revocations.revokeCertificate(actor, credentialId));
+  if (result.ok) revalidatePath("/", "layout");
+  return result;
 }
 
 /** Takes the fields `file`, `password` and `name`. */

@@ -1,6 +1,6 @@
 "use client";
 
-import { KeyRound, RefreshCw, Trash2 } from "lucide-react";
+import { Ban, KeyRound, RefreshCw, Trash2 } from "lucide-react";
 import Link from "next/link";
 import { useState } from "react";
 import { useLive } from "../../_live/use-live.ts";
@@ -10,7 +10,7 @@ import { Confirm } from "../../_ui/dialog.tsx";
 import { Empty } from "../../_ui/page.tsx";
 import { Status } from "../../_ui/status.tsx";
 import { outcome } from "../../_ui/use-action.ts";
-import { deleteImportedCertificate, replaceKey } from "./actions.ts";
+import { deleteImportedCertificate, replaceKey, revokeCertificate } from "./actions.ts";
 
 const kinds = { psk: "Pre-shared key", certificate: "Certificate", authority: "Authority" } as const;
 
@@ -18,10 +18,16 @@ const kinds = { psk: "Pre-shared key", certificate: "Certificate", authority: "A
 export function KeysList({ initial, mayEdit, mayOperate }: { initial: KeyView[]; mayEdit: boolean; mayOperate: boolean }) {
   const { data: keys = initial } = useLive<KeyView[]>({ path: "/api/keys", initial, watch: ["key", "rotation", "link", "site"] });
   const [replacing, setReplacing] = useState<KeyView | null>(null);
+  const [revoking, setRevoking] = useState<KeyView | null>(null);
   const [deleting, setDeleting] = useState<KeyView | null>(null);
   const actionsOf = (key: KeyView) => (
     <>
       {mayOperate && key.linkId !== null ? <ReplaceButton of={key} onAsk={setReplacing} /> : null}
+      {mayEdit && key.isRevocable ? (
+        <button type="button" className="btn" aria-label={`Revoke ${key.name}`} onClick={() => setRevoking(key)}>
+          <Ban aria-hidden className="size-4" /> Revoke
+        </button>
+      ) : null}
       {mayEdit && key.isImported ? (
         <button type="button" className="btn btn-icon" aria-label={`Delete ${key.name}`} onClick={() => setDeleting(key)}>
           <Trash2 aria-hidden className="size-4" />
@@ -79,7 +85,9 @@ export function KeysList({ initial, mayEdit, mayOperate }: { initial: KeyView[];
                 <td className="num">
                   <When at={key.expiresAt} absent="never" />
                 </td>
-                <td className="num">{actionsOf(key)}</td>
+                <td className="num">
+                  <span className="inline-flex gap-2">{actionsOf(key)}</span>
+                </td>
               </tr>
             ))}
           </tbody>
@@ -99,7 +107,7 @@ export function KeysList({ initial, mayEdit, mayOperate }: { initial: KeyView[];
             <p>
               <UsedBy of={key} />
             </p>
-            {actionsOf(key)}
+            <div className="flex flex-wrap gap-2">{actionsOf(key)}</div>
           </li>
         ))}
       </ul>
@@ -112,6 +120,17 @@ export function KeysList({ initial, mayEdit, mayOperate }: { initial: KeyView[];
         consequence="A new key is made and staged on both ends; the tunnel is re-authenticated with it before the old one is retired, so traffic keeps flowing. Rotations shows the steps. If anything fails, the old key stays."
         confirmLabel="Replace key"
         onConfirm={async () => (replacing?.linkId ? outcome(replaceKey(replacing.linkId)) : null)}
+      />
+      <Confirm
+        open={revoking !== null}
+        onOpenChange={(open) => {
+          if (!open) setRevoking(null);
+        }}
+        title={`Revoke the certificate of ${revoking?.name ?? ""}?`}
+        consequence="For a key that may be in strange hands. Every gateway refuses this certificate from now on and ends the tunnel that it authenticated; a new one is issued, and the tunnel comes back with it after a second or two. To replace a key without an interruption, use Replace. This cannot be undone."
+        confirmLabel="Revoke certificate"
+        danger
+        onConfirm={async () => (revoking === null ? null : outcome(revokeCertificate(revoking.id)))}
       />
       <Confirm
         open={deleting !== null}

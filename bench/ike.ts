@@ -107,6 +107,32 @@ interface Identities {
   readonly initiators: readonly KeyPair[];
 }
 
+/** Who has pre-shared keys needs none. */
+export const noIdentities: Identities = { authority: "", responder: { certificatePem: "", privateKeyPem: "" }, initiators: [] };
+
+/** Our engine as the initiator of all links (ike-initiator.ts). */
+export interface Initiator {
+  /** So many handshakes at a time. */
+  bringUp(atOnce: number): Promise<{ readonly up: number }>;
+  takeDown(): Promise<void>;
+  /** Until both SAs of every link have been rekeyed, by whichever end, or so long. */
+  watch(longestMs: number): Promise<Watched>;
+}
+
+/** Links whose IKE SA, and whose Child SA, was rekeyed at least once; how often a link went down or something failed. */
+export interface Watched {
+  readonly ike: number;
+  readonly child: number;
+  readonly lost: number;
+  readonly milliseconds: number;
+}
+
+/** Seconds; the defaults of the configuration where none are given. */
+interface Lifetimes {
+  readonly ikeSeconds?: number;
+  readonly childSeconds?: number;
+}
+
 async function credentials(links: number): Promise<Identities> {
   const authority = await makeAuthority("ecdsa-p256");
   const initiators: KeyPair[] = [];
@@ -127,10 +153,10 @@ async function measure(method: MethodName, responder: ResponderName, links: numb
     const process_ = processIn(net.right.name, responder === "culvert" ? "agent/main.ts" : "/charon");
     const empty = residentKilobytes(process_);
     // The first handshakes warm it up: code is compiled, tables grow.
-    await initiator("up", atOnce);
-    await initiator("down");
+    await initiator.bringUp(atOnce);
+    await initiator.takeDown();
     const before = cpuSeconds(process_);
-    const { up } = await initiator("up", atOnce);
+    const { up } = await initiator.bringUp(atOnce);
     const seconds = cpuSeconds(process_) - before;
     // Against the responder that has never had an SA, so all that a first SA brings along is shared out as well.
     const kilobytesAnSa = (residentKilobytes(process_) - empty) / up;
@@ -160,39 +186,33 @@ async function startResponder(
   return () => charon.kill();
 }
 
-/** The answer to each command is one line. */
-export async function startInitiator(
-  net: ThreeNamespaces,
-  directory: string,
-  method: MethodName,
-  links: number,
-  identities: Identities,
-): Promise<(command: "up" | "down" | "rekey" | "watch", argument?: number) => Promise<{ up: number }>> {
+/** Resolves when it has all its links; nothing is begun yet. */
+export async function startInitiator(net: ThreeNamespaces, directory: string, method: MethodName, links: number, identities: Identities): Promise<Initiator> {
   const file = join(directory, "initiator.json");
   writeFileSync(file, JSON.stringify(desiredState.parse(stateOf("left", method, links, identities))), { mode: 0o600 });
   const child = net.left.start([process.execPath, program, file, net.left.outsideAddress], { stdio: ["pipe", "pipe", "inherit"] });
   if (child.stdout === null || child.stdin === null) throw new Error("the initiator has no pipes");
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async (): Promise<{ up: number }> => {
+  const answer = async (): Promise<unknown> => {
     const { value, done } = await lines.next();
     if (done === true) throw new Error("the initiator ended");
-    return JSON.parse(value) as { up: number };
+    return JSON.parse(value);
+  };
+  // The answer to each command is one line.
+  const ask = (command: string): Promise<unknown> => {
+    child.stdin?.write(`${command}\n`);
+    return answer();
   };
   await answer();
-  return (command, argument) => {
-    child.stdin?.write(`${command}${argument === undefined ? "" : ` ${argument}`}\n`);
-    return answer();
+  return {
+    bringUp: async (count) => (await ask(`up ${count}`)) as { up: number },
+    takeDown: async () => void (await ask("down")),
+    watch: async (longestMs) => (await ask(`watch ${longestMs}`)) as Watched,
   };
 }
 
-/** What each end is told; `lifetimes` for the rekeys that are wanted of this end. */
-export function stateOf(
-  side: "left" | "right",
-  method: MethodName,
-  links: number,
-  identities: Identities,
-  lifetimes: { readonly ikeSeconds?: number; readonly childSeconds?: number } = {},
-): DesiredStateInput {
+/** What an end is told; `lifetimes` for the rekeys that are wanted of it. */
+export function stateOf(side: "left" | "right", method: MethodName, links: number, identities: Identities, lifetimes: Lifetimes = {}): DesiredStateInput {
   const isLeft = side === "left";
   const ends = [
     { address: "192.0.2.1", network: (i: number) => `10.${100 + (i >> 8)}.${i & 255}.0/24` },
@@ -227,14 +247,16 @@ function authentication(method: MethodName, own: KeyPair, identities: Identities
   return { method: "certificate", certificates: [certificate], use: "own", trustedAuthorities: [identities.authority] };
 }
 
-function charonConfig(method: MethodName, identities: Identities): CharonConfig {
+export function charonConfig(method: MethodName, identities: Identities, { ikeSeconds, childSeconds }: Lifetimes = {}): CharonConfig {
   const isPsk = method !== "p256-certificates-x25519";
   const local = isPsk ? { auth: "psk", id: "right.example" } : { auth: "pubkey", id: "right.example", certs: "own0.pem" };
-  const net = { local_ts: "10.2.0.0/24", remote_ts: "10.0.0.0/8", esp_proposals: "aes256gcm16" };
+  const net = { local_ts: "10.2.0.0/24", remote_ts: "10.0.0.0/8", esp_proposals: "aes256gcm16", ...rekeyTime(childSeconds) };
   const remote = { auth: isPsk ? "psk" : "pubkey", id: "%any" };
   return {
     // One connection for all: with one for each it would walk through them, which is not what is measured here.
-    connections: { all: { version: 2, local_addrs: "198.51.100.1", proposals: proposalOf(method), local, remote, children: { net } } },
+    connections: {
+      all: { version: 2, local_addrs: "198.51.100.1", proposals: proposalOf(method), local, remote, children: { net }, ...rekeyTime(ikeSeconds) },
+    },
     secrets: isPsk ? { ike1: { secret: preSharedKey } } : {},
     certificates: isPsk ? [] : [identities.responder],
     authorities: isPsk ? [] : [identities.authority],
@@ -242,6 +264,10 @@ function charonConfig(method: MethodName, identities: Identities): CharonConfig 
     daemon: { filelog: {}, dos_protection: false, cookie_threshold: 0, block_threshold: 0 },
     root: newerPeerRoot(),
   };
+}
+
+function rekeyTime(seconds: number | undefined): { readonly rekey_time?: string } {
+  return seconds === undefined ? {} : { rekey_time: `${seconds}s` };
 }
 
 function proposalOf(method: MethodName): string {

@@ -16,5 +16,19 @@ export function cpuSeconds(pid: number): number {
 }
 
 export function residentKilobytes(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+  return memoryUse(pid).resident;
+}
+
+/** Kilobytes. */
+export interface MemoryUse {
+  readonly resident: number;
+  /** The most that was ever resident. */
+  readonly most: number;
+  /** Resident, with pages that other processes have too divided among them. */
+  readonly shared: number;
+}
+
+export function memoryUse(pid: number): MemoryUse {
+  const of = (file: string, name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(readFileSync(`/proc/${pid}/${file}`, "utf8"))?.[1]);
+  return { resident: of("status", "VmRSS"), most: of("status", "VmHWM"), shared: of("smaps_rollup", "Pss") };
 }

@@ -8,12 +8,14 @@ import { benchIke, ikeTable } from "./ike.ts";
 import { benchFlood, floodText } from "./flood.ts";
 import { benchDataplane } from "./dataplane.ts";
 import { dataplaneText, drawDataplane } from "./dataplane-report.ts";
+import { benchSas, sasText } from "./sas.ts";
 
 /*
  * `npm run bench [-- --rounds N] [--seconds S] [--json FILE] [--readme]`: the figures that the README quotes, measured beside the peers in one
  * interleaved run, and the console's own latencies. Needs root, iperf3, strongSwan and Chromium; a peer that is missing is named, never invented.
  * `npm run bench dataplane`: the data planes alone (dataplane.ts). `npm run bench ike [-- --handshakes N] [--rounds N] [--json FILE]`: handshakes (ike.ts).
  * `npm run bench flood [-- --rate N] [--seconds S]`: a gateway under a flood of IKE_SA_INIT (flood.ts).
+ * `npm run bench sas [-- --links N]`: memory of a gateway with 10,000 links, each of whose SAs is rekeyed (sas.ts).
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -22,6 +24,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "2" },
     rate: { type: "string", default: "20000" },
+    links: { type: "string", default: "10000" },
     json: { type: "string" },
     readme: { type: "boolean", default: false },
   },
@@ -42,7 +45,13 @@ if (only === "flood") {
   writeJson({ flood });
   process.exit(0);
 }
-if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane, ike and flood.`);
+if (only === "sas") {
+  const sas = await benchSas(Number(values.links), say);
+  process.stdout.write(`${sasText(sas)}\n`);
+  writeJson({ sas });
+  process.exit(0);
+}
+if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane, ike, flood and sas.`);
 const dataplane = await benchDataplane(Number(values.rounds), Number(values.seconds), say);
 const table = dataplaneText(dataplane, machine());
 process.stdout.write(`${table}\n`);

@@ -3,6 +3,7 @@ import type { SaKeys } from "../crypto/sa-keys.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
 import { Esn } from "../wire/iana.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
+import type { PackedOctets } from "../wire/octets.ts";
 import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
 import { noteUse } from "./child-use.ts";
 import { childrenOf, type EstablishedPhase, establishedPhase, type IkeSa, isEnding, type Link, type Role } from "./ike-sa.ts";
@@ -38,7 +39,7 @@ export interface ChildSa {
   readonly installedAt: Instant;
   /** Who asked for it, and the lower of the two nonces it is made of: they decide which of two alike goes (child-upkeep.ts). */
   readonly madeAs: Role;
-  readonly lowestNonce: Uint8Array;
+  readonly lowestNonce: PackedOctets;
   /** The answer of ours that the peer needs to have it; null once it has shown that it does, or when it was the one to answer. */
   answer: { readonly ikeSaId: string; readonly nextReceive: number; readonly inAuth: boolean } | null;
   /** Both ways, when it was last looked whether it is used (inactivity.ts). */
@@ -62,7 +63,7 @@ export interface NewChild {
   readonly name: string;
   readonly config: ChildConfig;
   readonly madeAs: Role;
-  readonly lowestNonce: Uint8Array;
+  readonly lowestNonce: PackedOctets;
   readonly suite: EspSuite;
   readonly mode: SaMode;
   readonly inboundSpi: EspSpi;
@@ -296,8 +297,8 @@ function fallbackFor(turn: Turn, link: Link, gone: ChildSa): ChildSa | null {
 }
 
 /** Made in IKE_AUTH, of the nonces of IKE_SA_INIT. */
-function isFirstOf(phase: EstablishedPhase, lowestNonce: Uint8Array): boolean {
-  return phase.authentication.lowestNonce.every((octet, index) => octet === lowestNonce[index]);
+function isFirstOf(phase: EstablishedPhase, lowestNonce: PackedOctets): boolean {
+  return phase.authentication.lowestNonce === lowestNonce;
 }
 
 /** Whether traffic on it finds its SA at the peer: our answer is known to have arrived, since the peer could not go on without it. */

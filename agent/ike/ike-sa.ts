@@ -1,5 +1,6 @@
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import type { IkeSpi, Payload } from "../wire/ikev2/message-types.ts";
+import type { PackedOctets } from "../wire/octets.ts";
 import type { Certificate } from "../crypto/certificate.ts";
 import type { KeyExchange } from "../crypto/key-exchange.ts";
 import type { PendingExchange } from "./agreement.ts";
@@ -47,7 +48,7 @@ export interface MessageWindow {
   outstanding: Outstanding | null;
   readonly queue: Task[];
   /** Kept so that a retransmitted request gets the same octets again. */
-  lastResponse: { readonly messageId: number; readonly datagrams: readonly Uint8Array[] } | null;
+  lastResponse: { readonly messageId: number; readonly datagrams: readonly PackedOctets[] } | null;
 }
 
 export interface Outstanding {
@@ -111,7 +112,7 @@ export interface Authentication {
   readonly begunAt: Instant;
   readonly doneAt: Instant;
   /** The lower nonce of IKE_SA_INIT: decides which of two duplicates stays, as in RFC 7296 §2.8.2. */
-  readonly lowestNonce: Uint8Array;
+  readonly lowestNonce: PackedOctets;
   /** The peer's certificate up to a trusted one: it is to be known when one of them is revoked or at its end. Empty with a pre-shared key. */
   readonly path: readonly Certificate[];
 }

@@ -2,7 +2,7 @@ import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import { NotifyType } from "../wire/iana.ts";
 import { serializeMessage, serializePayloads } from "../wire/ikev2/message.ts";
 import type { Header, Payload, PayloadOf } from "../wire/ikev2/message-types.ts";
-import { writeU16 } from "../wire/octets.ts";
+import { packOctets, unpackOctets, writeU16 } from "../wire/octets.ts";
 import { type IkeSa, ownSpi, sessionOf, tracedLinkId } from "./ike-sa.ts";
 import { sealMessage } from "./session.ts";
 import type { ActiveTask } from "./task.ts";
@@ -42,8 +42,18 @@ export function sendResponse(turn: Turn, sa: IkeSa, exchangeType: number, messag
   const plain = serializePayloads(payloads);
   const datagrams = sealMessage(requireSession(sa), sa.role, header, plain, turn.engine.options.largestMessage);
   traceMessage(turn, tracedLinkId(sa), "sent", header, plain);
-  sa.window.lastResponse = { messageId, datagrams };
+  keepResponse(sa, messageId, datagrams);
   transmit(turn, sa, datagrams);
+}
+
+/** For the case that the request comes again. */
+export function keepResponse({ window }: Pick<IkeSa, "window">, messageId: number, datagrams: readonly Uint8Array[]): void {
+  window.lastResponse = { messageId, datagrams: datagrams.map(packOctets) };
+}
+
+/** The answer to a request that has come again: the same octets (RFC 7296 §2.1). */
+export function repeatResponse(turn: Turn, sa: IkeSa): void {
+  if (sa.window.lastResponse !== null) transmit(turn, sa, sa.window.lastResponse.datagrams.map(unpackOctets));
 }
 
 export function transmit(turn: Turn, sa: IkeSa, datagrams: readonly Uint8Array[]): void {

@@ -13,7 +13,7 @@ import { retireOutbound } from "./child-sa.ts";
 import { addFragment, checkFragment } from "./fragmentation.ts";
 import { childrenOf, establishedPhase, type IkeSa, type Link, sessionOf, tracedLinkId } from "./ike-sa.ts";
 import { beginAgainLater, closeWithPeer } from "./link.ts";
-import { answerInClear, notify, sendResponse, transmit } from "./messaging.ts";
+import { answerInClear, notify, repeatResponse, sendResponse } from "./messaging.ts";
 import { finishRequest } from "./requests.ts";
 import { closeIkeSa } from "./sa-removal.ts";
 import { openPayload, type Session } from "./session.ts";
@@ -146,8 +146,7 @@ function receiveRequest(turn: Turn, sa: IkeSa, message: Message, contents: Conte
   const { header } = message;
   if (isAnswered(sa, header.messageId)) {
     // Perhaps a recording: it gets its answer where the peer is known to be, and counts neither as life nor as a move.
-    if (sa.window.lastResponse !== null) transmit(turn, sa, sa.window.lastResponse.datagrams);
-    return;
+    return repeatResponse(turn, sa);
   }
   // A peer that has not proved who it is: its request may have overtaken its answer, and comes again.
   if (sa.phase.kind === "closed" || isUnproven(sa) || header.messageId !== sa.window.nextReceive) return;

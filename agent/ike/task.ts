@@ -1,6 +1,7 @@
 import type { KeyExchange } from "../crypto/key-exchange.ts";
 import type { EspSpi, IkeSpi, Proposal } from "../wire/ikev2/message-types.ts";
 import type { TrafficSelector } from "../ipsec/traffic-selector.ts";
+import type { PackedOctets } from "../wire/octets.ts";
 import type { AgreedChild, AgreedIke, FollowUp, PendingExchange } from "./agreement.ts";
 import type { ChildConfig } from "./endpoint-types.ts";
 import type { IkeSa } from "./ike-sa.ts";
@@ -69,12 +70,12 @@ export interface ChildRival {
   readonly childSaId: string | null;
   /** Waits for its additional key exchanges. */
   readonly pending: PendingExchange | null;
-  readonly lowestNonce: Uint8Array;
+  readonly lowestNonce: PackedOctets;
 }
 
 /** The same for an IKE SA (RFC 7296 §2.8.2). */
 export interface IkeRival {
   readonly sa: IkeSa | null;
   readonly pending: PendingExchange | null;
-  readonly lowestNonce: Uint8Array;
+  readonly lowestNonce: PackedOctets;
 }

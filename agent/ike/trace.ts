@@ -1,6 +1,8 @@
 import { AuthMethod, CertEncoding, ExchangeType, IdType, NotifyType, nameOf, ProtocolId } from "../wire/iana.ts";
 import type { Header, Payload, Proposal, WireTrafficSelector } from "../wire/ikev2/message-types.ts";
+import { HEADER_LENGTH, parseHeader, writeHeader } from "../wire/ikev2/header.ts";
 import { type PlainOctets, readablePayloads } from "../wire/ikev2/message.ts";
+import { type PackedOctets, packOctets, unpackOctets } from "../wire/octets.ts";
 import { formatSelector, fromWire } from "../ipsec/traffic-selector.ts";
 import type { Instant, TraceRecord, TraceSource } from "./endpoint-types.ts";
 import { traceOctets } from "./diagnosis/traced-octets.ts";
@@ -15,37 +17,38 @@ import type { Turn } from "./turn.ts";
  * the message can be decoded again elsewhere (diagnosis/replay.ts).
  */
 
-/**
- * A message that was sent, or received and authenticated as far as its exchange allows. The octets of `plain` are kept as they are
- * and must not change any more; they never leave uncut.
- */
+/** A message that was sent, or received and authenticated as far as its exchange allows. The octets of `plain` never leave uncut. */
 export function traceMessage(turn: Turn, linkId: string | null, direction: "sent" | "received", header: Header, plain: PlainOctets): void {
   turn.effects.push({ kind: "trace", entry: new TracedMessage(turn.now, linkId, direction, header, plain) });
 }
 
+/** There are tens of thousands of them, of which hardly any is ever read: hence one string each for header and contents. */
 class TracedMessage implements TraceSource {
   readonly linkId: string | null;
   readonly #at: Instant;
   readonly #direction: "sent" | "received";
-  readonly #header: Header;
-  readonly #plain: PlainOctets;
+  /** An IKE message whose contents are in the clear. */
+  readonly #packed: PackedOctets;
 
-  constructor(at: Instant, linkId: string | null, direction: "sent" | "received", header: Header, plain: PlainOctets) {
+  constructor(at: Instant, linkId: string | null, direction: "sent" | "received", header: Header, { firstPayload, bytes }: PlainOctets) {
     this.linkId = linkId;
     this.#at = at;
     this.#direction = direction;
-    this.#header = header;
-    this.#plain = plain;
+    const message = new Uint8Array(HEADER_LENGTH + bytes.length);
+    writeHeader(message, header, firstPayload, message.length);
+    message.set(bytes, HEADER_LENGTH);
+    this.#packed = packOctets(message);
   }
 
   get octets(): number {
-    return this.#plain.bytes.length;
+    return this.#packed.length - HEADER_LENGTH;
   }
 
   read(): TraceRecord {
-    const header = this.#header;
-    const { firstPayload, bytes } = this.#plain;
-    const payloads = readablePayloads(this.#plain);
+    const message = unpackOctets(this.#packed);
+    const { header, firstPayload } = parseHeader(message);
+    const bytes = message.subarray(HEADER_LENGTH);
+    const payloads = readablePayloads({ firstPayload, bytes });
     const exchange = nameOf(ExchangeType, header.exchangeType);
     const names = payloads === null ? "unreadable" : payloads.map(payloadName).join(" ") || "empty";
     const wire = bytes.length === 0 ? null : traceOctets(firstPayload, bytes);
@@ -69,8 +72,26 @@ class TracedMessage implements TraceSource {
 
 /** A choice made here, with its reason in the sentence. */
 export function traceChoice(turn: Turn, linkId: string | null, exchange: string, summary: string, detail: Readonly<Record<string, unknown>> = {}): void {
-  const record: TraceRecord = { at: turn.now, linkId, direction: "local", exchange, messageId: null, summary, detail };
-  turn.effects.push({ kind: "trace", entry: { linkId, octets: 0, read: () => record } });
+  turn.effects.push({ kind: "trace", entry: new TracedChoice(turn.now, linkId, { exchange, summary, detail }) });
+}
+
+/** As with messages: one string, in place of a sentence in the pieces that it was put together from. */
+class TracedChoice implements TraceSource {
+  readonly linkId: string | null;
+  readonly octets = 0;
+  readonly #at: Instant;
+  readonly #packed: string;
+
+  constructor(at: Instant, linkId: string | null, choice: Pick<TraceRecord, "exchange" | "summary" | "detail">) {
+    this.linkId = linkId;
+    this.#at = at;
+    this.#packed = JSON.stringify(choice);
+  }
+
+  read(): TraceRecord {
+    const { exchange, summary, detail } = JSON.parse(this.#packed) as Pick<TraceRecord, "exchange" | "summary" | "detail">;
+    return { at: this.#at, linkId: this.linkId, direction: "local", exchange, messageId: null, summary, detail };
+  }
 }
 
 export function hex64(spi: bigint): string {

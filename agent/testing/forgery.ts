@@ -1,5 +1,5 @@
 import { establishedPhase, type IkeSa } from "../ike/ike-sa.ts";
-import { headerOf } from "../ike/messaging.ts";
+import { headerOf, keepResponse } from "../ike/messaging.ts";
 import { sealMessage } from "../ike/session.ts";
 import { parseHeader } from "../wire/ikev2/header.ts";
 import { serializePayloads } from "../wire/ikev2/message.ts";
@@ -49,6 +49,6 @@ export function answerInstead(courier: Courier, asker: Side, answerer: Side, pay
   if (header.isResponse || header.messageId !== sa.window.nextReceive) throw new Error(`${asker.name}'s oldest packet is no request that is due`);
   const packet = forge(answerer, asker, { exchangeType: header.exchangeType, messageId: header.messageId, payloads, isResponse: true });
   sa.window.nextReceive += 1;
-  sa.window.lastResponse = { messageId: header.messageId, datagrams: [packet.bytes] };
+  keepResponse(sa, header.messageId, [packet.bytes]);
   courier.hand(packet);
 }

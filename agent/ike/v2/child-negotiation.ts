@@ -6,7 +6,7 @@ import { contains, formatSelector, fromWire, equalLists, toWire, type TrafficSel
 import { Kex, NotifyType, ProtocolId } from "../../wire/iana.ts";
 import type { EspSpi, Payload, WireTrafficSelector } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
-import { readU16, readU32, writeU32 } from "../../wire/octets.ts";
+import { type PackedOctets, packOctets, readU16, readU32, writeU32 } from "../../wire/octets.ts";
 import { addChild, type ChildSa, liveChildren, type NewChild } from "../child-sa.ts";
 import type { Failure } from "../diagnosis/failure.ts";
 import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
@@ -239,18 +239,15 @@ export function isDeletedMeanwhile(request: ChildRequest, agreed: AgreedChild): 
   return request.deletedMeanwhile.includes(agreed.outboundSpi);
 }
 
-/** RFC 7296 §2.8.1: nonces compare octet by octet, a prefix is lower. */
-/** A copy: it is kept as long as the SA, and a small array that no buffer has been asked of takes half the memory. */
-export function lowerNonce(a: Uint8Array, b: Uint8Array): Uint8Array {
-  return (compareNonces(a, b) <= 0 ? a : b).slice();
+/** Packed, since it is kept as long as the SA. */
+export function lowerNonce(a: Uint8Array, b: Uint8Array): PackedOctets {
+  const [packedA, packedB] = [packOctets(a), packOctets(b)];
+  return compareNonces(packedA, packedB) <= 0 ? packedA : packedB;
 }
 
-export function compareNonces(a: Uint8Array, b: Uint8Array): number {
-  for (let index = 0; index < Math.min(a.length, b.length); index++) {
-    const difference = a[index]! - b[index]!;
-    if (difference !== 0) return difference;
-  }
-  return a.length - b.length;
+/** RFC 7296 §2.8.1: nonces compare octet by octet, a prefix is lower. */
+export function compareNonces(a: PackedOctets, b: PackedOctets): number {
+  return a === b ? 0 : a < b ? -1 : 1;
 }
 
 /** Throws INVALID_SYNTAX without a nonce of 16 to 256 octets (RFC 7296 §2.10). A copy. */

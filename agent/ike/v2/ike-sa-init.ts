@@ -21,8 +21,10 @@ import {
   headerOf,
   holdOutstanding,
   invalidKe,
+  keepResponse,
   notify,
   registerIkeSa,
+  repeatResponse,
   transmit,
   unregisterIkeSa,
 } from "../messaging.ts";
@@ -136,7 +138,7 @@ export function onInitRequest(turn: Turn, links: Candidates, message: Message, d
   const known = turn.engine.halfOpen.get(cacheKey);
   if (known !== undefined && known.phase.kind === "initAnswered" && sameOctets(known.phase.transcript.request, datagram)) {
     // Once IKE_INTERMEDIATE has been answered, the request is only late.
-    if (known.window.lastResponse?.messageId === 0) transmit(turn, known, known.window.lastResponse.datagrams);
+    if (known.window.lastResponse?.messageId === 0) repeatResponse(turn, known);
     return;
   }
   const offered = findPayload(payloads, "sa");
@@ -250,7 +252,7 @@ function acceptInit(turn: Turn, links: Candidates, { link, choice }: Agreement, 
   const transcript = { request: arrival.datagram.slice(), response, nonceI, nonceR, intermediate: null };
   const phase: InitAnsweredPhase = { kind: "initAnswered", session, transcript, cacheKey: arrival.cacheKey, previous: null };
   const sa: IkeSa = { ...base, linkId: null, candidateLinkId: linkId, replaces: null, phase };
-  sa.window.lastResponse = { messageId: 0, datagrams: [response] };
+  keepResponse(sa, 0, [response]);
   registerIkeSa(turn, sa);
   turn.engine.halfOpen.set(arrival.cacheKey, sa);
   traceSession(turn, linkId, session);

@@ -2,7 +2,7 @@ import { startKeyExchange } from "../../crypto/key-exchange.ts";
 import { ExchangeType, NotifyType } from "../../wire/iana.ts";
 import type { IkeSpi, Payload } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
-import { readU16, readU64, writeU64 } from "../../wire/octets.ts";
+import { type PackedOctets, readU16, readU64, writeU64 } from "../../wire/octets.ts";
 import type { AgreedIke } from "../agreement.ts";
 import { hardDeadline, softDeadline } from "../child-sa.ts";
 import { type Failure, recordFailure } from "../diagnosis/failure.ts";
@@ -260,7 +260,7 @@ export function ikeRekeyRefusal(offered: string, error: Notify): Failure {
   return refusedByNotify("CREATE_CHILD_SA (rekey of the IKE SA)", error);
 }
 
-function lowestOf({ nonceI, nonceR }: AgreedIke): Uint8Array {
+function lowestOf({ nonceI, nonceR }: AgreedIke): PackedOctets {
   return lowerNonce(nonceI, nonceR);
 }
 

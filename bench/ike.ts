@@ -127,10 +127,11 @@ export interface Watched {
   readonly milliseconds: number;
 }
 
-/** Seconds; the defaults of the configuration where none are given. */
+/** Of an end, in seconds; the defaults of the configuration where none are given. Lifetimes go from the first link's to the last's, evenly. */
 interface Lifetimes {
-  readonly ikeSeconds?: number;
-  readonly childSeconds?: number;
+  readonly ikeSeconds?: readonly [shortest: number, longest: number];
+  readonly childSeconds?: readonly [shortest: number, longest: number];
+  readonly livenessSeconds?: number;
 }
 
 async function credentials(links: number): Promise<Identities> {
@@ -187,9 +188,16 @@ async function startResponder(
 }
 
 /** Resolves when it has all its links; nothing is begun yet. */
-export async function startInitiator(net: ThreeNamespaces, directory: string, method: MethodName, links: number, identities: Identities): Promise<Initiator> {
+export async function startInitiator(
+  net: ThreeNamespaces,
+  directory: string,
+  method: MethodName,
+  links: number,
+  identities: Identities,
+  lifetimes: Lifetimes = {},
+): Promise<Initiator> {
   const file = join(directory, "initiator.json");
-  writeFileSync(file, JSON.stringify(desiredState.parse(stateOf("left", method, links, identities))), { mode: 0o600 });
+  writeFileSync(file, JSON.stringify(desiredState.parse(stateOf("left", method, links, identities, lifetimes))), { mode: 0o600 });
   const child = net.left.start([process.execPath, program, file, net.left.outsideAddress], { stdio: ["pipe", "pipe", "inherit"] });
   if (child.stdout === null || child.stdin === null) throw new Error("the initiator has no pipes");
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -233,8 +241,8 @@ export function stateOf(side: "left" | "right", method: MethodName, links: numbe
         // A hub knows no address of its branches: with one it would call them as it starts.
         remote: isLeft ? { address: other.address, identity: names[1]! } : { identity: names[1]! },
         authentication: authentication(method, isLeft ? identities.initiators[i]! : identities.responder, identities),
-        ike: { proposals: [proposalOf(method)], ...(lifetimes.ikeSeconds === undefined ? {} : { rekeySeconds: lifetimes.ikeSeconds }) },
-        esp: { proposals: ["aes256gcm16"], ...(lifetimes.childSeconds === undefined ? {} : { rekeySeconds: lifetimes.childSeconds }) },
+        ike: { proposals: [proposalOf(method)], ...rekeySeconds(lifetimes.ikeSeconds, i / links), ...livenessOf(lifetimes) },
+        esp: { proposals: ["aes256gcm16"], ...rekeySeconds(lifetimes.childSeconds, i / links) },
         children: [{ name: "net", localNetworks: [own.network(i)], remoteNetworks: [other.network(i)] }],
       };
     }),
@@ -266,8 +274,17 @@ export function charonConfig(method: MethodName, identities: Identities, { ikeSe
   };
 }
 
-function rekeyTime(seconds: number | undefined): { readonly rekey_time?: string } {
-  return seconds === undefined ? {} : { rekey_time: `${seconds}s` };
+function rekeySeconds(range: Lifetimes["ikeSeconds"], share: number): { readonly rekeySeconds?: number } {
+  return range === undefined ? {} : { rekeySeconds: Math.round(range[0] + share * (range[1] - range[0])) };
+}
+
+function livenessOf({ livenessSeconds }: Lifetimes): { readonly livenessSeconds?: number } {
+  return livenessSeconds === undefined ? {} : { livenessSeconds };
+}
+
+/** With one connection for all: at random in the same range. */
+function rekeyTime(range: Lifetimes["ikeSeconds"]): { readonly rekey_time?: string; readonly rand_time?: string } {
+  return range === undefined ? {} : { rekey_time: `${range[1]}s`, rand_time: `${range[1] - range[0]}s` };
 }
 
 function proposalOf(method: MethodName): string {

@@ -15,7 +15,7 @@ import { benchSas, sasText } from "./sas.ts";
  * interleaved run, and the console's own latencies. Needs root, iperf3, strongSwan and Chromium; a peer that is missing is named, never invented.
  * `npm run bench dataplane`: the data planes alone (dataplane.ts). `npm run bench ike [-- --handshakes N] [--rounds N] [--json FILE]`: handshakes (ike.ts).
  * `npm run bench flood [-- --rate N] [--seconds S]`: a gateway under a flood of IKE_SA_INIT (flood.ts).
- * `npm run bench sas [-- --links N]`: memory of a gateway with 10,000 links, each of whose SAs is rekeyed (sas.ts).
+ * `npm run bench sas [culvert | charon] [-- --links N]`: memory of a gateway with 10,000 links, each of whose SAs is rekeyed (sas.ts).
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -32,7 +32,7 @@ const { values, positionals } = parseArgs({
 
 exitOnSignals();
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
-const [only = "all"] = positionals;
+const [only = "all", gateway] = positionals;
 if (only === "ike") {
   const ike = await benchIke(Number(values.handshakes), Number(values.rounds), say);
   process.stdout.write(`${ikeTable(ike)}\n`);
@@ -46,7 +46,7 @@ if (only === "flood") {
   process.exit(0);
 }
 if (only === "sas") {
-  const sas = await benchSas(Number(values.links), say);
+  const sas = await benchSas(Number(values.links), gateway, say);
   process.stdout.write(`${sasText(sas)}\n`);
   writeJson({ sas });
   process.exit(0);

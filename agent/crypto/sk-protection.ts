@@ -22,8 +22,18 @@ export class SkProtection {
   /** Explicit IV of counter-based ciphers: a counter can not repeat, a random one could (RFC 5282 §3.1). */
   #counter = 0n;
 
-  /** `encryptionKey` is SK_e with the salt still at its end, as it is cut from prf+ (RFC 5282 §7.1). `integ` is undefined with AEAD. */
-  constructor(cipher: CipherSpec, integ: IntegSpec | undefined, encryptionKey: Uint8Array, integrityKey: Uint8Array, random: RandomOctets) {
+  /**
+   * `encryptionKey` is SK_e with the salt still at its end, as it is cut from prf+ (RFC 5282 §7.1). `integ` is undefined with AEAD. Both keys are
+   * copied, into `room` where the caller has some for them.
+   */
+  constructor(
+    cipher: CipherSpec,
+    integ: IntegSpec | undefined,
+    encryptionKey: Uint8Array,
+    integrityKey: Uint8Array,
+    random: RandomOctets,
+    room = new Uint8Array(encryptionKey.length + integrityKey.length),
+  ) {
     if (encryptionKey.length !== cipher.keyOctets + cipher.saltOctets)
       throw new CryptoError("badKey", `${cipher.keyword} takes ${cipher.keyOctets + cipher.saltOctets} octets of key material`);
     if (cipher.icvOctets === 0) {
@@ -32,7 +42,7 @@ export class SkProtection {
     }
     this.#cipher = cipher;
     this.#integ = cipher.icvOctets === 0 ? integ : undefined;
-    this.#keys = new Uint8Array(encryptionKey.length + integrityKey.length);
+    this.#keys = room;
     this.#keys.set(encryptionKey);
     this.#keys.set(integrityKey, encryptionKey.length);
     this.#random = random;

@@ -8,7 +8,7 @@ import type { ChildSa } from "./child-sa.ts";
 import type { Failure } from "./diagnosis/failure.ts";
 import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
 import type { Reassembly } from "./fragmentation.ts";
-import type { WireIdentity } from "./negotiation/identity.ts";
+import { toWireIdentity, type WireIdentity } from "./negotiation/identity.ts";
 import type { IntermediateMacs } from "./negotiation/intermediate-auth.ts";
 import type { ProposalSpec } from "./negotiation/proposal-keywords.ts";
 import type { Session } from "./session.ts";
@@ -144,13 +144,11 @@ export interface EstablishedPhase {
   abandonAt: Instant | null;
 }
 
-/** What it is found by (configuration, identities, `wanted`) changes inside `LinkIndex.change` alone. */
+/** What it is found by (configuration, `wanted`) changes inside `LinkIndex.change` alone. */
 export interface Link {
   config: LinkConfig;
   ike: readonly ProposalSpec[];
   esp: readonly ProposalSpec[];
-  localIdentity: WireIdentity;
-  remoteIdentity: WireIdentity;
   /** `down` after the command: nothing is begun by us; `up` begins even a link that only responds. */
   wanted: "up" | "down" | "respond";
   /** When to look for missing SAs again; null: nothing to be done. */
@@ -177,6 +175,15 @@ export interface LinkPolicy {
 }
 
 export type Notify = Extract<Payload, { kind: "notify" }>;
+
+/** As they travel. Made from the configuration each time: for each of 10,000 links they would be kept for a handshake in days. */
+export function localIdentityOf({ config }: Link): WireIdentity {
+  return toWireIdentity(config.localIdentity);
+}
+
+export function remoteIdentityOf({ config }: Link): WireIdentity {
+  return toWireIdentity(config.remoteIdentity);
+}
 
 /** Our own SPI: what the peer's messages are found by. */
 export function ownSpi(sa: IkeSa): IkeSpi {

@@ -1,5 +1,5 @@
 import { Grouped } from "./grouped.ts";
-import type { Link } from "./ike-sa.ts";
+import { type Link, remoteIdentityOf } from "./ike-sa.ts";
 import { identityKey, type WireIdentity } from "./negotiation/identity.ts";
 
 /*
@@ -136,7 +136,7 @@ class Bucket {
   add(link: Link): void {
     this.#size += 1;
     this.proposals.add(proposalsKey(link), link);
-    this.peers.add(identityKey(link.remoteIdentity), link);
+    this.peers.add(identityKey(remoteIdentityOf(link)), link);
     const { credentials, forceEncapsulation } = link.config;
     if (credentials.method === "certificate") this.authorities.add(authoritiesKey(credentials.trustedAuthorities), link);
     if (forceEncapsulation) this.forcing.add(link);
@@ -145,7 +145,7 @@ class Bucket {
   delete(link: Link): void {
     this.#size -= 1;
     this.proposals.delete(proposalsKey(link), link);
-    this.peers.delete(identityKey(link.remoteIdentity), link);
+    this.peers.delete(identityKey(remoteIdentityOf(link)), link);
     const { credentials } = link.config;
     if (credentials.method === "certificate") this.authorities.delete(authoritiesKey(credentials.trustedAuthorities), link);
     this.forcing.delete(link);

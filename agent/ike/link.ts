@@ -20,14 +20,13 @@ export function setLink(turn: Turn, config: LinkConfig): void {
   const ike = config.ikeProposals.map((text) => parseProposal(text, "ike"));
   const esp = childProposals(config);
   // Both throw for what is no identity, before anything has changed.
-  const localIdentity = toWireIdentity(config.localIdentity);
-  const remoteIdentity = toWireIdentity(config.remoteIdentity);
+  for (const identity of [config.localIdentity, config.remoteIdentity]) toWireIdentity(identity);
   const link = linkById(turn, config.id);
-  if (link === null) return addLink(turn, config, { ike, esp, localIdentity, remoteIdentity });
+  if (link === null) return addLink(turn, config, { ike, esp });
   const before = link.config;
   if (comparable(before) === comparable(config)) return;
   turn.engine.links.change(link, () => {
-    Object.assign(link, { config, ike, esp, localIdentity, remoteIdentity });
+    Object.assign(link, { config, ike, esp });
     if (before.initiate !== config.initiate) link.wanted = wantedBy(config);
   });
   const mustRenegotiate = comparable(identityPart(before)) !== comparable(identityPart(config));
@@ -131,7 +130,7 @@ export function closeWithPeer(turn: Turn, sa: IkeSa): void {
   for (const child of childrenOf(sa).values()) retireOutbound(turn, link, child);
 }
 
-function addLink(turn: Turn, config: LinkConfig, parsed: Pick<Link, "ike" | "esp" | "localIdentity" | "remoteIdentity">): void {
+function addLink(turn: Turn, config: LinkConfig, parsed: Pick<Link, "ike" | "esp">): void {
   const link: Link = {
     config,
     ...parsed,

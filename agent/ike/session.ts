@@ -7,7 +7,7 @@ import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
 import { cutFragments, LARGEST_MESSAGE } from "./fragmentation.ts";
 import type { NatSide, Role } from "./ike-sa.ts";
 import type { IkeSuite } from "./negotiation/choose-proposal.ts";
-import type { IkeKeys } from "./negotiation/key-schedule.ts";
+import { type IkeKeys, withoutAuthKeys } from "./negotiation/key-schedule.ts";
 
 /** What IKE_SA_INIT (or a rekey) has agreed on: the keys and how to talk. */
 export interface Session {
@@ -20,9 +20,9 @@ export interface Session {
   readonly fragmentation: boolean;
   /** As responder the peer takes an IKE_AUTH without a Child SA (RFC 6023). */
   readonly childless: boolean;
-  /** RFC 7427 hash algorithms the peer verifies; null: it only knows the old authentication methods. */
+  /** Until IKE_AUTH is done: RFC 7427 hash algorithms the peer verifies; null: it only knows the old authentication methods. */
   readonly peerHashes: readonly number[] | null;
-  /** Whose certificates the peer asked for in IKE_SA_INIT, hashes as in CERTREQ (RFC 7296 §3.7); null: it did not. */
+  /** As long: whose certificates the peer asked for in IKE_SA_INIT, hashes as in CERTREQ (RFC 7296 §3.7); null: it did not. */
   readonly requestedAuthorities: Uint8Array | null;
 }
 
@@ -55,6 +55,11 @@ export function openPayload(session: Session, role: Role, datagram: Uint8Array, 
     if (!(error instanceof CryptoError)) throw error;
     throw new IkeProtocolError(NotifyType.INVALID_SYNTAX, "discard", "A protected message failed its integrity check.");
   }
+}
+
+/** Once both ends are authenticated: what was for AUTH alone is erased, and not kept for as long as the SA lives. */
+export function afterAuth(session: Session): Session {
+  return { ...session, keys: withoutAuthKeys(session.keys), peerHashes: null, requestedAuthorities: null };
 }
 
 export function zeroizeSession(session: Session): void {

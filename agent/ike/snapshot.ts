@@ -1,6 +1,6 @@
 import type { ChildSaSnapshot, IkeSaSnapshot, LinkSnapshot } from "./endpoint-types.ts";
 import type { ChildSa } from "./child-sa.ts";
-import { childrenOf, type IkeSa, type Link, sessionOf } from "./ike-sa.ts";
+import { childrenOf, type IkeSa, type Link, remoteIdentityOf, sessionOf } from "./ike-sa.ts";
 import { closesAt } from "./inactivity.ts";
 import { formatEspSuite, formatIkeSuite, isPostQuantum } from "./negotiation/choose-proposal.ts";
 import { describeIdentity } from "./negotiation/identity.ts";
@@ -34,7 +34,7 @@ function snapshotIkeSa(sa: IkeSa, link: Link): IkeSaSnapshot {
     postQuantum: session !== null && isPostQuantum(session.suite),
     local: sa.local ?? { address: "0.0.0.0", port: 0 },
     remote: sa.remote,
-    remoteIdentity: established?.remoteIdentity ?? describeIdentity(link.remoteIdentity),
+    remoteIdentity: established?.remoteIdentity ?? describeIdentity(remoteIdentityOf(link)),
     credentialId: established?.credentialId ?? null,
     nat: session?.nat ?? "none",
     establishedAt: established?.establishedAt ?? null,

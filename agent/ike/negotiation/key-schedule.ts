@@ -125,15 +125,20 @@ function expand(suite: IkeSuite, facts: ExchangeFacts, skeyseed: Uint8Array, ran
   const skAr = take(integrityOctets);
   const skEi = take(encryptionOctets);
   const skEr = take(encryptionOctets);
+  // What lasts as long as the SA lies in one piece: each array of its own would take 350 octets beside its content.
+  const each = encryptionOctets + integrityOctets;
+  const kept = new Uint8Array(prf.octets + 2 * each);
+  kept.set(skD);
+  const [ofInitiator, ofResponder] = [kept.subarray(prf.octets, prf.octets + each), kept.subarray(prf.octets + each)];
   const keys = {
     prf,
-    skD,
+    skD: kept.subarray(0, prf.octets),
     skPi: take(prf.octets),
     skPr: take(prf.octets),
-    fromInitiator: new SkProtection(cipher, integ, skEi, skAi, random),
-    fromResponder: new SkProtection(cipher, integ, skEr, skAr, random),
+    fromInitiator: new SkProtection(cipher, integ, skEi, skAi, random, ofInitiator),
+    fromResponder: new SkProtection(cipher, integ, skEr, skAr, random, ofResponder),
   };
-  erase(skeyseed, stream, skAi, skAr, skEi, skEr);
+  erase(skeyseed, stream, skD, skAi, skAr, skEi, skEr);
   return keys;
 }
 

@@ -9,17 +9,16 @@ import { type Failure, recordFailure, traceFinding } from "../diagnosis/failure.
 import type { Instant } from "../endpoint-types.ts";
 import { authenticationRefused, wrongOwnIdentity, wrongPeerIdentity } from "../diagnosis/identities.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
-import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, isEnding, type Link } from "../ike-sa.ts";
+import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, isEnding, type Link, localIdentityOf, remoteIdentityOf } from "../ike-sa.ts";
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
 import type { Candidates } from "../link-index.ts";
 import { type PeerProof, proveOwn, verifyPeer } from "../negotiation/authentication.ts";
 import { describeSpecs, formatIkeSuite, isPostQuantum, offersPostQuantum } from "../negotiation/choose-proposal.ts";
-import { withoutAuthKeys } from "../negotiation/key-schedule.ts";
 import { beforeExpiry, expiryCheckAt } from "../negotiation/peer-expiry.ts";
 import { describeIdentity, sameIdentity, type WireIdentity } from "../negotiation/identity.ts";
 import { certificateToShow, requestedAuthorities } from "../negotiation/own-certificate.ts";
 import { leaveHalfOpen, removeIkeSa } from "../sa-removal.ts";
-import type { Session } from "../session.ts";
+import { afterAuth, type Session } from "../session.ts";
 import type { ActiveTask } from "../task.ts";
 import { traceChoice } from "../trace.ts";
 import { emitEvent, ikeSasOf, touchIkeSa, type Turn } from "../turn.ts";
@@ -31,7 +30,7 @@ import { obstacleToAh, refusesMode } from "./child-mode.ts";
 /** Initiator: proves itself and asks for the first child of the link. */
 export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Session, transcript: InitTranscript): void {
   const { config } = link;
-  const identity = link.localIdentity;
+  const identity = localIdentityOf(link);
   const own = proveOwn(session, transcript, "initiator", identity, config.credentials, credentialToShow(turn, link, session.requestedAuthorities));
   if (!own.ok) {
     recordFailure(turn, config.id, "IKE_AUTH", own.failure);
@@ -53,7 +52,7 @@ export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Sess
     // The only IKE SA between the two: the peer may forget what an earlier life of ours has left there (RFC 7296 §2.4), or what we
     // have ended and could not tell it yet.
     ...(others.length === 0 ? [notify(NotifyType.INITIAL_CONTACT)] : []),
-    { kind: "idr", ...link.remoteIdentity },
+    { kind: "idr", ...remoteIdentityOf(link) },
     proof.auth,
     ...(child === null ? [] : childRequestPayloads(child, "auth")),
   ];
@@ -90,7 +89,7 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
     );
     return removeIkeSa(turn, sa);
   }
-  const expected = link.remoteIdentity;
+  const expected = remoteIdentityOf(link);
   if (!sameIdentity(idr, expected)) {
     return rejectPeer(turn, sa, link, wrongPeerIdentity(describeIdentity(idr), describeIdentity(expected)));
   }
@@ -141,7 +140,7 @@ export function onAuthRequest(
     recordFailure(turn, config.id, "IKE_AUTH", verdict.failure);
     return REFUSED;
   }
-  const identity = link.localIdentity;
+  const identity = localIdentityOf(link);
   const credentialId = config.credentials.method === "psk" ? verdict.credentialId : credentialToShow(turn, link, requestedAuthorities(payloads));
   const own = proveOwn(session, transcript, "responder", identity, config.credentials, credentialId);
   if (!own.ok) {
@@ -181,7 +180,7 @@ function forgetEarlierSas(turn: Turn, sa: IkeSa, link: Link): void {
 /** RFC 7296 §3.5, §4: links of the same addresses are told apart by IDi, then IDr, then by the suite that was agreed on. */
 function findLink(turn: Turn, candidates: Candidates, session: Session, idi: WireIdentity, idr: WireIdentity | null): Link | null {
   const byPeer = candidates.byPeer(idi);
-  const fitting = byPeer.filter((link) => idr === null || sameIdentity(link.localIdentity, idr));
+  const fitting = byPeer.filter((link) => idr === null || sameIdentity(localIdentityOf(link), idr));
   const suited = fitting.find((link) =>
     link.ike.some(
       (spec) =>
@@ -206,14 +205,14 @@ function mismatch(
   idi: WireIdentity,
   idr: WireIdentity | null,
 ): Failure {
-  const list = (links: readonly Link[], side: "localIdentity" | "remoteIdentity"): string =>
-    links.map((link) => describeIdentity(link[side])).join(" or ") || "nobody";
+  const list = (links: readonly Link[], identityOf: (link: Link) => WireIdentity): string =>
+    links.map((link) => describeIdentity(identityOf(link))).join(" or ") || "nobody";
   if (byPeer.length === 0) {
     const named = candidates.some(MOST_NAMED);
     const others = candidates.size > named.length ? ` or one of ${candidates.size - named.length} others` : "";
-    return wrongPeerIdentity(describeIdentity(idi), `${list(named, "remoteIdentity")}${others}`);
+    return wrongPeerIdentity(describeIdentity(idi), `${list(named, remoteIdentityOf)}${others}`);
   }
-  if (fitting.length === 0) return wrongOwnIdentity(idr === null ? "anyone" : describeIdentity(idr), list(byPeer.slice(0, MOST_NAMED), "localIdentity"));
+  if (fitting.length === 0) return wrongOwnIdentity(idr === null ? "anyone" : describeIdentity(idr), list(byPeer.slice(0, MOST_NAMED), localIdentityOf));
   return {
     code: "NO_PROPOSAL_CHOSEN",
     sentence: `The IKE suite ${formatIkeSuite(session.suite)} is allowed for the address and not for this peer (${describeSpecs(fitting[0]!.ike)}).`,
@@ -236,7 +235,7 @@ function establish(
   const isInitiator = sa.role === "initiator";
   const phase: EstablishedPhase = {
     kind: "established",
-    session: { ...session, keys: withoutAuthKeys(session.keys) },
+    session: afterAuth(session),
     authentication: {
       begunAt: sa.createdAt,
       doneAt: turn.now,

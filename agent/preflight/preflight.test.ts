@@ -47,7 +47,9 @@ describe("preflight", () => {
           { site: "Amsterdam", identity: "amsterdam.example.net", credentialId: "k1" },
           { site: "Berlin", identity: "berlin.example.net", credentialId: "k1" },
         ],
-        children: [{ name: "lan", suite: "aes256gcm16", rekeySuite: "aes256gcm16-x25519", networks: ["10.1.0.0/24", "10.2.0.0/24"] }],
+        children: [
+          { name: "lan", protocol: "ESP", mode: "tunnel", suite: "aes256gcm16", rekeySuite: "aes256gcm16-x25519", networks: ["10.1.0.0/24", "10.2.0.0/24"] },
+        ],
       },
       remarks: ["The key exchange is classical: what is recorded today can be read with a quantum computer (no ML-KEM in common)."],
     });
@@ -173,6 +175,26 @@ describe("preflight", () => {
       (link) => ({ ...link, initiate: "start" }),
     );
     expect(result.outcome === "agreed" && result.agreement.initiator).toBe("Berlin");
+  });
+
+  it("says what AH and transport mode come to, and why they would not", () => {
+    const ah: Change = (link) => ({ ...link, ah: { proposals: ["sha256-x25519"] } });
+    const agreed = run(ah, ah);
+    expect(agreed.outcome === "agreed" && agreed.agreement).toMatchObject({
+      encapsulation: "none",
+      children: [{ protocol: "AH", suite: "sha256", rekeySuite: "sha256-x25519" }],
+    });
+    expect(agreed.outcome === "agreed" && agreed.remarks).toContain("The link uses AH: every packet is authenticated and none is encrypted.");
+    expect(sentence(run(ah, (link) => ({ ...link, encapsulation: "plain" })))).toBe("Amsterdam offers AH, Berlin allows ESP only: use the same at both.");
+    const behindNat: Change = (link) => ({ ...ah(link), local: { identity: "amsterdam.example.net", address: "10.0.0.5" } });
+    expect(sentence(run(behindNat, ah))).toMatch(/uses AH, which cannot pass a NAT/);
+    const hosts = (own: string, other: string, mode: string) => [{ name: "host", localNetworks: [own], remoteNetworks: [other], mode }];
+    const [a, b] = ["198.51.100.1/32", "198.51.100.2/32"];
+    const both = run(
+      (link) => ({ ...link, children: hosts(a, b, "transport") }),
+      (link) => ({ ...link, children: hosts(b, a, "preferTransport") }),
+    );
+    expect(both.outcome === "agreed" && both.agreement.children.map(({ mode }) => mode)).toEqual(["transport"]);
   });
 
   it("takes no more time than a page can wait for, with the largest groups too", () => {

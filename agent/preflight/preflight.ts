@@ -25,6 +25,8 @@ export interface Agreement {
 /** `networks`: as seen by the first draft, local then remote. `rekeySuite`: with the group that every rekey adds (PFS). */
 export interface AgreedChild {
   readonly name: string;
+  readonly protocol: "ESP" | "AH";
+  readonly mode: "tunnel" | "transport";
   readonly suite: string;
   readonly rekeySuite: string;
   readonly networks: readonly [string, string];
@@ -91,6 +93,8 @@ function agreementOf(rehearsal: Rehearsal, a: LinkSnapshot, b: LinkSnapshot, rek
     ],
     children: childrenOf(a).map((child) => ({
       name: child.name,
+      protocol: child.protocol === "ah" ? "AH" : "ESP",
+      mode: child.mode,
       suite: child.suite,
       rekeySuite: later.find((one) => one.name === child.name)?.suite ?? child.suite,
       networks: [listSelectors(child.localSelectors), listSelectors(child.remoteSelectors)],

@@ -35,7 +35,7 @@ export function formatPreflight(result: PreflightResult, siteA: string, siteB: s
     ["in", agreement.encapsulation],
     ...agreement.children.map((child): [string, string] => {
       const rekey = child.rekeySuite === child.suite ? "" : `, rekeyed as ${child.rekeySuite}`;
-      return [child.name, `${child.networks.join(" ⇄ ")}, ESP ${child.suite}${rekey}`];
+      return [child.name, `${child.networks.join(" ⇄ ")}, ${child.protocol} ${child.suite}${rekey}${child.mode === "transport" ? ", transport mode" : ""}`];
     }),
   ];
   const width = Math.max(...lines.map(([label]) => label.length));

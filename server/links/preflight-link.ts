@@ -112,7 +112,7 @@ function viewOf(result: PreflightResult, method: "psk" | "certificate"): Omit<Li
     { label: "Encapsulation", value: agreement.encapsulation },
     ...agreement.children.flatMap((child) => [
       { label: `Networks (${child.name})`, value: child.networks.join(" ⇄ ") },
-      { label: `ESP (${child.name})`, value: child.rekeySuite === child.suite ? child.suite : `${child.suite}, rekeyed as ${child.rekeySuite}` },
+      { label: `${child.protocol} (${child.name})`, value: child.rekeySuite === child.suite ? child.suite : `${child.suite}, rekeyed as ${child.rekeySuite}` },
     ]),
   ];
   const sentence = `${first?.site} and ${second?.site} would agree on ${agreement.ikeSuite} and protect ${agreement.children.map((child) => child.networks.join(" ⇄ ")).join("; ")}.`;

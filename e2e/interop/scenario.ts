@@ -134,8 +134,8 @@ export class Context {
   }
 
   /** Starts charon on a host whose kernel does ESP, in the right site's place. */
-  async startKernelPeer(options: PeerOptions = {}): Promise<KernelCharon> {
-    const started = await startKernelCharon(this.net, this.folder("peer"), peerConfiguration(options));
+  async startKernelPeer(options: PeerOptions = {}, prepare?: Parameters<typeof startKernelCharon>[3]): Promise<KernelCharon> {
+    const started = await startKernelCharon(this.net, this.folder("peer"), peerConfiguration(options), prepare);
     this.charons.push(started.charon);
     return started;
   }

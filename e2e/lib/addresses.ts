@@ -10,6 +10,29 @@ export async function addInside(site: Site, prefix: string): Promise<Site> {
 
 const outside = { left: "2001:db8:1", right: "2001:db8:2" } as const;
 
+/** The outside addresses that `addOutsideIpv6` gives. */
+export const outsideIpv6 = { left: "2001:db8:1::1", right: "2001:db8:2::1" } as const;
+
+/** The same for a host in user-mode Linux in the right site's place, to whose kernel the cable's far end is `vec0` and not a namespace. */
+export async function addOutsideIpv6ToKernelHost({ left, middle }: ThreeNamespaces, host: Pick<Site, "run">): Promise<void> {
+  await middle.run(["sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"]);
+  for (const side of ["left", "right"] as const) {
+    await middle.run(["sysctl", "-qw", `net.ipv6.conf.${side}0.disable_ipv6=0`, `net.ipv6.conf.${side}0.accept_dad=0`]);
+    await middle.run(["ip", "address", "add", `${outside[side]}::fe/64`, "dev", `${side}0`, "nodad"]);
+  }
+  for (const [site, device, side] of [
+    [left, left.outsideDevice, "left"],
+    [host, "vec0", "right"],
+  ] as const) {
+    const commands = [
+      `sysctl -qw net.ipv6.conf.${device}.disable_ipv6=0 net.ipv6.conf.${device}.accept_dad=0`,
+      `ip address add ${outside[side]}::1/64 dev ${device} nodad`,
+      `ip -6 route add default via ${outside[side]}::fe`,
+    ];
+    await site.run(["bash", "-ec", commands.join("\n")]);
+  }
+}
+
 /** Gives the cables between the sites IPv6 as well. @returns the sites with their outside addresses in IPv6. */
 export async function addOutsideIpv6(net: ThreeNamespaces): Promise<ThreeNamespaces> {
   await net.middle.run(["sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"]);

@@ -14,10 +14,17 @@ const port = 4_502;
 
 /**
  * Starts a host in user-mode Linux in the right site's place, and charon on it. To end charon is to end the host.
+ * @param prepare is done with the host before charon starts, which looks at the host's addresses.
  * @param directory an existing directory of its own; the host sees it, and cannot write there.
  */
-export async function startKernelCharon(net: ThreeNamespaces, directory: string, config: CharonConfig): Promise<KernelCharon> {
+export async function startKernelCharon(
+  net: ThreeNamespaces,
+  directory: string,
+  config: CharonConfig,
+  prepare: (host: KernelHost) => Promise<void> = async () => undefined,
+): Promise<KernelCharon> {
   const host = await startKernelHost(net, directory);
+  await prepare(host);
   const settings = join(directory, "strongswan.conf");
   const log = { default: 1, ike: 2, flush_line: true, time_format: "%H:%M:%S", time_add_ms: true };
   const extra = { ...config.daemon, plugins: { vici: { socket: `tcp://${host.outsideAddress}:${port}` } } };

@@ -12,7 +12,7 @@ mkdir -p /run/modules/lib
 ln -s /usr/lib/uml/modules /run/modules/lib/modules
 # The kernel would look for what it misses in the host's directory, a quarter of a second each time.
 echo > /proc/sys/kernel/modprobe
-for module in esp4 xfrm_user aes_generic ctr ghash-generic gcm cbc hmac sha256_generic sha512_generic drbg jitterentropy_rng seqiv echainiv authenc authencesn; do
+for module in esp4 esp6 ah4 ah6 xfrm_user aes_generic ctr ghash-generic gcm cbc hmac sha256_generic sha512_generic drbg jitterentropy_rng seqiv echainiv authenc authencesn; do
   modprobe -d /run/modules "$module" || echo "no module $module"
 done
 echo "@@ 0 0 "

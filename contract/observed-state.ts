@@ -62,6 +62,8 @@ export const observedIkeSa = z.strictObject({
   nat: z.enum(["none", "local", "remote", "both"]),
   establishedAt: instant.nullable(),
   rekeyAt: instant.nullable(),
+  /** The largest packet, in octets, that has been found to pass to the peer; null: not known, as of a gateway that does not look. */
+  pathMtu: z.number().int().nullable().optional(),
   childSas: z.array(observedChildSa),
 });
 

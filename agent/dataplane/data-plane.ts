@@ -58,6 +58,11 @@ export type DataPlaneEvent =
   | { readonly kind: "sasLost"; readonly direction: "inbound" | "outbound"; readonly reason: string }
   /** The inner device was deleted and made again; SAs and policies are as before, its routes are gone. */
   | { readonly kind: "deviceReplaced"; readonly reason: string }
+  /**
+   * A router says that it passes on no more than `mtu` octets of a packet of ours to `remote`, which began with `quoted` behind its UDP header (or its
+   * IP header when it was plain ESP). Unauthenticated; at most a few a second.
+   */
+  | { readonly kind: "packetTooBig"; readonly remote: string; readonly quoted: Uint8Array; readonly mtu: number }
   /** The plane is no more: another has to be made, and everything negotiated anew. */
   | { readonly kind: "failed"; readonly reason: string };
 
@@ -95,6 +100,11 @@ export interface DataPlane {
   updateSa(direction: "inbound" | "outbound", spi: EspSpi, remote: UdpEndpoint): Promise<void>;
   querySa(direction: "inbound" | "outbound", spi: EspSpi): SaCounters | null;
   deleteSa(direction: "inbound" | "outbound", spi: EspSpi): Promise<void>;
+  /**
+   * The path to this address takes outer packets of so many octets: what is larger is answered to the inside, SAs that are installed later included. A plane
+   * without it leaves that to its kernel.
+   */
+  setPathMtu?(remote: string, octets: number): Promise<void>;
   installPolicy(policy: OutboundPolicy): Promise<void>;
   deletePolicy(id: string): Promise<void>;
   /** Datagrams and packets that no SA could be charged with. */

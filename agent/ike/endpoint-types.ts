@@ -111,6 +111,8 @@ export interface EndpointOptions {
   readonly retryMaxMs: number;
   /** The largest IKE message that is sent whole, in octets; absent: 1228, which fits an IPv6 path of 1280 (RFC 7383 §2.5.1). */
   readonly largestMessage?: number;
+  /** Search how large a packet each peer's path takes. Absent: no. */
+  readonly probesPaths?: boolean;
   /** What is known of revoked certificates; absent: nothing, and nobody is asked. */
   readonly revocation?: RevocationSource;
   /** What has passed through a pair of SAs, both ways; absent: nothing is known, and every SA counts as unused. */
@@ -139,13 +141,25 @@ export type Input =
   | { readonly kind: "acquire"; readonly policyId: string }
   /** The plane refused an `installSa`: the Child SA is deleted with the peer and the link says why. */
   | { readonly kind: "installFailed"; readonly childSaId: string; readonly reason: string }
+  /** A router passes on no more than `mtu` octets of what began so behind its UDP (or IP) header; unauthenticated. */
+  | { readonly kind: "packetTooBig"; readonly remote: string; readonly quoted: Uint8Array; readonly mtu: number }
   /** More is known of revoked certificates, or that an `askRevocation` was in vain. */
   | { readonly kind: "revocationChanged" }
   /** Delete everything with the peers: one DELETE for each IKE SA, then silence. */
   | { readonly kind: "shutdown" };
 
 export type Effect =
-  | { readonly kind: "transmit"; readonly local: UdpEndpoint | null; readonly remote: UdpEndpoint; readonly bytes: Uint8Array; readonly encapsulated: boolean }
+  | {
+      readonly kind: "transmit";
+      readonly local: UdpEndpoint | null;
+      readonly remote: UdpEndpoint;
+      readonly bytes: Uint8Array;
+      readonly encapsulated: boolean;
+      /** A probe of the path: in one packet or not at all. */
+      readonly dontFragment?: true;
+    }
+  /** What the path to this address takes, in octets of the outer packet. */
+  | { readonly kind: "setPathMtu"; readonly remote: string; readonly octets: number }
   | { readonly kind: "natKeepalive"; readonly local: UdpEndpoint; readonly remote: UdpEndpoint }
   | { readonly kind: "installSa"; readonly sa: InboundSa | OutboundSa }
   | { readonly kind: "updateSa"; readonly direction: "inbound" | "outbound"; readonly spi: EspSpi; readonly remote: UdpEndpoint }
@@ -212,6 +226,8 @@ export interface IkeSaSnapshot {
   readonly nat: "none" | "local" | "remote" | "both";
   readonly establishedAt: Instant | null;
   readonly rekeyAt: Instant | null;
+  /** The largest packet that has been found to pass to the peer, in octets; null: not known. */
+  readonly pathMtu: number | null;
   readonly children: readonly ChildSaSnapshot[];
 }
 

@@ -15,6 +15,7 @@ import { statelessCookie } from "./stateless-cookie.ts";
 import { traceChoice } from "./trace.ts";
 import { type EngineState, findChild, linkById, newEngineState, newTurn, type Turn } from "./turn.ts";
 import { deleteIkeUnheard } from "./v2/informational.ts";
+import { onPacketTooBig } from "./v2/path-probe.ts";
 import { postpone } from "./v2/retry.ts";
 
 /**
@@ -86,6 +87,8 @@ function take(turn: Turn, input: Input): void {
       return onAcquire(turn, input.policyId);
     case "installFailed":
       return onInstallFailed(turn, input.childSaId, input.reason);
+    case "packetTooBig":
+      return onPacketTooBig(turn, input.remote, input.quoted, input.mtu);
     case "revocationChanged":
       return onRevocationChanged(turn);
     case "shutdown":

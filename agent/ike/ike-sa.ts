@@ -11,6 +11,7 @@ import type { Reassembly } from "./fragmentation.ts";
 import { toWireIdentity, type WireIdentity } from "./negotiation/identity.ts";
 import type { IntermediateMacs } from "./negotiation/intermediate-auth.ts";
 import type { ProposalSpec } from "./negotiation/proposal-keywords.ts";
+import type { PathSearch } from "./path-search.ts";
 import type { Session } from "./session.ts";
 import type { ActiveTask, Task } from "./task.ts";
 
@@ -138,6 +139,8 @@ export interface EstablishedPhase {
   leftToPeer: boolean;
   /** Made by a rekey of this SA: by our request, by the peer's. The children move to the one that stays. */
   successor: IkeSa | null;
+  /** Goes on through rekeys: the path is the same. */
+  path: PathSearch;
   /** Agreed on at the peer's request, and waiting for additional key exchanges. */
   readonly pending: PendingExchange[];
   /** When to delete a duplicate or a rekeyed SA ourselves should the peer, whose part it is, not do it. */
@@ -167,6 +170,8 @@ export interface Link {
   /** Since when no packet has been seen to pass, by child; only of links that close what carries none, and when to look again. */
   readonly idleSince: Map<string, Instant>;
   lookAt: Instant | null;
+  /** False once the peer has fallen silent at a probe of the path: it may be one that cannot be asked that way. */
+  isProbed: boolean;
 }
 
 export interface LinkPolicy {

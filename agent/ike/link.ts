@@ -146,6 +146,7 @@ function addLink(turn: Turn, config: LinkConfig, parsed: Pick<Link, "ike" | "esp
     resting: new Set(),
     idleSince: new Map(),
     lookAt: null,
+    isProbed: true,
   };
   turn.engine.links.add(link);
   turn.touched.links.add(link);

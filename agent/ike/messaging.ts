@@ -18,8 +18,15 @@ export function sendRequest(turn: Turn, sa: IkeSa, exchangeType: number, payload
   holdOutstanding(turn, sa, exchangeType, datagrams, task);
 }
 
-/** Sends what has been serialised and makes it the outstanding request. */
-export function holdOutstanding(turn: Turn, sa: IkeSa, exchangeType: number, datagrams: readonly Uint8Array[], task: ActiveTask): void {
+/** Sends what has been serialised and makes it the outstanding request. `sendFirst`: in another form than that in which it is sent again. */
+export function holdOutstanding(
+  turn: Turn,
+  sa: IkeSa,
+  exchangeType: number,
+  datagrams: readonly Uint8Array[],
+  task: ActiveTask,
+  sendFirst: () => void = () => transmit(turn, sa, datagrams),
+): void {
   const { window } = sa;
   if (window.outstanding !== null) throw new TypeError("A second request would leave the window of one.");
   window.outstanding = {
@@ -33,7 +40,7 @@ export function holdOutstanding(turn: Turn, sa: IkeSa, exchangeType: number, dat
     hint: null,
   };
   window.nextSend += 1;
-  transmit(turn, sa, datagrams);
+  sendFirst();
 }
 
 /** Answers the request `messageId` and keeps the answer for its retransmissions. */
@@ -61,9 +68,9 @@ export function transmit(turn: Turn, sa: IkeSa, datagrams: readonly Uint8Array[]
   for (const bytes of datagrams) transmitTo(turn, sa.local, sa.remote, bytes);
 }
 
-export function transmitTo(turn: Turn, local: UdpEndpoint | null, remote: UdpEndpoint, bytes: Uint8Array): void {
+export function transmitTo(turn: Turn, local: UdpEndpoint | null, remote: UdpEndpoint, bytes: Uint8Array, dontFragment = false): void {
   const encapsulated = local === null ? remote.port !== 500 && remote.port !== turn.engine.options.ikePort : local.port === turn.engine.options.natPort;
-  turn.effects.push({ kind: "transmit", local, remote, bytes, encapsulated });
+  turn.effects.push({ kind: "transmit", local, remote, bytes, encapsulated, ...(dontFragment ? { dontFragment: true } : {}) });
 }
 
 /**

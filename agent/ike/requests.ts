@@ -17,6 +17,7 @@ import { beginCreateChild, finishCreateChild } from "./v2/create-child-sa.ts";
 import { onAuthResponse } from "./v2/ike-auth.ts";
 import { onIntermediateResponse } from "./v2/ike-intermediate.ts";
 import { beforeEnd, beginDeleteChild, beginDeleteIke, beginLiveness, deleteIkeUnheard, finishDeleteChild, finishLiveness } from "./v2/informational.ts";
+import { beginPathProbe, failPathProbe, finishPathProbe } from "./v2/path-probe.ts";
 import { beginRekeyChild, finishRekeyChild } from "./v2/rekey-child.ts";
 import { beginRekeyIke, finishRekeyIke } from "./v2/rekey-ike.ts";
 
@@ -40,7 +41,7 @@ export function startNextRequest(turn: Turn, sa: IkeSa): boolean {
 function mustWait(turn: Turn, sa: IkeSa, task: Task): boolean {
   if (task.kind === "deleteIke" && isPredecessorEnding(turn, sa)) return true;
   const phase = establishedPhase(sa);
-  return phase !== null && isRekeyPending(phase) && task.kind !== "deleteIke" && task.kind !== "liveness";
+  return phase !== null && isRekeyPending(phase) && task.kind !== "deleteIke" && task.kind !== "liveness" && task.kind !== "pathProbe";
 }
 
 /**
@@ -69,6 +70,8 @@ export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[
       return finishDeleteChild(turn, sa, link, task.childSaId);
     case "liveness":
       return finishLiveness(turn, sa, link, task.thenDelete);
+    case "pathProbe":
+      return finishPathProbe(turn, sa, task.octets, task.hasFailed);
     default:
       break;
   }
@@ -108,6 +111,10 @@ export function retransmitOrGiveUp(turn: Turn, sa: IkeSa): void {
   const { outstanding } = sa.window;
   if (outstanding === null || outstanding.nextAt > turn.now) return;
   const { options } = turn.engine;
+  if (outstanding.task.kind === "pathProbe" && !outstanding.task.hasFailed) {
+    outstanding.task.hasFailed = true;
+    failPathProbe(turn, sa, outstanding.task.octets);
+  }
   if (outstanding.sends <= options.retransmitTries) {
     transmit(turn, sa, outstanding.datagrams);
     outstanding.nextAt = turn.now + options.retransmitFirstMs * options.retransmitFactor ** outstanding.sends;
@@ -122,6 +129,7 @@ export function retransmitOrGiveUp(turn: Turn, sa: IkeSa): void {
   }
   const isDelete = outstanding.task.kind === "deleteIke";
   const link = linkById(turn, sa.linkId);
+  if (link !== null && outstanding.task.kind === "pathProbe") link.isProbed = false;
   if (link !== null && establishedPhase(sa) !== null && !isEnding(sa)) loseTouch(turn, link);
   if (!isDelete && !isEnding(sa)) recordFailure(turn, sa.linkId, "RETRANSMIT", outstanding.hint ?? silenceFailure(sa, outstanding, options.retransmitTries));
   else traceChoice(turn, sa.linkId, "RETRANSMIT", "The peer has not answered; the IKE SA that was to be deleted is forgotten.");
@@ -138,6 +146,8 @@ function begin(turn: Turn, sa: IkeSa, link: Link | null, task: Task): void {
       return beginDeleteChild(turn, sa, link, task.childSaId);
     case "liveness":
       return beginLiveness(turn, sa, task.thenDelete);
+    case "pathProbe":
+      return beginPathProbe(turn, sa);
     default:
       break;
   }

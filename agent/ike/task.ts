@@ -14,7 +14,9 @@ export type Task =
   | { readonly kind: "deleteChild"; readonly childSaId: string }
   | { readonly kind: "deleteIke" }
   /** An empty INFORMATIONAL (RFC 7296 §1.4). `thenDelete`: the duplicate IKE SA that goes once the peer has answered on this one. */
-  | { readonly kind: "liveness"; readonly thenDelete: string | null };
+  | { readonly kind: "liveness"; readonly thenDelete: string | null }
+  /** See path-search.ts. */
+  | { readonly kind: "pathProbe" };
 
 /** The IKE SA is to be deleted: with the next request. What waits before that has become pointless. */
 export function queueDeleteIke({ window }: { readonly window: { readonly queue: Task[] } }): void {
@@ -47,7 +49,9 @@ export type ActiveTask =
     }
   | { readonly kind: "deleteChild"; readonly childSaId: string }
   | { readonly kind: "deleteIke" }
-  | { readonly kind: "liveness"; readonly thenDelete: string | null };
+  | { readonly kind: "liveness"; readonly thenDelete: string | null }
+  /** `octets`: of the outer packet. `hasFailed`: what is answered now is the empty request in its place. */
+  | { readonly kind: "pathProbe"; readonly octets: number; hasFailed: boolean };
 
 /** Our half of a Child SA that is being asked for. */
 export interface ChildRequest {

@@ -3,6 +3,7 @@ import type { RevocationQuery } from "../crypto/revocation.ts";
 import type { DataPlane, DataPlaneEvent, IkeDatagram } from "../dataplane/data-plane.ts";
 import type { Effect, IkeEndpoint, IkeEvent, Input, TraceSource } from "../ike/endpoint-types.ts";
 import type { InboundSa, OutboundSa, UdpEndpoint } from "../ipsec/security-association.ts";
+import { addNonEspMarker } from "../wire/udp-encap.ts";
 import type { Clock } from "./system-clock.ts";
 
 /** Sends IKE from the IKE port (500). */
@@ -29,6 +30,8 @@ export interface DriverParts {
   readonly onPlaneFailed: (reason: string) => void;
   /** The plane has lost the SAs of a direction, or its device with the routes into it, and runs on. */
   readonly onPlaneFault: (fault: Extract<DataPlaneEvent, { kind: "sasLost" | "deviceReplaced" }>) => void;
+  /** Sends a datagram that may not be fragmented on the way, or does not. Absent: there is none to send. */
+  readonly sendWhole?: (local: UdpEndpoint, remote: UdpEndpoint, datagram: Uint8Array) => void;
   /** Something that went wrong outside the protocol: a send that failed, a bug in the engine. One sentence, no secrets. */
   readonly onFault: (sentence: string) => void;
 }
@@ -67,6 +70,9 @@ export class Driver {
           return;
         case "natMappingChanged":
           void this.submit({ kind: "natMappingChanged", childSaId: event.childSaId, remote: event.remote });
+          return;
+        case "packetTooBig":
+          void this.submit(event);
           return;
         case "sasLost":
         case "deviceReplaced":
@@ -167,6 +173,8 @@ export class Driver {
       switch (effect.kind) {
         case "transmit":
           return await this.#transmit(effect);
+        case "setPathMtu":
+          return await plane.setPathMtu?.(effect.remote, effect.octets);
         case "natKeepalive":
           return plane.sendNatKeepalive(effect.local, effect.remote);
         case "installSa":
@@ -208,10 +216,16 @@ export class Driver {
 
   async #transmit(effect: Extract<Effect, { kind: "transmit" }>): Promise<void> {
     const { plane, transport, natPort } = this.#parts;
+    if (effect.dontFragment === true) return this.#transmitWhole(effect);
     if (!effect.encapsulated) return transport.send(effect.local, effect.remote, effect.bytes);
     const address = effect.local?.address ?? (await transport.localAddressFor(effect.remote.address));
     if (address === null) throw new Error(`no route to ${effect.remote.address}`);
     plane.sendIkeDatagram({ local: { address, port: effect.local?.port ?? natPort }, remote: effect.remote, bytes: effect.bytes });
+  }
+
+  /** The kernel may refuse it, as a router may: then there is no answer. */
+  #transmitWhole({ local, remote, bytes, encapsulated }: Extract<Effect, { kind: "transmit" }>): void {
+    if (local !== null) this.#parts.sendWhole?.(local, remote, encapsulated ? addNonEspMarker(bytes) : bytes);
   }
 
   #armTimer(): void {

@@ -1,5 +1,6 @@
 import type { DesiredState } from "../../contract/desired-state.ts";
 import type { RevocationQuery, RevocationSource } from "../crypto/revocation.ts";
+import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import type { DataPlane } from "../dataplane/data-plane.ts";
 import type { EndpointOptions, IkeEndpoint, IkeEvent, RandomSource, TraceSource } from "../ike/endpoint-types.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
@@ -25,9 +26,16 @@ export interface EngineFactories {
     readonly onFault: (sentence: string) => void;
   }): Promise<OwnedTransport>;
   createEndpoint(options: EndpointOptions, random: RandomSource): IkeEndpoint;
+  /** Sends datagrams that may not be fragmented; absent, or null where the kernel has none: paths are not probed. */
+  readonly openWholeSender?: () => WholeSender | null;
   readonly runIp?: RunIp;
   /** Calls back after changes of the machine's interfaces and addresses; absent: nobody watches. */
   readonly watchNetwork?: (onChange: () => void) => { close(): void };
+}
+
+export interface WholeSender {
+  send(local: UdpEndpoint, remote: UdpEndpoint, datagram: Uint8Array): boolean;
+  close(): void;
 }
 
 export interface ReceivedIke {
@@ -57,6 +65,7 @@ export interface Engine {
   readonly driver: Driver;
   readonly transport: OwnedTransport;
   readonly routes: Routes;
+  readonly wholeSender: WholeSender | null;
 }
 
 /** Rejects with a sentence when the device or the ports cannot be had; nothing is left open then. */
@@ -67,18 +76,22 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
     tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu,
     natPort: settings.natPort,
   });
+  const wholeSender = factories.openWholeSender?.() ?? null;
+  const { ikePort, natPort } = settings;
   try {
     const packets = (direction: "inbound" | "outbound", spi: EspSpi): number => plane.querySa(direction, spi)?.packets ?? 0;
     const traffic = { packets: (inbound: EspSpi, outbound: EspSpi) => packets("inbound", inbound) + packets("outbound", outbound) };
-    const endpoint = factories.createEndpoint({ ...endpointDefaults, ikePort: settings.ikePort, natPort: settings.natPort, revocation, traffic }, random);
+    const settled = { ...endpointDefaults, ikePort, natPort, revocation, traffic, probesPaths: wholeSender !== null };
+    const endpoint = factories.createEndpoint(settled, random);
     let driver: Driver | null = null;
     const transport = await factories.openTransport({ port: settings.ikePort, onDatagram: (datagram) => driver?.receive(datagram), onFault });
     driver = new Driver({
       endpoint,
       plane,
       transport,
-      natPort: settings.natPort,
+      natPort,
       clock,
+      sendWhole: (local, remote, datagram) => void wholeSender?.send(local, remote, datagram),
       onEvent,
       onTrace,
       onRevocationQuery,
@@ -88,8 +101,9 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
     });
     const routes = new Routes(settings.tunName, factories.runIp);
     await routes.removeLeftovers();
-    return { settings, plane, endpoint, driver, transport, routes };
+    return { settings, plane, endpoint, driver, transport, routes, wholeSender };
   } catch (error) {
+    wholeSender?.close();
     await plane.close();
     throw error;
   }
@@ -102,6 +116,7 @@ export async function closeEngine(engine: Engine): Promise<void> {
   await engine.plane.flush();
   await engine.plane.close();
   engine.transport.close();
+  engine.wholeSender?.close();
 }
 
 /** Whether an engine made for `a` can serve `b`. */

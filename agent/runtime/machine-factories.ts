@@ -1,4 +1,5 @@
 import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
+import { UnfragmentedSender } from "../dataplane/ffi/unfragmented-sender.ts";
 import { Endpoint } from "../ike/endpoint.ts";
 import type { EngineFactories } from "./engine.ts";
 import { NetworkWatch } from "./network-watch.ts";
@@ -8,6 +9,7 @@ import { UdpTransport } from "./udp-transport.ts";
 export const machineFactories: EngineFactories = {
   openPlane: ({ tunName, tunMtu, natPort }) => TunDataPlane.create({ tunName, mtu: tunMtu, natPort }),
   openTransport: (options) => UdpTransport.open(options),
+  openWholeSender: () => UnfragmentedSender.open(),
   watchNetwork: (onChange) => new NetworkWatch(onChange),
   createEndpoint: (options, random) => new Endpoint(options, random),
 };

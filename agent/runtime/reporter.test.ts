@@ -27,6 +27,7 @@ const up: LinkSnapshot = {
       credentialId: "k1",
       nat: "both",
       establishedAt: 5,
+      pathMtu: 1_500,
       rekeyAt: 9.5,
       children: [
         {

@@ -97,6 +97,7 @@ function reportIkeSa(sa: IkeSaSnapshot, plane: DataPlane | null): ObservedIkeSa 
     nat: sa.nat,
     establishedAt: instant(sa.establishedAt),
     rekeyAt: instant(sa.rekeyAt),
+    pathMtu: sa.pathMtu,
     childSas: sa.children.map((child) => reportChildSa(child, plane)),
   };
 }

@@ -33,7 +33,7 @@ function formatIkeSa(sa: ObservedIkeSa, now: number): string[] {
   const rekey = sa.rekeyAt === null ? "" : `, rekey in ${duration(sa.rekeyAt - now)}`;
   return [
     `  IKE SA ${sa.spiI}_i ${sa.spiR}_r ${sa.state}, ${sa.role}, ${sa.suite}`,
-    `    ${sa.localEndpoint} … ${sa.remoteEndpoint} (${sa.remoteIdentity}), NAT: ${sa.nat}${sa.credentialId === null ? "" : `, key ${sa.credentialId}`}${rekey}`,
+    `    ${sa.localEndpoint} … ${sa.remoteEndpoint} (${sa.remoteIdentity}), NAT: ${sa.nat}${sa.pathMtu == null ? "" : `, path MTU ${sa.pathMtu}`}${sa.credentialId === null ? "" : `, key ${sa.credentialId}`}${rekey}`,
     ...sa.childSas.flatMap((child) => formatChildSa(child, now)),
   ];
 }

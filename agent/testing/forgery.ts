@@ -31,7 +31,7 @@ export function forge(from: Side, to: Side, message: Forged, sa = ikeSaOf(from))
   const header = { ...headerOf(sa, message.exchangeType, message.messageId, message.isResponse ?? false), ...message.header };
   const [bytes] = sealMessage(phase.session, sa.role, header, serializePayloads(message.payloads));
   const port = sa.remote.port;
-  return { from: { address: from.address, port }, to: { address: to.address, port }, bytes: bytes!, index: -1 };
+  return { from: { address: from.address, port }, to: { address: to.address, port }, bytes: bytes!, dontFragment: false, index: -1 };
 }
 
 /** A request in `from`'s name with its next message id, which it uses up. */

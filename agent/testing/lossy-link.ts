@@ -5,6 +5,7 @@ export interface Packet {
   readonly from: UdpEndpoint;
   readonly to: UdpEndpoint;
   readonly bytes: Uint8Array;
+  readonly dontFragment: boolean;
   /** Counts all packets put on the link, from 0. */
   readonly index: number;
 }
@@ -36,8 +37,8 @@ export class LossyLink {
     this.quality = quality;
   }
 
-  send(from: UdpEndpoint, to: UdpEndpoint, bytes: Uint8Array, now: number): void {
-    const packet = { from, to, bytes, index: this.sent.length };
+  send(from: UdpEndpoint, to: UdpEndpoint, bytes: Uint8Array, now: number, dontFragment = false): void {
+    const packet = { from, to, bytes, dontFragment, index: this.sent.length };
     this.sent.push(packet);
     if (this.drops(packet)) return;
     const copies = this.#random.next() < this.quality.duplicate ? 2 : 1;

@@ -41,6 +41,7 @@ export class Side {
   readonly policies = new Map<string, OutboundPolicy>();
   readonly events: IkeEvent[] = [];
   readonly trace: TraceRecord[] = [];
+  readonly pathMtus: number[] = [];
   readonly questions: RevocationQuery[] = [];
   /** How many packets its data plane says have passed, by SPI. */
   readonly packets = new Map<number, number>();
@@ -99,7 +100,13 @@ export class Pair {
     for (const effect of effects) {
       switch (effect.kind) {
         case "transmit":
-          this.link.send(effect.local ?? { address: side.address, port: effect.encapsulated ? 4500 : 500 }, effect.remote, effect.bytes, this.clock.now());
+          this.link.send(
+            effect.local ?? { address: side.address, port: effect.encapsulated ? 4500 : 500 },
+            effect.remote,
+            effect.bytes,
+            this.clock.now(),
+            effect.dontFragment ?? false,
+          );
           break;
         case "installSa":
           this.#install(side, effect.sa);
@@ -129,6 +136,9 @@ export class Pair {
           side.questions.push(effect.query);
           break;
         case "natKeepalive":
+          break;
+        case "setPathMtu":
+          side.pathMtus.push(effect.octets);
           break;
         default:
           assertNever(effect);

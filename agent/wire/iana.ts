@@ -181,6 +181,8 @@ export const NotifyType = {
   SIGNATURE_HASH_ALGORITHMS: 16431,
   INTERMEDIATE_EXCHANGE_SUPPORTED: 16438,
   ADDITIONAL_KEY_EXCHANGE: 16441,
+  /** Ours, of the private range: padding that a peer passes over (agent/ike/v2/path-probe.ts). */
+  PATH_PROBE: 41_017,
 } as const;
 export type NotifyType = ValueOf<typeof NotifyType>;
 

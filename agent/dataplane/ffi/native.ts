@@ -41,6 +41,8 @@ export const libc = {
   socket: self.func("int socket(int domain, int type, int protocol)"),
   bind: self.func("int bind(int fd, uintptr_t address, uint32_t length)"),
   setsockopt: self.func("int setsockopt(int fd, int level, int name, uintptr_t value, uint32_t length)"),
+  sendto: self.func("intptr_t sendto(int fd, uintptr_t data, size_t length, int flags, uintptr_t address, uint32_t addressLength)"),
+  recv: self.func("intptr_t recv(int fd, uintptr_t buffer, size_t length, int flags)"),
   sendmsg: self.func("intptr_t sendmsg(int fd, uintptr_t message, int flags)"),
   sendmmsg: self.func("int sendmmsg(int fd, uintptr_t messages, uint32_t count, int flags)"),
   recvmmsg: self.func("int recvmmsg(int fd, uintptr_t messages, uint32_t count, int flags, uintptr_t timeout)"),

@@ -34,7 +34,9 @@ const IPV6_MTU_DISCOVER = 23;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
 const IPV6_PKTINFO = 50;
-const PMTUDISC_DONT = 0;
+/** Never "don't fragment", and packets in the clear that anyone can send about the path are not believed (ip(7)); IPv6 has only the first half. */
+const IP_PMTUDISC_OMIT = 5;
+const IPV6_PMTUDISC_DONT = 0;
 const MSGHDR_OCTETS = 56;
 
 /** Bound to every address of the family; null when the machine has no such family. @throws Error with a sentence when the port is taken. */
@@ -67,11 +69,11 @@ export function setPacketOptions(fd: number, family: Family): void {
   if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_OCTETS)) setOption(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_OCTETS);
   // The inner packet was measured against the path already; what is too large all the same is fragmented outside, not lost.
   if (family === 4) {
-    setOption(fd, 0, IP_MTU_DISCOVER, PMTUDISC_DONT);
+    setOption(fd, 0, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
     setOption(fd, 0, IP_PKTINFO, 1);
     setOption(fd, 0, IP_RECVTOS, 1);
   } else {
-    setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DONT);
+    setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
     setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     setOption(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
   }

@@ -25,15 +25,17 @@ export interface ReceiveSa {
   readonly isEncapsulated: boolean;
   readonly extended: boolean;
   readonly window: ReplayWindow;
-  readonly local: readonly CompiledSelector[];
-  readonly remote: readonly CompiledSelector[];
+  readonly localSelectors: readonly CompiledSelector[];
+  readonly remoteSelectors: readonly CompiledSelector[];
   /** sockaddr of the peer in the arena. */
   readonly remoteAt: number;
   remoteOctets: number;
   used: boolean;
   readonly lifetime: SaLifetime;
-  /** Largest inner packet of the way back: what a SYN-ACK may announce. */
-  readonly maxInner: number;
+  /** The peer's address, the largest inner packet of the way back to it (what a SYN-ACK may announce), and what that is for another path. */
+  remote: string;
+  maxInner: number;
+  readonly innerFor: (pathMtu: number) => number;
 }
 
 /** @throws Error with a sentence when the SA asks for what this plane does not have. */
@@ -47,6 +49,8 @@ export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu:
   // Last of all that can fail: what it holds would have to be given back.
   const ah = sa.protocol === "ah" ? new AhTransform(arena, sa.keys, sa.extendedSequenceNumbers) : null;
   const transform = ah === null ? new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers, opening) : null;
+  const innerFor = (octets: number) =>
+    transform === null ? largestInnerOfAh(ah?.icvOctets ?? 0, octets, family) : largestInner(transform, octets, family, sa.encapsulation);
   const remoteAt = arena.allocate(SOCKADDR_OCTETS);
   return {
     childSaId: sa.childSaId,
@@ -57,14 +61,16 @@ export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu:
     isEncapsulated: sa.encapsulation === "udp",
     extended: sa.extendedSequenceNumbers,
     window,
-    local: compileSelectors(sa.localSelectors),
-    remote: compileSelectors(sa.remoteSelectors),
+    localSelectors: compileSelectors(sa.localSelectors),
+    remoteSelectors: compileSelectors(sa.remoteSelectors),
     remoteAt,
     // Packets that do not go in UDP come from no port.
     remoteOctets: writeSockaddr(arena, remoteAt, sa.encapsulation === "udp" ? sa.remote : { address: sa.remote.address, port: 0 }),
     used: false,
     lifetime: new SaLifetime(sa, performance.now()),
-    maxInner: transform === null ? largestInnerOfAh(ah?.icvOctets ?? 0, pathMtu, family) : largestInner(transform, pathMtu, family, sa.encapsulation),
+    remote: sa.remote.address,
+    maxInner: innerFor(pathMtu),
+    innerFor,
   };
 }
 

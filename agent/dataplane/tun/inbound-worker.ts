@@ -6,6 +6,7 @@ import { formatAddress } from "../../wire/address.ts";
 import { AH_FIXED_OCTETS, ahSequence, ahSpi, ahStatedOctets, isPossibleAh } from "../../wire/ah.ts";
 import { ESP_HEADER_LENGTH, espPayloadEnd, espSequence, espSpi, NextHeader } from "../../wire/esp.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import { readPacketTooBig } from "../../wire/icmp.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { classifyEncapsulated, NON_ESP_MARKER_LENGTH } from "../../wire/udp-encap.ts";
 import type { DataPlaneEvent } from "../data-plane.ts";
@@ -16,8 +17,10 @@ import { readSockaddr, writeSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
 import { combineEcn } from "./ecn.ts";
+import { Allowance } from "./allowance.ts";
 import { EarlyPackets } from "./early-packets.ts";
 import { closeReceiveSa, isFromPeer, makeReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
+import { PathMtus } from "./path-mtus.ts";
 import { type Opening, OpeningQueue } from "./opening-queue.ts";
 import { outerHeaderAt, outerHeaderOctets, rawAhAt, rawEspAt } from "./raw-packets.ts";
 import { ReceiveBatch } from "./receive-batch.ts";
@@ -33,6 +36,9 @@ import { type CommandBatch, type FromWorker, type WorkerOptions, obeyAll, type W
  */
 const ARENA_OCTETS = 16 << 20;
 const ROUNDS = 8;
+const NOTICES_A_SECOND = 20;
+/** As much of a packet as says whose it is: non-ESP marker and both IKE SPIs. */
+const QUOTED_OCTETS = 20;
 /** Few enough that what is opened is still in the cache when it is written to the device. */
 const OPENED_AT_ONCE = 64;
 
@@ -42,12 +48,14 @@ const options: WorkerOptions = workerData;
 const arena = new Arena(ARENA_OCTETS);
 const counters = new CounterTable(options.counters);
 const sas = new Map<EspSpi, ReceiveSa>();
+const paths = new PathMtus(options.pathMtu);
 const lifetimes = new LifetimeTimer(sas);
 const batch = new ReceiveBatch(arena);
 const tun = new TunWriter(arena, options.tunFd, counters);
 const early = new EarlyPackets(arena);
 const batchedOpening = AeadBatch.create(arena, "open", OPENED_AT_ONCE);
 const opening = batchedOpening === null ? null : new OpeningQueue(batchedOpening);
+const notices = new Allowance(NOTICES_A_SECOND);
 const view = makeIpPacketView();
 /** Milliseconds of a clock that is never set, and of the one on the wall. */
 let now = 0;
@@ -80,7 +88,7 @@ interface Source {
   readonly take: (index: number, fd: number) => void;
 }
 
-function sourcesOf({ udpFds, raw }: WorkerOptions): Source[] {
+function sourcesOf({ udpFds, raw, icmpFds }: WorkerOptions): Source[] {
   const pairs: readonly (readonly [number | null, (index: number, fd: number) => void])[] = [
     [udpFds[0], takeMessage],
     [udpFds[1], takeMessage],
@@ -88,6 +96,8 @@ function sourcesOf({ udpFds, raw }: WorkerOptions): Source[] {
     [raw.esp[1], (index) => takeRawEsp(index, 6)],
     [raw.ah[0], (index) => takeRawAh(index, 4)],
     [raw.ah[1], (index) => takeRawAh(index, 6)],
+    [icmpFds[4], (index) => takeIcmp(index, 4)],
+    [icmpFds[6], (index) => takeIcmp(index, 6)],
   ];
   return pairs.flatMap(([fd, take]) => (fd === null ? [] : [{ fd, take }]));
 }
@@ -223,7 +233,7 @@ function takeInner(sa: ReceiveSa, start: number, payloadEnd: number, nextHeader:
   if (nextHeader === NextHeader.NONE) return;
   const family = nextHeader === NextHeader.IPV4 ? 4 : nextHeader === NextHeader.IPV6 ? 6 : 0;
   if (!readIpPacket(bytes, start, payloadEnd, view) || view.family !== family) return counters.add(sa.row, Counter.malformed, 1);
-  if (!matchesPacket(sa.local, sa.remote, bytes, view, "inbound")) return counters.add(sa.row, Counter.policy, 1);
+  if (!matchesPacket(sa.localSelectors, sa.remoteSelectors, bytes, view, "inbound")) return counters.add(sa.row, Counter.policy, 1);
   if (!combineEcn(bytes, start, view.family, outerClass)) return counters.add(sa.row, Counter.congestion, 1);
   counters.set(sa.row, Counter.lastUsedAt, wallNow);
   if (sa.lifetime.use(view.totalLength)) tellExpiry(sa);
@@ -259,6 +269,16 @@ function takeIke(start: number, end: number, index: number, fd: number): void {
   });
 }
 
+/** Anyone can send such a message: whether it quotes a packet of ours is for the control plane to say, and few a second are passed on to it. */
+function takeIcmp(index: number, family: 4 | 6): void {
+  const start = batch.dataAt(index);
+  const read = readPacketTooBig(arena.bytes, start, start + batch.octets(index), family);
+  if (read === null || !notices.allows(now)) return;
+  const { mtu, destinationAt, payloadAt, payloadEnd } = read;
+  const remote = formatAddress(arena.bytes.slice(destinationAt, destinationAt + (family === 4 ? 4 : 16)));
+  raise({ kind: "packetTooBig", remote, quoted: arena.bytes.slice(payloadAt, Math.min(payloadEnd, payloadAt + QUOTED_OCTETS)), mtu });
+}
+
 function takeCommands(): void {
   for (let received = receiveMessageOnPort(parent()); received !== undefined; received = receiveMessageOnPort(parent())) {
     const batch: CommandBatch = received.message;
@@ -272,7 +292,7 @@ function obey(command: WorkerCommand): void {
       const { sa, row } = command;
       if (sas.has(sa.spi)) throw new Error(`an inbound SA with the SPI ${sa.spi.toString(16)} is installed already`);
       try {
-        const made = makeReceiveSa(arena, sa, row, options.pathMtu, batchedOpening, options.raw);
+        const made = makeReceiveSa(arena, sa, row, paths.of(sa.remote.address), batchedOpening, options.raw);
         sas.set(sa.spi, made);
         lifetimes.watch(made);
       } finally {
@@ -283,9 +303,12 @@ function obey(command: WorkerCommand): void {
     }
     case "updateSa": {
       const sa = sas.get(command.spi);
-      if (sa !== undefined) sa.remoteOctets = writeSockaddr(arena, sa.remoteAt, command.remote);
-      return;
+      if (sa === undefined) return;
+      sa.remoteOctets = writeSockaddr(arena, sa.remoteAt, command.remote);
+      return paths.move(sa, command.remote.address);
     }
+    case "pathMtu":
+      return paths.set(command.remote, command.octets, sas.values());
     case "deleteSa":
       return remove(command.spi);
     case "flush":

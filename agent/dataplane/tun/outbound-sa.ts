@@ -32,8 +32,10 @@ export interface TransmitSa {
   destinationOctets: number;
   /** Which socket it leaves by (outer-sockets.ts). */
   socket: number;
-  /** Largest inner packet whose outer packet fits the path. */
-  readonly maxInner: number;
+  /** The peer's address, the largest inner packet whose outer packet fits the path to it, and what that is for another path. */
+  remote: string;
+  maxInner: number;
+  readonly innerFor: (pathMtu: number) => number;
   /** The number of the last packet sent: it never repeats under this key. */
   sequence: number;
   readonly lifetime: SaLifetime;
@@ -62,6 +64,8 @@ export function makeTransmitSa(
   // Last of all that can fail: what it holds would have to be given back.
   const ah = sa.protocol === "ah" ? makeAhSealing(arena, sa, source, remote, pathMtu) : null;
   const transform = ah === null ? new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, sealing) : null;
+  const innerFor = (octets: number) =>
+    transform === null ? largestInnerOfAh(ah?.transform.icvOctets ?? 0, octets, family) : largestInner(transform, octets, family, sa.encapsulation);
   const destinationAt = arena.allocate(SOCKADDR_OCTETS);
   const made: TransmitSa = {
     childSaId: sa.childSaId,
@@ -75,7 +79,9 @@ export function makeTransmitSa(
     destinationAt,
     destinationOctets: 0,
     socket: socketIndex(sa, family),
-    maxInner: transform === null ? largestInnerOfAh(ah?.transform.icvOctets ?? 0, pathMtu, family) : largestInner(transform, pathMtu, family, sa.encapsulation),
+    remote: sa.remote.address,
+    maxInner: innerFor(pathMtu),
+    innerFor,
     sequence,
     lifetime: new SaLifetime(withinSequence(sa), performance.now(), sequence),
   };

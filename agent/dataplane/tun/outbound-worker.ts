@@ -1,9 +1,8 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { OutboundPolicy } from "../../ipsec/security-association.ts";
 import { eraseSaKeys } from "../../crypto/sa-keys.ts";
-import { buildPacketTooBig } from "../../wire/icmp.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
-import { readU16, writeU16 } from "../../wire/octets.ts";
+import { writeU16 } from "../../wire/octets.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { DataPlaneEvent } from "../data-plane.ts";
 import { AeadBatch } from "../ffi/aead-batch.ts";
@@ -13,6 +12,9 @@ import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
 import { closeTransmitSa, makeTransmitSa, moveTransmitSa, type TransmitSa } from "./outbound-sa.ts";
+import { canFragment, fragmentIpv4 } from "./inner-fragments.ts";
+import { InsideAnswers } from "./inside-answers.ts";
+import { PathMtus } from "./path-mtus.ts";
 import { type CompiledPolicy, PolicyTable } from "./policy-table.ts";
 import { outerSockets } from "./outer-sockets.ts";
 import { LifetimeTimer } from "./sa-lifetime.ts";
@@ -31,6 +33,9 @@ const FRAME_OCTETS = VNET_HEADER_OCTETS + 65_535;
 const READS_A_ROUND = 64;
 const ACQUIRE_INTERVAL_MS = 1_000;
 const HELD_MS = 1_000;
+const IPV6_LEAST_MTU = 1_280;
+/** For how long a policy may be without an SA before those who send are told. */
+const PATIENCE_MS = 3_000;
 /** Few enough that what is sealed is still in the cache when it is sent. */
 const SEALED_AT_ONCE = 64;
 
@@ -41,11 +46,12 @@ const arena = new Arena(ARENA_OCTETS);
 const counters = new CounterTable(options.counters);
 const policies = new PolicyTable<TransmitSa>();
 const sas = new Map<EspSpi, TransmitSa>();
+const paths = new PathMtus(options.pathMtu);
 const lifetimes = new LifetimeTimer(sas);
 const sealing = AeadBatch.create(arena, "seal", SEALED_AT_ONCE);
 const batch = new TransmitBatch(arena, outerSockets(options.udpFds, options.raw), counters, sealing);
 const frameAt = arena.allocate(FRAME_OCTETS);
-const replyAt = arena.allocate(2_048);
+const answers = new InsideAnswers(arena, options.tunFd);
 const view = makeIpPacketView();
 const polled = new PollSet(arena, [options.wakeFd, options.tunFd]);
 const TUN_POLLED = 1;
@@ -56,7 +62,7 @@ let running = true;
 /** In another's place: what waits in the device is read only once there is an SA again, or when none comes. */
 let heldUntil = options.isReplacement ? performance.now() + HELD_MS : 0;
 
-// The segment being sealed: module-level so that the callbacks below are made once and not for every packet.
+// The segment or fragment being sealed: module-level so that the callbacks below are made once and not for every packet.
 let currentSa: TransmitSa | null = null;
 const placeSegment = (octets: number): number => (currentSa === null ? 0 : reserveInner(batch, currentSa, octets));
 const sealSegment = (at: number, octets: number): boolean => currentSa !== null && seal(currentSa, at, octets);
@@ -120,16 +126,18 @@ function takeFrame(start: number, end: number): void {
   const { bytes } = arena;
   if (!readIpPacket(bytes, start, end, view)) return counters.add(GLOBAL_ROW, Counter.malformed, 1);
   const policy = policies.lookup(bytes, view);
-  if (policy === null) return counters.add(GLOBAL_ROW, Counter.policy, 1);
+  if (policy === null) return prohibit(start);
   const sa = policy.sa;
-  if (sa === null) return refuse(policy);
+  if (sa === null) return refuse(policy, start);
   const flags = bytes[frameAt]!;
   const gsoType = bytes[frameAt + 1]!;
   const isPartial = (flags & Vnet.NEEDS_CSUM) !== 0;
   clampMss(bytes, view, start + view.totalLength, sa.maxInner, isPartial);
   if (gsoType !== Vnet.GSO_NONE) return takeLargeFrame(sa, start, gsoType);
-  if (view.totalLength > sa.maxInner && view.dontFragment) return answerTooBig(sa, start);
+  const isTooLong = view.totalLength > sa.maxInner;
+  if (isTooLong && view.dontFragment && view.totalLength > largestOf(sa)) return refuseTooBig(sa, start);
   if (isPartial && !completeChecksum(start)) return counters.add(sa.row, Counter.malformed, 1);
+  if (isTooLong && view.family === 4 && canFragment(bytes, start)) return sealFragments(sa, start);
   const at = reserveInner(batch, sa, view.totalLength);
   bytes.copyWithin(at, start, start + view.totalLength);
   seal(sa, at, view.totalLength);
@@ -144,10 +152,16 @@ function takeLargeFrame(sa: TransmitSa, start: number, gsoType: number): void {
   if (headerOctets === 0) return counters.add(sa.row, Counter.malformed, 1);
   // TCP asks for smaller segments even when it allows fragments.
   const isAnswered = view.dontFragment || !isUdp;
-  if (isAnswered && view.transportOffset - start + headerOctets + segmentOctets > sa.maxInner) return answerTooBig(sa, start);
+  if (isAnswered && view.transportOffset - start + headerOctets + segmentOctets > largestOf(sa)) return refuseTooBig(sa, start);
   currentSa = sa;
   const segment = isUdp ? segmentUdp : segmentTcp;
   if (!segment(arena, start, view, segmentOctets, placeSegment, sealSegment)) counters.add(sa.row, Counter.malformed, 1);
+  currentSa = null;
+}
+
+function sealFragments(sa: TransmitSa, start: number): void {
+  currentSa = sa;
+  fragmentIpv4(arena, start, view.totalLength, sa.maxInner, placeSegment, sealSegment);
   currentSa = null;
 }
 
@@ -179,28 +193,31 @@ function completeChecksum(start: number): boolean {
   return true;
 }
 
+/** Of IPv6 every link carries 1,280 octets (RFC 8200 §5): no sender can be told less, so the outer packet goes in fragments where the path takes less. */
+function largestOf(sa: TransmitSa): number {
+  return view.family === 6 ? Math.max(sa.maxInner, IPV6_LEAST_MTU) : sa.maxInner;
+}
+
+/** Not what any link is for. */
+function prohibit(start: number): void {
+  counters.add(GLOBAL_ROW, Counter.policy, 1);
+  answers.unreachable(view, start, "prohibited", now);
+}
+
 /** No SA for it: dropped, never sent in clear; a policy that waits for a negotiation asks for one, at most once a second. */
-function refuse(policy: CompiledPolicy<TransmitSa>): void {
+function refuse(policy: CompiledPolicy<TransmitSa>, start: number): void {
   counters.add(GLOBAL_ROW, policy.discards ? Counter.policy : Counter.noSa, 1);
+  policy.refusingSince ??= now;
+  // A negotiation is given its time before its failure is told.
+  if (now - policy.refusingSince >= PATIENCE_MS) answers.unreachable(view, start, "noPeer", now);
   if (now - policy.lastAcquireAt < ACQUIRE_INTERVAL_MS) return;
   policy.lastAcquireAt = now;
   raise({ kind: "acquire", policyId: policy.id });
 }
 
-/** ICMP back to the inside (RFC 1191, RFC 8201), from the address the packet was going to: the gateway has none that fits better. */
-function answerTooBig(sa: TransmitSa, start: number): void {
+function refuseTooBig(sa: TransmitSa, start: number): void {
   counters.add(sa.row, Counter.tooBig, 1);
-  const { bytes } = arena;
-  const from = bytes.slice(view.destinationOffset, view.destinationOffset + (view.family === 4 ? 4 : 16));
-  const reply = buildPacketTooBig(bytes, start, start + view.totalLength, from, sa.maxInner);
-  if (reply === null) return;
-  bytes.fill(0, replyAt, replyAt + VNET_HEADER_OCTETS);
-  bytes.set(reply, replyAt + VNET_HEADER_OCTETS);
-  libc.write(options.tunFd, arena.address + replyAt, VNET_HEADER_OCTETS + readReplyOctets(reply));
-}
-
-function readReplyOctets(reply: Uint8Array): number {
-  return (reply[0] ?? 0) >> 4 === 4 ? readU16(reply, 2) : 40 + readU16(reply, 4);
+  answers.tooBig(view, start, largestOf(sa));
 }
 
 function takeCommands(): void {
@@ -215,15 +232,18 @@ function obey(command: WorkerCommand): void {
     case "installOutbound":
       if (sas.has(command.sa.spi)) throw new Error(`an outbound SA with the SPI ${command.sa.spi.toString(16)} is installed already`);
       try {
-        return add(makeTransmitSa(arena, command.sa, command.row, options.pathMtu, sealing, 0, options.raw));
+        return add(makeTransmitSa(arena, command.sa, command.row, paths.of(command.sa.remote.address), sealing, 0, options.raw));
       } finally {
         eraseSaKeys(command.sa.keys);
       }
     case "updateSa": {
       const sa = sas.get(command.spi);
-      if (sa !== undefined) moveTransmitSa(arena, sa, command.remote);
-      return;
+      if (sa === undefined) return;
+      moveTransmitSa(arena, sa, command.remote);
+      return paths.move(sa, command.remote.address);
     }
+    case "pathMtu":
+      return paths.set(command.remote, command.octets, sas.values());
     case "deleteSa":
       return remove(command.spi);
     case "installPolicy":

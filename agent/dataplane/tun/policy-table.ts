@@ -11,6 +11,8 @@ export interface CompiledPolicy<Sa> {
   sa: Sa | null;
   discards: boolean;
   lastAcquireAt: number;
+  /** Since when packets have been refused because there is no SA; null: none has been since there was one. */
+  refusingSince: number | null;
 }
 
 /**
@@ -38,7 +40,15 @@ export class PolicyTable<Sa> {
       Object.assign(previous, { sa, discards });
       return;
     }
-    this.#policies.set(policy.id, { id: policy.id, local, remote, sa, discards, lastAcquireAt: previous?.lastAcquireAt ?? Number.NEGATIVE_INFINITY });
+    this.#policies.set(policy.id, {
+      id: policy.id,
+      local,
+      remote,
+      sa,
+      discards,
+      lastAcquireAt: previous?.lastAcquireAt ?? Number.NEGATIVE_INFINITY,
+      refusingSince: sa === null ? (previous?.refusingSince ?? null) : null,
+    });
     this.#changed();
   }
 

@@ -12,6 +12,7 @@ import {
 } from "../data-plane.ts";
 import { libc } from "../ffi/native.ts";
 import { noRawSockets, openRawSockets, rawFds, type RawSockets } from "../ffi/raw-socket.ts";
+import { openIcmpErrorSocket } from "../ffi/icmp-error-socket.ts";
 import { openTun, reopenTun } from "../ffi/tun-device.ts";
 import { DatagramSender, openUdpSocket } from "../ffi/udp-socket.ts";
 import { openWaker, Wakers } from "../ffi/waiting.ts";
@@ -27,6 +28,8 @@ export interface TunDataPlaneOptions {
   readonly workerFiles?: Partial<Readonly<Record<Direction, URL>>>;
 }
 
+const USUAL_PATH_MTU = 1_500;
+const DIRECTIONS = ["inbound", "outbound"] as const;
 const WORKER_FILES: Readonly<Record<Direction, URL>> = {
   inbound: workerFile("inbound-worker"),
   outbound: workerFile("outbound-worker"),
@@ -51,8 +54,9 @@ export class TunDataPlane implements DataPlane {
   readonly #lanes: Readonly<Record<Direction, WorkerLane>>;
   readonly #options: TunDataPlaneOptions;
   readonly #tunFd: number;
-  /** For an outbound worker that takes another's place: which packets must not pass in the clear does not go with an SA. */
+  /** For a worker that takes another's place: which packets must not pass in the clear, and what paths take, does not go with an SA. */
   readonly #policies = new Map<string, OutboundPolicy>();
+  readonly #pathMtus = new Map<string, number>();
   readonly #eventListeners: ((event: DataPlaneEvent) => void)[] = [];
   /** Raised before there was a listener. */
   readonly #unheard: DataPlaneEvent[] = [];
@@ -74,9 +78,11 @@ export class TunDataPlane implements DataPlane {
       if (udp6 !== null) opened(udp6);
       const raw = openRawSockets();
       if (typeof raw !== "string") for (const fd of rawFds(raw)) opened(fd);
+      const icmp = { 4: openIcmpErrorSocket(4), 6: openIcmpErrorSocket(6) };
+      for (const fd of [icmp[4], icmp[6]]) if (fd !== null) opened(fd);
       const tun = opened(openTun(options.tunName, options.mtu));
       const wakeFds = { inbound: opened(openWaker()), outbound: opened(openWaker()) };
-      plane = new TunDataPlane(options, { tun, udp: [udp4, udp6], raw, wakeFds, all: fds });
+      plane = new TunDataPlane(options, { tun, udp: [udp4, udp6], raw, icmp, wakeFds, all: fds });
     } catch (error) {
       for (const fd of fds) libc.close(fd);
       throw error;
@@ -100,7 +106,13 @@ export class TunDataPlane implements DataPlane {
     const files = { ...WORKER_FILES, ...options.workerFiles };
     const { raw } = descriptors;
     this.capabilities = capabilitiesWith(raw);
-    const common = { tunFd: descriptors.tun, udpFds: descriptors.udp, raw: typeof raw === "string" ? noRawSockets : raw, pathMtu: options.pathMtu ?? 1_500 };
+    const common = {
+      tunFd: descriptors.tun,
+      udpFds: descriptors.udp,
+      icmpFds: descriptors.icmp,
+      raw: typeof raw === "string" ? noRawSockets : raw,
+      pathMtu: options.pathMtu ?? USUAL_PATH_MTU,
+    };
     const lane = (direction: Direction) =>
       new WorkerLane(direction, files[direction], { ...common, wakeFd: descriptors.wakeFds[direction] }, this.#wakers, {
         event: (event) => this.#emit(event),
@@ -143,6 +155,12 @@ export class TunDataPlane implements DataPlane {
 
   deleteSa(direction: Direction, spi: EspSpi): Promise<void> {
     return this.#lanes[direction].deleteSa(spi);
+  }
+
+  async setPathMtu(remote: string, octets: number): Promise<void> {
+    if (octets === (this.#options.pathMtu ?? USUAL_PATH_MTU)) this.#pathMtus.delete(remote);
+    else this.#pathMtus.set(remote, octets);
+    await Promise.all(DIRECTIONS.map((direction) => this.#lanes[direction].command({ kind: "pathMtu", remote, octets })));
   }
 
   async installPolicy(policy: OutboundPolicy): Promise<void> {
@@ -192,11 +210,10 @@ export class TunDataPlane implements DataPlane {
 
   /** Until there are new SAs the policies discard. */
   async #afterRestart(direction: Direction, reason: string): Promise<void> {
-    if (direction === "outbound") {
-      const held = [...this.#policies.values()].map((policy) => this.#hold(policy));
-      // The same here: who died again is heard of.
-      await Promise.allSettled(held);
-    }
+    const paths = [...this.#pathMtus].map(([remote, octets]) => this.#lanes[direction].command({ kind: "pathMtu", remote, octets }));
+    const policies = direction === "outbound" ? [...this.#policies.values()].map((policy) => this.#hold(policy)) : [];
+    // The same here: who died again is heard of.
+    await Promise.allSettled([...paths, ...policies]);
     this.#emit({ kind: "sasLost", direction, reason });
   }
 
@@ -234,6 +251,7 @@ interface Descriptors {
   readonly udp: readonly [number, number | null];
   /** A sentence: why there are none. */
   readonly raw: RawSockets | string;
+  readonly icmp: Readonly<Record<4 | 6, number | null>>;
   readonly wakeFds: Readonly<Record<Direction, number>>;
   /** Each of them, to be closed once. */
   readonly all: readonly number[];

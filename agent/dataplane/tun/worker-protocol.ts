@@ -9,6 +9,8 @@ export interface WorkerOptions {
   /** IPv4 and IPv6; null where the machine has no IPv6. */
   readonly udpFds: readonly [number, number | null];
   readonly raw: RawSockets;
+  /** Where routers say that a packet was too large; null where the kernel gives no such socket. */
+  readonly icmpFds: Readonly<Record<4 | 6, number | null>>;
   readonly wakeFd: number;
   readonly counters: SharedArrayBuffer;
   /** The largest outer packet that the path takes. */
@@ -22,6 +24,7 @@ export type WorkerCommand =
   | { readonly kind: "installOutbound"; readonly sa: OutboundSa; readonly row: number }
   | { readonly kind: "installInbound"; readonly sa: InboundSa; readonly row: number }
   | { readonly kind: "updateSa"; readonly spi: EspSpi; readonly remote: UdpEndpoint }
+  | { readonly kind: "pathMtu"; readonly remote: string; readonly octets: number }
   | { readonly kind: "deleteSa"; readonly spi: EspSpi }
   | { readonly kind: "installPolicy"; readonly policy: OutboundPolicy }
   | { readonly kind: "deletePolicy"; readonly id: string }

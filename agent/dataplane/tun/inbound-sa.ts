@@ -9,7 +9,7 @@ import { AhTransform } from "../ffi/ah-transform.ts";
 import { EspTransform } from "../ffi/esp-transform.ts";
 import { noRawSockets, type RawSockets } from "../ffi/raw-socket.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
-import { largestInner, largestInnerOfAh } from "./largest-inner.ts";
+import { innerByPath } from "./largest-inner.ts";
 import { withoutSocket } from "./outer-sockets.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
 
@@ -49,8 +49,7 @@ export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu:
   // Last of all that can fail: what it holds would have to be given back.
   const ah = sa.protocol === "ah" ? new AhTransform(arena, sa.keys, sa.extendedSequenceNumbers) : null;
   const transform = ah === null ? new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers, opening) : null;
-  const innerFor = (octets: number) =>
-    transform === null ? largestInnerOfAh(ah?.icvOctets ?? 0, octets, family) : largestInner(transform, octets, family, sa.encapsulation);
+  const innerFor = innerByPath(transform, ah, family, sa.encapsulation);
   const remoteAt = arena.allocate(SOCKADDR_OCTETS);
   return {
     childSaId: sa.childSaId,

@@ -8,7 +8,7 @@ import { EspTransform } from "../ffi/esp-transform.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
 import { noRawSockets, type RawSockets } from "../ffi/raw-socket.ts";
 import { type AhSealing, closeAhSealing, makeAhSealing } from "./ah-sealing.ts";
-import { largestInner, largestInnerOfAh } from "./largest-inner.ts";
+import { innerByPath } from "./largest-inner.ts";
 import { socketIndex, withoutSocket } from "./outer-sockets.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
 
@@ -64,8 +64,7 @@ export function makeTransmitSa(
   // Last of all that can fail: what it holds would have to be given back.
   const ah = sa.protocol === "ah" ? makeAhSealing(arena, sa, source, remote, pathMtu) : null;
   const transform = ah === null ? new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, sealing) : null;
-  const innerFor = (octets: number) =>
-    transform === null ? largestInnerOfAh(ah?.transform.icvOctets ?? 0, octets, family) : largestInner(transform, octets, family, sa.encapsulation);
+  const innerFor = innerByPath(transform, ah?.transform ?? null, family, sa.encapsulation);
   const destinationAt = arena.allocate(SOCKADDR_OCTETS);
   const made: TransmitSa = {
     childSaId: sa.childSaId,

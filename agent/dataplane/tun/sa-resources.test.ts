@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { InboundSa, OutboundSa } from "../../ipsec/security-association.ts";
 import { Encr, Integ } from "../../wire/iana.ts";
@@ -69,6 +71,30 @@ describe("an SA in its worker", () => {
       expect(heldAfter(arena, () => closeTransmitSa(arena, makeTransmitSa(arena, { ...outbound, keys }, 1, 1_500, null)))).toEqual(none);
       expect(heldAfter(arena, () => closeReceiveSa(arena, makeReceiveSa(arena, { ...inbound, keys }, 1, 1_500, null)))).toEqual(none);
     }
+  });
+});
+
+describe("what the main thread has sent for an SA", () => {
+  const arena = new Arena(1 << 20);
+  const raw = { esp: [5, 6], ah: [7, 8] } as const;
+  const ah = { encapsulation: "none", protocol: "ah", keys: { ...cbc, encr: Encr.NULL, encryptionKey: new Uint8Array(0) } } as const;
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+
+  it.each([
+    ["ESP", {}],
+    ["AH", ah],
+  ])("is not kept alive by the SA that was made of it, neither its keys nor the rest (%s)", async (_name, kind) => {
+    const keys = { ...common.keys, ...("keys" in kind ? kind.keys : {}) };
+    const sent = { outbound: { ...outbound, ...kind, keys: { ...keys } }, inbound: { ...inbound, ...kind, keys: { ...keys } } };
+    const traces = [sent.outbound, sent.outbound.keys, sent.inbound, sent.inbound.keys].map((object) => new WeakRef<object>(object));
+    const made = [makeTransmitSa(arena, sent.outbound, 1, 1_500, null, 0, raw), makeReceiveSa(arena, sent.inbound, 1, 1_500, null, raw)];
+    Object.assign(sent, { outbound: null, inbound: null });
+    // What a WeakRef was made of stays until the end of the task.
+    await new Promise((resolve) => setImmediate(resolve));
+    collectGarbage();
+    expect(traces.map((trace) => trace.deref())).toEqual(traces.map(() => undefined));
+    expect(made.map(({ spi }) => spi)).toEqual([common.spi, common.spi]);
   });
 });
 

@@ -102,9 +102,10 @@ class RunningAgent implements Agent {
   /** Waits until it answers and has taken on its links; one that is refused is never reported, so that shows here. */
   async ready(linkIds: readonly string[]): Promise<void> {
     let refusal = "";
+    // Reading hundreds of modules takes a second on an idle machine, and ten on one that ten others share.
     await pollUntil(
       "the agent to answer on its control socket",
-      10_000,
+      40_000,
       async () => {
         if (this.process.exitCode !== null) throw new Error(`the agent ended with ${this.process.exitCode}\n${this.output}`);
         try {

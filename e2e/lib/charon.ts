@@ -153,7 +153,7 @@ class RunningCharon implements Charon {
   async ready(): Promise<void> {
     await pollUntil(
       "charon to answer",
-      10_000,
+      40_000,
       async () => {
         if (this.daemon.exitCode !== null) throw new Error(`charon ended with ${this.daemon.exitCode}\n${this.log()}`);
         const { code } = await this.swanctl(["--version", "--daemon"], 2_000);

@@ -17,6 +17,7 @@ import { createLink, deleteLink, editLink, rollbackLink, setLinkEnabled } from "
 import { readOverview } from "../overview/read-overview.ts";
 import { readSeries } from "../reports/read-series.ts";
 import { giveUpRun } from "../rotation/give-up.ts";
+import { replaceImported } from "../rotation/replace-import.ts";
 import { requestLinkRun, requestScheduledRuns } from "../rotation/request-run.ts";
 import { deleteSchedule, listRotations, pauseSchedule, saveSchedule } from "../rotation/schedules.ts";
 import { createEnrolmentToken, revokeGateway } from "../sites/enrolment.ts";
@@ -71,6 +72,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   preflightEdit: [owners, (actor) => preflightEdit(actor, id, {})],
   editLink: [owners, (actor) => editLink(actor, id, {})],
   setLinkEnabled: [owners, (actor) => setLinkEnabled(actor, id, false)],
+  replaceImported: [owners, (actor) => replaceImported(actor, id, { certificateId: id })],
   rollbackLink: [owners, (actor) => rollbackLink(actor, id, 1)],
   deleteLink: [owners, (actor) => deleteLink(actor, id)],
   pauseSchedule: [owners, (actor) => pauseSchedule(actor, id, true)],

@@ -91,7 +91,7 @@ export async function deleteImportedCertificate(actor: Actor, id: string): Promi
     const row = await tx.importedCertificate.findUnique({ where: { id }, include: { credentials: { include: { link: { select: { name: true } } } } } });
     if (row === null) throw new NotFound("There is no such certificate.");
     const [used] = row.credentials.filter((credential) => credential.state !== "retired");
-    if (used !== undefined) throw new Conflict(`The link ${used.link.name} uses this certificate. Delete the link first.`);
+    if (used !== undefined) throw new Conflict(`The link ${used.link.name} uses this certificate. Replace it there, or delete the link.`);
     await tx.credential.updateMany({ where: { importId: id }, data: { importId: null } });
     await tx.importedCertificate.delete({ where: { id } });
     await tx.secret.delete({ where: { id: row.secretId } });
@@ -123,7 +123,12 @@ export async function chooseImported(tx: Transaction, certificateId: string, aut
 }
 
 /** The credential of a link's first end, with a copy of the key. */
-export async function credentialOfImport(tx: Transaction, linkId: string, { certificate, trustedPem }: ImportedChoice): Promise<Credential> {
+export async function credentialOfImport(
+  tx: Transaction,
+  linkId: string,
+  { certificate, trustedPem }: ImportedChoice,
+  state: "active" | "staged" = "active",
+): Promise<Credential> {
   const { id: importId, fingerprint, chainPem, notAfter, secretId } = certificate;
   const copy = await storeSecret(tx, await openSecret(tx, secretId));
   return tx.credential.create({
@@ -131,14 +136,14 @@ export async function credentialOfImport(tx: Transaction, linkId: string, { cert
       linkId,
       kind: "certificate",
       end: "A",
-      state: "active",
+      state,
       fingerprint,
       certificatePem: chainPem,
       notAfter,
       trustedPem,
       importId,
       secretId: copy,
-      activatedAt: new Date(),
+      activatedAt: state === "active" ? new Date() : null,
     },
   });
 }

@@ -98,7 +98,8 @@ async function gatewaysBehind(linkId: string, client: Transaction = database()):
 
 /** Has the end that starts make a new IKE SA with the key now in use. */
 export async function reauthenticate(link: Link & EndSites, requestedBy: string, which: Which): Promise<string> {
-  const end = initiatorOf(link.siteA.address, link.siteB?.address ?? null);
+  // Of a link to a third-party peer one end is ours, whoever begins.
+  const end = link.siteBId === null ? "A" : initiatorOf(link.siteA.address, link.siteB?.address ?? null);
   const name = (end === "A" ? link.siteA : link.siteB)?.name ?? "the initiator";
   const outcome = await performGatewayCommand({
     gatewayId: await gatewayAt(link, end),

@@ -1,10 +1,12 @@
-import type { Link, RotationRun } from "../../generated/prisma/client.ts";
+import type { Credential, Link, RotationRun } from "../../generated/prisma/client.ts";
 import { announce } from "../db/changes.ts";
 import { database, type Transaction } from "../db/client.ts";
 import { createCredentials, retireCredential } from "../keys/credentials.ts";
+import { Invalid } from "../errors.ts";
+import { chooseImported, credentialOfImport } from "../keys/import-certificate.ts";
 import { linkConfig } from "../links/link-config.ts";
 import { gatewaysOfLink, touchGateways } from "../publishing/touch.ts";
-import { insistNow } from "./gateway-steps.ts";
+import { insistNow, RotationFailed } from "./gateway-steps.ts";
 import type { Lease } from "./lease.ts";
 
 /*
@@ -31,7 +33,10 @@ export async function stageNewKey(context: RotationContext): Promise<void> {
   await change(context, async (tx, run) => {
     if (run.newCredentials.length > 0) return false;
     const old = await tx.credential.findMany({ where: { linkId: link.id, state: "active" }, orderBy: { end: "asc" } });
-    const fresh = await createCredentials(tx, { id: link.id, config: linkConfig.parse(link.config) }, "staged");
+    const fresh =
+      run.importId === null
+        ? await createCredentials(tx, { id: link.id, config: linkConfig.parse(link.config) }, "staged")
+        : [await stagedImport(tx, link.id, run.importId, old[0]?.trustedPem ?? "")];
     await tx.rotationRun.update({
       where: { id: run.id },
       data: {
@@ -43,6 +48,16 @@ export async function stageNewKey(context: RotationContext): Promise<void> {
     });
     return true;
   });
+}
+
+/** @throws RotationFailed when the certificate has been deleted, or has expired, since it was chosen */
+async function stagedImport(tx: Transaction, linkId: string, importId: string, trustedPem: string): Promise<Credential> {
+  try {
+    return await credentialOfImport(tx, linkId, await chooseImported(tx, importId, trustedPem), "staged");
+  } catch (error) {
+    if (!(error instanceof Invalid)) throw error;
+    throw new RotationFailed(`The chosen certificate cannot be used: ${Object.values(error.fields).join(" ")}`, { cause: error });
+  }
 }
 
 /** The new key is used, the old one still accepted. */

@@ -29,7 +29,7 @@ export async function requestScheduledRuns(actor: Actor, scheduleId: string, dry
     if (links.length === 0) throw new Conflict(`No enabled link has a ${schedule.kind === "psk" ? "pre-shared key" : "certificate"} to rotate.`);
     const idle = links.filter((link) => link.runs.length === 0);
     if (idle.length === 0) throw new Conflict(`The keys of ${nameOf(links)} are being rotated already.`);
-    for (const link of idle) await request(tx, { actor, link, kind: schedule.kind, scheduleId, dryRun });
+    for (const link of idle) await requestRun(tx, { actor, link, kind: schedule.kind, scheduleId, dryRun });
   }, manyLinks);
 }
 
@@ -42,9 +42,14 @@ export async function requestLinkRun(actor: Actor, linkId: string, dryRun: boole
     if (link === null) throw new NotFound("There is no such link.");
     const active = link.credentials[0];
     if (active === undefined) throw new Conflict("This link has no key in use.");
-    if ((await tx.rotationRun.count({ where: { linkId, ...openRun } })) > 0) throw new Conflict(`The keys of ${link.name} are being rotated already.`);
-    await request(tx, { actor, link, kind: active.kind, scheduleId: null, dryRun });
+    await insistIdle(tx, link);
+    await requestRun(tx, { actor, link, kind: active.kind, scheduleId: null, dryRun });
   });
+}
+
+/** @throws Conflict while the link's keys are being replaced */
+export async function insistIdle(tx: Transaction, link: { readonly id: string; readonly name: string }): Promise<void> {
+  if ((await tx.rotationRun.count({ where: { linkId: link.id, ...openRun } })) > 0) throw new Conflict(`The keys of ${link.name} are being rotated already.`);
 }
 
 /** A run and an event for each of a thousand links take longer than the 5 s that a transaction has by default. */
@@ -55,15 +60,18 @@ function nameOf(links: readonly { readonly name: string }[]): string {
   return links.length === 1 && links[0] !== undefined ? links[0].name : `all ${links.length} links`;
 }
 
-interface RunRequest {
+export interface RunRequest {
   readonly actor: Actor;
   readonly link: { readonly id: string; readonly name: string };
   readonly kind: CredentialKind;
   readonly scheduleId: string | null;
   readonly dryRun: boolean;
+  /** The imported certificate that comes in place of the one in use. */
+  readonly importId?: string;
 }
 
-async function request(tx: Transaction, { actor, link, kind, scheduleId, dryRun }: RunRequest): Promise<void> {
+/** Has a hub's worker take it up. The caller holds the configuration's lock. */
+export async function requestRun(tx: Transaction, { actor, link, kind, scheduleId, dryRun, importId }: RunRequest): Promise<void> {
   const run = await tx.rotationRun.create({
     data: {
       scheduleId,
@@ -71,6 +79,7 @@ async function request(tx: Transaction, { actor, link, kind, scheduleId, dryRun 
       linkName: link.name,
       kind,
       dryRun,
+      importId: importId ?? null,
       requestedBy: actor.name,
       requestedById: actor.userId,
       sentence: "Waits for a hub to take it.",

@@ -43,7 +43,7 @@ async function work(lease: Lease): Promise<void> {
   const context: RotationContext = { lease, link, requestedBy: `Rotation for ${run.requestedBy}` };
   // What has begun is brought to an end, whatever became of the link since.
   if (run._count.steps === 0 && run.direction === "forward") {
-    if (link.siteBId === null)
+    if (link.siteBId === null && run.importId === null)
       return finishRun(
         lease,
         "skipped",
@@ -56,8 +56,8 @@ async function work(lease: Lease): Promise<void> {
     }
   }
   if (run.direction === "rollingBack" || !(await goForward(context))) return goBack(context);
-  const what = run.kind === "psk" ? "The pre-shared key" : "Both certificates";
-  await finishRun(lease, "succeeded", `${what} of ${link.name} ${run.kind === "psk" ? "was" : "were"} replaced.`);
+  const what = run.kind === "psk" ? "The pre-shared key" : run.importId === null ? "Both certificates" : "The imported certificate";
+  await finishRun(lease, "succeeded", `${what} of ${link.name} ${what.startsWith("Both") ? "were" : "was"} replaced.`);
 }
 
 /** False: a step failed, and the run goes back from now on. */
@@ -73,11 +73,11 @@ async function forward(name: ForwardStep, context: RotationContext): Promise<str
     case "stage":
       await stageNewKey(context);
       await waitUntilApplied(link.id);
-      return "Both ends accept the old key and the new one.";
+      return link.siteBId === null ? "The gateway holds the old key and the new one." : "Both ends accept the old key and the new one.";
     case "switch":
       await switchToNewKey(context);
       await waitUntilApplied(link.id);
-      return "Both ends start with the new key.";
+      return `${who(link)} with the new key.`;
     case "reauthenticate":
       return reauthenticate(link, context.requestedBy, "new");
     case "verify":
@@ -85,11 +85,16 @@ async function forward(name: ForwardStep, context: RotationContext): Promise<str
     case "withdraw":
       await withdrawOldKey(context);
       await insistUntilApplied(link.id, retirePurpose);
-      return "Both ends have forgotten the old key.";
+      return link.siteBId === null ? "The gateway has forgotten the old key." : "Both ends have forgotten the old key.";
     case "destroy":
       await destroyOldKey(context);
       return "The old key is destroyed.";
   }
+}
+
+/** The other end of a link to a third-party peer has no key of ours. */
+function who({ siteBId }: { readonly siteBId: string | null }): string {
+  return siteBId === null ? "The gateway starts" : "Both ends start";
 }
 
 /** To the end with the old key in use at both ends. What the tunnel does with it is looked at and told, and holds nothing up. */
@@ -116,7 +121,7 @@ async function back(name: BackStep, context: RotationContext): Promise<string> {
     case "restore":
       await restoreOldKey(context);
       await insistUntilApplied(link.id, restorePurpose);
-      return "Both ends start with the old key again.";
+      return `${who(link)} with the old key again.`;
     case "reauthenticate with the old key":
       return reauthenticate(link, context.requestedBy, "old");
     case "verify the old key":

@@ -65,9 +65,14 @@ export async function playLink(method: "psk" | "certificate", faults: Faults = {
     espRekeySeconds: 3_600,
     livenessSeconds: 10,
   });
+  return { siteA, siteB, ...(await playGateways(linkId, faults)) };
+}
+
+/** The same for a link that is there, which may lead to a third-party peer: then one gateway is played. */
+export async function playGateways(linkId: string, faults: Faults = {}): Promise<Omit<PlayedLink, "siteA" | "siteB">> {
   const player = new LinkPlayer(linkId, faults);
   await player.start();
-  return { linkId, siteA, siteB, lockouts: player.lockouts, applied: (end) => player.at(end).applied, stop: () => player.stop() };
+  return { linkId, lockouts: player.lockouts, applied: (end) => player.at(end).applied, stop: () => player.stop() };
 }
 
 interface PlayedEnd {

@@ -8,6 +8,7 @@ import * as preflights from "../../../server/links/preflight-link.ts";
 import type { LinkPreview } from "../../../server/links/preview-link.ts";
 import * as previews from "../../../server/links/preview-link.ts";
 import * as links from "../../../server/links/save-link.ts";
+import * as replacements from "../../../server/rotation/replace-import.ts";
 import { act } from "../../_server/answer.ts";
 import type { ActionResult } from "../../_ui/action-result.ts";
 import { splitList, type WizardForm } from "./new/wizard-form.ts";
@@ -59,6 +60,10 @@ export async function deleteLink(linkId: string): Promise<ActionResult<void>> {
 
 export async function rollbackLink(linkId: string, version: number): Promise<ActionResult<void>> {
   return changed(act((actor) => links.rollbackLink(actor, linkId, version)));
+}
+
+export async function replaceImported(linkId: string, certificateId: string): Promise<ActionResult<void>> {
+  return changed(act((actor) => replacements.replaceImported(actor, linkId, { certificateId })));
 }
 
 async function changed<T>(result: Promise<ActionResult<T>>): Promise<ActionResult<T>> {

@@ -1,26 +1,31 @@
 "use client";
 
 import { Menu } from "@base-ui/react/menu";
-import { Activity, EllipsisVertical, KeyRound, Pause, Pencil, Play, RefreshCw, RotateCcw, Trash2 } from "lucide-react";
+import { Activity, EllipsisVertical, FileKey, KeyRound, Pause, Pencil, Play, RefreshCw, RotateCcw, Trash2 } from "lucide-react";
 import Link from "next/link";
 import { useRouter } from "next/navigation";
 import { useState } from "react";
+import type { ImportedCertificateView } from "../../../../server/keys/import-certificate.ts";
 import { Confirm } from "../../../_ui/dialog.tsx";
 import { outcome, useAction } from "../../../_ui/use-action.ts";
+import { ReplaceCertificate } from "./replace-certificate.tsx";
 import { deleteLink, rekeyLink, restartLink, setLinkEnabled } from "../actions.ts";
 
 /** What can be done to a link: rekey and restart at once, disabling and deleting only after the consequence was named. */
 export function LinkActions({
   link,
+  certificates,
   mayEdit,
   mayOperate,
 }: {
   link: { id: string; name: string; enabled: boolean; children: number };
+  /** What may come in place of our end's imported certificate; null: it has none. */
+  certificates: readonly ImportedCertificateView[] | null;
   mayEdit: boolean;
   mayOperate: boolean;
 }) {
   const { run, busy } = useAction();
-  const [asked, setAsked] = useState<"disable" | "restart" | "delete" | null>(null);
+  const [asked, setAsked] = useState<"disable" | "restart" | "replace" | "delete" | null>(null);
   const router = useRouter();
   if (!mayOperate) return null;
   const close = (open: boolean) => {
@@ -72,6 +77,11 @@ export function LinkActions({
                   <Menu.Item className={item} onClick={() => router.push(`/events?search=${encodeURIComponent(link.name)}`)}>
                     <Activity aria-hidden className="size-4 text-text-3" /> Events of this link
                   </Menu.Item>
+                  {certificates === null ? null : (
+                    <Menu.Item className={item} onClick={() => setAsked("replace")}>
+                      <FileKey aria-hidden className="size-4 text-text-3" /> Replace certificate…
+                    </Menu.Item>
+                  )}
                   <Menu.Item className={`${item} text-down`} onClick={() => setAsked("delete")}>
                     <Trash2 aria-hidden className="size-4" /> Delete…
                   </Menu.Item>
@@ -81,6 +91,7 @@ export function LinkActions({
           </Menu.Root>
         </>
       ) : null}
+      <ReplaceCertificate linkId={link.id} certificates={certificates ?? []} open={asked === "replace"} onOpenChange={close} />
       <Confirm
         open={asked === "restart"}
         onOpenChange={close}

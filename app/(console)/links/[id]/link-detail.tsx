@@ -1,6 +1,7 @@
 "use client";
 
 import { Tabs } from "@base-ui/react/tabs";
+import type { ImportedCertificateView } from "../../../../server/keys/import-certificate.ts";
 import { useLive } from "../../../_live/use-live.ts";
 import type { LinkDetail as LinkView } from "../../../../server/links/read-link.ts";
 import { useListState } from "../../../_ui/list-state.tsx";
@@ -20,7 +21,17 @@ const tabs = [
 ] as const;
 
 /** The live page of one link. Which tab is open is in the URL. */
-export function LinkDetail({ initial, mayEdit, mayOperate }: { initial: LinkView; mayEdit: boolean; mayOperate: boolean }) {
+export function LinkDetail({
+  initial,
+  certificates,
+  mayEdit,
+  mayOperate,
+}: {
+  initial: LinkView;
+  certificates: readonly ImportedCertificateView[] | null;
+  mayEdit: boolean;
+  mayOperate: boolean;
+}) {
   const { data: link = initial } = useLive<LinkView>({
     path: `/api/links/${initial.id}`,
     initial,
@@ -35,7 +46,14 @@ export function LinkDetail({ initial, mayEdit, mayOperate }: { initial: LinkView
         title={link.name}
         back={{ href: "/links", label: "Links" }}
         beside={<Status name={link.tunnel} />}
-        actions={<LinkActions link={{ id: link.id, name: link.name, enabled: link.enabled, children: 1 }} mayEdit={mayEdit} mayOperate={mayOperate} />}
+        actions={
+          <LinkActions
+            link={{ id: link.id, name: link.name, enabled: link.enabled, children: 1 }}
+            certificates={certificates}
+            mayEdit={mayEdit}
+            mayOperate={mayOperate}
+          />
+        }
       />
       <Tabs.Root value={tab} onValueChange={(value) => set({ tab: value === "overview" ? null : String(value) })}>
         <Tabs.List className="mb-4 flex gap-1 overflow-x-auto border-b border-line" aria-label="Parts of this link">

@@ -1,0 +1,1 @@
+ALTER TABLE "RotationRun" ADD COLUMN "importId" TEXT;

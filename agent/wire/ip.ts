@@ -43,6 +43,19 @@ export function makeIpPacketView(): IpPacketView {
   };
 }
 
+export function copyView(from: IpPacketView, to: IpPacketView): void {
+  to.family = from.family;
+  to.totalLength = from.totalLength;
+  to.sourceOffset = from.sourceOffset;
+  to.destinationOffset = from.destinationOffset;
+  to.protocol = from.protocol;
+  to.transportOffset = from.transportOffset;
+  to.sourcePort = from.sourcePort;
+  to.destinationPort = from.destinationPort;
+  to.dontFragment = from.dontFragment;
+  to.isFragment = from.isFragment;
+}
+
 /**
  * Reads the packet at `bytes[start, end)` into `view`. False, with `view` unspecified, when it is no whole IPv4 or IPv6 packet
  * or its lengths contradict each other. Octets behind the packet's own length are allowed (ESP's TFC padding, RFC 4303 §2.7).

@@ -14,6 +14,8 @@ export class Arena {
   readonly address: number;
   /** Ones' complement sum (not complemented, folded to 16 bits, in the order of the octets) of `length` octets at `offset`. */
   readonly sum: (offset: number, length: number) => number;
+  /** The same while the octets are copied to `to`; the two ranges must not overlap. */
+  readonly copyAndSum: (offset: number, length: number, to: number) => number;
   #used = 64;
   readonly #freed = new Map<number, number[]>();
 
@@ -23,7 +25,9 @@ export class Arena {
     this.bytes = new Uint8Array(memory.buffer);
     this.view = new DataView(memory.buffer);
     this.address = addressOfFixed(this.bytes);
-    this.sum = checksumInstance(memory);
+    const { sum, copyAndSum } = checksumInstance(memory);
+    this.sum = sum;
+    this.copyAndSum = copyAndSum;
   }
 
   /** An offset, aligned to 64 octets, for `octets` of zeroed memory. @throws RangeError when the arena is full. */

@@ -24,6 +24,21 @@ describe("the sum of an arena's octets", () => {
     );
   });
 
+  it("is the same of octets that are copied, and each of them arrives, with none beside them", () => {
+    const to = arena.allocate(2_000);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 1_600 }), fc.nat(63), fc.nat(63), (octets, shift, shiftTo) => {
+        arena.bytes.set(octets, base + shift);
+        const expected = Buffer.alloc(2_000, 0xa5);
+        arena.bytes.set(expected, to);
+        expected.set(octets, shiftTo);
+        expect(arena.copyAndSum(base + shift, octets.length, to + shiftTo)).toBe(naiveSum(octets));
+        expect(expected.equals(arena.bytes.subarray(to, to + 2_000))).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it("does not overflow on the longest packet of all ones", () => {
     for (const length of [65_535, 65_534, 65_472]) {
       const octets = new Uint8Array(length).fill(0xff);

@@ -54,6 +54,10 @@ export const crypto = {
   cipherContextFree: self.func("void EVP_CIPHER_CTX_free(uintptr_t context)"),
   cipherByName: self.func("uintptr_t EVP_get_cipherbyname(const char *name)"),
   cipherInit: self.func("int EVP_CipherInit_ex(uintptr_t context, uintptr_t cipher, uintptr_t engine, uintptr_t key, uintptr_t iv, int encrypt)"),
+  // Those of one direction have an argument less, and with a cipher of 0 they only set the IV and the parameters.
+  encryptInit: self.func("int EVP_EncryptInit(uintptr_t context, uintptr_t cipher, uintptr_t key, uintptr_t iv)"),
+  decryptInit: self.func("int EVP_DecryptInit_ex2(uintptr_t context, uintptr_t cipher, uintptr_t key, uintptr_t iv, uintptr_t parameters)"),
+  cipherGetParameters: self.func("int EVP_CIPHER_CTX_get_params(uintptr_t context, uintptr_t parameters)"),
   cipherUpdate: self.func("int EVP_CipherUpdate(uintptr_t context, uintptr_t out, uintptr_t outLength, uintptr_t in, int length)"),
   cipherFinal: self.func("int EVP_CipherFinal_ex(uintptr_t context, uintptr_t out, uintptr_t outLength)"),
   cipherControl: self.func("int EVP_CIPHER_CTX_ctrl(uintptr_t context, int type, int argument, uintptr_t pointer)"),

@@ -81,11 +81,11 @@ export function closeReceiveSa(arena: Arena, sa: ReceiveSa): void {
 
 /** Whether this sockaddr is the peer's as we know it: port and address, not the IPv6 flow label or scope. */
 export function isFromPeer(arena: Arena, sa: ReceiveSa, sockaddrAt: number): boolean {
-  const { bytes } = arena;
+  const { view } = arena;
   const octets = sa.remoteOctets === 16 ? 8 : 24;
-  for (let i = 0; i < octets; i++) {
-    if (octets === 24 && i >= 4 && i < 8) continue;
-    if (bytes[sa.remoteAt + i] !== bytes[sockaddrAt + i]) return false;
+  for (let at = 0; at < octets; at += 4) {
+    if (octets === 24 && at === 4) continue;
+    if (view.getInt32(sa.remoteAt + at) !== view.getInt32(sockaddrAt + at)) return false;
   }
   return true;
 }

@@ -61,6 +61,9 @@ const view = makeIpPacketView();
 let now = 0;
 let wallNow = 0;
 let running = true;
+/** Of the packet before: the next is most often for the same. -1 is no SPI. */
+let lastSpi = -1;
+let lastSa: ReceiveSa | undefined;
 
 run();
 
@@ -178,7 +181,7 @@ function takeAh(headerAt: number, ahAt: number, end: number, nameAt: number, out
 function takeEsp(start: number, end: number, nameAt: number, outerClass: number): void {
   const { bytes } = arena;
   const spi = espSpi(bytes, start);
-  const sa = sas.get(spi);
+  const sa = saOf(spi);
   if (sa === undefined) {
     counters.add(GLOBAL_ROW, Counter.noSa, 1);
     early.keep(spi, start, end, nameAt, outerClass, now);
@@ -196,6 +199,14 @@ function takeEsp(start: number, end: number, nameAt: number, outerClass: number)
   if (opening.isFull) opening.take(takeOpening);
   if (!transform.note(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
   opening.add(sa, start, end, sequence, nameAt, outerClass);
+}
+
+function saOf(spi: EspSpi): ReceiveSa | undefined {
+  if (spi !== lastSpi) {
+    lastSa = sas.get(spi);
+    lastSpi = spi;
+  }
+  return lastSa;
 }
 
 /** The window is asked once more: the same packet twice in one batch passed the first check twice. */
@@ -294,6 +305,7 @@ function obey(command: WorkerCommand): void {
       try {
         const made = makeReceiveSa(arena, sa, row, paths.of(sa.remote.address), batchedOpening, options.raw);
         sas.set(sa.spi, made);
+        lastSpi = -1;
         lifetimes.watch(made);
       } finally {
         eraseSaKeys(sa.keys);
@@ -341,6 +353,8 @@ function remove(spi: EspSpi): void {
   const sa = sas.get(spi);
   if (sa === undefined) return;
   sas.delete(spi);
+  lastSpi = -1;
+  lastSa = undefined;
   closeReceiveSa(arena, sa);
 }
 

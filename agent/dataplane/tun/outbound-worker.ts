@@ -139,7 +139,7 @@ function takeFrame(start: number, end: number): void {
   if (isPartial && !completeChecksum(start)) return counters.add(sa.row, Counter.malformed, 1);
   if (isTooLong && view.family === 4 && canFragment(bytes, start)) return sealFragments(sa, start);
   const at = reserveInner(batch, sa, view.totalLength);
-  bytes.copyWithin(at, start, start + view.totalLength);
+  arena.copyAndSum(start, view.totalLength, at);
   seal(sa, at, view.totalLength);
 }
 

@@ -2,22 +2,22 @@ import type { IpPacketView } from "../../wire/ip.ts";
 import { IpProtocol } from "../../wire/ip.ts";
 import { readU16, readU32, writeU16, writeU32 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
-import { Tcp, TcpFlag, tcpHeaderOctets, writeIpv4Checksum, writeTransportChecksum } from "./tcp-header.ts";
+import { folded, Tcp, TcpFlag, tcpHeaderOctets } from "./tcp-header.ts";
 
 /**
  * TCP segmentation (what a NIC with TSO does): the packet at `start` with a payload longer than `segmentOctets` is cut, and each piece is
- * written whole, headers mended, where `place(octets)` says; then `done(at, octets)` is called. `view` must be of that packet.
- * False: not a TCP packet that can be cut; `place` was not called. `done` may stop the rest by returning false.
+ * written whole, headers mended, where `place(octets)` says; then `done(at, octets)` is called. `view` must be of that packet, whose own headers
+ * are written to. False: not a TCP packet that can be cut; `place` was not called. `done` may stop the rest by returning false.
  */
 export function segmentTcp(arena: Arena, start: number, view: IpPacketView, segmentOctets: number, place: Place, done: Done): boolean {
   const tcpOctets = view.protocol === IpProtocol.TCP && !view.isFragment ? tcpHeaderOctets(arena.bytes, view, start + view.totalLength) : 0;
-  return tcpOctets !== 0 && cut(arena, start, view, { headerOctets: tcpOctets, segmentOctets }, mendTcp, place, done);
+  return tcpOctets !== 0 && cut(arena, start, view, tcpOctets, segmentOctets, place, done);
 }
 
 /** As `segmentTcp`, for datagrams that a sender handed over as one (UDP_SEGMENT, what a NIC with USO does). */
 export function segmentUdp(arena: Arena, start: number, view: IpPacketView, segmentOctets: number, place: Place, done: Done): boolean {
   const isWhole = view.protocol === IpProtocol.UDP && !view.isFragment && view.transportOffset + UDP_HEADER_OCTETS <= start + view.totalLength;
-  return isWhole && cut(arena, start, view, { headerOctets: UDP_HEADER_OCTETS, segmentOctets }, mendUdp, place, done);
+  return isWhole && cut(arena, start, view, UDP_HEADER_OCTETS, segmentOctets, place, done);
 }
 
 export const UDP_HEADER_OCTETS = 8;
@@ -26,97 +26,82 @@ const UDP_CHECKSUM = 6;
 
 type Place = (octets: number) => number;
 type Done = (at: number, octets: number) => boolean;
-type Mend = (arena: Arena, piece: Piece) => void;
 
-/** `headerOctets`: of the transport header. */
-function cut(
-  arena: Arena,
-  start: number,
-  view: IpPacketView,
-  { headerOctets, segmentOctets }: { readonly headerOctets: number; readonly segmentOctets: number },
-  mend: Mend,
-  place: Place,
-  done: Done,
-): boolean {
+function cut(arena: Arena, start: number, view: IpPacketView, headerOctets: number, segmentOctets: number, place: Place, done: Done): boolean {
   if (segmentOctets === 0) return false;
-  const { bytes } = arena;
-  const payloadAt = view.transportOffset + headerOctets;
+  const { transportOffset } = view;
+  const payloadAt = transportOffset + headerOctets;
   const allHeaders = payloadAt - start;
   const payloadOctets = start + view.totalLength - payloadAt;
+  readHeaders(arena, start, view, headerOctets);
   for (let offset = 0, index = 0; offset < payloadOctets || index === 0; offset += segmentOctets, index++) {
     const size = Math.min(segmentOctets, payloadOctets - offset);
     const at = place(allHeaders + size);
-    bytes.copyWithin(at, start, payloadAt);
-    bytes.copyWithin(at + allHeaders, payloadAt + offset, payloadAt + offset + size);
-    const piece = { offset, index, octets: allHeaders + size, isLast: offset + size >= payloadOctets };
-    moveView(view, at - start);
-    mendIp(arena, at, piece);
-    mend(arena, piece);
+    arena.copyAndSum(start, allHeaders, at);
+    const payloadSum = arena.copyAndSum(payloadAt + offset, size, at + allHeaders);
+    mendIp(arena.bytes, at, allHeaders + size, index);
+    const transportAt = at + transportOffset - start;
+    if (headers.isTcp) mendTcp(arena.bytes, transportAt, headerOctets + size, payloadSum, offset, index, offset + size >= payloadOctets);
+    else mendUdp(arena.bytes, transportAt, headerOctets + size, payloadSum);
     if (!done(at, allHeaders + size)) return true;
   }
   return true;
 }
 
-interface Piece {
-  readonly offset: number;
-  readonly index: number;
-  readonly octets: number;
-  readonly isLast: boolean;
-}
+/** Of the packet that is being cut, reused: what its pieces begin from, and the sums of what is the same in all of them. */
+const headers = { family: 4, isTcp: true, identification: 0, sequence: 0, flags: 0, ipSum: 0, transportSum: 0 };
 
-/** A view of a piece, reused: its fields are those of the whole packet moved to where the piece is. */
-const pieceView: IpPacketView = {
-  family: 4,
-  totalLength: 0,
-  sourceOffset: 0,
-  destinationOffset: 0,
-  protocol: IpProtocol.TCP,
-  transportOffset: 0,
-  sourcePort: 0,
-  destinationPort: 0,
-  dontFragment: false,
-  isFragment: false,
-};
-
-function moveView(view: IpPacketView, shift: number): void {
-  pieceView.family = view.family;
-  pieceView.sourceOffset = view.sourceOffset + shift;
-  pieceView.destinationOffset = view.destinationOffset + shift;
-  pieceView.transportOffset = view.transportOffset + shift;
-}
-
-function mendIp(arena: Arena, at: number, piece: Piece): void {
+/** Notes what differs from piece to piece, and makes it zero where it was: the sums of the rest are then those of the headers. */
+function readHeaders(arena: Arena, start: number, view: IpPacketView, headerOctets: number): void {
   const { bytes } = arena;
-  pieceView.totalLength = piece.octets;
-  if (pieceView.family === 4) {
-    writeU16(bytes, at + 2, piece.octets);
-    writeU16(bytes, at + 4, (readU16(bytes, at + 4) + piece.index) & 0xffff);
-    writeIpv4Checksum(arena, at, pieceView.transportOffset);
-  } else {
-    writeU16(bytes, at + 4, piece.octets - 40);
+  const at = view.transportOffset;
+  headers.family = view.family;
+  headers.isTcp = view.protocol === IpProtocol.TCP;
+  if (view.family === 4) {
+    headers.identification = readU16(bytes, start + 4);
+    writeU16(bytes, start + 2, 0);
+    writeU16(bytes, start + 4, 0);
+    writeU16(bytes, start + 10, 0);
+    headers.ipSum = arena.sum(start, at - start);
   }
+  if (headers.isTcp) {
+    headers.sequence = readU32(bytes, at + Tcp.sequence);
+    headers.flags = bytes[at + Tcp.flags]!;
+    writeU32(bytes, at + Tcp.sequence, 0);
+    bytes[at + Tcp.flags] = 0;
+    writeU16(bytes, at + Tcp.checksum, 0);
+  } else {
+    writeU16(bytes, at + UDP_LENGTH, 0);
+    writeU16(bytes, at + UDP_CHECKSUM, 0);
+  }
+  // The pseudo-header without its length.
+  headers.transportSum = arena.sum(view.sourceOffset, view.family === 4 ? 8 : 32) + view.protocol + arena.sum(at, headerOctets);
 }
 
-function mendTcp(arena: Arena, piece: Piece): void {
-  const { bytes } = arena;
-  const tcp = pieceView.transportOffset;
-  writeU32(bytes, tcp + Tcp.sequence, (readU32(bytes, tcp + Tcp.sequence) + piece.offset) >>> 0);
-  let flags = bytes[tcp + Tcp.flags]!;
-  if (!piece.isLast) flags &= ~(TcpFlag.FIN | TcpFlag.PSH);
+function mendIp(bytes: Uint8Array, at: number, octets: number, index: number): void {
+  if (headers.family === 6) return writeU16(bytes, at + 4, octets - 40);
+  const identification = (headers.identification + index) & 0xffff;
+  writeU16(bytes, at + 2, octets);
+  writeU16(bytes, at + 4, identification);
+  writeU16(bytes, at + 10, ~folded(headers.ipSum + octets + identification) & 0xffff);
+}
+
+/** `octets`: of header and payload. */
+function mendTcp(bytes: Uint8Array, at: number, octets: number, payloadSum: number, offset: number, index: number, isLast: boolean): void {
+  const sequence = (headers.sequence + offset) >>> 0;
+  let { flags } = headers;
+  if (!isLast) flags &= ~(TcpFlag.FIN | TcpFlag.PSH);
   // RFC 3168 §6.1.2: CWR answers once.
-  if (piece.index > 0) flags &= ~TcpFlag.CWR;
-  bytes[tcp + Tcp.flags] = flags;
-  writeTransportChecksum(arena, pieceView, IpProtocol.TCP, tcp, endOfPiece(piece), Tcp.checksum);
+  if (index > 0) flags &= ~TcpFlag.CWR;
+  writeU32(bytes, at + Tcp.sequence, sequence);
+  bytes[at + Tcp.flags] = flags;
+  const sum = headers.transportSum + (sequence >>> 16) + (sequence & 0xffff) + flags + octets + payloadSum;
+  writeU16(bytes, at + Tcp.checksum, ~folded(sum) & 0xffff);
 }
 
-function mendUdp(arena: Arena, piece: Piece): void {
-  const udp = pieceView.transportOffset;
-  const end = endOfPiece(piece);
-  writeU16(arena.bytes, udp + UDP_LENGTH, end - udp);
-  writeTransportChecksum(arena, pieceView, IpProtocol.UDP, udp, end, UDP_CHECKSUM);
-}
-
-/** The IP header begins 12 (IPv4) or 8 (IPv6) octets before the source address. */
-function endOfPiece(piece: Piece): number {
-  return pieceView.sourceOffset - (pieceView.family === 4 ? 12 : 8) + piece.octets;
+function mendUdp(bytes: Uint8Array, at: number, octets: number, payloadSum: number): void {
+  writeU16(bytes, at + UDP_LENGTH, octets);
+  const checksum = ~folded(headers.transportSum + 2 * octets + payloadSum) & 0xffff;
+  // RFC 768: a checksum of zero means "none", so it is sent as all ones.
+  writeU16(bytes, at + UDP_CHECKSUM, checksum === 0 ? 0xffff : checksum);
 }

@@ -3,7 +3,7 @@ import { readU16, writeU16 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
 
 /** Offsets in a TCP header (RFC 9293 §3.1), and its flags. */
-export const Tcp = { sequence: 4, acknowledgment: 8, dataOffset: 12, flags: 13, window: 14, checksum: 16, options: 20 } as const;
+export const Tcp = { sequence: 4, acknowledgment: 8, dataOffset: 12, flags: 13, window: 14, checksum: 16, urgentPointer: 18, options: 20 } as const;
 export const TcpFlag = { FIN: 0x01, SYN: 0x02, RST: 0x04, PSH: 0x08, ACK: 0x10, URG: 0x20, ECE: 0x40, CWR: 0x80 } as const;
 
 const MSS_OPTION = 2;
@@ -22,14 +22,6 @@ export function pseudoHeaderSum(arena: Arena, view: IpPacketView, protocol: numb
   return folded(addresses + protocol + (octets >>> 16) + (octets & 0xffff));
 }
 
-/** Writes the transport checksum over `at` to `end`, whatever was in its field before. */
-export function writeTransportChecksum(arena: Arena, view: IpPacketView, protocol: number, at: number, end: number, field: number): void {
-  writeU16(arena.bytes, at + field, 0);
-  const sum = ~folded(pseudoHeaderSum(arena, view, protocol, end - at) + arena.sum(at, end - at)) & 0xffff;
-  // RFC 768: a UDP checksum of zero means "none", so it is sent as all ones.
-  writeU16(arena.bytes, at + field, sum === 0 && protocol === IpProtocol.UDP ? 0xffff : sum);
-}
-
 export function writeIpv4Checksum(arena: Arena, start: number, transportOffset: number): void {
   writeU16(arena.bytes, start + 10, 0);
   writeU16(arena.bytes, start + 10, ~arena.sum(start, transportOffset - start) & 0xffff);
@@ -42,8 +34,10 @@ export function writeIpv4Checksum(arena: Arena, start: number, transportOffset: 
 export function clampMss(bytes: Uint8Array, view: IpPacketView, packetEnd: number, maxInner: number, checksumIsPartial: boolean): void {
   if (view.protocol !== IpProtocol.TCP || view.sourcePort === -1) return;
   const at = view.transportOffset;
+  // Nearly every packet is no SYN. A flag behind the packet's end is octets of the arena, and harmless: its length is looked at next.
+  if ((bytes[at + Tcp.flags]! & TcpFlag.SYN) === 0) return;
   const headerOctets = tcpHeaderOctets(bytes, view, packetEnd);
-  if (headerOctets <= Tcp.options || (bytes[at + Tcp.flags]! & TcpFlag.SYN) === 0) return;
+  if (headerOctets <= Tcp.options) return;
   const limit = maxInner - (view.family === 4 ? 40 : 60);
   for (let here = at + Tcp.options; here < at + headerOctets; ) {
     const kind = bytes[here]!;

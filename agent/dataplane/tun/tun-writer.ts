@@ -1,5 +1,5 @@
-import { type IpPacketView, IpProtocol, makeIpPacketView } from "../../wire/ip.ts";
-import { readU16, readU32, writeU16 } from "../../wire/octets.ts";
+import { copyView, type IpPacketView, IpProtocol, makeIpPacketView } from "../../wire/ip.ts";
+import { readU32, writeU16 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { Errno, errno, libc } from "../ffi/native.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
@@ -88,14 +88,14 @@ export class TunWriter {
     const payloadAt = view.transportOffset + tcpOctets;
     if (tcpOctets === 0 || payloadAt >= packetEnd) return 0;
     if ((bytes[view.transportOffset + Tcp.flags]! & ~TcpFlag.PSH) !== TcpFlag.ACK) return 0;
-    const tcp = packetEnd - view.transportOffset;
-    const sum = pseudoHeaderSum(this.#arena, view, IpProtocol.TCP, tcp) + this.#arena.sum(view.transportOffset, tcp);
+    // The addresses lie right before the TCP header, so that one sum is of both.
+    const sum = this.#arena.sum(view.sourceOffset, packetEnd - view.sourceOffset) + IpProtocol.TCP + (packetEnd - view.transportOffset);
     return sum === 0xffff || sum === 0x1fffe ? payloadAt : 0;
   }
 
   #begin(start: number, view: IpPacketView, payloadAt: number): void {
     const packetEnd = start + view.totalLength;
-    Object.assign(this.#head, view);
+    copyView(view, this.#head);
     this.#headStart = start;
     this.#headerOctets = payloadAt - start;
     this.#segmentOctets = packetEnd - payloadAt;
@@ -123,26 +123,29 @@ export class TunWriter {
 
   /** Same flow, next sequence number, and headers alike in all that one header must stand for. */
   #continues(start: number, view: IpPacketView): boolean {
-    const { bytes } = this.#arena;
+    const { view: memory } = this.#arena;
     const head = this.#head;
+    const headStart = this.#headStart;
     const tcp = view.transportOffset;
-    if (view.family !== head.family || readU32(bytes, tcp + Tcp.sequence) !== this.#nextSequence) return false;
-    // IPv4: version to TOS, DF, TTL, protocol and addresses; IPv6: the first word and from the next header on.
-    if (readU16(bytes, start) !== readU16(bytes, this.#headStart)) return false;
-    if (view.family === 4 && (readU16(bytes, start + 6) !== readU16(bytes, this.#headStart + 6) || bytes[start + 8] !== bytes[this.#headStart + 8]))
-      return false;
-    if (view.family === 6 && (readU16(bytes, start + 2) !== readU16(bytes, this.#headStart + 2) || bytes[start + 7] !== bytes[this.#headStart + 7]))
-      return false;
-    const addresses = view.family === 4 ? 8 : 32;
-    if (!same(bytes, view.sourceOffset, head.sourceOffset, addresses)) return false;
-    // Ports; acknowledgment and data offset; window; urgent pointer and options.
     const headTcp = head.transportOffset;
-    const options = this.#headerOctets - (headTcp - this.#headStart) - 18;
+    if (view.family !== head.family || memory.getUint32(tcp + Tcp.sequence) !== this.#nextSequence) return false;
+    // IPv4: version to TOS, DF, TTL and addresses; IPv6: the first word, the hop limit and addresses. The protocol is TCP in both.
+    if (view.family === 4) {
+      if (memory.getUint16(start) !== memory.getUint16(headStart) || memory.getUint16(start + 6) !== memory.getUint16(headStart + 6)) return false;
+      if (memory.getUint8(start + 8) !== memory.getUint8(headStart + 8) || !sameWords(memory, start + 12, headStart + 12, 2)) return false;
+    } else {
+      if (memory.getInt32(start) !== memory.getInt32(headStart) || memory.getUint8(start + 7) !== memory.getUint8(headStart + 7)) return false;
+      if (!sameWords(memory, start + 8, headStart + 8, 8)) return false;
+    }
+    // Ports; acknowledgment; data offset; window; urgent pointer; options.
+    const options = this.#headerOctets - (headTcp - headStart) - Tcp.options;
     return (
-      same(bytes, tcp, headTcp, 4) &&
-      same(bytes, tcp + Tcp.acknowledgment, headTcp + Tcp.acknowledgment, 5) &&
-      same(bytes, tcp + Tcp.window, headTcp + Tcp.window, 2) &&
-      same(bytes, tcp + 18, headTcp + 18, options)
+      memory.getInt32(tcp) === memory.getInt32(headTcp) &&
+      memory.getInt32(tcp + Tcp.acknowledgment) === memory.getInt32(headTcp + Tcp.acknowledgment) &&
+      memory.getUint8(tcp + Tcp.dataOffset) === memory.getUint8(headTcp + Tcp.dataOffset) &&
+      memory.getUint16(tcp + Tcp.window) === memory.getUint16(headTcp + Tcp.window) &&
+      memory.getUint16(tcp + Tcp.urgentPointer) === memory.getUint16(headTcp + Tcp.urgentPointer) &&
+      sameWords(memory, tcp + Tcp.options, headTcp + Tcp.options, options / 4)
     );
   }
 
@@ -171,7 +174,7 @@ export class TunWriter {
   }
 }
 
-function same(bytes: Uint8Array, a: number, b: number, octets: number): boolean {
-  for (let i = 0; i < octets; i++) if (bytes[a + i] !== bytes[b + i]) return false;
+function sameWords(memory: DataView, a: number, b: number, words: number): boolean {
+  for (let i = 0; i < words; i++) if (memory.getInt32(a + 4 * i) !== memory.getInt32(b + 4 * i)) return false;
   return true;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import { buildTcp, headerOctets, naiveChecksum, naiveTransportChecksum, type TcpPacket } from "../../testing/inner-packets.ts";
+import { buildDatagram, buildTcp, headerOctets, naiveChecksum, naiveTransportChecksum, type TcpPacket } from "../../testing/inner-packets.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { Arena } from "../ffi/arena.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
@@ -128,6 +128,74 @@ describe("TunWriter", () => {
         for (const packet of out) expect(naiveTransportChecksum(packet)).toBe(0);
       }),
       { numRuns: 25 },
+    );
+  });
+
+  it("keeps order and every octet of flows that interleave, of what is no TCP between them, and of a segment with a wrong checksum, which goes alone", () => {
+    const step = fc.record({
+      flow: fc.nat(3),
+      count: fc.integer({ min: 1, max: 6 }),
+      content: fc.uint8Array({ minLength: 1, maxLength: 200 }),
+      what: fc.constantFrom("tcp", "tcp", "tcp", "datagram", "broken"),
+      acknowledges: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 30 }), (steps) => {
+        const next = [1, 0xffff_ff80, 70_000, 5];
+        const packets: Uint8Array[] = [];
+        const broken = new Set<string>();
+        for (const { flow, count, content, what, acknowledges } of steps) {
+          const ends = { ...(flow % 2 === 0 ? v4 : v6), sourcePort: flow, destinationPort: 80 };
+          for (let index = 0; index < count; index++) {
+            const payload = content.map((octet) => octet ^ index);
+            if (what === "datagram") {
+              packets.push(buildDatagram({ ...ends, payload }));
+              continue;
+            }
+            const flags = TcpFlag.ACK | (acknowledges ? TcpFlag.PSH : 0);
+            const packet = buildTcp({ ...base, ...ends, sequence: next[flow]!, identification: index, flags, payload });
+            next[flow] = (next[flow]! + payload.length) % 2 ** 32;
+            if (what === "broken") {
+              packet[packet.length - 1] = packet[packet.length - 1]! ^ 0x11;
+              broken.add(Buffer.from(packet).toString("hex"));
+            }
+            packets.push(packet);
+          }
+        }
+        const frames = written(packets);
+        const out = frames.flatMap(unmerged);
+        expect(out).toHaveLength(packets.length);
+        for (const [index, packet] of packets.entries()) expect(withoutIdentification(out[index]!).equals(withoutIdentification(packet))).toBe(true);
+        const alone = frames.filter(({ vnet }) => vnet.getUint8(1) === Vnet.GSO_NONE).map(({ packet }) => Buffer.from(packet).toString("hex"));
+        for (const packet of broken) expect(alone).toContain(packet);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("gives back what was cut: segments of a large packet, merged and cut again, are the same segments", () => {
+    const large = fc.record({
+      address: fc.constantFrom(v4, v6),
+      content: fc.uint8Array({ minLength: 1, maxLength: 3_000 }),
+      times: fc.integer({ min: 1, max: 20 }),
+      segmentOctets: fc.integer({ min: 300, max: 1_448 }),
+      sequence: fc.nat(0xffffffff),
+      identification: fc.nat(0xffff),
+      isPushed: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(large, ({ address, content, times, segmentOctets, sequence, identification, isPushed }) => {
+        const payload = Uint8Array.from({ length: Math.min(content.length * times, 60_000) }, (_, index) => content[index % content.length]! ^ (index >> 8));
+        const whole = buildTcp({ ...base, ...address, sequence, identification, flags: TcpFlag.ACK | (isPushed ? TcpFlag.PSH : 0), payload });
+        const vnet = new DataView(new ArrayBuffer(VNET_HEADER_OCTETS));
+        vnet.setUint8(1, address.family === 4 ? Vnet.GSO_TCPV4 : Vnet.GSO_TCPV6);
+        vnet.setUint16(4, segmentOctets, true);
+        const pieces = unmerged({ vnet, packet: whole });
+        const again = written(pieces).flatMap(unmerged);
+        expect(again.map((piece) => withoutIdentification(piece).toString("hex"))).toEqual(pieces.map((piece) => withoutIdentification(piece).toString("hex")));
+        for (const piece of again) expect(naiveTransportChecksum(piece)).toBe(0);
+      }),
+      { numRuns: 40 },
     );
   });
 

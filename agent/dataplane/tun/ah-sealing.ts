@@ -19,7 +19,6 @@ const MORE_FRAGMENTS = 0x2000;
 export interface AhSealing {
   readonly transform: AhTransform;
   readonly family: 4 | 6;
-  readonly pathMtu: number;
   /** Octets in front of the inner packet, as it goes to the socket. */
   readonly frontOctets: number;
   readonly ahOctets: number;
@@ -29,7 +28,7 @@ export interface AhSealing {
 }
 
 /** `source` and `destination` are of one family. @throws Error with a sentence when there is no such algorithm. */
-export function makeAhSealing(arena: Arena, sa: OutboundSa, source: Uint8Array, destination: Uint8Array, pathMtu: number): AhSealing {
+export function makeAhSealing(arena: Arena, sa: OutboundSa, source: Uint8Array, destination: Uint8Array): AhSealing {
   const transform = new AhTransform(arena, sa.keys, sa.extendedSequenceNumbers);
   const family = destination.length === 4 ? 4 : 6;
   const octets = ahOctets(transform.icvOctets, family);
@@ -40,7 +39,7 @@ export function makeAhSealing(arena: Arena, sa: OutboundSa, source: Uint8Array, 
   bytes.set(source, headerAt + (family === 4 ? 12 : 8));
   bytes.set(destination, headerAt + (family === 4 ? 16 : 24));
   const frontOctets = (family === 4 ? IPV4_HEADER : 0) + octets;
-  return { transform, family, pathMtu, frontOctets, ahOctets: octets, headerAt, identification: 0 };
+  return { transform, family, frontOctets, ahOctets: octets, headerAt, identification: 0 };
 }
 
 export function closeAhSealing(arena: Arena, { transform, headerAt }: AhSealing): void {
@@ -80,19 +79,25 @@ export function sealWithAh(
   bytes[start + 8] = TTL;
 }
 
-/** Room that fragments of a packet need beyond it, a header each; 0: it is sent whole. */
-export function fragmentRoom(ah: AhSealing, octets: number): number {
-  return ah.family === 4 && octets > ah.pathMtu ? IPV4_HEADER * Math.ceil(octets / (ah.pathMtu - IPV4_HEADER - FRAGMENT_UNIT)) : 0;
+/** Room that fragments of a sealed packet with this inner one need beyond it, a header each; 0: it is sent whole. */
+export function fragmentRoom(ah: AhSealing, innerOctets: number, maxInner: number): number {
+  if (ah.family === 6 || innerOctets <= maxInner) return 0;
+  return IPV4_HEADER * Math.ceil((innerOctets + ah.frontOctets) / fragmentData(maxInner + ah.frontOctets));
+}
+
+/** Octets of data in a fragment that fits the path. */
+function fragmentData(pathMtu: number): number {
+  return (pathMtu - IPV4_HEADER) & ~(FRAGMENT_UNIT - 1);
 }
 
 /**
- * The kernel fragments no packet whose IPv4 header it has not made. Cuts the sealed packet `[start, end)` into fragments that fit the path
+ * The kernel fragments no packet whose IPv4 header it has not made, and not every inner one could be cut before (IP options). Cuts the sealed packet `[start, end)` into fragments that fit the path
  * (RFC 4302 §3.3.4: after AH), each with its header in front, one behind the other, and commits each. The batch has room for them.
  */
 export function commitFragments(arena: Arena, batch: TransmitBatch, sa: TransmitSa, start: number, end: number, trafficClass: number): void {
   const { bytes } = arena;
-  const pathMtu = sa.ah?.pathMtu ?? 0;
-  const room = pathMtu - IPV4_HEADER - ((pathMtu - IPV4_HEADER) % FRAGMENT_UNIT);
+  const pathMtu = sa.maxInner + (sa.ah?.frontOctets ?? 0);
+  const room = fragmentData(pathMtu);
   let offset = 0;
   for (let at = start, last = end; ; ) {
     const isLast = last - at <= pathMtu;

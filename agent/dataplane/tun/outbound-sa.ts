@@ -62,7 +62,7 @@ export function makeTransmitSa(
   const obstacle = withoutSocket(sa, family, raw);
   if (obstacle !== null) throw new Error(obstacle);
   // Last of all that can fail: what it holds would have to be given back.
-  const ah = sa.protocol === "ah" ? makeAhSealing(arena, sa, source, remote, pathMtu) : null;
+  const ah = sa.protocol === "ah" ? makeAhSealing(arena, sa, source, remote) : null;
   const transform = ah === null ? new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, sealing) : null;
   const innerFor = innerByPath(transform, ah?.transform ?? null, family, sa.encapsulation);
   const destinationAt = arena.allocate(SOCKADDR_OCTETS);

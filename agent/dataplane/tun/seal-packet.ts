@@ -17,7 +17,7 @@ const OVERHEAD_OCTETS = 128;
 export function reserveInner(batch: TransmitBatch, sa: TransmitSa, innerOctets: number): number {
   if (sa.transform !== null) return batch.reserve(innerOctets + OVERHEAD_OCTETS) + 8 + sa.transform.ivOctets;
   const ah = ahOf(sa);
-  const room = fragmentRoom(ah, innerOctets + ah.frontOctets);
+  const room = fragmentRoom(ah, innerOctets, sa.maxInner);
   // An empty batch takes all fragments of a packet.
   if (room > 0) batch.flush();
   return batch.reserve(innerOctets + OVERHEAD_OCTETS + room) + ah.frontOctets;
@@ -65,7 +65,7 @@ function authenticate(
   const start = innerAt - ah.frontOctets;
   const end = innerAt + innerOctets;
   sealWithAh(arena, ah, start, end, sa.spi, low, high, nextHeader, outerClass);
-  if (fragmentRoom(ah, end - start) === 0) batch.commit(sa, end - start, outerClass);
+  if (fragmentRoom(ah, innerOctets, sa.maxInner) === 0) batch.commit(sa, end - start, outerClass);
   else commitFragments(arena, batch, sa, start, end, outerClass);
 }
 

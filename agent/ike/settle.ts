@@ -1,5 +1,6 @@
 import type { IkeSa } from "./ike-sa.ts";
 import { upkeepLink } from "./link-upkeep.ts";
+import { forgetEndedRekey } from "./rekey-pace.ts";
 import { startNextRequest } from "./requests.ts";
 import { ikeSaTimer, linkTimer } from "./timers.ts";
 import type { Turn } from "./turn.ts";
@@ -23,7 +24,10 @@ export function settle(turn: Turn): void {
 export function reschedule(turn: Turn): void {
   const { engine, touched } = turn;
   for (const link of touched.links) engine.timers.links.set(link, isPresent(turn, link.config.id, link) ? linkTimer(link) : null);
-  for (const sa of touchedIkeSas(turn)) engine.timers.ikeSas.set(sa, engine.ikeSas.byId(sa.id) === sa ? ikeSaTimer(engine, sa) : null);
+  for (const sa of touchedIkeSas(turn)) {
+    forgetEndedRekey(turn, sa);
+    engine.timers.ikeSas.set(sa, engine.ikeSas.byId(sa.id) === sa ? ikeSaTimer(engine, sa) : null);
+  }
 }
 
 function touchedIkeSas({ engine, touched }: Turn): ReadonlySet<IkeSa> {

@@ -9,6 +9,7 @@ import { certificateRefused } from "./diagnosis/identities.ts";
 import { expiryCheckAt } from "./negotiation/peer-expiry.ts";
 import { closeInactive } from "./inactivity.ts";
 import { closeWithPeer } from "./link.ts";
+import { beginDueRekey, postponedRekey } from "./rekey-pace.ts";
 import { retransmitOrGiveUp } from "./requests.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import { traceChoice } from "./trace.ts";
@@ -111,8 +112,8 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
     return closeWithPeer(turn, sa);
   }
   if (phase.rekeyAt !== null && phase.rekeyAt <= now) {
-    phase.rekeyAt = null;
-    sa.window.queue.push({ kind: "rekeyIke" });
+    phase.rekeyAt = postponedRekey(turn, phase.expiresAt);
+    if (phase.rekeyAt === null) beginDueRekey(turn, sa, { kind: "rekeyIke" });
   }
   for (const pending of phase.pending.filter((one) => one.forgetAt <= now)) {
     traceChoice(turn, sa.linkId, "IKE_FOLLOWUP_KE", "The peer did not go on with its additional key exchanges; what was agreed on is dropped.");
@@ -147,8 +148,8 @@ function runChildTimers(turn: Turn, sa: IkeSa, child: ChildSa): void {
   }
   if (child.state.kind === "rekeyed" && child.state.abandonAt !== null && child.state.abandonAt <= now) return endChild(turn, sa, link, child);
   if (child.rekeyAt !== null && child.rekeyAt <= now) {
-    child.rekeyAt = null;
-    sa.window.queue.push({ kind: "rekeyChild", childSaId: child.id });
+    child.rekeyAt = postponedRekey(turn, child.expiresAt);
+    if (child.rekeyAt === null) beginDueRekey(turn, sa, { kind: "rekeyChild", childSaId: child.id });
   }
 }
 

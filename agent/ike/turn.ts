@@ -24,6 +24,8 @@ export interface EngineState {
   readonly cookies: CookieJar;
   /** IKE_AUTH messages that wait until it is known whether the peer's certificate is revoked. */
   readonly held: Map<IkeSa, HeldMessage>;
+  /** IKE SAs with a rekey that has come due and is not over: rekey-pace.ts. */
+  readonly rekeying: Set<IkeSa>;
   /** Inbound SAs whose exchange is over and that wait out the packets in flight. */
   readonly graves: Set<Grave>;
   /** When something is to happen to whom; `reschedule` (settle.ts) keeps it true for all that a turn has touched. */
@@ -69,6 +71,7 @@ export function newEngineState(options: EndpointOptions, random: RandomSource): 
     halfOpen: new Map(),
     cookies: new CookieJar(random),
     held: new Map(),
+    rekeying: new Set(),
     graves: new Set(),
     timers: { links: new TimerQueue(), ikeSas: new TimerQueue(), graves: new TimerQueue() },
     nextId: 0,

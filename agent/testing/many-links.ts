@@ -23,7 +23,13 @@ export class ManyLinks {
   give(side: "a" | "b", input: Input): Effect[] {
     this.now += 1;
     const first = this[side].handle(input, this.now);
-    const waiting: { from: "a" | "b"; effects: readonly Effect[] }[] = [{ from: side, effects: first }];
+    this.carry(side, first);
+    return first;
+  }
+
+  /** Carries what this turn of `side` sends, and all that follows from it. */
+  carry(side: "a" | "b", effects: readonly Effect[]): void {
+    const waiting: { from: "a" | "b"; effects: readonly Effect[] }[] = [{ from: side, effects }];
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const to = next.from === "a" ? "b" : "a";
       for (const effect of next.effects) {
@@ -33,7 +39,6 @@ export class ManyLinks {
         waiting.push({ from: to, effects: this[to].handle({ kind: "datagram", local: effect.remote, remote, bytes: effect.bytes }, this.now) });
       }
     }
-    return first;
   }
 }
 

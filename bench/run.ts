@@ -9,6 +9,7 @@ import { benchFlood, floodText } from "./flood.ts";
 import { benchDataplane } from "./dataplane.ts";
 import { dataplaneText, drawDataplane } from "./dataplane-report.ts";
 import { benchSas, sasText } from "./sas.ts";
+import { benchSoak, soakText } from "./soak.ts";
 
 /*
  * `npm run bench [-- --rounds N] [--seconds S] [--json FILE] [--readme]`: the figures that the README quotes, measured beside the peers in one
@@ -16,6 +17,7 @@ import { benchSas, sasText } from "./sas.ts";
  * `npm run bench dataplane`: the data planes alone (dataplane.ts). `npm run bench ike [-- --handshakes N] [--rounds N] [--json FILE]`: handshakes (ike.ts).
  * `npm run bench flood [-- --rate N] [--seconds S]`: a gateway under a flood of IKE_SA_INIT (flood.ts).
  * `npm run bench sas [culvert | charon] [-- --links N]`: memory of a gateway with 10,000 links, each of whose SAs is rekeyed (sas.ts).
+ * `npm run bench soak -- --seconds S`: a gateway's memory and collections under traffic and rekeys (soak.ts).
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -51,7 +53,13 @@ if (only === "sas") {
   writeJson({ sas });
   process.exit(0);
 }
-if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane, ike, flood and sas.`);
+if (only === "soak") {
+  const soak = await benchSoak(Number(values.seconds), say);
+  process.stdout.write(`${soakText(soak)}\n`);
+  writeJson({ soak });
+  process.exit(0);
+}
+if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane, ike, flood, sas and soak.`);
 const dataplane = await benchDataplane(Number(values.rounds), Number(values.seconds), say);
 const table = dataplaneText(dataplane, machine());
 process.stdout.write(`${table}\n`);

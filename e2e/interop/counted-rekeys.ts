@@ -1,0 +1,30 @@
+import { deepEqual } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import type { FlowResult } from "../../agent/testing/counted-flow.ts";
+import type { Context } from "./scenario.ts";
+
+const program = fileURLToPath(new URL("../../agent/testing/counted-flow.ts", import.meta.url));
+
+/** Runs `work` while numbered datagrams go from left to right and back as fast as the tunnel takes them; fails unless each comes back once and in order. */
+export async function countedFlow(context: Context, work: () => Promise<void>): Promise<FlowResult> {
+  const { left, right } = context.net;
+  const mirror = right.start([process.execPath, program, "mirror", right.insideAddress]);
+  await new Promise((resolve) => mirror.stdout?.once("data", resolve));
+  const sender = left.start([process.execPath, program, "send", left.insideAddress, right.insideAddress], { stdio: ["pipe", "pipe", "inherit"] });
+  let said = "";
+  sender.stdout?.on("data", (bytes: Buffer) => {
+    said += bytes.toString();
+  });
+  const ended = new Promise((resolve) => sender.once("close", resolve));
+  try {
+    await work();
+  } finally {
+    sender.stdin?.end();
+    await ended;
+    mirror.kill("SIGTERM");
+  }
+  const result: FlowResult = JSON.parse(said);
+  context.note(`${result.sent} datagrams each way, ${result.lost} lost`);
+  deepEqual({ lost: result.lost, doubled: result.doubled, late: result.late }, { lost: 0, doubled: 0, late: 0 });
+  return result;
+}

@@ -102,6 +102,35 @@ export const dataPlaneContract: readonly { readonly name: string; readonly run: 
     },
   },
   {
+    name: "keeps a policy whose SA is deleted, without one, and takes it again with another SA",
+    run: async (plane) => {
+      await plane.installSa(outbound(6));
+      await plane.installPolicy(protect("p", 6));
+      await plane.deleteSa("outbound", spi(6));
+      strictEqual(plane.querySa("outbound", spi(6)), null);
+      await refuses(plane.installPolicy(protect("p", 6)), /not installed/);
+      await plane.installSa(outbound(8));
+      await plane.installPolicy(protect("p", 8));
+      // The policy's old SA is not missed, and its new one is not touched by taking the old away once more.
+      await plane.deleteSa("outbound", spi(6));
+      ok(plane.querySa("outbound", spi(8)) !== null);
+      await plane.deletePolicy("p");
+      ok(plane.querySa("outbound", spi(8)) !== null);
+    },
+  },
+  {
+    name: "takes what a path takes, of a peer with SAs or not yet, and keeps the SAs",
+    run: async (plane) => {
+      await plane.setPathMtu?.("127.0.0.2", 1_400);
+      await plane.installSa(inbound(1));
+      await plane.installSa(outbound(2));
+      await plane.setPathMtu?.("127.0.0.2", 576);
+      await plane.setPathMtu?.("2001:db8::1", 1_280);
+      await plane.setPathMtu?.("127.0.0.2", 1_500);
+      ok(plane.querySa("inbound", spi(1)) !== null && plane.querySa("outbound", spi(2)) !== null);
+    },
+  },
+  {
     name: "takes orders about what is not there as done",
     run: async (plane) => {
       await plane.deleteSa("inbound", spi(7));

@@ -5,7 +5,7 @@ import { createSocket, type Socket } from "node:dgram";
  * overflows and whatever is missing was lost. `mirror ADDRESS` prints `ready`. `send SOURCE TARGET` sends until its standard input ends, waits for
  * what is still on the way, and prints one JSON object (`FlowResult`). Payloads are of many sizes.
  */
-export interface FlowResult {
+interface FlowResult {
   readonly sent: number;
   readonly lost: number;
   readonly doubled: number;

@@ -1,12 +1,15 @@
 import { deepEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import type { FlowResult } from "../../agent/testing/counted-flow.ts";
+import { z } from "zod";
 import type { Context } from "./scenario.ts";
 
 const program = fileURLToPath(new URL("../../agent/testing/counted-flow.ts", import.meta.url));
 
+/** What the sender prints (agent/testing/counted-flow.ts). */
+const flowResult = z.object({ sent: z.number(), lost: z.number(), doubled: z.number(), late: z.number() });
+
 /** Runs `work` while numbered datagrams go from left to right and back as fast as the tunnel takes them; fails unless each comes back once and in order. */
-export async function countedFlow(context: Context, work: () => Promise<void>): Promise<FlowResult> {
+export async function countedFlow(context: Context, work: () => Promise<void>): Promise<z.infer<typeof flowResult>> {
   const { left, right } = context.net;
   const mirror = right.start([process.execPath, program, "mirror", right.insideAddress]);
   await new Promise((resolve) => mirror.stdout?.once("data", resolve));
@@ -23,7 +26,7 @@ export async function countedFlow(context: Context, work: () => Promise<void>): 
     await ended;
     mirror.kill("SIGTERM");
   }
-  const result: FlowResult = JSON.parse(said);
+  const result = flowResult.parse(JSON.parse(said));
   context.note(`${result.sent} datagrams each way, ${result.lost} lost`);
   deepEqual({ lost: result.lost, doubled: result.doubled, late: result.late }, { lost: 0, doubled: 0, late: 0 });
   return result;

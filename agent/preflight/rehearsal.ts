@@ -170,7 +170,7 @@ function playerOf(draft: Draft, place: Place, random: RandomSource): Player {
   return { draft, place, endpoint: new Endpoint({ ...endpointDefaults, ikePort, natPort }, random), trace: [], events: [], lost: [] };
 }
 
-/** As the gateway would make it: the bundled data plane carries ESP in UDP only (docs/adr/0002). */
+/** As the gateway would make it (docs/adr/0002). */
 function configOf({ draft, place }: Player, other: Player) {
   const { address } = draft.link.remote;
   const remoteAddresses = address === undefined ? [] : [isLiteral(address) ? address : other.place.outside];

@@ -6,6 +6,7 @@ import { dataPlaneContract } from "../data-plane.contract.ts";
 const asRoot = process.getuid?.() === 0 || process.env["CI"] === "true" ? test : test.skip;
 const namespace = `cvdt-${process.pid}-c`;
 const runner = fileURLToPath(new URL("../../testing/tun-contract-runner.ts", import.meta.url));
+const asker = fileURLToPath(new URL("../../testing/tun-capabilities.ts", import.meta.url));
 const names = [
   ...dataPlaneContract.map(({ name }) => name),
   "takes the device away when it closes",
@@ -27,6 +28,15 @@ describe("TunDataPlane", () => {
 
   afterAll(() => {
     if (process.getuid?.() === 0) execFileSync("ip", ["netns", "del", namespace]);
+  });
+
+  asRoot("has plain ESP and AH where it may make raw sockets, and without CAP_NET_RAW runs with ESP in UDP and says why", () => {
+    const capabilities = (...as: string[]) =>
+      JSON.parse(execFileSync("ip", ["netns", "exec", namespace, ...as, process.execPath, asker], { encoding: "utf8" }));
+    expect(capabilities()).toMatchObject({ encapsulations: ["udp", "none"], protocols: ["esp", "ah"], modes: ["tunnel"] });
+    const restricted = capabilities("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw");
+    expect(restricted).toMatchObject({ encapsulations: ["udp"], protocols: ["esp"], modes: ["tunnel"] });
+    expect(restricted.reason).toBe("userspace ESP through a TUN device, only in UDP and without AH: raw sockets need CAP_NET_RAW");
   });
 
   asRoot.each(names)("%s", (name) => {

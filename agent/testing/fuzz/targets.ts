@@ -226,7 +226,7 @@ export const targets: readonly Target[] = [
       ].map((one) => text.encode(one)),
     run: (input) => {
       const words = decode(input);
-      for (const protocol of ["ike", "esp"] as const) refusing([RangeError], () => void parseProposal(words, protocol));
+      for (const protocol of ["ike", "esp", "ah"] as const) refusing([RangeError], () => void parseProposal(words, protocol));
       refusing([RangeError], () =>
         require(formatSelector(parseSelector(formatSelector(parseSelector(words)))) === formatSelector(parseSelector(words)), "a selector is read back"),
       );

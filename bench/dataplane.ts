@@ -26,12 +26,21 @@ export interface DataplaneFigures {
 }
 
 const answerMilliseconds = 15_000;
+const warmUpSeconds = 1;
 
 /**
  * Every way between two sites, both ends and the internet between them on this machine, measured one after the other in every round and from another
- * one on each time, so that whatever else the machine does falls on all of them alike.
+ * one on each time, so that whatever else the machine does falls on all of them alike. `only`: the contenders that take part, and "growth" for what
+ * many SAs cost; all of them unless told.
  */
-export async function benchDataplane(rounds: number, seconds: number, say: (line: string) => void): Promise<DataplaneFigures> {
+export async function benchDataplane(
+  rounds: number,
+  seconds: number,
+  say: (line: string) => void,
+  only: readonly string[] = [...contenders.map(({ name }) => name), "growth"],
+): Promise<DataplaneFigures> {
+  const unknown = only.find((name) => name !== "growth" && !contenders.some((contender) => contender.name === name));
+  if (unknown !== undefined) throw new Error(`There is no contender "${unknown}": there are ${contenders.map(({ name }) => name).join(", ")} and growth.`);
   sweepLeftovers("cvb");
   // Without it there is no wireguard-go, which is then named as missing.
   await makeNewerPeerRoot(say).catch((error: Error) => say(`no newer Debian: ${error.message}`));
@@ -39,9 +48,10 @@ export async function benchDataplane(rounds: number, seconds: number, say: (line
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < contenders.length; turn++) {
       const contender = contenders[(round + turn) % contenders.length]!;
-      await run.measure(contender, seconds, round);
+      if (only.includes(contender.name)) await run.measure(contender, seconds, round);
     }
-    for (const size of growthSizes) for (const [spread, rate] of await measureGrowth(size, seconds)) run.note(`growth ${size} ${spread}`, rate);
+    for (const size of only.includes("growth") ? growthSizes : [])
+      for (const [spread, rate] of await measureGrowth(size, seconds)) run.note(`growth ${size} ${spread}`, rate);
   }
   const of = (key: string) => median(run.samples.get(key) ?? []);
   return {
@@ -135,6 +145,8 @@ async function onPath(contender: Contender, cipher: CipherName, work: (net: Thre
   try {
     await contender.start(context, cipher);
     await pingUntilAnswered(net.left, net.right, answerMilliseconds);
+    // For everyone alike: what a path does in its first moments is not what it does.
+    await measureTcp(net, [], 1, warmUpSeconds);
     await work(net);
   } finally {
     await context.close();

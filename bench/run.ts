@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -14,7 +14,7 @@ import { benchSoak, soakText } from "./soak.ts";
 /*
  * `npm run bench [-- --rounds N] [--seconds S] [--json FILE] [--readme]`: the figures that the README quotes, measured beside the peers in one
  * interleaved run, and the console's own latencies. Needs root, iperf3, strongSwan and Chromium; a peer that is missing is named, never invented.
- * `npm run bench dataplane`: the data planes alone (dataplane.ts). `npm run bench ike [-- --handshakes N] [--rounds N] [--json FILE]`: handshakes (ike.ts).
+ * `npm run bench dataplane [-- --only NAME,…]`: the data planes alone (dataplane.ts), or some of its contenders and "growth". `npm run bench ike [-- --handshakes N] [--rounds N] [--json FILE]`: handshakes (ike.ts).
  * `npm run bench flood [-- --rate N] [--seconds S]`: a gateway under a flood of IKE_SA_INIT (flood.ts).
  * `npm run bench sas [culvert | charon] [-- --links N]`: memory of a gateway with 10,000 links, each of whose SAs is rekeyed (sas.ts).
  * `npm run bench soak -- --seconds S`: a gateway's memory and collections under traffic and rekeys (soak.ts).
@@ -27,6 +27,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: "string", default: "2" },
     rate: { type: "string", default: "20000" },
     links: { type: "string", default: "10000" },
+    only: { type: "string" },
     json: { type: "string" },
     readme: { type: "boolean", default: false },
   },
@@ -60,7 +61,7 @@ if (only === "soak") {
   process.exit(0);
 }
 if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane, ike, flood, sas and soak.`);
-const dataplane = await benchDataplane(Number(values.rounds), Number(values.seconds), say);
+const dataplane = await benchDataplane(Number(values.rounds), Number(values.seconds), say, values.only?.split(","));
 const table = dataplaneText(dataplane, machine());
 process.stdout.write(`${table}\n`);
 if (values.readme) {
@@ -77,9 +78,14 @@ writeJson({ dataplane, console: console_ });
 if (values.readme) writeReadme("console", latencyTable(console_));
 process.exit(0);
 
+/** Each section with the time and the machine it is of; those that were not measured now stay as they are. */
 function writeJson(figures: object): void {
-  if (values.json === undefined) return;
-  writeFileSync(values.json, `${JSON.stringify({ measuredAt: new Date().toISOString(), machine: machine(), ...figures }, null, 2)}\n`);
+  const file = values.json ?? (values.readme ? fromRoot("docs/bench.json") : null);
+  if (file === null) return;
+  const before: object = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+  const measured = { measuredAt: new Date().toISOString(), machine: machine() };
+  const sections = Object.fromEntries(Object.entries(figures).map(([name, section]) => [name, { ...measured, ...section }]));
+  writeFileSync(file, `${JSON.stringify({ ...before, ...sections }, null, 2)}\n`);
 }
 
 function latencyTable({ saveToApplied, changeToVisible }: ConsoleFigures): string {

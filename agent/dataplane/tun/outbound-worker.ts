@@ -30,6 +30,8 @@ import { type CommandBatch, type FromWorker, type WorkerOptions, obeyAll, type W
  */
 const ARENA_OCTETS = 24 << 20;
 const FRAME_OCTETS = VNET_HEADER_OCTETS + 65_535;
+/** Few enough that it is still in the cache when it is sent, and that a packet behind a long queue does not wait until all of that is read. */
+const SENT_AT_ONCE_OCTETS = 256 << 10;
 const READS_A_ROUND = 64;
 const ACQUIRE_INTERVAL_MS = 1_000;
 const HELD_MS = 1_000;
@@ -110,6 +112,7 @@ function drainTun(): void {
       break;
     }
     if (octets > VNET_HEADER_OCTETS) takeFrame(frameAt + VNET_HEADER_OCTETS, frameAt + octets);
+    if (batch.octets >= SENT_AT_ONCE_OCTETS) batch.flush();
   }
   batch.flush();
 }

@@ -93,6 +93,11 @@ export class TransmitBatch {
     if (this.#groupCount === MAX_GROUPS) this.flush();
   }
 
+  /** What waits for `flush`. */
+  get octets(): number {
+    return this.#end - this.#data;
+  }
+
   flush(): void {
     this.#sealing?.runSeals();
     for (let first = 0; first < this.#groupCount; ) {

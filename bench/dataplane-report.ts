@@ -70,7 +70,7 @@ export function drawDataplane({ medians }: DataplaneFigures): string {
     ["1,400-octet packets a second", "packets1400"],
   ];
   const shown = contenders.filter(({ name }) => name !== "veth");
-  const [width, rowHeight, labelWidth, barWidth, panelGap] = [760, 22, 300, 360, 34];
+  const [width, rowHeight, labelWidth, barWidth, panelGap] = [760, 22, 330, 340, 34];
   const panelHeight = shown.length * rowHeight + panelGap;
   const body = panels.map(([title, measure], panel) => {
     const most = Math.max(...shown.map(({ name }) => medians[name][measure] ?? 0), 1);

@@ -131,7 +131,7 @@ function stateOf(side: "left" | "right" | "honest"): DesiredStateInput {
       };
     });
   const links = side === "right" ? [tunnel(false)] : side === "honest" ? honest(false) : [tunnel(true), ...honest(true)];
-  return { schema: 1, revision: 1, gateway: { name: side }, links };
+  return { schema: 1, revision: 1, gateway: { name: side, dataPlane: "tun" }, links };
 }
 
 async function ping(from: Site, count: number): Promise<{ sent: number; lost: number }> {

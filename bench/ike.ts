@@ -230,7 +230,7 @@ export function stateOf(side: "left" | "right", method: MethodName, links: numbe
   return {
     schema: 1,
     revision: 1,
-    gateway: { name: side },
+    gateway: { name: side, dataPlane: "tun" },
     links: Array.from({ length: links }, (_, i) => {
       const names = isLeft ? [initiatorName(i), "right.example"] : ["right.example", initiatorName(i)];
       return {

@@ -136,6 +136,8 @@ export const desiredState = z.strictObject({
     name: z.string().min(1).max(80),
     ikePort: z.number().int().min(1).max(65_535).default(500),
     natPort: z.number().int().min(1).max(65_535).default(4_500),
+    /** What protects packets: the kernel where it has ESP, else this program behind a TUN device (auto, also when absent), or always one of the two. */
+    dataPlane: z.enum(["auto", "tun", "kernel"]).optional(),
     /** Name and MTU of the TUN device; 0: computed from the path (1,500 less the largest encapsulation in use). */
     tunName: z
       .string()

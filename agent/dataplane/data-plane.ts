@@ -83,6 +83,8 @@ export interface DataPlaneCapabilities {
   readonly protocols: readonly SaProtocol[];
   readonly modes: readonly SaMode[];
   readonly extendedSequenceNumbers: boolean;
+  /** How packets come to it: by routes into its device, or by its policies on whatever route they take. */
+  readonly steering: "device" | "policies";
 }
 
 export interface DataPlane {

@@ -19,9 +19,11 @@ export interface OwnedTransport extends IkeTransport {
 
 /** Makes the parts that touch the machine; the agent's tests give others. */
 export interface EngineFactories {
-  openPlane(settings: { readonly tunName: string; readonly tunMtu: number; readonly natPort: number }): Promise<DataPlane>;
+  openPlane(settings: PlaneSettings): Promise<DataPlane>;
   openTransport(settings: {
     readonly port: number;
+    /** Its packets must be kept from the kernel's policies. */
+    readonly bypassesPolicies: boolean;
     readonly onDatagram: (datagram: ReceivedIke) => void;
     readonly onFault: (sentence: string) => void;
   }): Promise<OwnedTransport>;
@@ -36,6 +38,13 @@ export interface EngineFactories {
 export interface WholeSender {
   send(local: UdpEndpoint, remote: UdpEndpoint, datagram: Uint8Array): boolean;
   close(): void;
+}
+
+export interface PlaneSettings {
+  readonly kind: "auto" | "tun" | "kernel";
+  readonly tunName: string;
+  readonly tunMtu: number;
+  readonly natPort: number;
 }
 
 export interface ReceivedIke {
@@ -72,11 +81,14 @@ export interface Engine {
 export async function openEngine(settings: GatewaySettings, options: EngineOptions): Promise<Engine> {
   const { factories, clock, random, onEvent, onTrace, revocation, onRevocationQuery, onPlaneFailed, onPlaneFault, onFault } = options;
   const plane = await factories.openPlane({
+    kind: settings.dataPlane ?? "auto",
     tunName: settings.tunName,
     tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu,
     natPort: settings.natPort,
   });
-  const wholeSender = factories.openWholeSender?.() ?? null;
+  const followsPolicies = plane.capabilities.steering === "policies";
+  // Where the kernel protects packets, it also knows how large they may be.
+  const wholeSender = followsPolicies ? null : (factories.openWholeSender?.() ?? null);
   const { ikePort, natPort } = settings;
   try {
     const packets = (direction: "inbound" | "outbound", spi: EspSpi): number => plane.querySa(direction, spi)?.packets ?? 0;
@@ -84,7 +96,12 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
     const settled = { ...endpointDefaults, ikePort, natPort, revocation, traffic, probesPaths: wholeSender !== null };
     const endpoint = factories.createEndpoint(settled, random);
     let driver: Driver | null = null;
-    const transport = await factories.openTransport({ port: settings.ikePort, onDatagram: (datagram) => driver?.receive(datagram), onFault });
+    const transport = await factories.openTransport({
+      port: settings.ikePort,
+      bypassesPolicies: followsPolicies,
+      onDatagram: (datagram) => driver?.receive(datagram),
+      onFault,
+    });
     driver = new Driver({
       endpoint,
       plane,
@@ -99,7 +116,7 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
       onPlaneFault,
       onFault,
     });
-    const routes = new Routes(settings.tunName, factories.runIp);
+    const routes = new Routes(followsPolicies ? null : settings.tunName, factories.runIp);
     await routes.removeLeftovers();
     return { settings, plane, endpoint, driver, transport, routes, wholeSender };
   } catch (error) {
@@ -121,5 +138,6 @@ export async function closeEngine(engine: Engine): Promise<void> {
 
 /** Whether an engine made for `a` can serve `b`. */
 export function isSameEngine(a: GatewaySettings, b: GatewaySettings): boolean {
-  return a.ikePort === b.ikePort && a.natPort === b.natPort && a.tunName === b.tunName && a.tunMtu === b.tunMtu;
+  const isSamePlane = (a.dataPlane ?? "auto") === (b.dataPlane ?? "auto") && a.tunName === b.tunName && a.tunMtu === b.tunMtu;
+  return isSamePlane && a.ikePort === b.ikePort && a.natPort === b.natPort;
 }

@@ -1,15 +1,34 @@
+import type { DataPlane } from "../dataplane/data-plane.ts";
 import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
+import { openBypassedSocket } from "../dataplane/xfrm/ike-socket.ts";
+import { whyNoKernelEsp } from "../dataplane/xfrm/kernel-probe.ts";
+import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
 import { UnfragmentedSender } from "../dataplane/ffi/unfragmented-sender.ts";
 import { Endpoint } from "../ike/endpoint.ts";
-import type { EngineFactories } from "./engine.ts";
+import type { EngineFactories, PlaneSettings } from "./engine.ts";
 import { NetworkWatch } from "./network-watch.ts";
 import { UdpTransport } from "./udp-transport.ts";
 
-/** The parts of a gateway that runs on this machine: a TUN device, UDP sockets, the IKE engine. Loads native code. */
+/** The parts of a gateway that runs on this machine: ESP of the kernel or behind a TUN device, UDP sockets, the IKE engine. Loads native code. */
 export const machineFactories: EngineFactories = {
-  openPlane: ({ tunName, tunMtu, natPort }) => TunDataPlane.create({ tunName, mtu: tunMtu, natPort }),
-  openTransport: (options) => UdpTransport.open(options),
+  openPlane,
+  openTransport: ({ bypassesPolicies, ...options }) => UdpTransport.open({ ...options, ...(bypassesPolicies ? { openSocket: openBypassedSocket } : {}) }),
   openWholeSender: () => UnfragmentedSender.open(),
   watchNetwork: (onChange) => new NetworkWatch(onChange),
   createEndpoint: (options, random) => new Endpoint(options, random),
 };
+
+/** The kernel's plane where it can be had, unless the configuration says which. Why it is which is in the plane's capabilities. */
+async function openPlane({ kind, tunName, tunMtu, natPort }: PlaneSettings): Promise<DataPlane> {
+  const tun = (reason: string) => TunDataPlane.create({ tunName, mtu: tunMtu, natPort, reason });
+  if (kind === "tun") return tun("userspace ESP through a TUN device, as configured");
+  try {
+    const missing = whyNoKernelEsp();
+    if (missing !== null) throw new Error(missing);
+    return await XfrmDataPlane.create({ natPort, reason: `ESP of the kernel${kind === "kernel" ? ", as configured" : ", which has it"}` });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (kind === "kernel") throw new Error(`the configuration asks for the kernel's data plane: ${reason}`);
+    return tun(`userspace ESP through a TUN device: ${reason}`);
+  }
+}

@@ -13,6 +13,7 @@ const userspace: DataPlaneCapabilities = {
   protocols: ["esp", "ah"],
   modes: ["tunnel"],
   extendedSequenceNumbers: true,
+  steering: "device",
 };
 
 function setUp(hosts: Record<string, readonly string[]> = {}, capabilities = userspace) {

@@ -10,9 +10,12 @@ function fakeTable(foreign: readonly string[] = []) {
     runs.push(args.join(" "));
     if (input === undefined) return one(args);
     const failed: number[] = [];
-    for (const [index, line] of input.trim().split("\n").entries()) await one(["-4", ...line.split(" ")]).catch(() => failed.push(index + 1));
+    let output = "";
+    for (const [index, line] of input.trim().split("\n").entries()) {
+      output += `${await one(["-4", ...line.split(" ")]).catch(() => failed.push(index + 1))}\n`;
+    }
     if (failed.length > 0) throw new Error(failed.map((line) => `RTNETLINK answers: File exists\nCommand failed -:${line}`).join("\n"));
-    return "";
+    return output;
   };
   const one = async (args: readonly string[]): Promise<string> => {
     const words = args.filter((word) => !word.startsWith("-"));
@@ -81,4 +84,23 @@ test("everything through the tunnel leaves the default route alone and the peer 
   await routes.apply([link("a", "0.0.0.0/0", ["198.51.100.1"])]);
   await routes.removeAll();
   expect([...table.keys()]).toEqual(["default"]);
+});
+
+test("where policies decide, a link's routes lead along the way to its peer, and without a known peer there are none", async () => {
+  const { table, log, ip } = fakeTable();
+  const routes = new Routes(null, ip);
+  await routes.removeLeftovers();
+  expect(log).toEqual(["flush proto 214", "flush proto 214"]);
+  expect(await routes.apply([link("a", "10.2.0.0/24", ["198.51.100.1"]), link("b", "10.3.0.0/24")])).toEqual(new Map());
+  expect([...table.values()]).toEqual(["10.2.0.0/24 via 192.0.2.254 dev eth0 proto 214"]);
+  await routes.removeAll();
+  expect([...table.keys()]).toEqual([]);
+});
+
+test("where policies decide, another's route to the same network does as well, and stays", async () => {
+  const { table, ip } = fakeTable(["10.2.0.0/24 via 192.0.2.9 proto static"]);
+  const routes = new Routes(null, ip);
+  expect(await routes.apply([link("a", "10.2.0.0/24", ["198.51.100.1"])])).toEqual(new Map());
+  await routes.removeAll();
+  expect(table.get("10.2.0.0/24")).toBe("10.2.0.0/24 via 192.0.2.9 proto static");
 });

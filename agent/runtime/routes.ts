@@ -4,6 +4,8 @@ import { contains, formatPrefix, hostPrefix, parsePrefix, type Prefix } from "./
 
 /** Marks our routes in the kernel's tables. Not a number of rtnetlink(7) or of a routing daemon (186 is BGP). */
 export const routeProtocol = 213;
+/** The same of a gateway whose packets follow policies: there is one in a network namespace, so all of them are its own. */
+export const policyRouteProtocol = 214;
 
 /** One link's share of the routing table. */
 export interface LinkRoutes {
@@ -27,32 +29,38 @@ interface Route {
 export type RunIp = (args: readonly string[], input?: string) => Promise<string>;
 
 /**
- * The routes that lead remote networks into the TUN device. Each is marked with our protocol number; a route that someone else
+ * The routes that lead remote networks into the TUN device, or without a device, where policies decide, along the way to the peer: they are there
+ * for the source address, and so that there is a route at all. Each is marked with our protocol number; a route that someone else
  * made is neither replaced nor removed. Routes into the device vanish with it, so a killed agent leaves none; the host routes
  * that keep a peer outside its own tunnel do not: by their mark they are taken over at the next start.
  */
 export class Routes {
-  readonly #device: string;
+  readonly #device: string | null;
+  readonly #protocol: number;
   readonly #ip: RunIp;
   readonly #installed = new Map<string, Route>();
   readonly #intoTunnel = new Map<string, readonly string[]>();
 
-  constructor(device: string, ip: RunIp = runIp) {
+  /** `device` null: the kernel's policies take packets from whatever route they are on. */
+  constructor(device: string | null, ip: RunIp = runIp) {
     this.#device = device;
+    this.#protocol = device === null ? policyRouteProtocol : routeProtocol;
     this.#ip = ip;
   }
 
-  /** Removes what a killed agent with this device left behind. */
+  /** Removes what a killed agent with this device left behind, or one that followed policies. */
   async removeLeftovers(): Promise<void> {
-    for (const family of ["-4", "-6"]) await this.#ip([family, "route", "flush", "dev", this.#device, "proto", String(routeProtocol)]).catch(() => undefined);
+    const which = [...(this.#device === null ? [] : ["dev", this.#device]), "proto", String(this.#protocol)];
+    for (const family of ["-4", "-6"]) await this.#ip([family, "route", "flush", ...which]).catch(() => undefined);
   }
 
   /** Adds what is missing, removes what no link needs any more. Returns a sentence for each route that could not be set, by link. */
   async apply(links: readonly LinkRoutes[]): Promise<Map<string, string>> {
     const faults = new Map<string, string>();
     const wanted = new Map<string, { readonly route: Route; readonly linkId: string }>();
+    const ways = this.#device === null ? await this.#waysTo(links.flatMap((link) => link.peers)) : new Map<string, Way>();
     for (const link of links)
-      for (const route of await this.#routesOf(link)) if (!wanted.has(keyOf(route))) wanted.set(keyOf(route), { route, linkId: link.linkId });
+      for (const route of await this.#routesOf(link, ways)) if (!wanted.has(keyOf(route))) wanted.set(keyOf(route), { route, linkId: link.linkId });
     const surplus = [...this.#installed].filter(([key]) => !wanted.has(key));
     for (const [key] of surplus) this.#installed.delete(key);
     // One that is gone already, for example with its device, is what was wanted.
@@ -66,9 +74,9 @@ export class Routes {
       missing.map(([, { route }]) => route),
     );
     for (const [key, { route, linkId }] of missing) {
-      const fault = refused.has(route) ? await this.#addAlone(route) : null;
-      if (fault === null) this.#installed.set(key, route);
-      else faults.set(linkId, fault);
+      const outcome = refused.has(route) ? await this.#addAlone(route) : "set";
+      if (outcome === "set") this.#installed.set(key, route);
+      else if (outcome !== "done by another") faults.set(linkId, outcome.fault);
     }
     return faults;
   }
@@ -80,7 +88,7 @@ export class Routes {
   async forgetVanished(): Promise<void> {
     for (const family of [4, 6] as const) {
       if (![...this.#installed.values()].some((route) => route.family === family)) continue;
-      const shown = await this.#ip([`-${family}`, "-N", "-o", "route", "show", "proto", String(routeProtocol)]);
+      const shown = await this.#ip([`-${family}`, "-N", "-o", "route", "show", "proto", String(this.#protocol)]);
       const present = new Set(shown.split("\n").map((line) => destinationOf(line.split(" ")[0] ?? "")));
       for (const [key, route] of this.#installed) if (route.family === family && !present.has(route.destination)) this.#installed.delete(key);
     }
@@ -90,15 +98,15 @@ export class Routes {
     await this.apply([]);
   }
 
-  async #routesOf(link: LinkRoutes): Promise<Route[]> {
+  async #routesOf(link: LinkRoutes, ways: ReadonlyMap<string, Way>): Promise<Route[]> {
     const routes: Route[] = [];
     const source = insideAddress(link.localNetworks);
     for (const text of link.remoteNetworks) {
       const prefix = parsePrefix(text);
       if (prefix === null) continue;
       const from = source.get(prefix.family);
-      const options = this.#into(link.mtu, from);
-      for (const half of splitDefault(prefix)) routes.push({ destination: formatPrefix(half), family: half.family, options });
+      const options = this.#device === null ? alongTo(link.peers, ways, prefix.family, from) : this.#into(this.#device, link.mtu, from);
+      if (options !== null) for (const half of splitDefault(prefix)) routes.push({ destination: formatPrefix(half), family: half.family, options });
       for (const peer of link.peers) {
         const host = hostPrefix(peer);
         if (host !== null && contains(prefix, host)) routes.push(...(await this.#outsideRoute(peer, host)));
@@ -108,11 +116,32 @@ export class Routes {
   }
 
   /** What leads into the tunnel; the same list for all routes that need the same. */
-  #into(mtu: number, from: string | undefined): readonly string[] {
+  #into(device: string, mtu: number, from: string | undefined): readonly string[] {
     const key = `${mtu} ${from ?? ""}`;
-    const options = this.#intoTunnel.get(key) ?? ["dev", this.#device, "mtu", String(mtu), ...(from === undefined ? [] : ["src", from])];
+    const options = this.#intoTunnel.get(key) ?? ["dev", device, "mtu", String(mtu), ...(from === undefined ? [] : ["src", from])];
     this.#intoTunnel.set(key, options);
     return options;
+  }
+
+  /** How each peer is reached now; those that are not are left out. One process for each family. */
+  async #waysTo(peers: readonly string[]): Promise<Map<string, Way>> {
+    const ways = new Map<string, Way>();
+    for (const family of [4, 6] as const) {
+      const own = [...new Set(peers.filter((peer) => peer.includes(":") === (family === 6)))];
+      if (own.length === 0) continue;
+      const lines = own.map((peer) => `route get ${peer}\n`).join("");
+      // One without a route spoils the whole answer: then each is asked for by itself.
+      const answers = await this.#ip(["-o", `-${family}`, "-force", "-batch", "-"], lines).catch(async () => {
+        const each = await Promise.all(own.map((peer) => this.#ip(["-o", "route", "get", peer]).catch(() => "")));
+        return each.join("\n");
+      });
+      for (const answer of answers.split("\n")) {
+        const [peer = ""] = answer.split(" ");
+        const device = / dev (\S+)/.exec(answer)?.[1];
+        if (own.includes(peer) && device !== undefined && device !== "lo") ways.set(peer, { device, gateway: / via (\S+)/.exec(answer)?.[1] ?? peer });
+      }
+    }
+    return ways;
   }
 
   /** A host route to the peer along the way it is reached now, so that the tunnel does not swallow its own packets. */
@@ -134,7 +163,7 @@ export class Routes {
       const own = routes.filter((route) => route.family === family);
       if (own.length === 0) continue;
       const lines = own.map(({ destination, options }) =>
-        ["route", verb, destination, ...(verb === "del" ? options.slice(0, 2) : options), "proto", routeProtocol].join(" "),
+        ["route", verb, destination, ...(verb === "del" ? options.slice(0, 2) : options), "proto", this.#protocol].join(" "),
       );
       try {
         await this.#ip([`-${family}`, "-force", "-batch", "-"], `${lines.join("\n")}\n`);
@@ -147,20 +176,22 @@ export class Routes {
     return refused;
   }
 
-  async #addAlone(route: Route): Promise<string | null> {
+  async #addAlone(route: Route): Promise<"set" | "done by another" | { readonly fault: string }> {
     const family = route.family === 4 ? "-4" : "-6";
-    const args = [route.destination, ...route.options, "proto", String(routeProtocol)];
+    const args = [route.destination, ...route.options, "proto", String(this.#protocol)];
     try {
       await this.#ip([family, "route", "add", ...args]);
-      return null;
+      return "set";
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      if (!reason.includes("File exists")) return `the route to ${route.destination} could not be set: ${reason}`;
+      if (!reason.includes("File exists")) return { fault: `the route to ${route.destination} could not be set: ${reason}` };
       const existing = await this.#ip([family, "-N", "-o", "route", "show", "exact", route.destination]).catch(() => "");
-      if (!existing.includes(`proto ${routeProtocol}`))
-        return `another route to ${route.destination} exists (${existing.trim()}); remove it to let the link use that network`;
+      const isOurs = existing.includes(`proto ${this.#protocol}`);
+      // Policies take the packets from that one as well.
+      if (!isOurs && this.#device === null) return "done by another";
+      if (!isOurs) return { fault: `another route to ${route.destination} exists (${existing.trim()}); remove it to let the link use that network` };
       await this.#ip([family, "route", "replace", ...args]);
-      return null;
+      return "set";
     }
   }
 }
@@ -169,6 +200,20 @@ export class Routes {
 function destinationOf(shown: string): string {
   const prefix = parsePrefix(shown) ?? hostPrefix(shown);
   return prefix === null ? shown : formatPrefix(prefix);
+}
+
+interface Way {
+  readonly device: string;
+  /** The peer itself, if it is on the link. */
+  readonly gateway: string;
+}
+
+/** What follows the destination in a route along the way to the first peer that has one; null: there is none. */
+function alongTo(peers: readonly string[], ways: ReadonlyMap<string, Way>, family: 4 | 6, from: string | undefined): string[] | null {
+  const way = peers.map((peer) => ways.get(peer)).find((found) => found !== undefined);
+  if (way === undefined) return null;
+  const isSameFamily = way.gateway.includes(":") === (family === 6);
+  return [...(isSameFamily ? ["via", way.gateway] : []), "dev", way.device, ...(from === undefined ? [] : ["src", from])];
 }
 
 function keyOf(route: Route): string {

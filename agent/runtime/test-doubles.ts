@@ -23,6 +23,7 @@ export class RecordingPlane implements DataPlane {
     protocols: ["esp"],
     modes: ["tunnel"],
     extendedSequenceNumbers: true,
+    steering: "device",
   };
   readonly calls: string[] = [];
   /** Installing fails with this when set. */

@@ -78,7 +78,7 @@ function writeConfig(side: Side, auth: { readonly keys: string; readonly use: st
   const text = `
 schema: 1
 revision: 1
-gateway: { name: site-${side.name} }
+gateway: { name: site-${side.name}, dataPlane: tun }
 links:
   - id: link
     name: Two agents

@@ -1,6 +1,7 @@
 import { createSocket } from "node:dgram";
+import { openUdpSocket } from "../dataplane/ffi/udp-socket.ts";
 import { afterEach, expect, test } from "vitest";
-import { type ReceivedDatagram, UdpTransport } from "./udp-transport.ts";
+import { type ReceivedDatagram, UdpTransport, type UdpTransportOptions } from "./udp-transport.ts";
 
 const open: { close(): void }[] = [];
 afterEach(() => {
@@ -9,27 +10,35 @@ afterEach(() => {
 
 const port = 20_000 + (process.pid % 20_000);
 
-async function openTransport(): Promise<{ transport: UdpTransport; received: ReceivedDatagram[] }> {
+async function openTransport(options: Pick<UdpTransportOptions, "openSocket"> = {}): Promise<{ transport: UdpTransport; received: ReceivedDatagram[] }> {
   const received: ReceivedDatagram[] = [];
-  const transport = await UdpTransport.open({ port, onDatagram: (datagram) => received.push(datagram), onFault: () => undefined });
+  const transport = await UdpTransport.open({ ...options, port, onDatagram: (datagram) => received.push(datagram), onFault: () => undefined });
   open.push(transport);
   return { transport, received };
 }
 
-test("a datagram comes with the address it was sent to, and the answer leaves from it", async () => {
-  const { transport, received } = await openTransport();
-  const peer = createSocket("udp4");
-  open.push(peer);
-  const answers: string[] = [];
-  peer.on("message", (bytes, from) => answers.push(`${bytes} from ${from.address}:${from.port}`));
-  await new Promise<void>((resolve) => peer.bind(0, "127.0.0.1", () => resolve()));
-  peer.send("ask", port, "127.0.0.1");
-  await expect.poll(() => received.length).toBe(1);
-  expect(received[0]!.local).toEqual({ address: "127.0.0.1", port });
-  await transport.send(received[0]!.local, received[0]!.remote, new TextEncoder().encode("answer"));
-  await transport.send(null, received[0]!.remote, new TextEncoder().encode("routed"));
-  await expect.poll(() => answers).toEqual([`answer from 127.0.0.1:${port}`, `routed from 127.0.0.1:${port}`]);
-});
+const sockets = {
+  "node:dgram makes": {},
+  "another part makes": { openSocket: (address: string) => openUdpSocket(address.includes(":") ? 6 : 4, port, { address, single: true }) },
+};
+
+test.each(Object.entries(sockets))(
+  "on a socket that %s, a datagram comes with the address it was sent to, and the answer leaves from it",
+  async (_, options) => {
+    const { transport, received } = await openTransport(options);
+    const peer = createSocket("udp4");
+    open.push(peer);
+    const answers: string[] = [];
+    peer.on("message", (bytes, from) => answers.push(`${bytes} from ${from.address}:${from.port}`));
+    await new Promise<void>((resolve) => peer.bind(0, "127.0.0.1", () => resolve()));
+    peer.send("ask", port, "127.0.0.1");
+    await expect.poll(() => received.length).toBe(1);
+    expect(received[0]!.local).toEqual({ address: "127.0.0.1", port });
+    await transport.send(received[0]!.local, received[0]!.remote, new TextEncoder().encode("answer"));
+    await transport.send(null, received[0]!.remote, new TextEncoder().encode("routed"));
+    await expect.poll(() => answers).toEqual([`answer from 127.0.0.1:${port}`, `routed from 127.0.0.1:${port}`]);
+  },
+);
 
 test("a port that another program holds is an error that names it", async () => {
   await openTransport();

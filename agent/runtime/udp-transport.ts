@@ -14,6 +14,8 @@ export interface UdpTransportOptions {
   readonly port: number;
   readonly onDatagram: (datagram: ReceivedDatagram) => void;
   readonly onFault: (sentence: string) => void;
+  /** Makes and binds a socket in place of node:dgram; null: the family is not there. @throws Error with a sentence. */
+  readonly openSocket?: (address: string, port: number) => number | null;
 }
 
 const RESCAN_MS = 2_000;
@@ -110,7 +112,7 @@ export class UdpTransport implements IkeTransport {
 
   /** Null when bound, else why not in a sentence. */
   #bind(address: string): Promise<string | null> {
-    const { port, onDatagram, onFault } = this.#options;
+    const { port, onDatagram, onFault, openSocket } = this.#options;
     const socket = createSocket({
       type: address.includes(":") ? "udp6" : "udp4",
       ipv6Only: address.includes(":"),
@@ -127,12 +129,20 @@ export class UdpTransport implements IkeTransport {
         const isDenied = "code" in error && error.code === "EACCES";
         resolve(`UDP ${address} port ${port} could not be opened: ${error.message}${isDenied ? "; ports below 1024 need root or CAP_NET_BIND_SERVICE" : ""}`);
       });
-      socket.bind({ address, port, exclusive: true }, () => {
+      const done = () => {
         socket.removeAllListeners("error");
         socket.on("error", (error) => onFault(`UDP ${address} port ${port}: ${error.message}`));
         this.#sockets.set(address, socket);
         resolve(null);
-      });
+      };
+      if (openSocket === undefined) return void socket.bind({ address, port, exclusive: true }, done);
+      try {
+        const fd = openSocket(address, port);
+        if (fd === null) throw new Error("the machine has no such family");
+        socket.bind({ fd, exclusive: true }, done);
+      } catch (error) {
+        socket.emit("error", error);
+      }
     });
   }
 }

@@ -10,6 +10,9 @@ export function familyScenario(name: string, inside: 4 | 6, outside: 4 | 6): Sce
     async run(context) {
       const ends = outside === 6 ? await addOutsideIpv6(context.net) : context.net;
       const net = inside === 6 ? { ...ends, left: await addInside(ends.left, "fd00:1::1/64"), right: await addInside(ends.right, "fd00:2::1/64") } : ends;
+      // Without a tunnel's device the kernel wants a route for IPv6 along the cable.
+      if (inside === 6 && context.esp === "kernel")
+        for (const site of [context.net.left, context.net.right]) await site.run(["sysctl", "-qw", `net.ipv6.conf.${site.outsideDevice}.disable_ipv6=0`]);
       const place = { net, note: (text: string) => context.note(text) };
       const networks = inside === 6 ? { left: "fd00:1::/64", right: "fd00:2::/64" } : { left: "10.1.0.0/24", right: "10.2.0.0/24" };
       const addresses = { left: net.left.outsideAddress, right: net.right.outsideAddress };

@@ -1,6 +1,7 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { SiteFileInput } from "../../contract/site-file.ts";
 import type { ObservedChildSa, ObservedIkeSa } from "../../contract/observed-state.ts";
 import { type Agent, startAgent, type StartOptions } from "../lib/agent.ts";
@@ -26,6 +27,10 @@ export interface Scenario {
   readonly needsNewPeer?: true;
   /** Needs a peer with ESP in its kernel, which is one in user-mode Linux. */
   readonly needsKernelPeer?: true;
+  /** Runs only inside another scenario, where both ends use the ESP of a kernel. */
+  readonly onlyKernelPlane?: true;
+  /** Absent: 100. */
+  readonly longestSeconds?: number;
   run(context: Context): Promise<void>;
 }
 
@@ -44,6 +49,9 @@ export interface PeerOptions {
   /** Run strongSwan 6 (lib/newer-peer.ts). */
   readonly isNew?: true;
 }
+
+/** As a gateway runs; set-up makes it. */
+const bundle = fileURLToPath(new URL("../../dist/agent/main.mjs", import.meta.url));
 
 export const linkId = "link";
 export const preSharedKey = "correct horse battery staple";
@@ -65,10 +73,13 @@ export class Context {
   private readonly agents: Agent[] = [];
   private readonly charons: Charon[] = [];
   private readonly sites: { remove(): void }[] = [];
+  readonly esp: "userspace" | "kernel";
 
-  constructor(net: ThreeNamespaces, directory: string) {
+  /** `esp`: who protects packets at both ends. The kernel's needs a kernel that has it. */
+  constructor(net: ThreeNamespaces, directory: string, esp: "userspace" | "kernel" = "userspace") {
     this.net = net;
     this.directory = directory;
+    this.esp = esp;
   }
 
   /** Starts our gateway with one link; what is not given is as usual: PSK, the default proposals, and we initiate. */
@@ -78,20 +89,20 @@ export class Context {
 
   /** The same with a whole configuration, such as one of several links. */
   async startUsWith(configuration: SiteFileInput, options: StartOptions = {}): Promise<Agent> {
-    const agent = await startAgent(this.net.left, this.folder("us"), configuration, options);
+    const agent = await startAgent(this.net.left, this.folder("us"), configuration, { ...this.startOptions(), ...options });
     this.agents.push(agent);
     return agent;
   }
 
   /** Starts our gateway at the right site in charon's place: the same link seen from there, which waits for the left one. */
   async startUsAtRight(link: Partial<LinkInput> = {}, options: StartOptions = {}): Promise<Agent> {
-    const agent = await startAgent(this.net.right, this.folder("right"), this.configurationAtRight(link), options);
+    const agent = await startAgent(this.net.right, this.folder("right"), this.configurationAtRight(link), { ...this.startOptions(), ...options });
     this.agents.push(agent);
     return agent;
   }
 
   configuration(link: Partial<LinkInput> = {}): SiteFileInput {
-    return { schema: 1, revision: 1, gateway: { name: "left" }, links: [{ ...usualLink, ...link }] };
+    return { schema: 1, revision: 1, gateway: this.gateway("left"), links: [{ ...usualLink, ...link }] };
   }
 
   configurationAtRight(link: Partial<LinkInput> = {}): SiteFileInput {
@@ -103,7 +114,16 @@ export class Context {
       remote: { address: "192.0.2.1", identity: "left.example" },
       children: [{ name: "net", localNetworks: ["10.2.0.0/24"], remoteNetworks: ["10.1.0.0/24"] }],
     };
-    return { schema: 1, revision: 1, gateway: { name: "right" }, links: [{ ...mirrored, ...link }] };
+    return { schema: 1, revision: 1, gateway: this.gateway("right"), links: [{ ...mirrored, ...link }] };
+  }
+
+  /** A kernel that runs as a program is slow: one file is loaded sooner than many. */
+  private startOptions(): StartOptions {
+    return this.esp === "kernel" ? { program: bundle } : {};
+  }
+
+  private gateway(name: string): SiteFileInput["gateway"] {
+    return { name, dataPlane: this.esp === "kernel" ? "kernel" : "tun" };
   }
 
   /** Puts a NAT into the middle: what leaves `device` from these addresses carries the middle's own. */
@@ -114,7 +134,7 @@ export class Context {
 
   /** Starts charon; what is not given mirrors `startUs`. */
   async startPeer(options: PeerOptions = {}): Promise<Charon> {
-    const charon = await startCharon(this.net.right, this.folder("peer"), peerConfiguration(options));
+    const charon = await startCharon(this.net.right, this.folder("peer"), { ...peerConfiguration(options), esp: this.esp });
     this.charons.push(charon);
     return charon;
   }

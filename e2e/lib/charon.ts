@@ -18,6 +18,8 @@ export interface CharonConfig {
   readonly daemon?: Section;
   /** The root directory of a system with another strongSwan, whose charon is run; null: this system's own. */
   readonly root?: string | null;
+  /** Who carries its ESP; absent: userspace. */
+  readonly esp?: "userspace" | "kernel";
 }
 
 /** A Child SA as charon sees it. SPIs are 8 hexadecimal digits. */
@@ -103,7 +105,7 @@ export async function attachCharon(daemon: ChildProcess, directory: string, acce
 }
 
 /**
- * Starts strongSwan's daemon in a site with userspace ESP (kernel-libipsec), loads the configuration, and waits until it answers.
+ * Starts strongSwan's daemon in a site with userspace ESP (kernel-libipsec) or the kernel's, loads the configuration, and waits until it answers.
  * @param directory an existing directory of its own; a short path, for the control socket lies in it.
  */
 export async function startCharon(site: Site, directory: string, config: CharonConfig): Promise<Charon> {
@@ -113,7 +115,11 @@ export async function startCharon(site: Site, directory: string, config: CharonC
   writeFileSync(logFile, "");
   const log = { path: logFile, default: 1, ike: 2, flush_line: true, time_format: "%H:%M:%S", time_add_ms: true };
   const userspace = { ...config.daemon, plugins: { "kernel-libipsec": { allow_peer_ts: false } } };
-  writeFileSync(join(directory, "strongswan.conf"), daemonSettings("kernel-libipsec kernel-netlink", { log }, userspace));
+  const settings =
+    config.esp === "kernel"
+      ? daemonSettings("kernel-netlink", { log }, config.daemon ?? {})
+      : daemonSettings("kernel-libipsec kernel-netlink", { log }, userspace);
+  writeFileSync(join(directory, "strongswan.conf"), settings);
   const start = config.root == null ? `mount --bind '${run}' /run && exec /usr/lib/ipsec/charon` : startInRoot(config.root, directory);
   const argv = ["unshare", "-m", "bash", "-c", `mount --make-rprivate / && ${start}`];
   const daemon = site.start(argv, { stdio: "ignore", env: { STRONGSWAN_CONF: join(directory, "strongswan.conf") } });
@@ -156,8 +162,9 @@ class RunningCharon implements Charon {
       40_000,
       async () => {
         if (this.daemon.exitCode !== null) throw new Error(`charon ended with ${this.daemon.exitCode}\n${this.log()}`);
-        const { code } = await this.swanctl(["--version", "--daemon"], 2_000);
-        return code === 0 ? true : undefined;
+        // One that is asked while it starts may never answer: it is asked again.
+        const answer = await this.swanctl(["--version", "--daemon"], 2_000).catch(() => null);
+        return answer?.code === 0 ? true : undefined;
       },
       () => this.log(),
     );

@@ -12,9 +12,10 @@ mkdir -p /run/modules/lib
 ln -s /usr/lib/uml/modules /run/modules/lib/modules
 # The kernel would look for what it misses in the host's directory, a quarter of a second each time.
 echo > /proc/sys/kernel/modprobe
-for module in esp4 esp6 ah4 ah6 xfrm_user aes_generic ctr ghash-generic gcm cbc hmac sha256_generic sha512_generic drbg jitterentropy_rng seqiv echainiv authenc authencesn; do
-  modprobe -d /run/modules "$module" || echo "no module $module"
-done
+modules="esp4 esp6 ah4 ah6 xfrm_user aes_generic ctr ghash-generic gcm cbc hmac sha256_generic sha512_generic drbg jitterentropy_rng seqiv echainiv authenc authencesn"
+# A parameter of the kernel's command line that it does not know is its first program's environment.
+modprobe -d /run/modules -a $modules ${EXTRA_MODULES//,/ }
+mount -t tmpfs tmp /mnt
 echo "@@ 0 0 "
 while read -r number command; do
   (

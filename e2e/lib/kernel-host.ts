@@ -1,4 +1,4 @@
-import type { ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -16,14 +16,18 @@ const program = "/usr/bin/linux.uml";
 const init = join(import.meta.dirname, "kernel-host-init.sh");
 const device = "right0";
 
-export interface KernelHost extends Pick<Site, "name" | "outsideAddress" | "insideAddress" | "network" | "try"> {
-  run(argv: readonly string[]): Promise<string>;
+export interface LoneKernelHost extends Pick<Site, "try"> {
+  run(argv: readonly string[], options?: { timeoutMilliseconds?: number }): Promise<string>;
   /** Starts a program that stays; what it writes is in the log. */
   launch(command: string): Promise<void>;
   /** The process that is this host. */
   readonly process: ChildProcess;
   log(): string;
+  /** Ends it. */
+  kill(): Promise<void>;
 }
+
+export interface KernelHost extends LoneKernelHost, Pick<Site, "name" | "outsideAddress" | "insideAddress" | "network"> {}
 
 /** What a machine lacks for it: files of the packages user-mode-linux and kmod. */
 export function missingForKernelHost(exists: (path: string) => boolean): string[] {
@@ -32,11 +36,13 @@ export function missingForKernelHost(exists: (path: string) => boolean): string[
 
 /** Puts such a host in the right site's place: the middle's cable leads into it, and its addresses are the site's. Takes about 4 s. */
 export async function startKernelHost(net: ThreeNamespaces, directory: string): Promise<KernelHost> {
-  mkdirSync(join(directory, "uml"), { recursive: true });
   await takePlace(net);
-  const host = new RunningHost(net, directory);
-  await host.ready();
-  const { outsideAddress, insideAddress } = net.right;
+  const lone = new RunningHost(directory, 256, [`vec0:transport=tap,ifname=${device}`], (argv) =>
+    net.middle.start(argv, { stdio: ["pipe", "pipe", "ignore"] }),
+  );
+  await lone.ready();
+  const { outsideAddress, insideAddress, network } = net.right;
+  const host: KernelHost = Object.assign(lone, { name: "kernel host", outsideAddress, insideAddress, network });
   const commands = [
     "ip link set lo up",
     "ip link set vec0 address 02:00:00:00:02:01",
@@ -47,6 +53,23 @@ export async function startKernelHost(net: ThreeNamespaces, directory: string): 
     `ip address add ${insideAddress}/24 dev lo`,
   ];
   await host.run(["bash", "-ec", commands.join("\n")]);
+  return host;
+}
+
+const extraModules = "EXTRA_MODULES=ccm,chacha_generic,poly1305_generic,chacha20poly1305,veth,dummy,tun";
+
+/** Where a host in user-mode Linux may write. */
+export const temporaryDirectory = "/mnt";
+
+/**
+ * Such a host without a cable: what runs in it makes namespaces of its own. Takes about 4 s.
+ * @param directory an existing directory of its own.
+ */
+export async function startLoneKernelHost(directory: string, memoryMegabytes = 1_024): Promise<LoneKernelHost> {
+  const host = new RunningHost(directory, memoryMegabytes, [extraModules], ([program = "", ...args]) =>
+    spawn(program, args, { stdio: ["pipe", "pipe", "ignore"] }),
+  );
+  await host.ready();
   return host;
 }
 
@@ -62,24 +85,22 @@ async function takePlace({ middle }: ThreeNamespaces): Promise<void> {
   await middle.run(["ip", "-batch", "-"], { input: `${commands.join("\n")}\n` });
 }
 
-class RunningHost implements KernelHost {
-  readonly name = "kernel host";
-  readonly outsideAddress: string;
-  readonly insideAddress: string;
-  readonly network: string;
+class RunningHost implements LoneKernelHost {
   readonly process: ChildProcess;
   readonly #waiting = new Map<number, (result: CommandResult) => void>();
   readonly #lines: string[] = [];
+  readonly #ended: Promise<void>;
   #last = 0;
   #isUp = false;
 
-  constructor(net: ThreeNamespaces, directory: string) {
-    ({ outsideAddress: this.outsideAddress, insideAddress: this.insideAddress, network: this.network } = net.right);
-    const kernel = ["mem=256M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", `init=${init}`, "quiet"];
-    const consoles = ["con=null", "con0=fd:0,fd:1", `vec0:transport=tap,ifname=${device}`, `uml_dir=${join(directory, "uml")}/`];
-    this.process = net.middle.start([program, ...kernel, ...consoles], { stdio: ["pipe", "pipe", "ignore"] });
-    const forget = removeAtExit(`user-mode Linux in ${net.middle.name}`, () => this.process.kill("SIGKILL"));
+  constructor(directory: string, memoryMegabytes: number, devices: readonly string[], start: (argv: readonly string[]) => ChildProcess) {
+    mkdirSync(join(directory, "uml"), { recursive: true });
+    const kernel = [`mem=${memoryMegabytes}M`, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", `init=${init}`, "quiet"];
+    const consoles = ["con=null", "con0=fd:0,fd:1", `uml_dir=${join(directory, "uml")}/`];
+    this.process = start([program, ...kernel, ...consoles, ...devices]);
+    const forget = removeAtExit(`user-mode Linux in ${directory}`, () => this.process.kill("SIGKILL"));
     this.process.once("close", forget);
+    this.#ended = new Promise((resolve) => this.process.once("exit", () => resolve()));
     if (this.process.stdout !== null) createInterface(this.process.stdout).on("line", (line) => this.#read(line));
   }
 
@@ -108,14 +129,19 @@ class RunningHost implements KernelHost {
     return answer.finally(() => clearTimeout(timer));
   }
 
-  async run(argv: readonly string[]): Promise<string> {
-    const { code, stdout } = await this.try(argv);
+  async run(argv: readonly string[], options: { timeoutMilliseconds?: number } = {}): Promise<string> {
+    const { code, stdout } = await this.try(argv, options);
     if (code !== 0) throw new Error(`in user-mode Linux, ${argv.join(" ")}: exit code ${code}\n${stdout}`);
     return stdout;
   }
 
   async launch(command: string): Promise<void> {
     await this.run(["bash", "-c", `${command} >/dev/console 2>&1 </dev/null &`]);
+  }
+
+  async kill(): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.#ended;
   }
 
   log(): string {

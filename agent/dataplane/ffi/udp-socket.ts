@@ -39,8 +39,15 @@ const IP_PMTUDISC_OMIT = 5;
 const IPV6_PMTUDISC_DONT = 0;
 const MSGHDR_OCTETS = 56;
 
+export interface UdpSocketOptions {
+  /** Bound to this address only. */
+  readonly address?: string;
+  /** Without UDP_GRO: each datagram by itself, as the kernel's ESP must have them. */
+  readonly single?: boolean;
+}
+
 /** Bound to every address of the family; null when the machine has no such family. @throws Error with a sentence when the port is taken. */
-export function openUdpSocket(family: Family, port: number): number | null {
+export function openUdpSocket(family: Family, port: number, options: UdpSocketOptions = {}): number | null {
   const fd: number = libc.socket(family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM_NONBLOCK_CLOEXEC, 0);
   if (fd < 0) {
     if (family === 6) return null;
@@ -48,10 +55,10 @@ export function openUdpSocket(family: Family, port: number): number | null {
   }
   const arena = new Arena(1);
   setPacketOptions(fd, family);
-  setOption(fd, SOL_UDP, UDP_GRO, 1);
+  if (options.single !== true) setOption(fd, SOL_UDP, UDP_GRO, 1);
   if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   const address = arena.allocate(SOCKADDR_OCTETS);
-  const length = writeSockaddr(arena, address, { address: family === 4 ? "0.0.0.0" : "::", port });
+  const length = writeSockaddr(arena, address, { address: options.address ?? (family === 4 ? "0.0.0.0" : "::"), port });
   if (libc.bind(fd, arena.address + address, length) !== 0) {
     const code = errno();
     libc.close(fd);
@@ -90,6 +97,16 @@ export function setOption(fd: number, level: number, name: number, value: number
 }
 
 let optionArena: Arena | null = null;
+
+/** False when the kernel does not take it; `errno` says why. */
+export function setSocketOption(fd: number, level: number, name: number, value: Uint8Array): boolean {
+  optionArena ??= new Arena(1);
+  const at = optionArena.allocate(value.length);
+  optionArena.bytes.set(value, at);
+  const isSet = libc.setsockopt(fd, level, name, optionArena.address + at, value.length) === 0;
+  optionArena.free(at, value.length);
+  return isSet;
+}
 
 /** sockaddr_in or sockaddr_in6; returns its length. */
 export function writeSockaddr(arena: Arena, at: number, endpoint: UdpEndpoint): number {

@@ -25,6 +25,7 @@ export class MemoryDataPlane implements DataPlane {
     protocols: ["esp", "ah"],
     modes: ["tunnel"],
     extendedSequenceNumbers: true,
+    steering: "device",
   };
   readonly sas = { inbound: new Map<EspSpi, InboundSa | OutboundSa>(), outbound: new Map<EspSpi, InboundSa | OutboundSa>() };
   readonly policies = new Map<string, OutboundPolicy>();

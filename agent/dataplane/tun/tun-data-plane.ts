@@ -22,6 +22,8 @@ export interface TunDataPlaneOptions {
   readonly tunName: string;
   readonly mtu: number;
   readonly natPort: number;
+  /** Why this plane was chosen, in a sentence. */
+  readonly reason?: string;
   /** The largest outer packet the path takes; 1,500 unless told otherwise. */
   readonly pathMtu?: number;
   /** In place of the workers' own files. */
@@ -105,7 +107,7 @@ export class TunDataPlane implements DataPlane {
     this.#fds = descriptors.all;
     const files = { ...WORKER_FILES, ...options.workerFiles };
     const { raw } = descriptors;
-    this.capabilities = capabilitiesWith(raw);
+    this.capabilities = capabilitiesWith(raw, options.reason);
     const common = {
       tunFd: descriptors.tun,
       udpFds: descriptors.udp,
@@ -239,9 +241,8 @@ export class TunDataPlane implements DataPlane {
 }
 
 /** Transport mode is missing for good: what two gateways say to each other is for their own addresses, and no route leads that into the device. */
-function capabilitiesWith(raw: RawSockets | string): DataPlaneCapabilities {
-  const common = { name: "tun", preferredEncapsulation: "udp", modes: ["tunnel"], extendedSequenceNumbers: true } as const;
-  const reason = "userspace ESP through a TUN device";
+function capabilitiesWith(raw: RawSockets | string, reason = "userspace ESP through a TUN device"): DataPlaneCapabilities {
+  const common = { name: "tun", preferredEncapsulation: "udp", modes: ["tunnel"], extendedSequenceNumbers: true, steering: "device" } as const;
   if (typeof raw === "string") return { ...common, reason: `${reason}, only in UDP and without AH: ${raw}`, encapsulations: ["udp"], protocols: ["esp"] };
   return { ...common, reason, encapsulations: ["udp", "none"], protocols: raw.ah[0] === null ? ["esp"] : ["esp", "ah"] };
 }

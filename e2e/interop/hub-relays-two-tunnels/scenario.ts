@@ -38,7 +38,7 @@ function startHub({ net, directory }: Context): Promise<Agent> {
   return startAgent(site, folder, {
     schema: 1,
     revision: 1,
-    gateway: { name: "hub" },
+    gateway: { name: "hub", dataPlane: "tun" },
     links: [
       {
         id: "to-left",

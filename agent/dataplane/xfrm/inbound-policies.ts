@@ -1,0 +1,83 @@
+import type { Reqids } from "./ownership.ts";
+import { priorityOf } from "./kernel-selectors.ts";
+import type { PolicyTemplate } from "./policy-messages.ts";
+import type { PolicyStore } from "./policy-store.ts";
+import { type KernelSelector, reverseSelector, selectorKey } from "./xfrm-structures.ts";
+
+interface Place {
+  readonly selector: KernelSelector;
+  /** By the SPI of the SA that may deliver such packets, in the order of their coming. */
+  readonly users: Map<number, PolicyTemplate>;
+  placed: PolicyTemplate | null;
+}
+
+/**
+ * What may come in, to this machine and through it (RFC 4301 §5.2 step 4): packets of a selector only through an SA of the child that has it. The SAs of
+ * a child share a reqid, by which the kernel tells them; an SA belongs to the child that one of its selectors is of already. While a selector has no
+ * SA it has no policy.
+ */
+export class InboundPolicies {
+  readonly #store: PolicyStore;
+  readonly #reqids: Reqids;
+  readonly #places = new Map<string, Place>();
+
+  constructor(store: PolicyStore, reqids: Reqids) {
+    this.#store = store;
+    this.#reqids = reqids;
+  }
+
+  /** The reqid for an SA that packets between these selectors (as they go out) may come through. */
+  reqidFor(outbound: readonly KernelSelector[]): number {
+    for (const selector of outbound) {
+      const users = this.#places.get(selectorKey(reverseSelector(selector)))?.users;
+      const last = users === undefined ? undefined : [...users.values()].at(-1);
+      if (last !== undefined) return last.reqid;
+    }
+    return this.#reqids.next();
+  }
+
+  /** @throws Error with a sentence when another program has a policy for such packets; then nothing is held. */
+  add(spi: number, outbound: readonly KernelSelector[], template: PolicyTemplate): void {
+    try {
+      for (const selector of outbound.map(reverseSelector)) {
+        const key = selectorKey(selector);
+        const place = this.#places.get(key) ?? { selector, users: new Map(), placed: null };
+        this.#places.set(key, place);
+        place.users.set(spi, template);
+        this.#settle(key, place);
+      }
+    } catch (error) {
+      this.remove(spi, outbound);
+      throw error;
+    }
+  }
+
+  remove(spi: number, outbound: readonly KernelSelector[]): void {
+    for (const selector of outbound.map(reverseSelector)) {
+      const key = selectorKey(selector);
+      const place = this.#places.get(key);
+      if (place === undefined || !place.users.delete(spi)) continue;
+      this.#settle(key, place);
+    }
+  }
+
+  clear(): void {
+    this.#places.clear();
+  }
+
+  #settle(key: string, place: Place): void {
+    const wanted = [...place.users.values()].at(-1) ?? null;
+    if (wanted === null) {
+      this.#places.delete(key);
+      for (const direction of ["in", "fwd"] as const) this.#store.remove({ direction, selector: place.selector });
+    } else if (place.placed === null || !isSame(place.placed, wanted)) {
+      const priority = priorityOf(reverseSelector(place.selector), false);
+      for (const direction of ["in", "fwd"] as const) this.#store.put({ direction, selector: place.selector, priority, template: wanted });
+    }
+    place.placed = wanted;
+  }
+}
+
+function isSame(a: PolicyTemplate, b: PolicyTemplate): boolean {
+  return a.reqid === b.reqid && a.family === b.family && a.protocol === b.protocol && a.mode === b.mode;
+}

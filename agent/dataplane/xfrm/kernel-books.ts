@@ -1,0 +1,230 @@
+import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
+import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import { type DataPlaneEvent, noDrops, type SaCounters } from "../data-plane.ts";
+import { InboundPolicies } from "./inbound-policies.ts";
+import type { KernelEvent } from "./kernel-events.ts";
+import { outboundSelectors } from "./kernel-selectors.ts";
+import { OutboundPolicies } from "./outbound-policies.ts";
+import { isOurs, Reqids } from "./ownership.ts";
+import type { PolicyTemplate } from "./policy-messages.ts";
+import { PolicyStore } from "./policy-store.ts";
+import { type KernelSa, saIdOf, type SaReport } from "./sa-messages.ts";
+import type { XfrmKernel } from "./xfrm-kernel.ts";
+import { familyOfAddress, type KernelSelector, reverseSelector } from "./xfrm-structures.ts";
+import { YoungSas } from "./young-sas.ts";
+
+/** How far an SA's sequence numbers jump when it moves: more than it can send between being read and being deleted. */
+const MOVE_SKIP = 1 << 20;
+/** A discarding policy tells of a packet again after so long. */
+const ACQUIRE_AGAIN_MS = 1_000;
+
+type Facts = Omit<KernelSa, "keys" | "reqid" | "selector"> & { readonly childSaId: string; readonly spi: EspSpi };
+
+interface BookedSa {
+  facts: Facts;
+  readonly reqid: number;
+  /** Inbound: what may come out of it, as the kernel has it for packets that go out. */
+  readonly selectors: readonly KernelSelector[];
+  /** What it had counted when it was last seen; the kernel deletes an SA at its hard limit. */
+  last: SaReport | null;
+  isOver: boolean;
+}
+
+/** Which SAs and policies of the kernel's are ours, and what its events mean to whoever gave the orders. Each order is carried out when it returns. */
+export class KernelBooks {
+  readonly #kernel: XfrmKernel;
+  readonly #emit: (event: DataPlaneEvent) => void;
+  readonly #reqids = new Reqids();
+  readonly #sas = { inbound: new Map<number, BookedSa>(), outbound: new Map<number, BookedSa>() };
+  readonly #store: PolicyStore;
+  readonly #inbound: InboundPolicies;
+  readonly #outbound: OutboundPolicies;
+  readonly #young: YoungSas;
+  readonly #askAgain = new Map<string, NodeJS.Timeout>();
+
+  /** Removes the SAs that a killed run left; its policies stay until `removeLeftovers` or until one of ours takes their place. */
+  constructor(kernel: XfrmKernel, emit: (event: DataPlaneEvent) => void) {
+    this.#kernel = kernel;
+    this.#emit = emit;
+    for (const { id } of kernel.dumpSas().filter(({ reqid }) => isOurs(reqid))) kernel.deleteSa(id);
+    this.#store = new PolicyStore(
+      kernel,
+      kernel.dumpPolicies().filter(({ index }) => isOurs(index)),
+    );
+    this.#inbound = new InboundPolicies(this.#store, this.#reqids);
+    this.#outbound = new OutboundPolicies(this.#store, this.#reqids);
+    this.#young = new YoungSas((spi) => this.#isUsed(spi));
+  }
+
+  installSa(sa: InboundSa | OutboundSa): void {
+    const booked = this.#sas[sa.direction];
+    if (booked.has(sa.spi)) throw new Error(`an ${sa.direction} SA with the SPI ${sa.spi.toString(16)} is installed already`);
+    if (sa.protocol === "ah" && sa.encapsulation === "udp") throw new Error("AH never goes in UDP");
+    const selectors = sa.direction === "inbound" ? outboundSelectors(sa.localSelectors, sa.remoteSelectors) : [];
+    const reqid = sa.direction === "inbound" ? this.#inbound.reqidFor(selectors) : this.#reqids.next();
+    const { keys, ...rest } = sa;
+    const facts: Facts = { ...rest, replayWindowPackets: sa.direction === "inbound" ? sa.replayWindowPackets : 0 };
+    // With one selector the SA itself carries nothing else; with several it is their policies' matter.
+    const [only, ...more] = selectors.map(reverseSelector);
+    this.#kernel.addSa({ ...facts, keys, reqid, selector: only !== undefined && more.length === 0 ? only : null });
+    if (sa.direction === "inbound") {
+      try {
+        this.#inbound.add(sa.spi, selectors, { ...templateOf(facts, reqid), source: null, destination: null, spi: 0 });
+      } catch (error) {
+        this.#kernel.deleteSa(saIdOf(facts));
+        throw error;
+      }
+      this.#young.add(sa.spi);
+    }
+    booked.set(sa.spi, { facts, reqid, selectors, last: null, isOver: false });
+  }
+
+  updateSa(direction: "inbound" | "outbound", spi: EspSpi, remote: UdpEndpoint): void {
+    const booked = this.#sas[direction].get(spi);
+    if (booked === undefined) return;
+    const { facts } = booked;
+    if (facts.remote.address === remote.address && facts.remote.port === remote.port) return;
+    const id = saIdOf(facts);
+    booked.facts = { ...facts, remote };
+    // The kernel takes what an inbound SA receives from wherever it comes; its port alone can be changed in place.
+    if (direction === "inbound" && facts.remote.address !== remote.address) return;
+    try {
+      if (!this.#kernel.moveSa(id, { direction, remote, skip: MOVE_SKIP })) this.#end(booked);
+      if (direction === "outbound") this.#outbound.retarget(spi, templateOf(booked.facts, booked.reqid));
+    } catch (error) {
+      this.#end(booked);
+      throw error;
+    }
+  }
+
+  querySa(direction: "inbound" | "outbound", spi: EspSpi): SaCounters | null {
+    const booked = this.#sas[direction].get(spi);
+    if (booked === undefined) return null;
+    booked.last = this.#kernel.querySa(saIdOf(booked.facts)) ?? booked.last;
+    const { last } = booked;
+    if (last === null) return { packets: 0, bytes: 0, lastUsedAt: 0, drops: noDrops };
+    const drops = { ...noDrops, replay: last.replayed, integrity: last.integrityFailed };
+    return { packets: last.packets, bytes: last.bytes, lastUsedAt: last.packets === 0 ? 0 : last.lastUsedAt * 1_000, drops };
+  }
+
+  deleteSa(direction: "inbound" | "outbound", spi: EspSpi): void {
+    const booked = this.#sas[direction].get(spi);
+    if (booked === undefined) return;
+    this.#sas[direction].delete(spi);
+    this.#young.delete(spi);
+    this.#kernel.deleteSa(saIdOf(booked.facts));
+    if (direction === "inbound") this.#inbound.remove(spi, booked.selectors);
+  }
+
+  installPolicy(policy: OutboundPolicy): void {
+    const booked = policy.action.kind === "protect" ? this.#sas.outbound.get(policy.action.spi) : undefined;
+    if (policy.action.kind === "protect" && booked === undefined) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
+    this.#outbound.install(policy, booked === undefined ? null : templateOf(booked.facts, booked.reqid));
+  }
+
+  deletePolicy(id: string): void {
+    this.#outbound.delete(id);
+    clearTimeout(this.#askAgain.get(id));
+    this.#askAgain.delete(id);
+  }
+
+  flush(): void {
+    for (const direction of ["inbound", "outbound"] as const) {
+      for (const { facts } of this.#sas[direction].values()) this.#kernel.deleteSa(saIdOf(facts));
+      this.#sas[direction].clear();
+    }
+    this.#young.clear();
+    for (const timer of this.#askAgain.values()) clearTimeout(timer);
+    this.#askAgain.clear();
+    this.#inbound.clear();
+    this.#outbound.clear();
+    this.#store.clear();
+  }
+
+  removeLeftovers(): void {
+    this.#store.removeLeftovers();
+  }
+
+  take(event: KernelEvent): void {
+    switch (event.kind) {
+      case "acquire":
+        return this.#takeAcquire(event.policyIndex);
+      case "expire":
+        return this.#takeExpiry(event.sa, event.hard);
+      case "mapping":
+        return this.#takeMapping(event.spi, event.reqid, event.remote);
+      case "lost":
+        return this.#lookForExpiries();
+    }
+  }
+
+  #takeAcquire(index: number): void {
+    const placed = this.#store.find(index);
+    const id = placed === null ? null : this.#outbound.discarding(placed);
+    if (id === null || this.#askAgain.has(id)) return;
+    const askAgain = () => {
+      this.#askAgain.delete(id);
+      this.#outbound.askAgain(id);
+    };
+    this.#askAgain.set(id, setTimeout(askAgain, ACQUIRE_AGAIN_MS).unref());
+    this.#emit({ kind: "acquire", policyId: id });
+  }
+
+  #takeExpiry(report: SaReport, hard: boolean): void {
+    for (const direction of ["inbound", "outbound"] as const) {
+      const booked = this.#sas[direction].get(report.id.spi);
+      if (booked === undefined || booked.reqid !== report.reqid || booked.isOver) continue;
+      booked.last = report;
+      booked.isOver = hard;
+      this.#emit({ kind: "expire", childSaId: booked.facts.childSaId, spi: booked.facts.spi, hard });
+    }
+  }
+
+  #takeMapping(spi: number, reqid: number, remote: UdpEndpoint): void {
+    const booked = this.#sas.inbound.get(spi);
+    if (booked === undefined || booked.reqid !== reqid) return;
+    const { facts } = booked;
+    if (facts.remote.address === remote.address && facts.remote.port === remote.port) return;
+    this.updateSa("inbound", facts.spi, remote);
+    this.#emit({ kind: "natMappingChanged", childSaId: facts.childSaId, spi: facts.spi, remote });
+  }
+
+  /** What was dropped may have been the end of an SA. */
+  #lookForExpiries(): void {
+    for (const direction of ["inbound", "outbound"] as const) {
+      for (const booked of [...this.#sas[direction].values()]) {
+        if (!booked.isOver && this.#kernel.querySa(saIdOf(booked.facts)) === null) this.#end(booked);
+      }
+    }
+  }
+
+  /** The kernel has it no more. */
+  #end(booked: BookedSa): void {
+    booked.isOver = true;
+    this.#emit({ kind: "expire", childSaId: booked.facts.childSaId, spi: booked.facts.spi, hard: true });
+  }
+
+  #isUsed(spi: number): boolean | null {
+    const booked = this.#sas.inbound.get(spi);
+    const report = booked === undefined ? null : this.#kernel.querySa(saIdOf(booked.facts));
+    if (booked === undefined || report === null) return null;
+    if (report.packets === 0) return false;
+    this.#emit({ kind: "firstInboundPacket", childSaId: booked.facts.childSaId, spi: booked.facts.spi });
+    return true;
+  }
+}
+
+/** In transport mode the ends are the packet's own. */
+function templateOf(facts: Facts, reqid: number): PolicyTemplate {
+  const { local, remote, spi, protocol, mode } = facts;
+  const isTunnel = mode === "tunnel";
+  return {
+    family: familyOfAddress(local.address),
+    source: isTunnel ? local.address : null,
+    destination: isTunnel ? remote.address : null,
+    spi,
+    reqid,
+    protocol,
+    mode,
+  };
+}

@@ -1,0 +1,39 @@
+import type { UdpEndpoint } from "../../ipsec/security-association.ts";
+import { type NetlinkMessage, viewOf } from "./netlink.ts";
+import { decodeSa, SA_INFO_OCTETS, type SaReport } from "./sa-messages.ts";
+import { familyOf, readAddress, XfrmMessage } from "./xfrm-structures.ts";
+
+/* What the kernel tells of itself, to the groups acquire, expire and mapping (linux/xfrm.h). */
+export type KernelEvent =
+  /** A packet met a policy whose template has no SA. */
+  | { readonly kind: "acquire"; readonly policyIndex: number }
+  | { readonly kind: "expire"; readonly sa: SaReport; readonly hard: boolean }
+  /** An authenticated packet of an encapsulated SA came from elsewhere. */
+  | { readonly kind: "mapping"; readonly spi: number; readonly reqid: number; readonly remote: UdpEndpoint }
+  /** So many came at once that the kernel dropped some. */
+  | { readonly kind: "lost" };
+
+/** struct xfrm_user_acquire: id (24) · source (16) · selector (56) · policy (168, its index at 156) · algorithms (12) · sequence (4). */
+const ACQUIRE_OCTETS = 280;
+const ACQUIRE_INDEX_AT = 96 + 156;
+/** struct xfrm_user_expire: SA (224) · hard (1) · 7. */
+const EXPIRE_OCTETS = 232;
+/** struct xfrm_user_mapping: SA's id (24) · reqid (4) · old source (16) · new source (16) · old port (2) · new port (2). */
+const MAPPING_OCTETS = 64;
+
+/** Null for a message that is none of these. */
+export function decodeEvent({ type, payload }: NetlinkMessage): KernelEvent | null {
+  const view = viewOf(payload);
+  if (type === XfrmMessage.ACQUIRE && payload.length >= ACQUIRE_OCTETS) return { kind: "acquire", policyIndex: view.getUint32(ACQUIRE_INDEX_AT, true) };
+  if (type === XfrmMessage.EXPIRE && payload.length >= EXPIRE_OCTETS) {
+    const sa = decodeSa(payload.subarray(0, SA_INFO_OCTETS));
+    return sa === null ? null : { kind: "expire", sa, hard: payload[SA_INFO_OCTETS] !== 0 };
+  }
+  if (type === XfrmMessage.MAPPING && payload.length >= MAPPING_OCTETS) {
+    const family = familyOf(view.getUint16(20, true));
+    if (family === null) return null;
+    const remote = { address: readAddress(payload, 44, family), port: view.getUint16(62) };
+    return { kind: "mapping", spi: view.getUint32(16), reqid: view.getUint32(24, true), remote };
+  }
+  return null;
+}

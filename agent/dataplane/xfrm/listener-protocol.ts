@@ -1,0 +1,16 @@
+import type { IkeDatagram } from "../data-plane.ts";
+import type { KernelEvent } from "./kernel-events.ts";
+
+/** What the main thread gives to the worker that listens, and what that says. */
+export interface ListenerOptions {
+  /** IPv4 and IPv6; null where the machine has no IPv6. */
+  readonly udpFds: readonly [number, number | null];
+  readonly eventFd: number;
+  /** Readable: end. */
+  readonly wakeFd: number;
+}
+
+export type FromListener =
+  | { readonly kind: "ready" }
+  | { readonly kind: "kernel"; readonly events: readonly KernelEvent[] }
+  | { readonly kind: "ike"; readonly datagram: IkeDatagram };

@@ -1,0 +1,30 @@
+/*
+ * What is ours in the kernel carries a mark: the reqid of an SA and the index of a policy begin with this octet. Other programs count both from
+ * small numbers (strongSwan and the kernel itself from 1, PF_KEY's own end at 0x3fff); nothing of theirs is ever touched. See ADR 10.
+ */
+const MARK = 0x43;
+const MARK_SHIFT = 24;
+
+export function isOurs(reqidOrIndex: number): boolean {
+  return reqidOrIndex >>> MARK_SHIFT === MARK;
+}
+
+/** Numbers for SAs, each once in 16 million. */
+export class Reqids {
+  #last = 0;
+
+  next(): number {
+    this.#last = (this.#last + 1) & 0xff_ffff;
+    return MARK * 2 ** MARK_SHIFT + this.#last;
+  }
+}
+
+/** Numbers for policies; the lowest three bits are the direction's. */
+export class PolicyIndices {
+  #last = 0;
+
+  next(direction: number): number {
+    this.#last = (this.#last + 1) & 0x1f_ffff;
+    return MARK * 2 ** MARK_SHIFT + this.#last * 8 + direction;
+  }
+}

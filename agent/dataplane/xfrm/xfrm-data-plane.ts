@@ -1,0 +1,218 @@
+import { createServer, type Server } from "node:net";
+import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
+import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import { addNonEspMarker, natKeepalive } from "../../wire/udp-encap.ts";
+import type { DataPlane, DataPlaneCapabilities, DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../data-plane.ts";
+import { libc } from "../ffi/native.ts";
+import { openNetlink, NETLINK_XFRM } from "../ffi/netlink-socket.ts";
+import { DatagramSender } from "../ffi/udp-socket.ts";
+import { openWaker } from "../ffi/waiting.ts";
+import { openNatSocket } from "./ike-socket.ts";
+import { KernelBooks } from "./kernel-books.ts";
+import type { KernelEvent } from "./kernel-events.ts";
+import { KernelListener } from "./kernel-listener.ts";
+import { XfrmKernel } from "./xfrm-kernel.ts";
+import { XfrmGroup } from "./xfrm-structures.ts";
+import { readStatistics, subtractDrops } from "./xfrm-statistics.ts";
+
+export interface XfrmDataPlaneOptions {
+  readonly natPort: number;
+  /** Why this plane was chosen, in a sentence. */
+  readonly reason?: string;
+}
+
+/** There is one SAD in a network namespace, and marks in it do not tell two gateways apart. */
+const LOCK = "\0culvert-agent-xfrm";
+/** What was there before must not be dropped before the first configuration has claimed its own. */
+const LEFTOVERS_MS = 10_000;
+
+/**
+ * The kernel's plane: SAs and policies go to NETLINK_XFRM, packets never come here. It owns the NAT-T port, for ESP in UDP and IKE share it: the kernel takes
+ * ESP out, and a worker reads the rest, along with what the kernel tells.
+ */
+export class XfrmDataPlane implements DataPlane {
+  readonly capabilities: DataPlaneCapabilities;
+  readonly #natPort: number;
+  readonly #parts: Parts;
+  readonly #listener: KernelListener;
+  readonly #books: KernelBooks;
+  readonly #sender = new DatagramSender();
+  readonly #dropsBefore = readStatistics();
+  readonly #eventListeners: ((event: DataPlaneEvent) => void)[] = [];
+  readonly #ikeListeners: ((datagram: IkeDatagram) => void)[] = [];
+  readonly #leftoverTimer: NodeJS.Timeout;
+  #closing: Promise<void> | null = null;
+
+  /** Resolves when it listens; what a killed run left is gone by then but for policies that keep packets in. @throws Error with one sentence. */
+  static async create(options: XfrmDataPlaneOptions): Promise<XfrmDataPlane> {
+    const lock = await takeLock();
+    const parts: OpenParts = { lock, fds: [], kernel: null };
+    let plane: XfrmDataPlane;
+    try {
+      plane = new XfrmDataPlane(options, openParts(options, parts));
+    } catch (error) {
+      closeParts(parts);
+      throw error;
+    }
+    try {
+      await plane.#listener.ready;
+    } catch (error) {
+      await plane.close();
+      throw error;
+    }
+    return plane;
+  }
+
+  private constructor(options: XfrmDataPlaneOptions, parts: Parts) {
+    this.capabilities = {
+      name: "kernel",
+      reason: options.reason ?? "the kernel has ESP",
+      encapsulations: ["none", "udp"],
+      preferredEncapsulation: "none",
+      protocols: ["esp", "ah"],
+      modes: ["tunnel", "transport"],
+      extendedSequenceNumbers: true,
+      steering: "policies",
+    };
+    this.#natPort = options.natPort;
+    this.#parts = parts;
+    this.#books = new KernelBooks(parts.kernel, (event) => this.#emit(event));
+    this.#leftoverTimer = setTimeout(() => this.#books.removeLeftovers(), LEFTOVERS_MS).unref();
+    this.#listener = new KernelListener(parts.listener, {
+      event: (event: KernelEvent) => this.#books.take(event),
+      ike: (datagram) => this.#deliver(datagram),
+      failed: (reason) => this.#emit({ kind: "failed", reason }),
+    });
+  }
+
+  onEvent(listener: (event: DataPlaneEvent) => void): void {
+    this.#eventListeners.push(listener);
+  }
+
+  onIkeDatagram(listener: (datagram: IkeDatagram) => void): void {
+    this.#ikeListeners.push(listener);
+  }
+
+  sendIkeDatagram(datagram: IkeDatagram): void {
+    this.#send(datagram.local, datagram.remote, addNonEspMarker(datagram.bytes));
+  }
+
+  sendNatKeepalive(local: UdpEndpoint, remote: UdpEndpoint): void {
+    this.#send(local, remote, natKeepalive());
+  }
+
+  async installSa(sa: InboundSa | OutboundSa): Promise<void> {
+    this.#mustRun();
+    this.#books.installSa(sa);
+  }
+
+  async updateSa(direction: "inbound" | "outbound", spi: EspSpi, remote: UdpEndpoint): Promise<void> {
+    this.#mustRun();
+    this.#books.updateSa(direction, spi, remote);
+  }
+
+  querySa(direction: "inbound" | "outbound", spi: EspSpi): SaCounters | null {
+    return this.#closing === null ? this.#books.querySa(direction, spi) : null;
+  }
+
+  async deleteSa(direction: "inbound" | "outbound", spi: EspSpi): Promise<void> {
+    this.#mustRun();
+    this.#books.deleteSa(direction, spi);
+  }
+
+  async installPolicy(policy: OutboundPolicy): Promise<void> {
+    this.#mustRun();
+    this.#books.installPolicy(policy);
+  }
+
+  async deletePolicy(id: string): Promise<void> {
+    this.#mustRun();
+    this.#books.deletePolicy(id);
+  }
+
+  /** Of the whole network namespace, since this plane was made. */
+  globalDrops(): DropCounters {
+    return subtractDrops(readStatistics(), this.#dropsBefore);
+  }
+
+  async flush(): Promise<void> {
+    this.#mustRun();
+    this.#books.flush();
+  }
+
+  /** Takes its SAs and policies out of the kernel, ends the worker, closes the descriptors. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#leftoverTimer);
+    this.#books.removeLeftovers();
+    this.#books.flush();
+    await this.#listener.stop();
+    closeParts(this.#parts);
+  }
+
+  #mustRun(): void {
+    if (this.#closing !== null) throw new Error("the data plane is not running");
+  }
+
+  #send(local: UdpEndpoint, remote: UdpEndpoint, datagram: Uint8Array): void {
+    const fd = this.#parts.listener.udpFds[remote.address.includes(":") ? 1 : 0];
+    if (fd !== null && this.#closing === null) this.#sender.send(fd, local.address, remote, datagram);
+  }
+
+  #emit(event: DataPlaneEvent): void {
+    if (this.#closing === null) for (const listener of this.#eventListeners) listener(event);
+  }
+
+  #deliver(datagram: IkeDatagram): void {
+    const local = { address: datagram.local.address, port: this.#natPort };
+    for (const listener of this.#ikeListeners) listener({ ...datagram, local });
+  }
+}
+
+interface OpenParts {
+  readonly lock: Server;
+  /** To be closed. */
+  readonly fds: number[];
+  kernel: XfrmKernel | null;
+}
+
+interface Parts extends OpenParts {
+  readonly kernel: XfrmKernel;
+  readonly listener: { readonly udpFds: readonly [number, number | null]; readonly eventFd: number; readonly wakeFd: number };
+}
+
+/** What is opened is noted in `parts` at once, for a later step may fail. */
+function openParts({ natPort }: XfrmDataPlaneOptions, parts: OpenParts): Parts {
+  const opened = (fd: number): number => {
+    parts.fds.push(fd);
+    return fd;
+  };
+  const kernel = XfrmKernel.open();
+  parts.kernel = kernel;
+  const udp4 = openNatSocket(4, natPort);
+  if (udp4 === null) throw new Error("the machine has no IPv4");
+  opened(udp4);
+  const udp6 = openNatSocket(6, natPort);
+  if (udp6 !== null) opened(udp6);
+  const eventFd = opened(openNetlink(NETLINK_XFRM, [XfrmGroup.ACQUIRE, XfrmGroup.EXPIRE, XfrmGroup.MAPPING]));
+  return { ...parts, kernel, listener: { udpFds: [udp4, udp6], eventFd, wakeFd: opened(openWaker()) } };
+}
+
+function closeParts({ lock, fds, kernel }: OpenParts): void {
+  for (const fd of fds) libc.close(fd);
+  kernel?.close();
+  lock.close();
+}
+
+/** An abstract socket: it is of the network namespace, and goes with the process that holds it. */
+function takeLock(): Promise<Server> {
+  const server = createServer();
+  return new Promise((resolve, reject) => {
+    server.once("error", () => reject(new Error("another gateway of ours uses the kernel's ESP in this network namespace")));
+    server.listen(LOCK, () => resolve(server.unref()));
+  });
+}

@@ -1,0 +1,403 @@
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { execFile, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { promisify } from "node:util";
+import type { SaKeys } from "../crypto/sa-keys.ts";
+import type { DataPlaneEvent } from "../dataplane/data-plane.ts";
+import { enterNetworkNamespace } from "../dataplane/ffi/network-namespace.ts";
+import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
+import type { InboundSa, OutboundSa, SaLifetimes } from "../ipsec/security-association.ts";
+import { parseSelector } from "../ipsec/traffic-selector.ts";
+import { Encr, Integ } from "../wire/iana.ts";
+import type { EspSpi } from "../wire/ikev2/message-types.ts";
+import { staticKeys } from "./static-keys.ts";
+
+/*
+ * Two planes of the kernel with fixed keys, each in a network namespace of its own: 10.1.0.1 (left) 192.0.2.1 ── 192.0.2.2 (right) 10.2.0.1, in
+ * IPv6 fd00:1::1 2001:db8::1 ── 2001:db8::2 fd00:2::1. Runs where the kernel has ESP, as root. Prints one JSON object: the name of each case and null, or
+ * what went wrong. With `child` it is a plane at the left that holds an SA and a policy until it is killed.
+ */
+const run = promisify(execFile);
+const WAIT_MS = 10_000;
+const results: Record<string, string | null> = {};
+
+interface End {
+  readonly name: "left" | "right";
+  readonly outside: string;
+  readonly outside6: string;
+  readonly network: string;
+  readonly network6: string;
+}
+
+const left: End = { name: "left", outside: "192.0.2.1", outside6: "2001:db8::1", network: "10.1.0.0/24", network6: "fd00:1::/64" };
+const right: End = { name: "right", outside: "192.0.2.2", outside6: "2001:db8::2", network: "10.2.0.0/24", network6: "fd00:2::/64" };
+
+interface Options {
+  readonly keys: (spi: EspSpi) => SaKeys;
+  readonly protocol?: "esp" | "ah";
+  readonly mode?: "tunnel" | "transport";
+  readonly encapsulation?: "udp" | "none";
+  readonly esn?: boolean;
+  readonly outer?: 4 | 6;
+  readonly inner?: 4 | 6;
+  readonly window?: number;
+  readonly lifetimes?: SaLifetimes;
+}
+
+const gcm = (spi: EspSpi) => staticKeys("aes128gcm16", spi);
+const hmac = (spi: EspSpi): SaKeys => ({
+  ...staticKeys("aes256-sha256", spi),
+  encr: Encr.NULL,
+  encryptionKey: new Uint8Array(0),
+  integ: Integ.HMAC_SHA2_256_128,
+});
+const suites: Readonly<Record<string, Options>> = {
+  "ESP in a tunnel with AES-GCM": { keys: gcm },
+  "ESP in a tunnel with AES-GCM and ESN, window of 4,096": { keys: gcm, esn: true, window: 4_096 },
+  "ESP in UDP with AES-CBC and HMAC": { keys: (spi) => staticKeys("aes256-sha256", spi), encapsulation: "udp" },
+  "ESP with ChaCha20-Poly1305": { keys: (spi) => staticKeys("chacha20poly1305", spi) },
+  "ESP with AES-CCM": { keys: (spi) => staticKeys("aes128ccm16", spi) },
+  "ESP with AES-CTR and HMAC": { keys: (spi) => staticKeys("aes128ctr-sha256", spi) },
+  "IPv4 in IPv6": { keys: gcm, outer: 6 },
+  "IPv6 in IPv4": { keys: gcm, inner: 6 },
+  "IPv6 in IPv6 in UDP": { keys: gcm, inner: 6, outer: 6, encapsulation: "udp" },
+  "ESP in transport mode": { keys: gcm, mode: "transport", esn: true },
+  "ESP in transport mode over IPv6": { keys: gcm, mode: "transport", outer: 6, inner: 6 },
+  "AH in a tunnel": { keys: hmac, protocol: "ah" },
+  "AH in a tunnel with ESN over IPv6": { keys: hmac, protocol: "ah", esn: true, outer: 6 },
+  "AH in transport mode": { keys: hmac, protocol: "ah", mode: "transport" },
+};
+
+if (process.argv[2] === "child") await holdUntilKilled();
+else await main();
+
+async function main(): Promise<void> {
+  makeNamespaces();
+  const planes = { left: await planeIn(left), right: await planeIn(right) };
+  for (const [name, options] of Object.entries(suites)) {
+    await report(`carries echoes both ways: ${name}`, async () => {
+      await installBoth(planes, options);
+      const [from, to] = endsOf(options);
+      strictEqual(await answered("left", from, to, 5), 5);
+      strictEqual(await answered("right", to, from, 5), 5);
+      for (const end of ["left", "right"] as const)
+        for (const direction of ["inbound", "outbound"] as const) strictEqual(planes[end].querySa(direction, spiOf(end, direction))?.packets, 10);
+    });
+    await flushBoth(planes);
+  }
+  await report("tells of the first packet of an inbound SA, once", () => firstPacket(planes).finally(() => flushBoth(planes)));
+  await report("raises soft and hard expiry, keeps the counters, and passes nothing more", () => expiry(planes).finally(() => flushBoth(planes)));
+  await report("drops what a discarding policy matches and tells of it, again a second later", () => acquire(planes).finally(() => flushBoth(planes)));
+  await report("moves an outbound SA to another address, its counters with it", () => move(planes).finally(() => flushBoth(planes)));
+  await report("follows a peer whose port changes, and tells once", () => mapping(planes).finally(() => flushBoth(planes)));
+  await report("keeps a local network's packets in when the remote one is everything", () => exceptions(planes).finally(() => flushBoth(planes)));
+  await report("is one in a network namespace, and says so", async () => {
+    enterNetworkNamespace("left");
+    await rejects(XfrmDataPlane.create({ natPort: 4_600 }), /another gateway of ours/);
+  });
+  await Promise.all([planes.left.close(), planes.right.close()]);
+  await report("removes what a killed run left, its policies last, and touches nothing of others", leftovers);
+  console.log(JSON.stringify(results));
+}
+
+async function firstPacket(planes: Planes): Promise<void> {
+  await installBoth(planes, { keys: gcm });
+  const heard = listen(planes.right);
+  await answered("left", "10.1.0.1", "10.2.0.1", 3);
+  const event = await heard.next("firstInboundPacket");
+  deepStrictEqual(event, { kind: "firstInboundPacket", childSaId: "child", spi: spiOf("right", "inbound") });
+  await answered("left", "10.1.0.1", "10.2.0.1", 3);
+  strictEqual(heard.all.filter(({ kind }) => kind === "firstInboundPacket").length, 1);
+}
+
+async function expiry(planes: Planes): Promise<void> {
+  await installBoth(planes, { keys: gcm, lifetimes: { softPackets: 3, hardPackets: 6 } });
+  const heard = listen(planes.left);
+  await answered("left", "10.1.0.1", "10.2.0.1", 10);
+  deepStrictEqual(await heard.next("expire"), { kind: "expire", childSaId: "child", spi: spiOf("left", "outbound"), hard: false });
+  deepStrictEqual(await heard.next("expire"), { kind: "expire", childSaId: "child", spi: spiOf("left", "outbound"), hard: true });
+  strictEqual(planes.left.querySa("outbound", spiOf("left", "outbound"))?.packets, 6);
+  strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 2), 0);
+}
+
+async function acquire(planes: Planes): Promise<void> {
+  const selectors = { localSelectors: [parseSelector(left.network)], remoteSelectors: [parseSelector(right.network)] };
+  const heard = listen(planes.left);
+  await planes.left.installPolicy({ id: "link/net", ...selectors, action: { kind: "discard" } });
+  for (let times = 0; times < 2; times++) {
+    const told = heard.next("acquire");
+    let isTold = false;
+    void told.then(() => {
+      isTold = true;
+    });
+    while (!isTold) strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 1), 0);
+    deepStrictEqual(await told, { kind: "acquire", policyId: "link/net" });
+  }
+  await planes.left.deletePolicy("link/net");
+  strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 3), 3);
+}
+
+async function move(planes: Planes): Promise<void> {
+  for (const encapsulation of ["none", "udp"] as const) {
+    await installBoth(planes, { keys: gcm, esn: true, encapsulation });
+    strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
+    const { spi } = { spi: spiOf("left", "outbound") };
+    await planes.right.installSa({
+      ...saOf(right, "inbound", { keys: gcm, esn: true, encapsulation }),
+      spi: 0x7777 as EspSpi,
+      local: { address: "192.0.2.3", port: 4_500 },
+      keys: gcm(spi),
+    });
+    const before = await stateOf("left", spi);
+    await planes.left.updateSa("outbound", spi, { address: "192.0.2.3", port: 4_500 });
+    const after = await stateOf("left", spi);
+    match(after, /dst 192\.0\.2\.3/);
+    ok(sequenceOf(after) > sequenceOf(before), `${before}\nbecame\n${after}`);
+    strictEqual(planes.left.querySa("outbound", spi)?.packets, 5);
+    match((await inside("left", "ip", "xfrm", "policy", "list", "dir", "out")).stdout, /dst 192\.0\.2\.3/);
+    await flushBoth(planes);
+  }
+}
+
+async function mapping(planes: Planes): Promise<void> {
+  await installBoth(planes, { keys: gcm, encapsulation: "udp" });
+  const heard = listen(planes.left);
+  const behindNat = { keys: gcm, encapsulation: "udp" } as const;
+  await planes.right.flush();
+  await planes.right.installSa(saOf(right, "inbound", behindNat));
+  await planes.right.installSa({ ...saOf(right, "outbound", { keys: gcm, encapsulation: "udp" }), local: { address: right.outside, port: 4_777 } });
+  await planes.right.installPolicy({ id: "child", ...selectorsOf(right, behindNat), action: { kind: "protect", spi: spiOf("right", "outbound") } });
+  await answered("left", "10.1.0.1", "10.2.0.1", 5);
+  const remote = { address: right.outside, port: 4_777 };
+  deepStrictEqual(await heard.next("natMappingChanged"), { kind: "natMappingChanged", childSaId: "child", spi: spiOf("left", "inbound"), remote });
+  strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
+  strictEqual(heard.all.filter(({ kind }) => kind === "natMappingChanged").length, 1);
+}
+
+async function exceptions(planes: Planes): Promise<void> {
+  const everything = { localSelectors: [parseSelector(left.network)], remoteSelectors: [parseSelector("0.0.0.0/0")] };
+  await planes.left.installPolicy({ id: "link/all", ...everything, action: { kind: "discard" } });
+  strictEqual(await answered("left", "10.1.0.1", "10.1.0.2", 2), 2);
+  strictEqual(await answered("left", "10.1.0.1", "192.0.2.2", 2), 0);
+  await planes.left.deletePolicy("link/all");
+  deepStrictEqual(await policies(), []);
+}
+
+async function leftovers(): Promise<void> {
+  const foreignState = ["src", "192.0.2.1", "dst", "192.0.2.9", "proto", "esp", "spi", "0x99", "reqid", "7", "mode", "tunnel"];
+  await inside("left", "ip", "xfrm", "state", "add", ...foreignState, "aead", "rfc4106(gcm(aes))", `0x${"11".repeat(20)}`, "128");
+  await inside(
+    "left",
+    "ip",
+    "xfrm",
+    "policy",
+    "add",
+    "src",
+    "10.1.0.0/24",
+    "dst",
+    "10.9.0.0/24",
+    "dir",
+    "out",
+    "tmpl",
+    "dst",
+    "192.0.2.9",
+    "proto",
+    "esp",
+    "reqid",
+    "7",
+    "mode",
+    "tunnel",
+  );
+  const foreign = { states: await states(), policies: await policies() };
+  const killed = spawn(process.execPath, [import.meta.filename, "child"], { stdio: ["ignore", "pipe", "inherit"] });
+  await once(killed.stdout, "data");
+  const ended = once(killed, "exit");
+  killed.kill("SIGKILL");
+  await ended;
+  strictEqual((await states()).length, foreign.states.length + 2);
+  enterNetworkNamespace("left");
+  const plane = await XfrmDataPlane.create({ natPort: 4_500 });
+  deepStrictEqual(await states(), foreign.states);
+  // What they keep in is still kept in: there is no SA, and nothing goes in clear.
+  strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 2), 0);
+  await rejects(
+    plane.installPolicy({
+      id: "p",
+      localSelectors: [parseSelector(left.network)],
+      remoteSelectors: [parseSelector("10.9.0.0/24")],
+      action: { kind: "discard" },
+    }),
+    /another program has a policy/,
+  );
+  await plane.deletePolicy("p");
+  await plane.installPolicy({
+    id: "q",
+    localSelectors: [parseSelector(left.network)],
+    remoteSelectors: [parseSelector(right.network)],
+    action: { kind: "discard" },
+  });
+  await plane.close();
+  deepStrictEqual({ states: await states(), policies: await policies() }, foreign);
+}
+
+async function holdUntilKilled(): Promise<void> {
+  enterNetworkNamespace("left");
+  const plane = await XfrmDataPlane.create({ natPort: 4_500 });
+  await plane.installSa(saOf(left, "inbound", { keys: gcm }));
+  await plane.installSa(saOf(left, "outbound", { keys: gcm }));
+  await plane.installPolicy({ id: "child", ...selectorsOf(left, { keys: gcm }), action: { kind: "protect", spi: spiOf("left", "outbound") } });
+  console.log("held");
+  setInterval(() => undefined, WAIT_MS);
+}
+
+type Planes = Readonly<Record<"left" | "right", XfrmDataPlane>>;
+
+function makeNamespaces(): void {
+  const ip = (...args: string[]) => execFileSync("ip", args);
+  for (const { name } of [left, right]) ip("netns", "add", name);
+  ip("-n", "left", "link", "add", "out0", "type", "veth", "peer", "name", "out0", "netns", "right");
+  for (const me of [left, right]) {
+    const peer = me === left ? right : left;
+    const host = me === left ? 1 : 2;
+    const batch = [
+      `address add ${me.outside}/24 dev out0`,
+      `address add ${me.outside6}/64 dev out0 nodad`,
+      `address add 10.${host}.0.1/24 dev lo`,
+      `address add fd00:${host}::1/64 dev lo nodad`,
+      "link set lo up",
+      "link set out0 up",
+      `route add ${peer.network} via ${peer.outside} src 10.${host}.0.1`,
+      `route add ${peer.network6} via ${peer.outside6} src fd00:${host}::1`,
+      ...(me === right ? ["address add 192.0.2.3/24 dev out0"] : ["address add 10.1.0.2/24 dev lo"]),
+    ];
+    execFileSync("ip", ["-n", me.name, "-batch", "-"], { input: `${batch.join("\n")}\n` });
+  }
+}
+
+async function planeIn(end: End): Promise<XfrmDataPlane> {
+  enterNetworkNamespace(end.name);
+  return XfrmDataPlane.create({ natPort: 4_500 });
+}
+
+async function installBoth(planes: Planes, options: Options): Promise<void> {
+  for (const end of [left, right]) {
+    const plane = planes[end.name];
+    await plane.installSa(saOf(end, "inbound", options));
+    await plane.installSa(saOf(end, "outbound", options));
+    await plane.installPolicy({ id: "child", ...selectorsOf(end, options), action: { kind: "protect", spi: spiOf(end.name, "outbound") } });
+  }
+}
+
+async function flushBoth(planes: Planes): Promise<void> {
+  await Promise.all([planes.left.flush(), planes.right.flush()]);
+}
+
+function saOf(end: End, direction: "inbound", options: Options): InboundSa;
+function saOf(end: End, direction: "outbound", options: Options): OutboundSa;
+function saOf(end: End, direction: "inbound" | "outbound", options: Options): InboundSa | OutboundSa {
+  const peer = end === left ? right : left;
+  const spi = spiOf(end.name, direction);
+  const outer = (of: End) => ({ address: options.outer === 6 ? of.outside6 : of.outside, port: 4_500 });
+  const common = {
+    ...(direction === "outbound" ? options.lifetimes : {}),
+    childSaId: "child",
+    spi,
+    keys: options.keys(spi),
+    extendedSequenceNumbers: options.esn ?? false,
+    protocol: options.protocol ?? "esp",
+    mode: options.mode ?? "tunnel",
+    local: outer(end),
+    remote: outer(peer),
+    encapsulation: options.encapsulation ?? "none",
+  } as const;
+  if (direction === "outbound") return { ...common, direction };
+  return { ...common, ...selectorsOf(end, options), direction, replayWindowPackets: options.window ?? 64 };
+}
+
+function selectorsOf(end: End, options: Options) {
+  const peer = end === left ? right : left;
+  const of = (one: End) => {
+    if (options.mode === "transport") return options.outer === 6 ? one.outside6 : one.outside;
+    return options.inner === 6 ? one.network6 : one.network;
+  };
+  return { localSelectors: [parseSelector(of(end))], remoteSelectors: [parseSelector(of(peer))] };
+}
+
+/** The two addresses that echoes are sent between. */
+function endsOf({ mode, inner, outer }: Options): [string, string] {
+  if (mode === "transport") return outer === 6 ? [left.outside6, right.outside6] : [left.outside, right.outside];
+  return inner === 6 ? ["fd00:1::1", "fd00:2::1"] : ["10.1.0.1", "10.2.0.1"];
+}
+
+/** The right's inbound SA is the left's outbound one. */
+function spiOf(end: "left" | "right", direction: "inbound" | "outbound"): EspSpi {
+  return ((end === "left") === (direction === "inbound") ? 0x1001 : 0x2001) as EspSpi;
+}
+
+function inside(namespace: string, ...argv: string[]) {
+  return run("ip", ["netns", "exec", namespace, ...argv]);
+}
+
+/** How many of so many echoes are answered, each within a second. */
+async function answered(namespace: string, from: string, to: string, count: number): Promise<number> {
+  const argv = ["ping", "-n", "-q", "-I", from, "-c", String(count), "-l", String(count), "-i", "1", "-W", "1", to];
+  const { stdout } = await inside(namespace, ...argv).catch((error: { stdout: string }) => error);
+  return Number(/(\d+) (?:packets )?received/.exec(stdout)?.[1] ?? 0);
+}
+
+/** Without those that only hold a place. */
+async function states(): Promise<string[]> {
+  const { stdout } = await inside("left", "ip", "xfrm", "state", "list", "nokeys");
+  return stdout.split(/^(?=src )/m).filter((state) => /aead|auth|enc /.test(state));
+}
+
+async function policies(): Promise<string[]> {
+  const { stdout } = await inside("left", "ip", "xfrm", "policy", "list");
+  return stdout.split(/^(?=src )/m).filter((policy) => !policy.includes("socket"));
+}
+
+async function stateOf(namespace: string, spi: number): Promise<string> {
+  const { stdout } = await inside(namespace, "ip", "-s", "xfrm", "state", "list", "nokeys");
+  return stdout.split(/^(?=src )/m).find((state) => state.includes(`spi 0x${spi.toString(16).padStart(8, "0")}`)) ?? stdout;
+}
+
+function sequenceOf(state: string): number {
+  return Number.parseInt(/oseq-hi 0x[0-9a-f]+, oseq 0x([0-9a-f]+)|oseq 0x([0-9a-f]+)/.exec(state)?.slice(1).find(Boolean) ?? "", 16);
+}
+
+function listen(plane: XfrmDataPlane) {
+  const all: DataPlaneEvent[] = [];
+  let read = 0;
+  let wake: () => void = () => undefined;
+  plane.onEvent((event) => {
+    all.push(event);
+    wake();
+  });
+  const next = async (kind: DataPlaneEvent["kind"]): Promise<DataPlaneEvent> => {
+    const deadline = performance.now() + WAIT_MS;
+    for (;;) {
+      for (; read < all.length; ) {
+        const event = all[read++]!;
+        if (event.kind === kind) return event;
+      }
+      if (performance.now() > deadline) throw new Error(`no ${kind} among ${JSON.stringify(all)}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, WAIT_MS);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  };
+  return { all, next };
+}
+
+async function report(name: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+    results[name] = null;
+  } catch (error) {
+    results[name] = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  }
+}

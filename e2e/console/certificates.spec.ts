@@ -1,3 +1,4 @@
+import AxeBuilder from "@axe-core/playwright";
 import { type BrowserContext, expect, type Page, test } from "@playwright/test";
 import { makeThreeNamespaces, sweepLeftovers, type ThreeNamespaces } from "../lib/namespaces.ts";
 import { startPing } from "../lib/traffic.ts";
@@ -51,6 +52,33 @@ test("replaces both certificates while an echo is sent every 10 ms: none is lost
   expect(await page.getByRole("table", { name: "Keys and certificates" }).innerText()).not.toBe(before);
   await page.goto(linkPath);
   await expect(tunnelStatus(page, "Up")).toBeVisible();
+});
+
+test("revokes a certificate: the other gateway ends its tunnel, and the link comes back with a new one", async () => {
+  await page.goto("/keys");
+  const row = page.getByRole("row").filter({ hasText: "By certificate, Amsterdam" });
+  const before = await row.getByRole("code").innerText();
+  await page.getByRole("button", { name: "Revoke By certificate, Amsterdam" }).click();
+  const dialog = page.getByRole("alertdialog");
+  await expect(dialog).toContainText("a new one is issued");
+  for (const theme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme: theme });
+    expect((await new AxeBuilder({ page }).analyze()).violations.map(({ id }) => [theme, id])).toEqual([]);
+  }
+  await dialog.getByRole("button", { name: "Revoke certificate" }).click();
+  await expect(dialog).toBeHidden();
+  await expect.poll(() => gateways[1]?.log() ?? "", { timeout: 15_000 }).toMatch(/amsterdam.* was revoked by its authority .*\(keyCompromise\)/i);
+  await expect(row.getByRole("code")).not.toHaveText(before);
+  // With the new certificate, as both gateways say themselves.
+  const inUse = async () => {
+    const { ends } = await (await page.request.get(`/api${linkPath}`)).json();
+    return [ends[0].ikeSas.map((sa: { credentialId: string }) => sa.credentialId), ends[1].ikeSas.length];
+  };
+  const keys: { id: string; name: string }[] = await (await page.request.get("/api/keys")).json();
+  const fresh = keys.find((key) => key.name === "By certificate, Amsterdam")?.id;
+  await expect.poll(inUse, { timeout: 20_000 }).toEqual([[fresh], 1]);
+  await page.goto(linkPath);
+  await expect(tunnelStatus(page, "Up")).toBeVisible({ timeout: 15_000 });
 });
 
 test("writes no private key to a log, a page or an API answer", async () => {

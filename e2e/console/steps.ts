@@ -13,7 +13,7 @@ export async function setUp(page: Page, code: string): Promise<void> {
   await page.getByLabel("E-mail").fill(admin.email);
   await page.getByLabel("Password").fill(admin.password);
   await page.getByRole("button", { name: "Create account" }).click();
-  await expect(page.getByRole("heading", { level: 1, name: "Overview" })).toBeVisible();
+  await expect(page.getByRole("heading", { level: 1, name: "Overview" })).toBeVisible({ timeout: 20_000 });
 }
 
 export async function createSite(page: Page, site: { name: string; network: string; address: string }): Promise<void> {

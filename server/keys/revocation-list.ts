@@ -9,7 +9,7 @@ import { touchGateways } from "../publishing/touch.ts";
 import { signatureOf, signingKeyOf } from "./authority.ts";
 
 /*
- * Revocation lists (RFC 5280 §5) of the authority that issues link certificates. They go to the gateways with the desired state (docs/adr/0010):
+ * Revocation lists (RFC 5280 §5) of the authority that issues link certificates. They go to the gateways with the desired state (docs/adr/0011):
  * a gateway needs to reach nobody, and one that was told without its console knows for as long as a certificate could be valid.
  */
 

@@ -1,6 +1,6 @@
 /*
  * What is ours in the kernel carries a mark: the reqid of an SA and the index of a policy begin with this octet. Other programs count both from
- * small numbers (strongSwan and the kernel itself from 1, PF_KEY's own end at 0x3fff); nothing of theirs is ever touched. See ADR 10.
+ * small numbers (strongSwan and the kernel itself from 1, PF_KEY's own end at 0x3fff); nothing of theirs is ever touched. See ADR 12.
  */
 const MARK = 0x43;
 const MARK_SHIFT = 24;

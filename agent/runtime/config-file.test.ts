@@ -25,6 +25,9 @@ function problemsOf(text: string): readonly string[] {
 
 const secondLink = (changes: (text: string) => string): string => exampleYaml + changes(exampleYaml.slice(exampleYaml.indexOf("  - id: berlin")));
 
+/** Nine levels of ten: a thousand million values. */
+const manyAliases = ["l0: &l0 [x]", ...Array.from({ length: 9 }, (_, i) => `l${i + 1}: &l${i + 1}\n  [${Array(10).fill(`*l${i}`).join(", ")}]`)].join("\n");
+
 describe("a long file in JSON", () => {
   const one = parse(exampleYaml) as { links: { id: string; children: { remoteNetworks: string[] }[] }[] };
   const links = Array.from({ length: 1_000 }, (_, i) => {
@@ -157,6 +160,22 @@ describe("a bad configuration", () => {
       /overlaps 10\.2\.0\.0\/24 of link "berlin"/,
     ],
     ["broken YAML", exampleYaml.replace("revision: 7", "revision: [7"), "site.yaml:3", /not valid YAML/],
+    ["an unknown key of two lines", `${exampleYaml}"a\\nb": 1\n`, "site.yaml:21", /^site\.yaml:21: \["a\\nb"\]: unknown key "a\\nb" — /],
+    [
+      "a name that is no distinguished one",
+      exampleYaml.replace("identity: b.example", 'identity: "CN=b, 0s=x"'),
+      "site.yaml:9",
+      /^site\.yaml:9: links\[0\]\.remote\.identity: .*0s=x.* is not a part of a distinguished name/,
+    ],
+    ["a proposal of two lines", exampleYaml.replace("[aes256gcm16]", '["aes\\n256"]'), "site.yaml:16", /"aes\\n256" [^\n]*is not a known algorithm — /],
+    ["an alias of nothing", exampleYaml.replace("revision: 7", "revision: *seven"), "site.yaml:2", /the alias \*seven stands for nothing/],
+    [
+      "an alias that comes before its anchor",
+      exampleYaml.replace("revision: 7", "revision: *b").replace("name: amsterdam", "name: &b x"),
+      "site.yaml:2",
+      /\*b/,
+    ],
+    ["aliases of aliases without end", manyAliases, "site.yaml:3", /stand for far more/],
   ];
   test.each(cases)("%s is reported with line, field and reason", (_name, text, place, reason) => {
     const lines = problemsOf(text);

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
-import { isMap, isNode, isPair, LineCounter, parseDocument, type Document } from "yaml";
+import { type Alias, type Document, isMap, isNode, isPair, LineCounter, parseDocument, visit } from "yaml";
 import type { Authentication, DesiredState } from "../../contract/desired-state.ts";
 import { type SiteFile, siteFile } from "../../contract/site-file.ts";
 import { CredentialFileError, pemOf, readCredentialFile } from "../crypto/credential-file.ts";
@@ -23,10 +23,17 @@ export function readConfigFile(path: string): ConfigResult {
   } catch (error) {
     return { ok: false, lines: [`${name}: cannot be read: ${messageOf(error)} — check the path and its permissions`] };
   }
+  return readConfigText(text, path);
+}
+
+/** The same of a file's text; files that it names lie beside `path`. */
+export function readConfigText(text: string, path: string): ConfigResult {
+  const name = basename(path);
   const fromProgram = readJson(text, path);
   if (fromProgram !== null) return fromProgram;
   const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter });
+  // A key that is no text is told of below, as unknown: the library would warn of it on the process's error output.
+  const document = parseDocument(text, { lineCounter, logLevel: "error" });
   if (document.errors.length > 0) {
     // The library's message goes on to quote the line, which may hold a secret.
     return {
@@ -36,18 +43,43 @@ export function readConfigFile(path: string): ConfigResult {
       ),
     };
   }
+  const said = readValue(document, lineCounter);
+  if ("problems" in said) return { ok: false, lines: said.problems.map((problem) => `${name}:${problem}`) };
   const locate = (at: ConfigPath): number => lineOf(document, lineCounter, at);
   const format = (problem: ConfigProblem): string =>
-    `${name}:${locate(problem.path)}: ${formatPath(problem.path)}: ${problem.severity === "warning" ? "warning: " : ""}${problem.reason} — ${problem.advice}`;
+    onOneLine(
+      `${name}:${locate(problem.path)}: ${formatPath(problem.path)}: ${problem.severity === "warning" ? "warning: " : ""}${problem.reason} — ${problem.advice}`,
+    );
   const sort = (problems: readonly ConfigProblem[]): ConfigProblem[] => problems.toSorted((a, b) => locate(a.path) - locate(b.path));
 
-  const parsed = siteFile.safeParse(document.toJS(), { reportInput: true });
+  const parsed = siteFile.safeParse(said.value, { reportInput: true });
   if (!parsed.success) return { ok: false, lines: sort(fromZodError(parsed.error)).map(format) };
   const secrets = new SecretFiles(dirname(resolve(path)));
   const state = secrets.inline(parsed.data);
   const problems = sort([...secrets.problems, ...checkState(state, secrets.unreadable)]);
   if (problems.some((problem) => problem.severity === "error")) return { ok: false, lines: problems.map(format) };
   return { ok: true, state, warnings: problems.map(format) };
+}
+
+/** What the document says, or why its aliases keep it from saying anything: the library throws for them, and does not say where. */
+function readValue(document: Document, lines: LineCounter): { readonly value: unknown } | { readonly problems: readonly string[] } {
+  const lineOfAlias = ({ range }: Alias): number => lines.linePos(range?.[0] ?? 0).line;
+  const aliases: Alias[] = [];
+  visit(document, { Alias: (_key, alias) => void aliases.push(alias) });
+  const lost = aliases.filter((alias) => alias.resolve(document) === undefined);
+  if (lost.length > 0)
+    return {
+      problems: lost.map(
+        (alias) => `${lineOfAlias(alias)}: the alias *${alias.source} stands for nothing — write &${alias.source} before what it is to stand for, further up`,
+      ),
+    };
+  try {
+    return { value: document.toJS() };
+  } catch (error) {
+    // Aliases of aliases make an endless document out of a short one.
+    if (!(error instanceof ReferenceError) || aliases[0] === undefined) throw error;
+    return { problems: [`${lineOfAlias(aliases[0])}: the aliases from here on stand for far more than is in the file — write the values out`] };
+  }
 }
 
 /** Nobody writes as much by hand; JSON's reader would not notice a key that is there twice. */
@@ -164,6 +196,11 @@ function lineOf(document: Document, lines: LineCounter, path: ConfigPath): numbe
     if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
   }
   return 1;
+}
+
+/** A value that a reason quotes may hold control characters. */
+function onOneLine(text: string): string {
+  return text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
 }
 
 function messageOf(error: unknown): string {

@@ -11,10 +11,14 @@ export interface ConfigProblem {
   readonly advice: string;
 }
 
-/** `links[0].children[1].remoteNetworks[0]` */
+/** `links[0].children[1].remoteNetworks[0]`; a key that does not look like one is quoted, so that each problem stays on its line. */
 export function formatPath(path: ConfigPath): string {
   let text = "";
-  for (const step of path) text += typeof step === "number" ? `[${step}]` : text === "" ? step : `.${step}`;
+  for (const step of path) {
+    if (typeof step === "number") text += `[${step}]`;
+    else if (!/^[\w-]+$/.test(step)) text += `[${JSON.stringify(step)}]`;
+    else text += text === "" ? step : `.${step}`;
+  }
   return text === "" ? "(top level)" : text;
 }
 
@@ -40,7 +44,7 @@ function fromIssue(issue: z.core.$ZodIssue, path: ConfigPath): ConfigProblem[] {
   switch (issue.code) {
     case "unrecognized_keys":
       return issue.keys.map((key) =>
-        errorAt([...path, key], `unknown key "${key}"`, "remove it or correct its spelling (culvert-agent schema lists every key)"),
+        errorAt([...path, key], `unknown key ${JSON.stringify(key)}`, "remove it or correct its spelling (culvert-agent schema lists every key)"),
       );
     case "invalid_type":
       return [

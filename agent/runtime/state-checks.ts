@@ -1,6 +1,9 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
 import type { DesiredLink, DesiredState } from "../../contract/desired-state.ts";
+import { CryptoError } from "../crypto/crypto-error.ts";
+import { toWireIdentity } from "../ike/negotiation/identity.ts";
 import { type ConfigPath, type ConfigProblem, errorAt } from "./config-problem.ts";
+import { parseIdentity } from "./identity-text.ts";
 import { contains, formatPrefix, overlaps, parsePrefix, type Prefix } from "./prefix.ts";
 import { proposalProblem } from "./proposal-check.ts";
 import { decodePem, decodeSecret } from "./secret-source.ts";
@@ -37,6 +40,8 @@ function checkIds(links: readonly DesiredLink[]): ConfigProblem[] {
 function checkLink(link: DesiredLink, at: ConfigPath, unreadable: string | null): ConfigProblem[] {
   return [
     ...checkPeer(link, at),
+    ...checkIdentity(link.local.identity, [...at, "local", "identity"]),
+    ...checkIdentity(link.remote.identity, [...at, "remote", "identity"]),
     ...checkAuthentication(link, at, unreadable),
     ...checkProposals(link.ike.proposals, "ike", [...at, "ike", "proposals"]),
     ...checkProposals(link.esp.proposals, "esp", [...at, "esp", "proposals"]),
@@ -56,6 +61,17 @@ function checkInactivity(link: DesiredLink, at: ConfigPath): ConfigProblem[] {
   if (link.inactivitySeconds === undefined || link.initiate !== "start") return [];
   const why = "the link is kept up, so nothing of it can be closed for being unused";
   return [errorAt([...at, "inactivitySeconds"], why, "set initiate: onDemand or respond, or leave inactivitySeconds out")];
+}
+
+/** Names that look like distinguished ones can be none, which the engine would find out too late to say where. */
+function checkIdentity(text: string, at: ConfigPath): ConfigProblem[] {
+  try {
+    toWireIdentity(parseIdentity(text));
+    return [];
+  } catch (error) {
+    if (!(error instanceof CryptoError)) throw error;
+    return [errorAt(at, error.message, "correct the name")];
+  }
 }
 
 function checkAuthentication(link: DesiredLink, at: ConfigPath, unreadable: string | null): ConfigProblem[] {

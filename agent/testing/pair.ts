@@ -45,6 +45,8 @@ export class Side {
   readonly questions: RevocationQuery[] = [];
   /** How many packets its data plane says have passed, by SPI. */
   readonly packets = new Map<number, number>();
+  /** Called with each question, for who answers them. */
+  onQuestion: (query: RevocationQuery) => void = () => undefined;
   /** Books that do not balance: an SA installed twice, deleted without being there, a policy on an SA that is not there. */
   readonly bookkeeping: string[] = [];
 
@@ -134,6 +136,7 @@ export class Pair {
           break;
         case "askRevocation":
           side.questions.push(effect.query);
+          side.onQuestion(effect.query);
           break;
         case "natKeepalive":
           break;

@@ -2,12 +2,13 @@ import fc from "fast-check";
 import { fromPrefix } from "../ipsec/traffic-selector.ts";
 import { EARLY_PACKET_MS } from "../dataplane/tun/early-packets.ts";
 import { linkConfigs, Pair, type Side } from "./pair.ts";
-import { settlementFaults } from "./settlement.ts";
+import { revocablePeers, SlowWord } from "./revocable-peers.ts";
+import { SETTLE_MS, settlementFaults } from "./settlement.ts";
 import { TrafficModel } from "./traffic-model.ts";
 
 /* Commands at both ends of a link at any time, over a line that loses, doubles and reorders. */
 
-export const COMMANDS = ["rekey child", "rekey ike", "rekey all", "delete child", "reauthenticate", "restart", "down", "up"] as const;
+export const COMMANDS = ["rekey child", "rekey ike", "rekey all", "delete child", "reauthenticate", "restart", "down", "up", "packet"] as const;
 export type Command = (typeof COMMANDS)[number];
 
 interface Step {
@@ -51,6 +52,10 @@ export interface Situation {
   readonly childCount: 1 | 2;
   /** Whether IKE_AUTH makes no Child SA (RFC 6023), so that all of them follow. */
   readonly childless: boolean;
+  /** Whoever starts the link does so when a packet wants through. */
+  readonly onDemand: boolean;
+  /** Both ends' certificates are asked about before each handshake, and the word comes after so long; null: pre-shared keys. */
+  readonly wordAfterMs: number | null;
 }
 
 export const aSituation = (commands: readonly Command[]) =>
@@ -63,6 +68,8 @@ export const aSituation = (commands: readonly Command[]) =>
     keyExchange: fc.constantFrom("none", "pfs", "additional"),
     childCount: fc.constantFrom(1, 2),
     childless: fc.boolean(),
+    onDemand: fc.boolean(),
+    wordAfterMs: fc.constantFrom(null, 10, 700, 5_000),
   });
 
 const PROPOSALS = {
@@ -83,20 +90,19 @@ export function playThrough(situation: Situation, pair = layPair(situation)): st
   // The line stays as bad as it is while what was begun goes on, then gets better as lines do.
   pair.run(30_000);
   pair.link.quality = { ...situation.line, loss: 0 };
-  const faults = settlementFaults(pair, wantedEnd(pair));
-  // Whoever gave the other up took its SAs for dead while the other still used them: that is what the line has lost.
-  const givenUpAt = Math.min(...[pair.a, pair.b].flatMap(giveUps));
-  return [...faults, ...traffic.losses.filter((loss) => Number.parseFloat(loss) < givenUpAt)];
+  const wish = wantedEnd(pair);
+  if (wish === "up" && situation.onDemand) sendPackets(pair);
+  return [...settlementFaults(pair, wish), ...traffic.losses];
 }
 
-/** When a request of the side's, sent again as often as it may be, was still unanswered. */
-function giveUps(side: Side): number[] {
-  return side.trace.filter((entry) => entry.exchange === "RETRANSMIT" && !entry.summary.startsWith("No answer yet")).map((entry) => entry.at);
-}
-
-export function layPair({ seed, starts, keyExchange, childCount, childless }: Situation): Pair {
-  const pair = new Pair(seed);
-  const initiate = (side: "a" | "b") => ({ initiate: starts === side || starts === "both" ? ("start" as const) : ("respond" as const) });
+export function layPair({ seed, starts, keyExchange, childCount, childless, onDemand, wordAfterMs }: Situation): Pair {
+  const words = { a: new SlowWord(), b: new SlowWord() };
+  const pair = wordAfterMs === null ? new Pair(seed) : new Pair(seed, { a: { revocation: words.a }, b: { revocation: words.b } });
+  if (wordAfterMs !== null) for (const name of ["a", "b"] as const) words[name].answer(pair, pair[name], wordAfterMs);
+  const initiate = (side: "a" | "b") => ({
+    initiate: starts !== side && starts !== "both" ? ("respond" as const) : onDemand ? ("onDemand" as const) : ("start" as const),
+    ...(wordAfterMs === null ? {} : { credentials: revocablePeers[side] }),
+  });
   const both = { livenessMs: 20_000, childless, ...PROPOSALS[keyExchange] };
   const children = (local: number, remote: number) =>
     CHILDREN.slice(0, childCount).map((name, index) => ({
@@ -107,6 +113,7 @@ export function layPair({ seed, starts, keyExchange, childCount, childless }: Si
   const configs = linkConfigs({ both, a: { ...initiate("a"), children: children(1, 2) }, b: { ...initiate("b"), children: children(2, 1) } });
   pair.give(pair.b, { kind: "setLink", link: configs.b });
   pair.give(pair.a, { kind: "setLink", link: configs.a });
+  for (const side of [pair.a, pair.b]) wantThrough(pair, side);
   if (!pair.runUntil(() => pair.bothUp(), 60_000)) throw new Error(`The pair of seed ${seed} does not come up.`);
   return pair;
 }
@@ -124,10 +131,27 @@ function obey(pair: Pair, side: Side, command: Command): void {
       if (child !== undefined) pair.give(side, { kind: "expire", childSaId: child.id, spi: child.outboundSpi, hard: true });
       return;
     }
+    case "packet":
+      return wantThrough(pair, side);
     default:
       return pair.give(side, { kind: command, linkId: "link" });
   }
 }
+
+/** What a data plane tells when packets come for which there is no SA. */
+function wantThrough(pair: Pair, side: Side): void {
+  for (const { id, action } of [...side.policies.values()]) if (action.kind === "discard") pair.give(side, { kind: "acquire", policyId: id });
+}
+
+/** Somebody inside goes on trying for as long as the pair may take to settle. */
+function sendPackets(pair: Pair): void {
+  for (let afterMs = 0; afterMs <= SETTLE_MS; afterMs += PACKET_MS)
+    pair.schedule(pair.clock.now() + afterMs, () => {
+      for (const side of [pair.a, pair.b]) wantThrough(pair, side);
+    });
+}
+
+const PACKET_MS = 2_000;
 
 /** With one end closed the other one stops trying, so that there is an end to wait for. */
 function wantedEnd(pair: Pair): "up" | "none" {

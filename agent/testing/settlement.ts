@@ -3,7 +3,7 @@ import { childrenOf } from "../ike/ike-sa.ts";
 import type { Pair, Side } from "./pair.ts";
 
 /** Long enough for every retry and for a side to clear up what the other has forgotten to. */
-const SETTLE_MS = 400_000;
+export const SETTLE_MS = 400_000;
 /** After everything has settled: how long it is watched, and the most that may happen in that time. */
 const WATCH_MS = 25_000;
 const MOST_TIMERS = 12;
@@ -42,6 +42,9 @@ export function isQuiet(pair: Pair): boolean {
 function unfinished(side: Side, now: number): string[] {
   const faults: string[] = [];
   const isSoon = (at: number | null) => at !== null && at < now + RETRY_MS;
+  // The reauthentication that was asked for waits for the link's next attempt.
+  for (const link of side.engine.links.values())
+    if (link.replaceWanted && link.wanted !== "down" && link.state !== "down") faults.push(`${side.name}: the IKE SA of ${link.config.id} is to be replaced`);
   if (side.engine.graves.size > 0) faults.push(`${side.name}: old inbound SAs wait for their end`);
   for (const sa of side.engine.ikeSas.values()) {
     const { outstanding, queue } = sa.window;

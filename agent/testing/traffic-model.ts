@@ -47,6 +47,7 @@ export class TrafficModel {
       }
       const stopped = [...one.current.keys()].filter((policyId) => !next.has(policyId));
       if (this.#wish.isSteady) for (const policyId of stopped) this.losses.push(`${now}: ${one.from.name} has nothing to send on for ${policyId}`);
+      this.#noteGivenUp(one);
       one.current = next;
       for (const spi of next.values()) one.lastSent.set(spi, now);
       this.#arrive(one, now);
@@ -55,7 +56,7 @@ export class TrafficModel {
 
   #arrive(one: Flow, now: number): void {
     for (const [spi, at] of one.lastSent) {
-      if (now - at > LATEST_MS) one.lastSent.delete(spi);
+      if (now - at > LATEST_MS || one.givenUp.has(spi)) one.lastSent.delete(spi);
       else if (!one.to.inbound.has(spi) && (one.installed.has(spi) || !this.#isKept(one, spi, now))) {
         this.losses.push(`${now}: ${one.to.name} has no inbound SA ${spi}, on which ${one.from.name} sent ${now - at} ms ago`);
         one.lastSent.delete(spi);
@@ -68,6 +69,17 @@ export class TrafficModel {
     const since = one.early.get(spi) ?? now;
     one.early.set(spi, since);
     return one.first.has(spi) || now - since < this.#wish.keptMs;
+  }
+
+  /** Who sent a request as often as it may be took the other for dead, and all SAs with it: the line has lost what the other still sends on these. */
+  #noteGivenUp(one: Flow): void {
+    const { trace, engine } = one.to;
+    const entries = trace.slice(one.seenEntries);
+    one.seenEntries = trace.length;
+    const hasGivenUp = entries.some((entry) => entry.exchange === "RETRANSMIT" && !entry.summary.startsWith("No answer yet"));
+    const graves = [...engine.graves].map((grave) => grave.spi);
+    if (hasGivenUp) for (const spi of graves) if (!one.graves.has(spi)) one.givenUp.add(spi);
+    one.graves = new Set(graves);
   }
 
   #sendFirst(one: Flow, spi: number): void {
@@ -96,6 +108,11 @@ interface Flow {
   readonly early: Map<number, number>;
   /** SPIs that were sent on when there was nothing else to send on that the receiver had, or were there at the beginning. */
   readonly first: Set<number>;
+  /** What the receiver has lost by giving the sender up. */
+  readonly givenUp: Set<number>;
+  /** Of the receiver: SAs that wait out the packets in flight, and how much of its trace has been looked at. */
+  graves: ReadonlySet<number>;
+  seenEntries: number;
 }
 
 function flow(from: Side, to: Side): Flow {
@@ -109,6 +126,9 @@ function flow(from: Side, to: Side): Flow {
     installed: new Set(to.inbound.keys()),
     early: new Map(),
     first: new Set(current.values()),
+    givenUp: new Set(),
+    graves: new Set(),
+    seenEntries: to.trace.length,
   };
 }
 

@@ -1,7 +1,7 @@
 import { SeededRandom } from "../seeded-random.ts";
 import { Coverage } from "./coverage.ts";
 import { mutate } from "./mutate.ts";
-import type { Target } from "./targets.ts";
+import type { Target } from "./target.ts";
 
 export interface SearchResult {
   readonly executions: number;
@@ -33,7 +33,7 @@ export function search(target: Target, known: readonly Uint8Array[], forMs: numb
     }
     const end = performance.now() + forMs;
     while (performance.now() < end) {
-      const batch = Array.from({ length: BATCH }, () => mutate(pick(corpus, random), pick(corpus, random), random, LONGEST));
+      const batch = Array.from({ length: target.batch ?? BATCH }, () => mutate(pick(corpus, random), pick(corpus, random), random, LONGEST));
       for (const input of batch) {
         const failed = attempt(target, input);
         executions += 1;
@@ -74,7 +74,7 @@ export function attempt(target: Target, input: Uint8Array): Error | null {
   // Its own time: the machine may be busy with something else.
   const { user, system } = process.threadCpuUsage(began);
   const took = (user + system) / 1_000;
-  return took > SLOW_MS ? new Error(`${input.length} octets took ${Math.round(took)} ms`) : null;
+  return took > (target.slowMs ?? SLOW_MS) ? new Error(`${input.length} octets took ${Math.round(took)} ms`) : null;
 }
 
 /** Cuts pieces out for as long as it still fails. */

@@ -1,4 +1,3 @@
-import { fromHub } from "../../../contract/hub-protocol.ts";
 import { readCertificate } from "../../crypto/certificate.ts";
 import { readRevocationList } from "../../crypto/crl.ts";
 import { CryptoError } from "../../crypto/crypto-error.ts";
@@ -7,7 +6,6 @@ import { readStatusAnswer, statusRequest } from "../../crypto/ocsp.ts";
 import { addFragment, checkFragment, newReassembly } from "../../ike/fragmentation.ts";
 import { parseProposal } from "../../ike/negotiation/proposal-keywords.ts";
 import { formatSelector, parseSelector } from "../../ipsec/traffic-selector.ts";
-import { readTraceFile } from "../../runtime/trace-file.ts";
 import { formatAddress, parseAddress } from "../../wire/address.ts";
 import { findAh, isPossibleAh } from "../../wire/ah.ts";
 import { zeroMutableFields } from "../../wire/ah-mutable-fields.ts";
@@ -19,43 +17,15 @@ import type { PayloadOf } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError } from "../../wire/ikev2/protocol-error.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { ahVectors } from "../esp-vectors.ts";
+import { authenticTarget } from "./authentic-target.ts";
+import { credentialTargets } from "./credential-targets.ts";
+import { documentTargets } from "./document-targets.ts";
 import { espVectorPackets } from "./seeds.ts";
+import { once, refusing, require, type Target, textOf } from "./target.ts";
 import { linkConfigs, Pair } from "../pair.ts";
 import { RevokingAuthority } from "../revoking-authority.ts";
 
-/** Something that reads octets from strangers. `run` throws for what it must not do: an error of another kind, or a broken promise. */
-export interface Target {
-  readonly name: string;
-  /** Files whose code is to be reached. */
-  readonly watched: readonly RegExp[];
-  seeds(): readonly Uint8Array[];
-  run(input: Uint8Array): void;
-}
-
 const text = new TextEncoder();
-const decode = (input: Uint8Array): string => Buffer.from(input).toString("utf8");
-
-/** Runs it and lets pass only errors of these kinds, which are how it refuses. */
-function refusing(kinds: readonly (new (...args: never[]) => Error)[], work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    if (!kinds.some((kind) => error instanceof kind)) throw error;
-  }
-}
-
-function require(condition: boolean, promise: string): void {
-  if (!condition) throw new Error(`broken promise: ${promise}`);
-}
-
-/** Made once, when a target that needs them first runs. */
-function once<T>(make: () => T): () => T {
-  let made: { value: T } | null = null;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
-}
 
 const pki = once(() => {
   const ca = new RevokingAuthority();
@@ -184,7 +154,7 @@ export const targets: readonly Target[] = [
     run: (input) => {
       refusing([CryptoError], () => require(dnEqual(input, input) && formatDn(input).length < 100_000, "a name is itself"));
       refusing([CryptoError], () =>
-        require(dnEqual(parseDn(formatDn(parseDn(decode(input)))), parseDn(decode(input))), "a name that was written is read back"),
+        require(dnEqual(parseDn(formatDn(parseDn(textOf(input)))), parseDn(textOf(input))), "a name that was written is read back"),
       );
     },
   },
@@ -225,7 +195,7 @@ export const targets: readonly Target[] = [
         "::ffff:192.0.2.1",
       ].map((one) => text.encode(one)),
     run: (input) => {
-      const words = decode(input);
+      const words = textOf(input);
       for (const protocol of ["ike", "esp", "ah"] as const) refusing([RangeError], () => void parseProposal(words, protocol));
       refusing([RangeError], () =>
         require(formatSelector(parseSelector(formatSelector(parseSelector(words)))) === formatSelector(parseSelector(words)), "a selector is read back"),
@@ -234,17 +204,7 @@ export const targets: readonly Target[] = [
       if (address !== null) require(Buffer.compare(parseAddress(formatAddress(address))!, address) === 0, "an address is read back");
     },
   },
-  {
-    name: "trace-file",
-    watched: [/agent\/runtime\/trace-file/, /contract\//],
-    seeds: () => [text.encode('{"schema":1,"gateway":"a","agentVersion":"0","exportedAt":1,"link":{},"entries":[]}')],
-    run: (input) => refusing([RangeError], () => void readTraceFile(decode(input))),
-  },
-  {
-    name: "hub-message",
-    // The schemas are data: what runs is the library.
-    watched: [/contract\//, /node_modules\/zod\//],
-    seeds: () => [text.encode('{"type":"command","id":"1","command":{"name":"up","linkId":"a"}}'), text.encode('{"type":"desired","state":{"schema":1}}')],
-    run: (input) => refusing([SyntaxError], () => void fromHub.safeParse(JSON.parse(decode(input)))),
-  },
+  ...documentTargets,
+  ...credentialTargets,
+  authenticTarget,
 ];

@@ -2,7 +2,7 @@ import { createPublicKey, createPrivateKey } from "node:crypto";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { OpenSsl } from "../testing/openssl.ts";
-import { DerTag, derChildren, derElements } from "./der.ts";
+import { DerTag, derChildren, derElement, derElements } from "./der.ts";
 import { type CredentialFile, CredentialFileError, readCredentialFile } from "./credential-file.ts";
 
 /* Files that OpenSSL's own program writes, read by our reader. */
@@ -59,6 +59,12 @@ describe("a PKCS #12 file", () => {
     expect(code).toBe("weakEncryption");
     expect(message).toContain("RC2-40");
     expect(message).toContain("openssl pkcs12 -export");
+  });
+
+  it("with so many locks that its reader would be busy for minutes is refused after a few", () => {
+    const { code, message } = refusal(withPartsRepeated(exported(["-iter", "1000000"]), 20), password);
+    expect(code).toBe("unsupported");
+    expect(message).toContain("6,000,000 rounds");
   });
 
   it("in BER of indefinite lengths and octet strings in pieces is read as in DER", () => {
@@ -164,6 +170,19 @@ function exported(options: readonly string[]): Uint8Array {
 function exportedWith(passout: string, options: readonly string[]): Uint8Array {
   openssl.run("pkcs12", "-export", "-inkey", "own.key", "-in", "own.pem", "-certfile", "chain.pem", "-passout", passout, ...options, "-out", "own.p12");
   return openssl.read("own.p12");
+}
+
+/** Its last part, which holds the encrypted key, so many times, and no MAC. */
+function withPartsRepeated(der: Uint8Array, times: number): Uint8Array {
+  const subject = { code: "badContainer", what: "the test's file" } as const;
+  const [version, info] = derChildren(der, DerTag.SEQUENCE, subject);
+  const [oid, explicit] = derElements(info!.content, subject);
+  const part = derChildren(derElements(explicit!.content, subject)[0]!.content, DerTag.SEQUENCE, subject).at(-1);
+  const safe = derElement(
+    0x30,
+    Array.from({ length: times }, () => part!.whole),
+  );
+  return derElement(0x30, [version!.whole, derElement(0x30, [oid!.whole, derElement(0xa0, [derElement(4, [safe])])])]);
 }
 
 /** The outer layers of indefinite length, and the octet string of the safe in pieces of 100 octets. */

@@ -11,23 +11,44 @@ import { sameSecret } from "./same-secret.ts";
 
 export const broken = { code: "badContainer", what: "the PKCS #12 file" } as const;
 
-/** Files in use have 1 to 600,000; more would only keep the reader busy. */
+/** Of one lock. Files in use have 1 to 600,000; more would only keep the reader busy. */
 const mostIterations = 1_000_000;
+/** Of all locks of a file: the MAC, a few encrypted parts and keys. */
+const mostIterationsInAll = 6_000_000;
+
+/** The password of a file, and how many rounds of derivation may still be spent on it: a file can have thousands of locks. */
+export class PasswordUse {
+  readonly text: string;
+  #roundsLeft = mostIterationsInAll;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  /** @throws CryptoError `unsupported` */
+  spend(rounds: number): void {
+    this.#roundsLeft -= rounds;
+    if (this.#roundsLeft < 0)
+      throw new CryptoError("unsupported", `its locks ask for more than ${mostIterationsInAll.toLocaleString("en")} rounds of the password check in all`);
+  }
+}
 
 /** Decrypts with the algorithm of this AlgorithmIdentifier. @throws CryptoError `wrongPassword`, `weakContainer`, `unsupported`, `badContainer` */
-export function decryptByPassword(algorithm: DerElement | undefined, ciphertext: Uint8Array, password: string): Uint8Array {
+export function decryptByPassword(algorithm: DerElement | undefined, ciphertext: Uint8Array, password: PasswordUse): Uint8Array {
   const { oid, parameters } = readAlgorithm(algorithm);
   if (oid === oids.pbes2) return decryptPbes2(parameters, ciphertext, password);
   const weak = weakNames[oid];
   if (weak !== undefined) throw new CryptoError("weakContainer", `it is encrypted with ${weak}`);
   if (oid !== oids.pbeTripleDes) throw new CryptoError("unsupported", `it is encrypted in a way that is not supported (${oid})`);
   const [salt, iterations] = derChildren(parameters?.whole ?? empty, DerTag.SEQUENCE, broken);
-  const wish = { hash: "sha1", password, salt: octetsOf(salt), iterations: countOf(iterations) } as const;
+  // Twice: the key, and the IV.
+  password.spend(countOf(iterations));
+  const wish = { hash: "sha1", password: password.text, salt: octetsOf(salt), iterations: spentCount(iterations, password) } as const;
   const [key, iv] = [deriveKey({ ...wish, purpose: purposes.key, length: 24 }), deriveKey({ ...wish, purpose: purposes.iv, length: 8 })];
   return decrypt("des-ede3-cbc", key, iv, ciphertext);
 }
 
-function decryptPbes2(parameters: DerElement | undefined, ciphertext: Uint8Array, password: string): Uint8Array {
+function decryptPbes2(parameters: DerElement | undefined, ciphertext: Uint8Array, password: PasswordUse): Uint8Array {
   const [derivation, scheme] = derChildren(parameters?.whole ?? empty, DerTag.SEQUENCE, broken);
   const { oid, parameters: iv } = readAlgorithm(scheme);
   const cipher = ciphers[oid];
@@ -48,13 +69,15 @@ function decrypt(cipher: string, key: Uint8Array, iv: Uint8Array, ciphertext: Ui
 }
 
 /** Checks MacData over these octets. @throws CryptoError `wrongPassword` where it does not fit, which a changed file looks like as well. */
-export function checkMac(macData: DerElement, authenticated: Uint8Array, password: string): void {
+export function checkMac(macData: DerElement, authenticated: Uint8Array, password: PasswordUse): void {
   const [digestInfo, salt, iterations] = derChildren(macData.whole, DerTag.SEQUENCE, broken);
   const [algorithm, digest] = derChildren(digestInfo?.whole ?? empty, DerTag.SEQUENCE, broken);
   const expected = octetsOf(digest);
   const { oid, parameters } = readAlgorithm(algorithm);
   const { hash, key } =
-    oid === oids.pbmac1 ? pbmac1Key(parameters, password) : macKey(oid, password, octetsOf(salt), iterations === undefined ? 1 : countOf(iterations));
+    oid === oids.pbmac1
+      ? pbmac1Key(parameters, password)
+      : macKey(oid, password.text, octetsOf(salt), iterations === undefined ? 1 : spentCount(iterations, password));
   const actual = createHmac(hash, key).update(authenticated).digest();
   key.fill(0);
   if (!sameSecret(actual, expected)) throw new CryptoError("wrongPassword", "the password does not open it");
@@ -67,7 +90,7 @@ function macKey(oid: string, password: string, salt: Uint8Array, iterations: num
 }
 
 /** RFC 9579: PBKDF2 in place of the derivation of appendix B. */
-function pbmac1Key(parameters: DerElement | undefined, password: string): { hash: HashName; key: Uint8Array } {
+function pbmac1Key(parameters: DerElement | undefined, password: PasswordUse): { hash: HashName; key: Uint8Array } {
   const [derivation, scheme] = derChildren(parameters?.whole ?? empty, DerTag.SEQUENCE, broken);
   const { oid } = readAlgorithm(scheme);
   const hash = hmacs[oid];
@@ -75,14 +98,14 @@ function pbmac1Key(parameters: DerElement | undefined, password: string): { hash
   return { hash, key: derivePbkdf2(derivation, password, hashSizes[hash].output) };
 }
 
-function derivePbkdf2(algorithm: DerElement | undefined, password: string, length: number): Uint8Array {
+function derivePbkdf2(algorithm: DerElement | undefined, password: PasswordUse, length: number): Uint8Array {
   const { oid, parameters } = readAlgorithm(algorithm);
   if (oid !== oids.pbkdf2) throw new CryptoError("unsupported", `its key is derived in a way that is not supported (${oid})`);
   const [salt, iterations, ...optional] = derChildren(parameters?.whole ?? empty, DerTag.SEQUENCE, broken);
   const prf = optional.find((field) => field.tag === DerTag.SEQUENCE);
   const hash = prf === undefined ? "sha1" : hmacs[readAlgorithm(prf).oid];
   if (hash === undefined) throw new CryptoError("unsupported", "its key is derived with a hash that is not supported");
-  return pbkdf2Sync(password, octetsOf(salt), countOf(iterations), length, hash);
+  return pbkdf2Sync(password.text, octetsOf(salt), spentCount(iterations, password), length, hash);
 }
 
 interface Derivation {
@@ -144,6 +167,12 @@ function readAlgorithm(algorithm: DerElement | undefined): { oid: string; parame
 export function octetsOf(element: DerElement | undefined): Uint8Array {
   if (element?.tag !== DerTag.OCTET_STRING) throw new CryptoError("badContainer", "the PKCS #12 file is not built as it should be");
   return element.content;
+}
+
+function spentCount(element: DerElement | undefined, password: PasswordUse): number {
+  const count = countOf(element);
+  password.spend(count);
+  return count;
 }
 
 function countOf(element: DerElement | undefined): number {

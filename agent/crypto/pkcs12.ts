@@ -1,7 +1,7 @@
 import { withDefiniteLengths } from "./ber.ts";
 import { CryptoError } from "./crypto-error.ts";
 import { type DerElement, DerTag, derChildren, derElements, oidText } from "./der.ts";
-import { broken, checkMac, decryptByPassword, octetsOf } from "./pkcs12-protection.ts";
+import { broken, checkMac, decryptByPassword, octetsOf, PasswordUse } from "./pkcs12-protection.ts";
 
 /** What lies in a PKCS #12 file, in DER and in the order of the file: nothing of it is checked yet. */
 export interface Pkcs12Content {
@@ -21,9 +21,10 @@ export function readPkcs12(octets: Uint8Array, password: string): Pkcs12Content 
   if (oid === oids.signedData) throw new CryptoError("unsupported", "it is signed with a key instead of protected by a password");
   if (oid !== oids.data) throw notBuilt();
   const authenticated = octetsOf(value);
-  if (macData !== undefined) checkMac(macData, authenticated, password);
+  const use = new PasswordUse(password);
+  if (macData !== undefined) checkMac(macData, authenticated, use);
   const found: Found = { certificates: [], privateKeys: [] };
-  for (const safe of children(authenticated)) readBags(openSafe(safe, password), password, found, 0);
+  for (const safe of children(authenticated)) readBags(openSafe(safe, use), use, found, 0);
   return found;
 }
 
@@ -33,7 +34,7 @@ interface Found {
 }
 
 /** The SafeContents of one ContentInfo. */
-function openSafe(safe: DerElement, password: string): Uint8Array {
+function openSafe(safe: DerElement, password: PasswordUse): Uint8Array {
   const { oid, value } = readContentInfo(safe);
   if (oid === oids.data) return octetsOf(value);
   if (oid !== oids.encryptedData) throw new CryptoError("unsupported", "a part of it is encrypted for a key instead of a password");
@@ -49,7 +50,7 @@ function implicitOctets(element: DerElement | undefined): Uint8Array {
   return Buffer.concat(derElements(element.content, broken).map(octetsOf));
 }
 
-function readBags(safeContents: Uint8Array, password: string, found: Found, depth: number): void {
+function readBags(safeContents: Uint8Array, password: PasswordUse, found: Found, depth: number): void {
   for (const bag of children(safeContents)) {
     const { oid, value } = readContentInfo(bag);
     switch (oid) {

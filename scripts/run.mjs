@@ -6,7 +6,7 @@ import { childEnvironment, nodeProgram, root, setUp } from "./setup.mjs";
 const programs = {
   test: { program: "scripts/test/main.ts", build: true },
   check: { program: "scripts/test/check.ts", build: false },
-  interop: { program: "e2e/interop/run.ts", build: false },
+  interop: { program: "e2e/interop/run.ts", build: "gateway" },
   demo: { program: "scripts/demo/main.ts", build: true },
   start: { program: "scripts/start/main.ts", build: true },
   bench: { program: "bench/run.ts", build: true },

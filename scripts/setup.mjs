@@ -12,12 +12,17 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
 /**
  * Brings the checkout up to date. Each step is skipped when a stamp says that it was done for these very inputs.
- * @param {{ dependencies?: boolean, build?: boolean, say?: (line: string) => void }} options
- *   `dependencies: false` takes node_modules as it is; `build: false` leaves out the console and the gateway bundle.
+ * @param {{ dependencies?: boolean, build?: boolean | "gateway", say?: (line: string) => void }} options
+ *   `dependencies: false` takes node_modules as it is; `build: false` leaves out the console and the gateway bundle, "gateway" the console alone.
  */
 export async function setUp({ dependencies = true, build = true, say = sayOnStandardError } = {}) {
-  const steps = [dependencies ? installDependencies : givenDependencies, generatePrisma, ...(build ? [compileNative, bundleAgent, buildConsole] : [])];
+  const steps = [dependencies ? installDependencies : givenDependencies, generatePrisma, ...builds(build)];
   for (const step of steps) await bringUpToDate(step, say);
+}
+
+function builds(wanted) {
+  if (wanted === false) return [];
+  return wanted === "gateway" ? [compileNative, bundleAgent] : [compileNative, bundleAgent, buildConsole];
 }
 
 /** The native function alone: for those who have installed a compiler meanwhile. */

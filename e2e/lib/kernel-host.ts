@@ -98,7 +98,7 @@ class RunningHost implements LoneKernelHost {
     const kernel = [`mem=${memoryMegabytes}M`, "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", `init=${init}`, "quiet"];
     const consoles = ["con=null", "con0=fd:0,fd:1", `uml_dir=${join(directory, "uml")}/`];
     this.process = start([program, ...kernel, ...consoles, ...devices]);
-    const forget = removeAtExit(`user-mode Linux in ${directory}`, () => this.process.kill("SIGKILL"));
+    const forget = removeAtExit(`user-mode Linux in ${directory}`, () => this.#end());
     this.process.once("close", forget);
     this.#ended = new Promise((resolve) => this.process.once("exit", () => resolve()));
     if (this.process.stdout !== null) createInterface(this.process.stdout).on("line", (line) => this.#read(line));
@@ -140,8 +140,22 @@ class RunningHost implements LoneKernelHost {
   }
 
   async kill(): Promise<void> {
-    this.process.kill("SIGKILL");
+    this.#end();
     await this.#ended;
+  }
+
+  /** It runs its own processes as some of this machine's, in a group that it leads: without their host they would stay, and hold its console open. */
+  #end(): void {
+    const { pid } = this.process;
+    if (pid === undefined) return;
+    for (const id of [-pid, pid]) {
+      try {
+        process.kill(id, "SIGKILL");
+      } catch (error) {
+        // It has ended, or has not made its group yet.
+        if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+      }
+    }
   }
 
   log(): string {

@@ -1,9 +1,11 @@
-import { equal } from "node:assert/strict";
+import { deepEqual, equal, notEqual } from "node:assert/strict";
 import { join } from "node:path";
+import { z } from "zod";
 import { startLoneKernelHost, temporaryDirectory } from "../lib/kernel-host.ts";
 import type { Scenario } from "./scenario.ts";
 
 const runner = join(import.meta.dirname, "run.ts");
+const environment = [`TMPDIR=${temporaryDirectory}`, `NODE_COMPILE_CACHE=${temporaryDirectory}/compiled`];
 
 /**
  * Scenarios of this folder once more, in a host of user-mode Linux whose kernel protects packets at both ends: ours through XFRM, strongSwan's through its
@@ -18,12 +20,44 @@ export function onKernelPlanes(name: string, what: string, scenarios: readonly s
     async run(context) {
       const host = await startLoneKernelHost(context.directory);
       try {
-        const environment = [`TMPDIR=${temporaryDirectory}`, `NODE_COMPILE_CACHE=${temporaryDirectory}/compiled`];
         const argv = ["env", ...environment, process.execPath, runner, "--kernel", "--jobs", "1", ...scenarios];
         const { code, stdout } = await host.try(argv, { timeoutMilliseconds: 230_000 });
         for (const line of stdout.split("\n"))
           if (line.startsWith("ok ")) context.note(line.replace(/^ok +(\S+) +([\d.]+) s .*?(\(.*\))?$/, "$1 $2 s $3").trim());
         equal(code, 0, stdout);
+      } finally {
+        await host.kill();
+      }
+    },
+  };
+}
+
+/** What a program of agent/testing prints: the name of each of its cases and null, or what went wrong. */
+const outcomes = z.record(z.string(), z.string().nullable());
+
+/**
+ * Programs of agent/testing in a host of user-mode Linux, one after the other, each with a network namespace of its own. Every one of their cases must hold.
+ * @param programs what a program's cases are about, and its file's name.
+ */
+export function inKernelHost(name: string, description: string, programs: Readonly<Record<string, string>>): Scenario {
+  return {
+    name,
+    description,
+    needsKernelPeer: true,
+    longestSeconds: 240,
+    async run(context) {
+      const host = await startLoneKernelHost(context.directory);
+      try {
+        for (const [about, file] of Object.entries(programs)) {
+          const path = join(import.meta.dirname, "../../agent/testing", file);
+          const argv = ["env", ...environment, "unshare", "--net", "bash", "-c", 'ip link set lo up && exec "$@"', "bash", process.execPath, path];
+          const cases = outcomes.parse(JSON.parse(await host.run(argv, { timeoutMilliseconds: 150_000 })));
+          const failed = Object.fromEntries(Object.entries(cases).filter(([, outcome]) => outcome !== null));
+          deepEqual(failed, {}, `${file}: ${Object.values(failed).join("\n")}`);
+          const count = Object.keys(cases).length;
+          notEqual(count, 0, `${file} has no cases`);
+          context.note(`${count} of ${count} ${about}`);
+        }
       } finally {
         await host.kill();
       }

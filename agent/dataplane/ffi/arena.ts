@@ -2,10 +2,13 @@ import { checksumInstance } from "./checksum-wasm.ts";
 import { addressOfFixed } from "./native.ts";
 
 const PAGE = 65_536;
+/** Given back, by their pages. V8 reserves 10 GB of addresses for each memory, and frees them only when it collects what is large: often too late. */
+const released = new Map<number, WebAssembly.Memory[]>();
 
 /**
  * Memory whose address never changes: one WebAssembly.Memory with equal initial and maximum size. Packets, iovecs, message headers
- * and keys live in it at offsets handed out once; native calls get `address + offset`. Held for as long as its worker lives.
+ * and keys live in it at offsets handed out once; native calls get `address + offset`. Held for as long as its worker lives, or until it is
+ * released.
  */
 export class Arena {
   readonly bytes: Uint8Array;
@@ -16,12 +19,14 @@ export class Arena {
   readonly sum: (offset: number, length: number) => number;
   /** The same while the octets are copied to `to`; the two ranges must not overlap. */
   readonly copyAndSum: (offset: number, length: number, to: number) => number;
+  readonly #memory: WebAssembly.Memory;
   #used = 64;
   readonly #freed = new Map<number, number[]>();
 
   constructor(octets: number) {
     const pages = Math.ceil(octets / PAGE);
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const memory = released.get(pages)?.pop() ?? new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.#memory = memory;
     this.bytes = new Uint8Array(memory.buffer);
     this.view = new DataView(memory.buffer);
     this.address = addressOfFixed(this.bytes);
@@ -48,6 +53,15 @@ export class Arena {
     const list = this.#freed.get(size);
     if (list === undefined) this.#freed.set(size, [offset]);
     else list.push(offset);
+  }
+
+  /** Zeroes its memory and lets another arena of this thread have it. Its owner uses it no more, and neither does any native call. */
+  release(): void {
+    this.bytes.fill(0);
+    const pages = this.bytes.length / PAGE;
+    const list = released.get(pages);
+    if (list === undefined) released.set(pages, [this.#memory]);
+    else list.push(this.#memory);
   }
 
   /** Pointers in structures are 64-bit little-endian. */

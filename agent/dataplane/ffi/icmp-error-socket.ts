@@ -1,5 +1,5 @@
-import { Arena } from "./arena.ts";
 import { libc } from "./native.ts";
+import { setSocketOption } from "./udp-socket.ts";
 
 const AF = { 4: 2, 6: 10 } as const;
 const SOCK_RAW_NONBLOCK_CLOEXEC = 3 | 0o4000 | 0o2000000;
@@ -15,15 +15,11 @@ const PACKET_TOO_BIG = 2;
 export function openIcmpErrorSocket(family: 4 | 6): number | null {
   const fd: number = libc.socket(AF[family], SOCK_RAW_NONBLOCK_CLOEXEC, family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
   if (fd < 0) return null;
-  const arena = new Arena(1);
-  const octets = family === 4 ? 4 : 32;
-  const filter = arena.allocate(octets);
-  arena.bytes.fill(0xff, filter, filter + octets);
+  const filter = new Uint8Array(family === 4 ? 4 : 32).fill(0xff);
   const type = family === 4 ? DESTINATION_UNREACHABLE : PACKET_TOO_BIG;
   // Types below 32 are in the first word.
-  arena.view.setUint32(filter, ~(1 << type) >>> 0, true);
-  const level = family === 4 ? SOL_RAW : IPPROTO_ICMPV6;
-  if (libc.setsockopt(fd, level, FILTER, arena.address + filter, octets) === 0) return fd;
+  new DataView(filter.buffer).setUint32(0, ~(1 << type) >>> 0, true);
+  if (setSocketOption(fd, family === 4 ? SOL_RAW : IPPROTO_ICMPV6, FILTER, filter)) return fd;
   libc.close(fd);
   return null;
 }

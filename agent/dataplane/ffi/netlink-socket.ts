@@ -1,8 +1,11 @@
 import { Arena } from "./arena.ts";
 import { errno, Errno, libc } from "./native.ts";
+import { withScratch } from "./scratch.ts";
+import { setOption } from "./udp-socket.ts";
 
 /* Netlink sockets (netlink(7)): datagrams to and from the kernel. Requests are carried out while they are sent: the answer is there when `send` returns. */
 const AF_NETLINK = 16;
+const SOCKADDR_NL_OCTETS = 12;
 const SOCK_RAW_NONBLOCK_CLOEXEC = 3 | 0o4000 | 0o2000000;
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
@@ -19,22 +22,21 @@ export const NETLINK_XFRM = 6;
 export function openNetlink(protocol: number, groups: readonly number[] = []): number {
   const fd: number = libc.socket(AF_NETLINK, SOCK_RAW_NONBLOCK_CLOEXEC, protocol);
   if (fd < 0) throw new NetlinkOpenError(errno());
-  const arena = new Arena(1);
-  const value = arena.allocate(4);
-  const set = (level: number, name: number, number: number): boolean => {
-    arena.view.setInt32(value, number, true);
-    return libc.setsockopt(fd, level, name, arena.address + value, 4) === 0;
-  };
-  set(SOL_NETLINK, NETLINK_CAP_ACK, 1);
-  set(SOL_NETLINK, NETLINK_EXT_ACK, 1);
-  if (groups.length > 0) set(SOL_SOCKET, SO_RCVBUFFORCE, EVENT_BUFFER_OCTETS);
-  const address = arena.allocate(12);
-  arena.view.setUint16(address, AF_NETLINK, true);
-  const isOpen = libc.bind(fd, arena.address + address, 12) === 0 && groups.every((group) => set(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group));
-  if (isOpen) return fd;
+  setOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+  setOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+  if (groups.length > 0) setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, EVENT_BUFFER_OCTETS);
+  if (bind(fd) && groups.every((group) => setOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group))) return fd;
   const code = errno();
   libc.close(fd);
   throw new NetlinkOpenError(code);
+}
+
+/** To an address that the kernel chooses. */
+function bind(fd: number): boolean {
+  return withScratch(SOCKADDR_NL_OCTETS, (arena, at) => {
+    arena.view.setUint16(at, AF_NETLINK, true);
+    return libc.bind(fd, arena.address + at, SOCKADDR_NL_OCTETS) === 0;
+  });
 }
 
 export class NetlinkOpenError extends Error {
@@ -85,5 +87,6 @@ export class NetlinkPort {
 
   close(): void {
     libc.close(this.#fd);
+    this.#arena.release();
   }
 }

@@ -1,5 +1,6 @@
-import { Arena } from "./arena.ts";
+import type { Arena } from "./arena.ts";
 import { Errno, errno, libc } from "./native.ts";
+import { withScratch } from "./scratch.ts";
 
 /*
  * TUN devices (Linux Documentation/networking/tuntap): IP packets without a frame, each with a virtio-net header of 10 octets in front
@@ -25,11 +26,10 @@ const IFREQ_OCTETS = 40;
 
 /** Creates the device, sets its MTU and takes it up. The file descriptor is its life. @throws Error with a sentence. */
 export function openTun(name: string, mtu: number): number {
-  const arena = new Arena(1);
   const fd: number = libc.open("/dev/net/tun", O_RDWR_NONBLOCK_CLOEXEC);
   if (fd < 0) throw new Error(`/dev/net/tun cannot be opened (errno ${errno()}): the gateway needs the TUN driver and access to that file`);
   try {
-    configure(arena, fd, name, mtu);
+    withScratch(IFREQ_OCTETS, (arena, request) => configure(arena, request, fd, name, mtu));
   } catch (error) {
     libc.close(fd);
     throw error;
@@ -46,8 +46,7 @@ export function reopenTun(fd: number, name: string, mtu: number): void {
   if (!replaced) throw new Error(`the TUN device ${name} could not take the place of the one that was deleted (errno ${code})`);
 }
 
-function configure(arena: Arena, fd: number, name: string, mtu: number): void {
-  const request = arena.allocate(IFREQ_OCTETS);
+function configure(arena: Arena, request: number, fd: number, name: string, mtu: number): void {
   arena.bytes.set(new TextEncoder().encode(name), request);
   arena.view.setUint16(request + 16, IFF_TUN_NO_PI_VNET_HDR, true);
   if (libc.ioctl(fd, TUNSETIFF, arena.address + request) !== 0) {

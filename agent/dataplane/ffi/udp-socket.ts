@@ -2,6 +2,7 @@ import type { UdpEndpoint } from "../../ipsec/security-association.ts";
 import { formatAddress, parseAddress } from "../../wire/address.ts";
 import { Arena } from "./arena.ts";
 import { Errno, errno, libc } from "./native.ts";
+import { withScratch } from "./scratch.ts";
 
 /*
  * UDP sockets of the NAT-T port: one for each family, on every address. IP_PKTINFO says where a datagram was sent to and chooses the
@@ -53,14 +54,11 @@ export function openUdpSocket(family: Family, port: number, options: UdpSocketOp
     if (family === 6) return null;
     throw new Error(`a UDP socket cannot be made (errno ${errno()})`);
   }
-  const arena = new Arena(1);
   setPacketOptions(fd, family);
   if (options.single !== true) setOption(fd, SOL_UDP, UDP_GRO, 1);
   if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-  const address = arena.allocate(SOCKADDR_OCTETS);
-  const length = writeSockaddr(arena, address, { address: options.address ?? (family === 4 ? "0.0.0.0" : "::"), port });
-  if (libc.bind(fd, arena.address + address, length) !== 0) {
-    const code = errno();
+  const code = bind(fd, { address: options.address ?? (family === 4 ? "0.0.0.0" : "::"), port });
+  if (code !== 0) {
     libc.close(fd);
     if (family === 6 && code !== Errno.EADDRINUSE && code !== Errno.EACCES) return null;
     if (code === Errno.EADDRINUSE) throw new Error(`UDP port ${port} is in use by another program (another IPsec daemon?)`);
@@ -68,6 +66,14 @@ export function openUdpSocket(family: Family, port: number, options: UdpSocketOp
     throw new Error(`UDP port ${port} cannot be used (errno ${code})`);
   }
   return fd;
+}
+
+/** The errno, or 0. */
+function bind(fd: number, endpoint: UdpEndpoint): number {
+  return withScratch(SOCKADDR_OCTETS, (arena, at) => {
+    const length = writeSockaddr(arena, at, endpoint);
+    return libc.bind(fd, arena.address + at, length) === 0 ? 0 : errno();
+  });
 }
 
 /** What sockets of packets have in common: large buffers, word of where a packet came to and of its class, and no path MTU of the kernel's. */
@@ -88,24 +94,18 @@ export function setPacketOptions(fd: number, family: Family): void {
 
 /** False when the kernel refuses it. */
 export function setOption(fd: number, level: number, name: number, value: number): boolean {
-  optionArena ??= new Arena(1);
-  const at = optionArena.allocate(4);
-  optionArena.view.setInt32(at, value, true);
-  const isSet = libc.setsockopt(fd, level, name, optionArena.address + at, 4) === 0;
-  optionArena.free(at, 4);
-  return isSet;
+  return withScratch(4, (arena, at) => {
+    arena.view.setInt32(at, value, true);
+    return libc.setsockopt(fd, level, name, arena.address + at, 4) === 0;
+  });
 }
-
-let optionArena: Arena | null = null;
 
 /** False when the kernel does not take it; `errno` says why. */
 export function setSocketOption(fd: number, level: number, name: number, value: Uint8Array): boolean {
-  optionArena ??= new Arena(1);
-  const at = optionArena.allocate(value.length);
-  optionArena.bytes.set(value, at);
-  const isSet = libc.setsockopt(fd, level, name, optionArena.address + at, value.length) === 0;
-  optionArena.free(at, value.length);
-  return isSet;
+  return withScratch(value.length, (arena, at) => {
+    arena.bytes.set(value, at);
+    return libc.setsockopt(fd, level, name, arena.address + at, value.length) === 0;
+  });
 }
 
 /** sockaddr_in or sockaddr_in6; returns its length. */
@@ -234,5 +234,10 @@ export class DatagramSender {
       { at: this.#control, octets: writeControl(arena, this.#control, from, 0, 0) },
     );
     return Number(libc.sendmsg(fd, arena.address + this.#header, 0)) === datagram.length;
+  }
+
+  /** It sends no more. */
+  close(): void {
+    this.#arena.release();
   }
 }

@@ -1,5 +1,6 @@
-import { Arena } from "./arena.ts";
+import type { Arena } from "./arena.ts";
 import { Errno, errno, libc } from "./native.ts";
+import { withScratch } from "./scratch.ts";
 
 const POLLIN = 1;
 const POLLOUT = 4;
@@ -12,18 +13,12 @@ export function openWaker(): number {
   return fd;
 }
 
-/** Writes to eventfds from the main thread. */
-export class Wakers {
-  readonly #arena = new Arena(1);
-  readonly #one = this.#arena.allocate(8);
-
-  constructor() {
-    this.#arena.view.setBigUint64(this.#one, 1n, true);
-  }
-
-  wake(fd: number): void {
-    libc.write(fd, this.#arena.address + this.#one, 8);
-  }
+/** Wakes whoever waits for this eventfd. */
+export function wake(fd: number): void {
+  withScratch(8, (arena, at) => {
+    arena.view.setUint32(at, 1, true);
+    libc.write(fd, arena.address + at, 8);
+  });
 }
 
 /** Blocks until one of a fixed set of descriptors can be read. `ready(i)` tells which after `wait`. */

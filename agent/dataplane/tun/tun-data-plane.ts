@@ -15,7 +15,7 @@ import { noRawSockets, openRawSockets, rawFds, type RawSockets } from "../ffi/ra
 import { openIcmpErrorSocket } from "../ffi/icmp-error-socket.ts";
 import { openTun, reopenTun } from "../ffi/tun-device.ts";
 import { DatagramSender, openUdpSocket } from "../ffi/udp-socket.ts";
-import { openWaker, Wakers } from "../ffi/waiting.ts";
+import { openWaker } from "../ffi/waiting.ts";
 import { type Direction, WorkerLane } from "./worker-lane.ts";
 
 export interface TunDataPlaneOptions {
@@ -52,7 +52,6 @@ export class TunDataPlane implements DataPlane {
   readonly #udpFds: readonly [number, number | null];
   readonly #fds: readonly number[];
   readonly #sender = new DatagramSender();
-  readonly #wakers = new Wakers();
   readonly #lanes: Readonly<Record<Direction, WorkerLane>>;
   readonly #options: TunDataPlaneOptions;
   readonly #tunFd: number;
@@ -116,13 +115,18 @@ export class TunDataPlane implements DataPlane {
       pathMtu: options.pathMtu ?? USUAL_PATH_MTU,
     };
     const lane = (direction: Direction) =>
-      new WorkerLane(direction, files[direction], { ...common, wakeFd: descriptors.wakeFds[direction] }, this.#wakers, {
-        event: (event) => this.#emit(event),
-        ike: (datagram) => this.#deliver(datagram),
-        deviceLost: (reason) => this.#replaceDevice(reason),
-        restarted: (reason) => void this.#afterRestart(direction, reason),
-        failed: (reason) => this.#emit({ kind: "failed", reason }),
-      });
+      new WorkerLane(
+        direction,
+        files[direction],
+        { ...common, wakeFd: descriptors.wakeFds[direction] },
+        {
+          event: (event) => this.#emit(event),
+          ike: (datagram) => this.#deliver(datagram),
+          deviceLost: (reason) => this.#replaceDevice(reason),
+          restarted: (reason) => void this.#afterRestart(direction, reason),
+          failed: (reason) => this.#emit({ kind: "failed", reason }),
+        },
+      );
     this.#lanes = { inbound: lane("inbound"), outbound: lane("outbound") };
   }
 
@@ -190,6 +194,7 @@ export class TunDataPlane implements DataPlane {
     this.#closing = true;
     await Promise.all([this.#lanes.inbound.stop(), this.#lanes.outbound.stop()]);
     for (const fd of this.#fds) libc.close(fd);
+    this.#sender.close();
   }
 
   /**

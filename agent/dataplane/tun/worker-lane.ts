@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import type { InboundSa, OutboundSa } from "../../ipsec/security-association.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../data-plane.ts";
-import type { Wakers } from "../ffi/waiting.ts";
+import { wake } from "../ffi/waiting.ts";
 import { CounterTable, GLOBAL_ROW, RowAllocator } from "./counters.ts";
 import type { CommandBatch, FromWorker, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
 
@@ -42,7 +42,6 @@ export class WorkerLane {
   readonly #file: URL;
   readonly #workerData: WorkerOptions;
   readonly #listener: LaneListener;
-  readonly #wakers: Wakers;
   readonly #counters = CounterTable.ofRows(MAX_SAS);
   #rows = new RowAllocator(MAX_SAS);
   readonly #rowOf = new Map<EspSpi, number>();
@@ -57,11 +56,10 @@ export class WorkerLane {
   #isStopping = false;
   #ended = false;
 
-  constructor(direction: Direction, file: URL, options: Omit<WorkerOptions, "counters" | "isReplacement">, wakers: Wakers, listener: LaneListener) {
+  constructor(direction: Direction, file: URL, options: Omit<WorkerOptions, "counters" | "isReplacement">, listener: LaneListener) {
     this.#direction = direction;
     this.#file = file;
     this.#workerData = { ...options, counters: this.#counters.shared, isReplacement: false };
-    this.#wakers = wakers;
     this.#listener = listener;
     const first = this.#startWorker(false);
     this.#worker = first.worker;
@@ -195,7 +193,7 @@ export class WorkerLane {
     this.#pending.set(ticket, waiting);
     const message: CommandBatch = { ticket, commands: waiting.map(({ command }) => command) };
     this.#worker.postMessage(message);
-    this.#wakers.wake(this.#workerData.wakeFd);
+    wake(this.#workerData.wakeFd);
   }
 
   #settle(ticket: number, outcomes: readonly (string | null)[]): void {

@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import type { IkeDatagram } from "../data-plane.ts";
-import { Wakers } from "../ffi/waiting.ts";
+import { wake } from "../ffi/waiting.ts";
 import type { KernelEvent } from "./kernel-events.ts";
 import type { FromListener, ListenerOptions } from "./listener-protocol.ts";
 
@@ -43,7 +43,7 @@ export class KernelListener {
   /** Resolves when the worker's thread is no more. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    new Wakers().wake(this.#wakeFd);
+    wake(this.#wakeFd);
     await this.#exited;
   }
 }

@@ -79,7 +79,9 @@ export class XfrmDataPlane implements DataPlane {
     this.#books = new KernelBooks(parts.kernel, (event) => this.#emit(event));
     this.#leftoverTimer = setTimeout(() => this.#books.removeLeftovers(), LEFTOVERS_MS).unref();
     this.#listener = new KernelListener(parts.listener, {
-      event: (event: KernelEvent) => this.#books.take(event),
+      event: (event: KernelEvent) => {
+        if (this.#closing === null) this.#books.take(event);
+      },
       ike: (datagram) => this.#deliver(datagram),
       failed: (reason) => this.#emit({ kind: "failed", reason }),
     });
@@ -152,6 +154,7 @@ export class XfrmDataPlane implements DataPlane {
     this.#books.flush();
     await this.#listener.stop();
     closeParts(this.#parts);
+    this.#sender.close();
   }
 
   #mustRun(): void {

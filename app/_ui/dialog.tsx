@@ -49,6 +49,8 @@ export function Confirm(props: {
   confirmLabel: string;
   danger?: boolean;
   typeToConfirm?: string;
+  /** What else there is to choose. */
+  children?: ReactNode;
   onConfirm: () => Promise<string | null>;
 }) {
   const [busy, setBusy] = useState(false);
@@ -83,6 +85,7 @@ export function Confirm(props: {
               if (!blocked) void confirm();
             }}
           >
+            {props.children}
             {props.typeToConfirm === undefined ? null : (
               <div className="mt-4">
                 <label className="field-label" htmlFor={fieldId}>

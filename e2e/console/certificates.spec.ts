@@ -1,10 +1,10 @@
 import AxeBuilder from "@axe-core/playwright";
 import { type BrowserContext, expect, type Page, test } from "@playwright/test";
 import { makeThreeNamespaces, sweepLeftovers, type ThreeNamespaces } from "../lib/namespaces.ts";
-import { startPing } from "../lib/traffic.ts";
+import { ping, pingUntilAnswered, startPing } from "../lib/traffic.ts";
 import { type ConsoleUnderTest, startConsoleUnderTest } from "./console-under-test.ts";
-import type { EnrolledGateway } from "./enrolled-gateway.ts";
-import { createLink, createSite, enrol, rotateNow, setUp, tunnelStatus } from "./steps.ts";
+import { childSpis, type EnrolledGateway } from "./enrolled-gateway.ts";
+import { createLink, createSite, enrol, rotateNow, setUp, sitePath, tunnelStatus } from "./steps.ts";
 
 /* A link whose ends prove themselves with certificates of the console's own authority, and their rotation. */
 test.describe.configure({ mode: "serial" });
@@ -81,6 +81,57 @@ test("revokes a certificate: the other gateway ends its tunnel, and the link com
   await expect(tunnelStatus(page, "Up")).toBeVisible({ timeout: 15_000 });
 });
 
+test("revokes a certificate without a new one: the tunnel goes, the page says why, and only a new certificate brings it back", async () => {
+  const [amsterdam, berlin] = gateways;
+  await pingUntilAnswered(net.left, net.right, 5_000);
+  await page.goto("/keys");
+  await page.getByRole("button", { name: "Revoke By certificate, Amsterdam" }).click();
+  const dialog = page.getByRole("alertdialog");
+  await dialog.getByLabel("Issue a new certificate now").uncheck();
+  await expect(dialog).toContainText("stays down until you issue one");
+  await dialog.getByRole("button", { name: "Revoke certificate" }).click();
+  await expect(dialog).toBeHidden();
+  await expectCutOff(berlin);
+  await expect(page.getByRole("row").filter({ hasText: "By certificate, Amsterdam" })).toContainText("Revoked");
+  await page.goto(linkPath);
+  await expect(tunnelStatus(page, "Down")).toBeVisible({ timeout: 15_000 });
+  await expect(
+    page.getByText("The certificate of Amsterdam was revoked and Berlin refuses it: the tunnel stays down until a new one is issued."),
+  ).toBeVisible();
+  for (const theme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme: theme });
+    expect((await new AxeBuilder({ page }).analyze()).violations.map(({ id }) => [theme, id])).toEqual([]);
+  }
+  // Amsterdam still has it, shows it again, and is refused again.
+  await expectRefusedAgain(amsterdam, berlin);
+  await page.getByRole("button", { name: "Issue a new certificate" }).click();
+  await expect(tunnelStatus(page, "Up")).toBeVisible({ timeout: 20_000 });
+  await expect(page.getByText(/was revoked and Berlin refuses it/)).toBeHidden();
+  await pingUntilAnswered(net.left, net.right, 5_000);
+  expect(await childSpis(berlin, linkId())).toHaveLength(1);
+});
+
+test("revokes a gateway that goes on running with all its keys: its peer refuses them, until it is enrolled again", async () => {
+  const [amsterdam, berlin] = gateways;
+  await page.goto(await sitePath(page, "Amsterdam"));
+  await page.getByRole("button", { name: "Revoke gateway" }).click();
+  const dialog = page.getByRole("alertdialog");
+  await expect(dialog).toContainText("The tunnel of its link drops and comes back with new keys when it is enrolled again.");
+  await dialog.getByRole("button", { name: "Revoke gateway" }).click();
+  await expect(dialog).toBeHidden();
+  await expectCutOff(berlin);
+  await page.goto(linkPath);
+  await expect(tunnelStatus(page, "Down")).toBeVisible({ timeout: 15_000 });
+  await expect(page.getByText("The gateway of Amsterdam was revoked and Berlin refuses its certificate")).toBeVisible();
+  await expectRefusedAgain(amsterdam, berlin);
+  await amsterdam?.stop();
+  gateways[0] = await enrol(page, "Amsterdam", net.left, console_.hubSocket);
+  await page.goto(linkPath);
+  await expect(tunnelStatus(page, "Up")).toBeVisible({ timeout: 20_000 });
+  await pingUntilAnswered(net.left, net.right, 5_000);
+  expect([await childSpis(gateways[0], linkId()), await childSpis(berlin, linkId())].map((spis) => spis.length)).toEqual([1, 1]);
+});
+
 test("writes no private key to a log, a page or an API answer", async () => {
   const answers = await Promise.all(
     [linkPath, `${linkPath}?tab=history`, "/keys", "/events", `/api${linkPath}`, "/api/keys", "/api/events"].map(async (path) =>
@@ -91,3 +142,22 @@ test("writes no private key to a log, a page or an API answer", async () => {
   expect(written).toContain("By certificate");
   expect(written).not.toMatch(/BEGIN [A-Z ]*PRIVATE KEY/);
 });
+
+const linkId = () => linkPath.split("/").at(-1) ?? "";
+const refusals = (gateway: EnrolledGateway | undefined) => [...(gateway?.log() ?? "").matchAll(/was revoked by its authority .*\(keyCompromise\)/g)].length;
+
+/** The peer has ended every SA of the link by itself, and nothing passes. */
+async function expectCutOff(peer: EnrolledGateway | undefined): Promise<void> {
+  await expect.poll(() => childSpis(peer, linkId()), { timeout: 15_000 }).toEqual([]);
+  expect(await ping(net.left, net.right, { count: 3 })).toMatchObject({ sent: 3, received: 0 });
+}
+
+/** Has the revoked end try anew: the peer looks at its certificate again and says no again. */
+async function expectRefusedAgain(revoked: EnrolledGateway | undefined, peer: EnrolledGateway | undefined): Promise<void> {
+  const before = refusals(peer);
+  expect(before).toBeGreaterThan(0);
+  await revoked?.command(["restart", linkId()]).catch((error: unknown) => expect(String(error)).toMatch(/AUTHENTICATION_FAILED/));
+  await expect.poll(() => refusals(peer), { timeout: 15_000 }).toBeGreaterThan(before);
+  expect(await childSpis(peer, linkId())).toEqual([]);
+  expect(await ping(net.left, net.right, { count: 3 })).toMatchObject({ sent: 3, received: 0 });
+}

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { observedState } from "../../contract/observed-state.ts";
 import { removeAtExit } from "../lib/cleanup.ts";
 import type { Site } from "../lib/namespaces.ts";
 
@@ -62,4 +63,11 @@ export async function enrolGateway(site: Site, copied: string, hubSocket: string
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Inbound SPIs of the established Child SAs, as the gateway itself says. */
+export async function childSpis(gateway: EnrolledGateway | undefined, linkId: string): Promise<string[]> {
+  const status = observedState.parse(JSON.parse((await gateway?.command(["status", "--json"])) ?? "null"));
+  const link = status.links.find((candidate) => candidate.id === linkId);
+  return (link?.ikeSas ?? []).flatMap((ike) => ike.childSas.filter((child) => child.state === "established").map((child) => child.inboundSpi)).toSorted();
 }

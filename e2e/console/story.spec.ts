@@ -1,11 +1,10 @@
 import { readFile, readdir } from "node:fs/promises";
 import AxeBuilder from "@axe-core/playwright";
 import { type BrowserContext, expect, type Page, test } from "@playwright/test";
-import { observedState } from "../../contract/observed-state.ts";
 import { makeThreeNamespaces, sweepLeftovers, type ThreeNamespaces } from "../lib/namespaces.ts";
 import { startPing } from "../lib/traffic.ts";
 import { type ConsoleUnderTest, startConsoleUnderTest } from "./console-under-test.ts";
-import type { EnrolledGateway } from "./enrolled-gateway.ts";
+import { childSpis, type EnrolledGateway } from "./enrolled-gateway.ts";
 import { admin, createLink, enrol, next, rotateNow, sitePath, tunnelStatus } from "./steps.ts";
 
 /*
@@ -348,11 +347,4 @@ async function apiRoutes(): Promise<{ path: string; method: string }[]> {
       }),
   );
   return routes.flat();
-}
-
-/** Inbound SPIs of the established Child SAs, as the gateway itself says. */
-async function childSpis(gateway: EnrolledGateway | undefined, linkId: string): Promise<string[]> {
-  const status = observedState.parse(JSON.parse((await gateway?.command(["status", "--json"])) ?? "null"));
-  const link = status.links.find((candidate) => candidate.id === linkId);
-  return (link?.ikeSas ?? []).flatMap((ike) => ike.childSas.filter((child) => child.state === "established").map((child) => child.inboundSpi)).toSorted();
 }

@@ -7,6 +7,7 @@ import { Conflict, Invalid, NotFound } from "../errors.ts";
 import { createLink, deleteLink, rollbackLink, setLinkEnabled } from "../links/save-link.ts";
 import { requestLinkRun } from "../rotation/request-run.ts";
 import { deleteSchedule, pauseSchedule, saveSchedule } from "../rotation/schedules.ts";
+import { reissueCertificate, revokeCertificate } from "../keys/revoke-certificate.ts";
 import { createEnrolmentToken, revokeGateway } from "../sites/enrolment.ts";
 import { createSite, deleteSite, updateSite } from "../sites/save-site.ts";
 import { owner, startTestDatabase } from "../testing/database.ts";
@@ -50,6 +51,7 @@ beforeEach(async () => {
   await database().gateway.updateMany({ data: { enrolledAt: new Date() } });
   linkId = await createTestLink(siteA, siteB);
   await setLinkEnabled(owner, linkId, false);
+  await createTestLink(siteA, siteB, { name: "By certificate", method: "certificate", networksA: ["10.11.0.0/24"], networksB: ["10.12.0.0/24"] });
   await saveSchedule(owner, null, schedule);
   scheduleId = (await database().rotationSchedule.findFirstOrThrow()).id;
   await addUser(owner, user);
@@ -63,6 +65,8 @@ const acts: Readonly<Record<string, readonly [kind: string, sides: string, act: 
   updateSite: ["site.changed", "before after", () => updateSite(owner, siteA, { name: "Amsterdam", networks: ["10.1.0.0/24"], address: "192.0.2.2" })],
   deleteSite: ["site.deleted", "before", () => deleteSite(owner, siteC)],
   createEnrolmentToken: ["gateway.invited", "", () => createEnrolmentToken(owner, siteA)],
+  revokeCertificate: ["key.revoked", "", async () => revokeCertificate(owner, (await certificate()).id)],
+  reissueCertificate: ["key.issued", "", async () => reissueRevoked()],
   revokeGateway: ["gateway.revoked", "", () => revokeGateway(owner, siteA)],
   createLink: ["link.created", "after", () => createLink(owner, linkFormOf(siteA, siteC, { name: "Second", networksB: ["10.3.0.0/24"] }))],
   setLinkEnabled: ["link.enabled", "before after", () => setLinkEnabled(owner, linkId, true)],
@@ -82,6 +86,14 @@ async function changeThenRollBack(): Promise<void> {
   await rollbackLink(owner, linkId, 1);
 }
 
+const certificate = () => database().credential.findFirstOrThrow({ where: { kind: "certificate", end: "A", state: "active" } });
+
+async function reissueRevoked(): Promise<void> {
+  const { id } = await certificate();
+  await database().credential.update({ where: { id }, data: { revokedAt: new Date() } });
+  await reissueCertificate(owner, id);
+}
+
 describe("every change", () => {
   it.each(Object.entries(acts))("%s leaves one event, with who did it and what was before and after", async (_name, [kind, sides, act]) => {
     await act();
@@ -99,10 +111,13 @@ describe("every change", () => {
       await settled();
       const told = changes.length;
       await expect(act()).rejects.toThrow();
-      // A rollback's own preparation is the test's, not the act's.
+      // What an act needs first is the test's own.
       const after = await everything();
-      for (const table of Object.keys(before))
-        if (!(act === acts.rollbackLink?.[2] && table === "LinkVersion")) expect(after[table], table).toEqual(before[table]);
+      const prepared = new Map([
+        [acts.rollbackLink?.[2], "LinkVersion"],
+        [acts.reissueCertificate?.[2], "Credential"],
+      ]);
+      for (const table of Object.keys(before)) if (!(prepared.get(act) === table)) expect(after[table], table).toEqual(before[table]);
       await settled();
       expect(changes.length).toBe(told);
     } finally {

@@ -6,7 +6,7 @@ import { exportTrace } from "../commands/export-trace.ts";
 import { runLinkCommand } from "../commands/run-command.ts";
 import { Forbidden, Refusal } from "../errors.ts";
 import { deleteImportedCertificate, importCertificate, listImportedCertificates } from "../keys/import-certificate.ts";
-import { revokeCertificate } from "../keys/revoke-certificate.ts";
+import { reissueCertificate, revokeCertificate } from "../keys/revoke-certificate.ts";
 import { listKeys } from "../keys/list-keys.ts";
 import { explainLink } from "../links/explain-link.ts";
 import { listLinkNames, listLinks } from "../links/list-links.ts";
@@ -80,6 +80,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   saveSchedule: [owners, (actor) => saveSchedule(actor, null, {})],
   createEnrolmentToken: [owners, (actor) => createEnrolmentToken(actor, id)],
   revokeCertificate: [owners, (actor) => revokeCertificate(actor, id)],
+  reissueCertificate: [owners, (actor) => reissueCertificate(actor, id)],
   revokeGateway: [owners, (actor) => revokeGateway(actor, id)],
   createSite: [owners, (actor) => createSite(actor, {})],
   updateSite: [owners, (actor) => updateSite(actor, id, {})],

@@ -2,10 +2,14 @@ import { type EnrolResponse, enrolRequest } from "../../contract/enrolment.ts";
 import { recordEvent } from "../audit/record-event.ts";
 import { announce } from "../db/changes.ts";
 import { database, type Transaction } from "../db/client.ts";
+import { lockConfiguration } from "../db/configuration-lock.ts";
 import { ensureAuthority, issueCertificate } from "../keys/authority.ts";
+import { renewKeysOfGateway } from "../keys/gateway-keys.ts";
 import { tokenHash } from "../sites/enrolment.ts";
 
 export const gatewayCertificateDays = 90;
+/** As many links as the site is at an end of get new keys when its gateway was revoked. */
+const manyLinks = { timeout: 60_000 };
 
 /** Refusals that the enrolling machine is told; anything else is a fault of ours. */
 export class EnrolmentRefused extends Error {}
@@ -20,8 +24,11 @@ export async function enrolGateway(body: unknown): Promise<EnrolResponse> {
   if (!request.success) throw new EnrolmentRefused(`The enrolment request is malformed: ${request.error.issues[0]?.message ?? "unknown"}.`);
   const { token, csrPem, hostname, agentVersion } = request.data;
   return database().$transaction(async (tx) => {
+    // A gateway that was revoked gets new keys for its links.
+    await lockConfiguration(tx);
     const gatewayId = await redeem(tx, token.split(".")[1] ?? "");
     const now = new Date();
+    const { revokedAt } = await tx.gateway.findUniqueOrThrow({ where: { id: gatewayId } });
     await tx.gatewayCertificate.updateMany({ where: { gatewayId, revokedAt: null }, data: { revokedAt: now } });
     const { certificatePem, caPem } = await certifyGateway(tx, gatewayId, csrPem);
     const gateway = await tx.gateway.update({
@@ -29,6 +36,7 @@ export async function enrolGateway(body: unknown): Promise<EnrolResponse> {
       data: { enrolledAt: now, revokedAt: null, hostname, agentVersion },
       include: { site: true },
     });
+    if (revokedAt !== null) await renewKeysOfGateway(tx, gateway.siteId);
     await recordEvent(tx, {
       resource: "gateway",
       resourceId: gatewayId,
@@ -40,7 +48,7 @@ export async function enrolGateway(body: unknown): Promise<EnrolResponse> {
     });
     await announce(tx, { resource: "gateway", id: gatewayId }, { resource: "site", id: gateway.siteId });
     return { gatewayId, siteName: gateway.site.name, certificatePem, caPem };
-  });
+  }, manyLinks);
 }
 
 /** Signs a gateway's key for the connection to the hub and records the certificate. */

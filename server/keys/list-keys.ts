@@ -14,17 +14,20 @@ export interface KeyView {
   readonly linkId: string | null;
   /** A link certificate in use that the console's own authority issued. */
   readonly isRevocable: boolean;
+  /** A link certificate that was revoked, whose end waits for a new one. */
+  readonly isReissuable: boolean;
   /** A certificate of another authority, which an admin imported. */
   readonly isImported: boolean;
 }
 
+const sites = { siteA: { include: { gateway: true } }, siteB: { include: { gateway: true } } } as const;
 const soonMilliseconds = 21 * 86_400_000;
 
 /** Every key and certificate that is not retired, soonest expiry first. No secret is read. */
 export async function listKeys(actor: Actor): Promise<KeyView[]> {
   authorize(actor, "read");
   const [credentials, certificates, authorities, imports] = await Promise.all([
-    database().credential.findMany({ where: { state: { not: "retired" }, importId: null }, include: { link: { include: { siteA: true, siteB: true } } } }),
+    database().credential.findMany({ where: { state: { not: "retired" }, importId: null }, include: { link: { include: sites } } }),
     database().gatewayCertificate.findMany({
       where: { revokedAt: null },
       include: { gateway: { include: { site: true } } },
@@ -36,6 +39,8 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
       include: { credentials: { where: { state: { not: "retired" } }, select: { link: { select: { id: true, name: true } } } } },
     }),
   ]);
+  // Without a tunnel there is nothing to replace a key under.
+  const lapsed = new Set(credentials.filter(({ state, revokedAt }) => state === "active" && revokedAt !== null).map(({ linkId }) => linkId));
   const keys: KeyView[] = [
     ...credentials.map((row): KeyView => {
       const end = row.end === "A" ? row.link.siteA.name : row.end === "B" ? row.link.siteB?.name : undefined;
@@ -46,10 +51,11 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         fingerprint: row.fingerprint,
         createdAt: row.createdAt.toISOString(),
         expiresAt: row.notAfter?.toISOString() ?? null,
-        state: row.state === "active" ? stateAt(row.notAfter) : row.state === "staged" ? "staged" : "retiring",
+        state: row.revokedAt !== null ? "revoked" : row.state === "active" ? stateAt(row.notAfter) : row.state === "staged" ? "staged" : "retiring",
         usedBy: [{ href: `/links/${row.linkId}`, name: row.link.name }],
-        linkId: row.state === "active" ? row.linkId : null,
-        isRevocable: row.state === "active" && row.kind === "certificate",
+        linkId: row.state === "active" && !lapsed.has(row.linkId) ? row.linkId : null,
+        isRevocable: row.state === "active" && row.kind === "certificate" && row.revokedAt === null,
+        isReissuable: row.state === "active" && row.revokedAt !== null && (row.end === "A" ? row.link.siteA : row.link.siteB)?.gateway?.revokedAt == null,
         isImported: false,
       };
     }),
@@ -65,6 +71,7 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         usedBy: [{ href: `/sites/${row.gateway.siteId}`, name: row.gateway.site.name }],
         linkId: null,
         isRevocable: false,
+        isReissuable: false,
         isImported: false,
       }),
     ),
@@ -80,6 +87,7 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         usedBy: [],
         linkId: null,
         isRevocable: false,
+        isReissuable: false,
         isImported: false,
       }),
     ),
@@ -95,6 +103,7 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         usedBy: row.credentials.map(({ link }) => ({ href: `/links/${link.id}`, name: link.name })),
         linkId: null,
         isRevocable: false,
+        isReissuable: false,
         isImported: true,
       }),
     ),

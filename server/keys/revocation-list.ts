@@ -20,22 +20,27 @@ const renewMilliseconds = 30 * dayMilliseconds;
 /** For clocks of gateways that are behind. */
 const backdateMilliseconds = 300_000;
 
-/** Puts a certificate into its authority's list, and makes the list anew. Throws when none of the console's authorities issued it. */
-export async function revokeInList(tx: Transaction, certificatePem: string): Promise<void> {
-  const certificate = new NodeCertificate(certificatePem);
+/**
+ * Puts certificates (PEM) into their authorities' lists, and makes those lists anew; what is in one already stays as it is. Throws when none of
+ * the console's authorities issued one of them.
+ */
+export async function revokeInLists(tx: Transaction, certificatesPem: readonly string[]): Promise<void> {
   const authorities = await tx.authority.findMany({ where: { purpose: "ipsec" } });
-  const authority = authorities.find((each) => certificate.verify(new NodeCertificate(each.certificatePem).publicKey));
-  if (authority === undefined) throw new Error(`no authority of this console issued the certificate with serial number ${certificate.serialNumber}`);
-  await tx.revokedCertificate.create({
-    data: {
+  const changed = new Set<Authority>();
+  for (const certificate of certificatesPem.map((pem) => new NodeCertificate(pem))) {
+    const authority = authorities.find((each) => certificate.verify(new NodeCertificate(each.certificatePem).publicKey));
+    if (authority === undefined) throw new Error(`no authority of this console issued the certificate with serial number ${certificate.serialNumber}`);
+    const entry = {
       serial: certificate.serialNumber.toLowerCase(),
       authorityId: authority.id,
       subject: certificate.subject,
       revokedAt: new Date(),
       notAfter: certificate.validToDate,
-    },
-  });
-  await makeList(tx, authority);
+    };
+    const { count } = await tx.revokedCertificate.createMany({ data: [entry], skipDuplicates: true });
+    if (count > 0) changed.add(authority);
+  }
+  for (const authority of changed) await makeList(tx, authority);
 }
 
 /** PEM of the newest list of each authority of link certificates; an authority that never needed one has none. */

@@ -7,15 +7,17 @@ import { OpenSsl } from "../../agent/testing/openssl.ts";
 import type { DesiredState } from "../../contract/desired-state.ts";
 import { database } from "../db/client.ts";
 import { Conflict, NotFound } from "../errors.ts";
+import { readLink } from "../links/read-link.ts";
 import { createLink } from "../links/save-link.ts";
 import { compileDesiredState } from "../publishing/compile-desired-state.ts";
 import { requestLinkRun } from "../rotation/request-run.ts";
+import { rotateLink } from "../rotation/rotate-link.ts";
 import { createSite } from "../sites/save-site.ts";
 import { owner, startTestDatabase } from "../testing/database.ts";
 import { createTestLink, linkFormOf } from "../testing/link-forms.ts";
 import { listKeys } from "./list-keys.ts";
 import { renewLists } from "./revocation-list.ts";
-import { revokeCertificate } from "./revoke-certificate.ts";
+import { reissueCertificate, revokeCertificate } from "./revoke-certificate.ts";
 
 const openssl = new OpenSsl();
 let stop: () => Promise<void>;
@@ -70,6 +72,39 @@ describe("revoking a link certificate", () => {
     const { authentication } = (await told(siteA)).links[0] ?? {};
     expect(authentication).toMatchObject({ use: after.id, certificates: [{ id: after.id }] });
     expect(await database().credential.findUnique({ where: { id: before.id } })).toMatchObject({ state: "retired", secretId: null });
+  });
+
+  it("without a new one leaves the end with what everybody refuses, says so of the link, and only then issues the next", async () => {
+    const before = await certificateOf("A");
+    await revokeCertificate(owner, before.id, false);
+    expect((await certificateOf("A")).id).toBe(before.id);
+    expect(await found(await told(siteB), before.certificatePem ?? "")).toBe("revoked");
+    const { halt } = await readLink(owner, linkId);
+    expect(halt).toEqual({
+      sentence: "The certificate of Amsterdam was revoked and Berlin refuses it: the tunnel stays down until a new one is issued.",
+      credentialId: before.id,
+    });
+    const keys = (await listKeys(owner)).filter((each) => each.usedBy.some(({ href }) => href === `/links/${linkId}`));
+    expect(keys.map((key) => [key.name.split(", ")[1], key.state, key.isRevocable, key.isReissuable, key.linkId]).toSorted()).toEqual([
+      ["Amsterdam", "revoked", false, true, null],
+      ["Berlin", "valid", true, false, null],
+    ]);
+    await expect(revokeCertificate(owner, before.id)).rejects.toThrow(/revoked already/);
+    await expect(reissueCertificate(owner, (await certificateOf("B")).id)).rejects.toThrow(/is not revoked/);
+    await reissueCertificate(owner, before.id);
+    expect(await found(await told(siteB), (await certificateOf("A")).certificatePem ?? "")).toBe("good");
+    expect((await readLink(owner, linkId)).halt).toBeNull();
+  });
+
+  it("leaves a rotation nothing to do until a new one is issued", async () => {
+    await revokeCertificate(owner, (await certificateOf("A")).id, false);
+    await requestLinkRun(owner, linkId, false);
+    const { id } = await database().rotationRun.findFirstOrThrow({ where: { linkId } });
+    await rotateLink(id);
+    expect(await database().rotationRun.findUniqueOrThrow({ where: { id } })).toMatchObject({
+      state: "skipped",
+      sentence: expect.stringMatching(/^The certificate of Amsterdam for .* is revoked, .*issue a new one under Keys\.$/),
+    });
   });
 
   it("makes a list that OpenSSL reads, verifies, numbers and finds the certificate in", async () => {

@@ -4,6 +4,7 @@ import { database } from "../db/client.ts";
 import { NotFound } from "../errors.ts";
 import { type GatewayState, gatewayState } from "../sites/gateway-state.ts";
 import { type LinkConfig, linkConfig } from "./link-config.ts";
+import { type LinkHalt, linkHalt } from "./link-halt.ts";
 import { linkStatuses, type Tunnel } from "./link-status.ts";
 
 export interface LinkEnd {
@@ -35,6 +36,8 @@ export interface LinkDetail {
   readonly preset: string;
   readonly method: "psk" | "certificate";
   readonly ends: LinkEnd[];
+  /** Why it cannot come up, when that is because something was revoked. */
+  readonly halt: LinkHalt | null;
 }
 
 /** A link as it is now: configuration, both ends' live SAs, how far the newest configuration has come. */
@@ -42,7 +45,12 @@ export async function readLink(actor: Actor, linkId: string): Promise<LinkDetail
   authorize(actor, "read");
   const link = await database().link.findUnique({
     where: { id: linkId },
-    include: { siteA: { include: { gateway: true } }, siteB: { include: { gateway: true } }, states: true },
+    include: {
+      siteA: { include: { gateway: true } },
+      siteB: { include: { gateway: true } },
+      states: true,
+      credentials: { where: { state: "active" }, select: { id: true, end: true, revokedAt: true } },
+    },
   });
   if (link === null) throw new NotFound("There is no such link.");
   const config = linkConfig.parse(link.config);
@@ -66,6 +74,7 @@ export async function readLink(actor: Actor, linkId: string): Promise<LinkDetail
     preset: config.preset,
     method: config.method,
     ends: [endA, endB],
+    halt: linkHalt({ siteA: link.siteA, siteB: link.siteB, peerName: endB.siteName, method: config.method, credentials: link.credentials }),
   };
 }
 

@@ -3,7 +3,7 @@ import { type DesiredLink, desiredState, type DesiredState, link as linkSchema }
 import { database, type Transaction } from "../db/client.ts";
 import { linkConfig } from "../links/link-config.ts";
 import { revocationLists } from "../keys/revocation-list.ts";
-import { acceptedCredentials, authenticationFrom, NoCredential } from "./authentication.ts";
+import { acceptedCredentials, authenticationFrom, type CredentialWithSecret, NoCredential } from "./authentication.ts";
 import { desiredLink } from "./desired-link.ts";
 
 export interface CompiledState {
@@ -23,7 +23,9 @@ export async function compileDesiredState(gatewayId: string): Promise<CompiledSt
   const refused: { linkId: string; reason: string }[] = [];
   for (const link of links) {
     const end = link.siteAId === gateway.siteId ? "A" : "B";
+    const peer = end === "A" ? link.siteB : link.siteA;
     try {
+      refuseKeyOfRevoked(link.credentials, peer);
       const authentication = authenticationFrom(link.credentials, end, authorities);
       const [addressA, addressB] = [link.siteA.address, link.siteB?.address ?? null];
       compiled.push(linkSchema.parse(desiredLink({ linkId: link.id, config: linkConfig.parse(link.config), end, addressA, addressB, authentication })));
@@ -50,11 +52,17 @@ async function readRows(tx: Transaction, gatewayId: string) {
   const gateway = await tx.gateway.findUniqueOrThrow({ where: { id: gatewayId }, include: { site: true } });
   const links = await tx.link.findMany({
     where: { OR: [{ siteAId: gateway.siteId }, { siteBId: gateway.siteId }] },
-    include: { siteA: true, siteB: true, credentials: acceptedCredentials },
+    include: { siteA: { include: { gateway: true } }, siteB: { include: { gateway: true } }, credentials: acceptedCredentials },
     orderBy: { createdAt: "asc" },
   });
   const authorityRows = await tx.authority.findMany({ where: { purpose: "ipsec", notAfter: { gt: new Date() } }, orderBy: { createdAt: "asc" } });
   return { gateway, links, authorityRows };
+}
+
+/** A machine that was revoked still has the key that it shares with its peer; a certificate of its is in a list instead. @throws NoCredential */
+function refuseKeyOfRevoked(credentials: readonly CredentialWithSecret[], peer: { name: string; gateway: { revokedAt: Date | null } | null } | null): void {
+  if (peer?.gateway?.revokedAt == null || credentials.every(({ kind }) => kind !== "psk")) return;
+  throw new NoCredential(`The gateway of ${peer.name} was revoked, and it has the link's pre-shared key. Enrol it again for a new one, or delete the link`);
 }
 
 /** Whether a link's peer is believed by the console's own authorities: of those alone there are lists here. */

@@ -49,6 +49,15 @@ async function work(lease: Lease): Promise<void> {
         "skipped",
         `The peer of ${link.name} is not a gateway of ours, so its key cannot be replaced from here: replace it by hand at both ends.`,
       );
+    const revoked = await database().credential.findFirst({ where: { linkId: link.id, state: "active", revokedAt: { not: null } } });
+    if (revoked !== null) {
+      const site = (revoked.end === "B" ? link.siteB : link.siteA)?.name ?? "";
+      return finishRun(
+        lease,
+        "skipped",
+        `The certificate of ${site} for ${link.name} is revoked, so there is no tunnel to replace it under: issue a new one under Keys.`,
+      );
+    }
     if (!link.enabled) return finishRun(lease, "skipped", `${link.name} is disabled: its key is replaced when it runs again.`);
     if (run.dryRun) {
       const { ok, sentence } = await checkWithoutChange(link);

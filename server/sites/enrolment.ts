@@ -7,8 +7,11 @@ import { lockConfiguration } from "../db/configuration-lock.ts";
 import { hubUrl } from "../db/settings.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { ensureAuthority } from "../keys/authority.ts";
+import { revokeKeysOfGateway } from "../keys/gateway-keys.ts";
 
 const lifetimeMilliseconds = 3_600_000;
+/** A site may be at an end of a thousand links, which take longer than the 5 s that a transaction has by default. */
+const manyLinks = { timeout: 60_000 };
 
 /**
  * A one-use token for a site's gateway and the command that holds it. The token pins the console's gateway authority, so that
@@ -49,7 +52,10 @@ export function tokenHash(secret: string): string {
   return createHash("sha256").update(secret).digest("hex");
 }
 
-/** Revokes a gateway's certificates: the hubs drop its connection at once and take it no more until it is enrolled again. */
+/**
+ * Revokes a gateway: the hubs drop its connection at once and take it no more until it is enrolled again, and its peers refuse what it proves
+ * itself with. A third-party peer is not ours to tell.
+ */
 export async function revokeGateway(actor: Actor, siteId: string): Promise<void> {
   authorize(actor, "edit");
   await database().$transaction(async (tx) => {
@@ -61,6 +67,7 @@ export async function revokeGateway(actor: Actor, siteId: string): Promise<void>
     await tx.gateway.update({ where: { id: site.gateway.id }, data: { revokedAt: now } });
     await tx.gatewayCertificate.updateMany({ where: { gatewayId: site.gateway.id, revokedAt: null }, data: { revokedAt: now } });
     await tx.enrolmentToken.deleteMany({ where: { gatewayId: site.gateway.id, usedAt: null } });
+    await revokeKeysOfGateway(tx, siteId);
     await recordEvent(tx, {
       resource: "gateway",
       resourceId: site.gateway.id,
@@ -68,8 +75,8 @@ export async function revokeGateway(actor: Actor, siteId: string): Promise<void>
       verb: "revoked",
       actorId: actor.userId,
       actorName: actor.name,
-      summary: `The gateway of ${site.name} was revoked`,
+      summary: `The gateway of ${site.name} was revoked, with the certificates of its links`,
     });
     await announce(tx, { resource: "gateway", id: site.gateway.id }, { resource: "site", id: siteId });
-  });
+  }, manyLinks);
 }

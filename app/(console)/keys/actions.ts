@@ -13,8 +13,15 @@ export async function replaceKey(linkId: string): Promise<ActionResult<void>> {
   return act((actor) => requestLinkRun(actor, linkId, false));
 }
 
-export async function revokeCertificate(credentialId: string): Promise<ActionResult<void>> {
-  const result = await act((actor) => revocations.revokeCertificate(actor, credentialId));
+export async function revokeCertificate(credentialId: string, reissue: boolean): Promise<ActionResult<void>> {
+  const result = await act((actor) => revocations.revokeCertificate(actor, credentialId, reissue === true));
+  if (result.ok) revalidatePath("/", "layout");
+  return result;
+}
+
+/** Gives an end whose certificate was revoked a new one. */
+export async function reissueCertificate(credentialId: string): Promise<ActionResult<void>> {
+  const result = await act((actor) => revocations.reissueCertificate(actor, credentialId));
   if (result.ok) revalidatePath("/", "layout");
   return result;
 }

@@ -1,6 +1,6 @@
 "use client";
 
-import { Ban, KeyRound, RefreshCw, Trash2 } from "lucide-react";
+import { BadgeCheck, Ban, KeyRound, RefreshCw, Trash2 } from "lucide-react";
 import Link from "next/link";
 import { useState } from "react";
 import { useLive } from "../../_live/use-live.ts";
@@ -9,8 +9,9 @@ import { Age, When } from "../../_ui/clock.tsx";
 import { Confirm } from "../../_ui/dialog.tsx";
 import { Empty } from "../../_ui/page.tsx";
 import { Status } from "../../_ui/status.tsx";
-import { outcome } from "../../_ui/use-action.ts";
-import { deleteImportedCertificate, replaceKey, revokeCertificate } from "./actions.ts";
+import { outcome, useAction } from "../../_ui/use-action.ts";
+import { deleteImportedCertificate, reissueCertificate, replaceKey } from "./actions.ts";
+import { RevokeCertificate } from "./revoke-certificate.tsx";
 
 const kinds = { psk: "Pre-shared key", certificate: "Certificate", authority: "Authority" } as const;
 
@@ -20,9 +21,21 @@ export function KeysList({ initial, mayEdit, mayOperate }: { initial: KeyView[];
   const [replacing, setReplacing] = useState<KeyView | null>(null);
   const [revoking, setRevoking] = useState<KeyView | null>(null);
   const [deleting, setDeleting] = useState<KeyView | null>(null);
+  const { run, busy } = useAction();
   const actionsOf = (key: KeyView) => (
     <>
       {mayOperate && key.linkId !== null ? <ReplaceButton of={key} onAsk={setReplacing} /> : null}
+      {mayEdit && key.isReissuable ? (
+        <button
+          type="button"
+          className="btn"
+          aria-label={`Issue a new certificate for ${key.name}`}
+          disabled={busy !== null}
+          onClick={() => void run("Issue a new certificate", () => reissueCertificate(key.id), "A new certificate was issued")}
+        >
+          <BadgeCheck aria-hidden className="size-4" /> Issue new
+        </button>
+      ) : null}
       {mayEdit && key.isRevocable ? (
         <button type="button" className="btn" aria-label={`Revoke ${key.name}`} onClick={() => setRevoking(key)}>
           <Ban aria-hidden className="size-4" /> Revoke
@@ -121,17 +134,7 @@ export function KeysList({ initial, mayEdit, mayOperate }: { initial: KeyView[];
         confirmLabel="Replace key"
         onConfirm={async () => (replacing?.linkId ? outcome(replaceKey(replacing.linkId)) : null)}
       />
-      <Confirm
-        open={revoking !== null}
-        onOpenChange={(open) => {
-          if (!open) setRevoking(null);
-        }}
-        title={`Revoke the certificate of ${revoking?.name ?? ""}?`}
-        consequence="For a key that may be in strange hands. Every gateway refuses this certificate from now on and ends the tunnel that it authenticated; a new one is issued, and the tunnel comes back with it after a second or two. To replace a key without an interruption, use Replace. This cannot be undone."
-        confirmLabel="Revoke certificate"
-        danger
-        onConfirm={async () => (revoking === null ? null : outcome(revokeCertificate(revoking.id)))}
-      />
+      <RevokeCertificate of={revoking} onClose={() => setRevoking(null)} />
       <Confirm
         open={deleting !== null}
         onOpenChange={(open) => {

@@ -68,7 +68,7 @@ export function LinkDetail({
           ))}
         </Tabs.List>
         <Tabs.Panel value="overview" tabIndex={-1}>
-          <LinkOverview link={link} mayOperate={mayOperate} />
+          <LinkOverview link={link} mayOperate={mayOperate} mayEdit={mayEdit} />
         </Tabs.Panel>
         <Tabs.Panel value="sas" tabIndex={-1}>
           <SaTables ends={link.ends} />

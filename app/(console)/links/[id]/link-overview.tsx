@@ -1,15 +1,17 @@
 "use client";
 
-import { Send } from "lucide-react";
+import { BadgeCheck, Send } from "lucide-react";
 import Link from "next/link";
 import { useState } from "react";
 import type { ProbeResult } from "../../../../contract/hub-protocol.ts";
+import type { LinkHalt } from "../../../../server/links/link-halt.ts";
 import type { LinkDetail, LinkEnd } from "../../../../server/links/read-link.ts";
 import { Ago } from "../../../_ui/clock.tsx";
 import { Panel } from "../../../_ui/page.tsx";
 import { Status } from "../../../_ui/status.tsx";
 import { useAction } from "../../../_ui/use-action.ts";
 import { byteCount, milliseconds, plainCount } from "../../../_ui/words.ts";
+import { reissueCertificate } from "../../keys/actions.ts";
 import { sendTestTraffic } from "../actions.ts";
 import { isClassical } from "./classical.ts";
 import { Explanation } from "./explanation.tsx";
@@ -17,7 +19,7 @@ import { Drops } from "./sa-tables.tsx";
 import { TrafficCharts } from "./traffic-charts.tsx";
 
 /** Status as three separate facts, the traffic live, both ends side by side. */
-export function LinkOverview({ link, mayOperate }: { link: LinkDetail; mayOperate: boolean }) {
+export function LinkOverview({ link, mayOperate, mayEdit }: { link: LinkDetail; mayOperate: boolean; mayEdit: boolean }) {
   const failure = link.ends
     .map((end) => end.lastFailure)
     .filter((each) => each !== null)
@@ -59,13 +61,21 @@ export function LinkOverview({ link, mayOperate }: { link: LinkDetail; mayOperat
           )}
         </Fact>
       </dl>
+      {link.halt && link.tunnel !== "disabled" ? <Halt halt={link.halt} mayEdit={mayEdit} /> : null}
+      {link.ends.map((end) =>
+        end.push.state === "refused" && !link.halt ? (
+          <p key={end.siteName} className="rounded-lg border border-deg bg-deg-bg p-4 text-[13px] text-deg">
+            {end.siteName} does not take the newest configuration of this link: {end.push.reason ?? "it gave no reason."}
+          </p>
+        ) : null,
+      )}
       {failure && link.tunnel !== "up" && link.tunnel !== "disabled" ? (
         <div className="rounded-lg border border-deg bg-deg-bg p-4 text-[13px]">
           <p className="font-medium text-deg">{failure.sentence}</p>
           <p className="mt-1 text-text-2">
             <code>{failure.code}</code> · <Ago at={failure.at} />
           </p>
-          <Explanation linkId={link.id} />
+          {link.halt ? null : <Explanation linkId={link.id} />}
         </div>
       ) : null}
       {link.tunnel === "up" && isClassical(link.ends) ? (
@@ -81,6 +91,27 @@ export function LinkOverview({ link, mayOperate }: { link: LinkDetail; mayOperat
           <EndPanel key={end.siteName} end={end} />
         ))}
       </div>
+    </div>
+  );
+}
+
+/** What was revoked that the link needs, and the way out where it is here. */
+function Halt({ halt, mayEdit }: { halt: LinkHalt; mayEdit: boolean }) {
+  const { run, busy } = useAction();
+  const { credentialId } = halt;
+  return (
+    <div role="alert" className="flex flex-wrap items-center justify-between gap-3 rounded-lg border border-down bg-down-bg p-4 text-[13px]">
+      <p className="min-w-0 flex-1 basis-64 font-medium text-down">{halt.sentence}</p>
+      {mayEdit && credentialId !== null ? (
+        <button
+          type="button"
+          className="btn btn-primary"
+          disabled={busy !== null}
+          onClick={() => void run("Issue a new certificate", () => reissueCertificate(credentialId), "A new certificate was issued")}
+        >
+          <BadgeCheck aria-hidden className="size-4" /> {busy === null ? "Issue a new certificate" : "Issuing…"}
+        </button>
+      ) : null}
     </div>
   );
 }

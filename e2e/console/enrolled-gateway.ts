@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { observedState } from "../../contract/observed-state.ts";
+import { type ObservedLink, observedState } from "../../contract/observed-state.ts";
 import { removeAtExit } from "../lib/cleanup.ts";
 import type { Site } from "../lib/namespaces.ts";
 
@@ -65,9 +65,14 @@ export async function enrolGateway(site: Site, copied: string, hubSocket: string
   };
 }
 
+/** The link as the gateway itself sees it; undefined: it has no such link. */
+export async function linkAt(gateway: EnrolledGateway | undefined, linkId: string): Promise<ObservedLink | undefined> {
+  const status = observedState.parse(JSON.parse((await gateway?.command(["status", "--json"])) ?? "null"));
+  return status.links.find((candidate) => candidate.id === linkId);
+}
+
 /** Inbound SPIs of the established Child SAs, as the gateway itself says. */
 export async function childSpis(gateway: EnrolledGateway | undefined, linkId: string): Promise<string[]> {
-  const status = observedState.parse(JSON.parse((await gateway?.command(["status", "--json"])) ?? "null"));
-  const link = status.links.find((candidate) => candidate.id === linkId);
-  return (link?.ikeSas ?? []).flatMap((ike) => ike.childSas.filter((child) => child.state === "established").map((child) => child.inboundSpi)).toSorted();
+  const ikeSas = (await linkAt(gateway, linkId))?.ikeSas ?? [];
+  return ikeSas.flatMap((ike) => ike.childSas.filter((child) => child.state === "established").map((child) => child.inboundSpi)).toSorted();
 }

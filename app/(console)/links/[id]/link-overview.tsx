@@ -69,13 +69,13 @@ export function LinkOverview({ link, mayOperate, mayEdit }: { link: LinkDetail; 
           </p>
         ) : null,
       )}
-      {failure && link.tunnel !== "up" && link.tunnel !== "disabled" ? (
+      {failure && !link.halt && link.tunnel !== "up" && link.tunnel !== "disabled" ? (
         <div className="rounded-lg border border-deg bg-deg-bg p-4 text-[13px]">
           <p className="font-medium text-deg">{failure.sentence}</p>
           <p className="mt-1 text-text-2">
             <code>{failure.code}</code> · <Ago at={failure.at} />
           </p>
-          {link.halt ? null : <Explanation linkId={link.id} />}
+          <Explanation linkId={link.id} />
         </div>
       ) : null}
       {link.tunnel === "up" && isClassical(link.ends) ? (

@@ -99,10 +99,19 @@ function requirePrograms(scenarios: readonly Scenario[]): void {
 }
 
 const waitsForLostPeer = ({ name }: Scenario): boolean => name.startsWith("dpd") || name === "peer-silent";
+const keepsProcessorBusy = ({ name }: Scenario): boolean => name.startsWith("xfrm");
 
-/** Runs `jobs` scenarios at a time, those that wait for a lost peer first: they are the longest. */
+/** The longest first: those that wait for a lost peer, and beside each of them one that has a kernel run as a program. */
+function longestFirst(scenarios: readonly Scenario[]): Scenario[] {
+  const [waiting, busy] = [scenarios.filter(waitsForLostPeer), scenarios.filter(keepsProcessorBusy)];
+  const pairs = Array.from({ length: Math.max(waiting.length, busy.length) }, (_, index) => [waiting[index], busy[index]]);
+  const first = pairs.flat().filter((scenario) => scenario !== undefined);
+  return [...first, ...scenarios.filter((scenario) => !first.includes(scenario))];
+}
+
+/** Runs `jobs` scenarios at a time. */
 async function runAll(scenarios: readonly Scenario[], jobs: number, how: How): Promise<Result[]> {
-  const waiting = scenarios.toSorted((a, b) => Number(waitsForLostPeer(b)) - Number(waitsForLostPeer(a)));
+  const waiting = longestFirst(scenarios);
   const results: Result[] = [];
   const worker = async () => {
     for (let scenario = waiting.shift(); scenario !== undefined; scenario = waiting.shift()) {

@@ -51,7 +51,7 @@ export interface PeerOptions {
 }
 
 /** As a gateway runs; set-up makes it. */
-const bundle = fileURLToPath(new URL("../../dist/agent/main.mjs", import.meta.url));
+export const gatewayBundle = fileURLToPath(new URL("../../dist/agent/main.mjs", import.meta.url));
 
 export const linkId = "link";
 export const preSharedKey = "correct horse battery staple";
@@ -119,7 +119,7 @@ export class Context {
 
   /** A kernel that runs as a program is slow: one file is loaded sooner than many. */
   private startOptions(): StartOptions {
-    return this.esp === "kernel" ? { program: bundle } : {};
+    return this.esp === "kernel" ? { program: gatewayBundle } : {};
   }
 
   private gateway(name: string): SiteFileInput["gateway"] {

@@ -67,7 +67,7 @@ export const link = z.strictObject({
   initiate: z.enum(["start", "respond", "onDemand"]).default("start"),
   /**
    * With `respond` and `onDemand`: a Child SA through which nothing has passed for so long, either way, is closed, and the IKE SA with its last
-   * one; the next packet, or the peer, brings it back. Absent: nothing is closed.
+   * one; the next packet, or the peer, brings it back. Such a link is not probed by itself. Absent: nothing is closed.
    */
   inactivitySeconds: seconds.optional(),
   local: z.strictObject({

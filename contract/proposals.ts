@@ -20,3 +20,6 @@ export const defaultEspProposals: readonly string[] = [
   "chacha20poly1305",
   "aes256-sha256",
 ];
+
+/** Authentication alone (AH, RFC 4302), for links that ask for it. */
+export const defaultAhProposals: readonly string[] = ["sha256-x25519-ke1_mlkem768", "sha256-x25519", "sha256"];

@@ -32,7 +32,7 @@ export class LinkProbes {
   }
 
   apply(links: readonly DesiredLink[]): void {
-    const wanted = new Map(links.flatMap((link) => (link.enabled && link.probe !== undefined ? [[link.id, link] as const] : [])));
+    const wanted = new Map(links.flatMap((link) => (isProbed(link) ? [[link.id, link] as const] : [])));
     for (const [id, running] of this.#links) {
       const link = wanted.get(id);
       if (link !== undefined && keyOf(link) === running.key) continue;
@@ -75,4 +75,9 @@ export class LinkProbes {
 
 function keyOf(link: DesiredLink): string {
   return JSON.stringify([link.probe, link.probeSeconds]);
+}
+
+/** Echoes are packets like any other: they would keep a tunnel that is to be closed when nothing passes. */
+function isProbed({ enabled, probe, inactivitySeconds }: DesiredLink): boolean {
+  return enabled && probe !== undefined && inactivitySeconds === undefined;
 }

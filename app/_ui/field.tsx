@@ -1,13 +1,14 @@
 "use client";
 
 import { type ComponentProps, type ReactNode, useId } from "react";
+import { afterClick } from "./after-click.ts";
 
 /** A labelled text input with hint and error wired for screen readers. Spread `register(...)` of react-hook-form into it. */
 export function TextField({ label, hint, error, ...input }: { label: string; hint?: ReactNode; error?: string | undefined } & ComponentProps<"input">) {
   const id = useId();
   return (
     <FieldFrame id={id} label={label} hint={hint} error={error}>
-      <input id={id} className="input" aria-invalid={error ? true : undefined} aria-describedby={described(id, hint, error)} {...input} />
+      <input id={id} className="input" aria-invalid={error ? true : undefined} aria-describedby={described(id, hint, error)} {...afterClick(input)} />
     </FieldFrame>
   );
 }
@@ -16,7 +17,7 @@ export function TextAreaField({ label, hint, error, ...input }: { label: string;
   const id = useId();
   return (
     <FieldFrame id={id} label={label} hint={hint} error={error}>
-      <textarea id={id} className="input mono" aria-invalid={error ? true : undefined} aria-describedby={described(id, hint, error)} {...input} />
+      <textarea id={id} className="input mono" aria-invalid={error ? true : undefined} aria-describedby={described(id, hint, error)} {...afterClick(input)} />
     </FieldFrame>
   );
 }
@@ -31,7 +32,7 @@ export function SelectField({
   const id = useId();
   return (
     <FieldFrame id={id} label={label} hint={hint} error={error}>
-      <select id={id} className="input" aria-invalid={error ? true : undefined} aria-describedby={described(id, hint, error)} {...select}>
+      <select id={id} className="input" aria-invalid={error ? true : undefined} aria-describedby={described(id, hint, error)} {...afterClick(select)}>
         {children}
       </select>
     </FieldFrame>

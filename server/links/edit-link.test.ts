@@ -7,7 +7,7 @@ import { owner, startTestDatabase } from "../testing/database.ts";
 import { preflightEdit } from "./preflight-link.ts";
 import { presets } from "./presets.ts";
 import { previewEdit } from "./preview-link.ts";
-import { readLinkSettings, readVersions } from "./read-link.ts";
+import { readLink, readLinkSettings, readVersions } from "./read-link.ts";
 import { createLink, editLink, rollbackLink, setLinkEnabled } from "./save-link.ts";
 
 let stop: () => Promise<void>;
@@ -90,6 +90,11 @@ describe("editing a link", () => {
       ["espRekeySeconds", { espRekeySeconds: 5 }],
       ["replayWindowPackets", { replayWindowPackets: 32 }],
       ["livenessAction", { livenessAction: "panic" }],
+      ["inactivitySeconds", { bringUp: "onDemand", inactivitySeconds: 100_000 }],
+      ["inactivitySeconds", { inactivitySeconds: 60 }],
+      ["encapsulation", { ah: { proposals: ["sha256"] }, encapsulation: "udp" }],
+      ["ahProposals", { ah: { proposals: [] } }],
+      ["mode", { mode: "transport" }],
       ["name", { name: " " }],
     ];
     for (const [field, change] of cases) {
@@ -101,6 +106,34 @@ describe("editing a link", () => {
       expect(Object.keys(refusal.fields)).toEqual([field]);
     }
     expect(await readVersions(owner, linkId)).toHaveLength(1);
+  });
+
+  it("has AH, transport mode and the time without traffic, says in the history that they changed, and keeps them", async () => {
+    const hosts = { networksA: ["192.0.2.1/32"], networksB: ["198.51.100.1/32"] };
+    const choices = { ah: { proposals: ["sha256-x25519"] }, mode: "transport", bringUp: "onDemand", inactivitySeconds: 300 };
+    await editLink(owner, linkId, edit({ ...hosts, ...choices }));
+    const [newest] = await readVersions(owner, linkId);
+    expect(newest?.summary).toBe("Changed networks, when it is brought up, protocol, mode, and when it is closed");
+    // A form of an earlier version does not know them.
+    await editLink(owner, linkId, edit({ ...hosts, version: 2, livenessSeconds: 20 }));
+    expect((await readLinkSettings(owner, linkId)).config).toMatchObject(choices);
+    expect((await readLink(owner, linkId)).choices).toEqual({ isAh: true, mode: "transport", inactivitySeconds: 300 });
+    const { sentence } = await preflightEdit(owner, linkId, edit({ ...hosts, version: 3 }));
+    expect(sentence).toMatch(/protect 192\.0\.2\.1\/32 ⇄ 198\.51\.100\.1\/32 with AH in transport mode\.$/);
+  });
+
+  it("refuses transport mode at its field when a gateway's own data plane is in use, with what the gateway says of it; a disabled link may have it", async () => {
+    await database().gateway.updateMany({ where: { siteId: siteB }, data: { plane: "tun", planeReason: "this kernel has no ESP" } });
+    const transport = { networksA: ["192.0.2.1/32"], networksB: ["198.51.100.1/32"], mode: "transport" };
+    const refusal = await editLink(owner, linkId, edit(transport)).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(Invalid);
+    expect((refusal as Invalid).fields).toEqual({
+      mode: "Transport mode needs a gateway whose kernel has ESP. That of Berlin protects packets by itself (this kernel has no ESP): choose tunnel mode.",
+    });
+    await database().gateway.updateMany({ where: { siteId: siteB }, data: { plane: "kernel" } });
+    await editLink(owner, linkId, edit(transport));
+    await database().gateway.updateMany({ where: { siteId: siteB }, data: { plane: "tun" } });
+    await setLinkEnabled(owner, linkId, false);
   });
 
   it("does not take its own networks and name for somebody else's, but those of another link", async () => {

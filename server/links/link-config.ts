@@ -48,6 +48,15 @@ export const linkConfig = z.strictObject({
   revocation: z.enum(["off", "soft", "strict"]).default("soft"),
   /** ESP in UDP: where the gateway finds it better, always, or only behind a NAT. */
   encapsulation: z.enum(["auto", "udp", "plain"]).default("auto"),
+  /** What the tunnel carries: packets between the networks; only what the gateways say to each other; that, or tunnel mode where the peer wants it. */
+  mode: z.enum(["tunnel", "transport", "preferTransport"]).default("tunnel"),
+  /** Of a link on demand: what no packet has passed through for so long is closed. 0: never. */
+  inactivitySeconds: z.number().int().min(0, "0 or more seconds.").max(86_400, "At most a day.").default(0),
+  /** Authentication without encryption in place of ESP, whose lifetimes and replay window it has; null: ESP. */
+  ah: z
+    .strictObject({ proposals: z.array(proposal).min(1, "At least one proposal.").max(16) })
+    .nullable()
+    .default(null),
   ike: z.strictObject({
     proposals: z.array(proposal).min(1, "At least one proposal.").max(16),
     rekeySeconds: seconds,

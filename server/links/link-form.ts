@@ -5,6 +5,7 @@ import { chooseImported, type ImportedChoice } from "../keys/import-certificate.
 import { parseInput } from "../parse-input.ts";
 import { siteIdentity } from "../sites/identity.ts";
 import { type LinkConfig, linkConfig } from "./link-config.ts";
+import { choiceProblems } from "./link-rules.ts";
 import { peerAddressProblem } from "./peer-address.ts";
 import { overlap, type Prefix, parsePrefix } from "./prefix.ts";
 import { presetOf } from "./presets.ts";
@@ -16,6 +17,12 @@ const advanced = {
   bringUp: linkConfig.shape.bringUp.unwrap().optional(),
   revocation: linkConfig.shape.revocation.unwrap().optional(),
   encapsulation: linkConfig.shape.encapsulation.unwrap().optional(),
+  mode: linkConfig.shape.mode.unwrap().optional(),
+  inactivitySeconds: z.number().optional(),
+  ah: z
+    .strictObject({ proposals: z.array(z.string()) })
+    .nullable()
+    .optional(),
   livenessAction: linkConfig.shape.ike.shape.livenessAction.unwrap().optional(),
   childless: linkConfig.shape.ike.shape.childless.unwrap().optional(),
   replayWindowPackets: z.number().optional(),
@@ -91,6 +98,9 @@ export async function checkLinkForm(tx: Transaction, input: unknown): Promise<Ch
     bringUp: form.bringUp,
     revocation: form.revocation,
     encapsulation: form.encapsulation,
+    mode: form.mode,
+    inactivitySeconds: form.inactivitySeconds,
+    ah: form.ah,
     ike: { reauthenticateSeconds: 0, ...ikeOf(form) },
     esp: { replayWindowPackets: 1_024, ...espOf(form) },
   });
@@ -127,6 +137,9 @@ export async function checkLinkEdit(tx: Transaction, linkId: string, input: unkn
     bringUp: form.bringUp ?? before.bringUp,
     revocation: form.revocation ?? before.revocation,
     encapsulation: form.encapsulation ?? before.encapsulation,
+    mode: form.mode ?? before.mode,
+    inactivitySeconds: form.inactivitySeconds ?? before.inactivitySeconds,
+    ah: form.ah === undefined ? before.ah : form.ah,
     ike: { ...before.ike, ...ikeOf(form) },
     esp: { ...before.esp, ...espOf(form) },
   });
@@ -167,6 +180,23 @@ export async function checkLinkConfig(tx: Transaction, config: LinkConfig, ownId
   checkApart(own, "networksA");
   checkApart(other, "networksB");
   await checkOtherLinks(tx, config, ownId, own, other);
+  await checkPlanes(tx, config);
+}
+
+/** Transport mode is the kernel's: no route leads what two gateways say to each other into a TUN device (docs/adr/0002). */
+async function checkPlanes(tx: Transaction, { mode, enabled, siteAId, peer }: LinkConfig): Promise<void> {
+  if (mode === "tunnel" || !enabled) return;
+  const siteIds = [siteAId, ...(peer.kind === "site" ? [peer.siteId] : [])];
+  // One that has never connected is asked when it does: it refuses the link by the same reason.
+  const without = await tx.gateway.findFirst({
+    where: { siteId: { in: siteIds }, plane: { not: null }, NOT: { plane: "kernel" } },
+    include: { site: { select: { name: true } } },
+  });
+  if (without === null) return;
+  const why = without.planeReason === null || without.planeReason === "" ? "" : ` (${without.planeReason})`;
+  throw new Invalid({
+    mode: `Transport mode needs a gateway whose kernel has ESP. That of ${without.site.name} protects packets by itself${why}: choose tunnel mode.`,
+  });
 }
 
 function checkApart(networks: readonly Prefix[], field: string): void {
@@ -214,6 +244,7 @@ const formNames: Readonly<Record<string, string>> = {
   "esp.rekeySeconds": "espRekeySeconds",
   "ike.livenessSeconds": "livenessSeconds",
   "esp.replayWindowPackets": "replayWindowPackets",
+  "ah.proposals": "ahProposals",
   "peer.name": "peerName",
   "peer.address": "peerAddress",
   "peer.identity": "peerIdentity",
@@ -224,9 +255,11 @@ const formNames: Readonly<Record<string, string>> = {
 function parseConfig(input: unknown): LinkConfig {
   const parsed = linkConfig.safeParse(input);
   if (parsed.success) {
-    const { peer } = parsed.data;
+    const { peer, ah, networksA, networksB } = parsed.data;
     const problem = peer.kind === "third-party" ? peerAddressProblem(peer.address) : null;
     if (problem !== null) throw new Invalid({ peerAddress: problem });
+    const choices: Readonly<Record<string, string>> = choiceProblems({ ...parsed.data, isAh: ah !== null, networks: [...networksA, ...networksB] });
+    if (Object.keys(choices).length > 0) throw new Invalid(choices);
     return parsed.data;
   }
   const fields: Record<string, string> = {};

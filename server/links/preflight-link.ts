@@ -112,9 +112,16 @@ function viewOf(result: PreflightResult, method: "psk" | "certificate"): Omit<Li
     { label: "Encapsulation", value: agreement.encapsulation },
     ...agreement.children.flatMap((child) => [
       { label: `Networks (${child.name})`, value: child.networks.join(" ⇄ ") },
-      { label: `${child.protocol} (${child.name})`, value: child.rekeySuite === child.suite ? child.suite : `${child.suite}, rekeyed as ${child.rekeySuite}` },
+      {
+        label: `${child.protocol}${child.mode === "transport" ? " in transport mode" : ""} (${child.name})`,
+        value: child.rekeySuite === child.suite ? child.suite : `${child.suite}, rekeyed as ${child.rekeySuite}`,
+      },
     ]),
   ];
-  const sentence = `${first?.site} and ${second?.site} would agree on ${agreement.ikeSuite} and protect ${agreement.children.map((child) => child.networks.join(" ⇄ ")).join("; ")}.`;
+  const protectedBy = agreement.children.map(({ networks, protocol, mode }) => {
+    const unusual = `${protocol === "AH" ? " with AH" : ""}${mode === "transport" ? " in transport mode" : ""}`;
+    return `${networks.join(" ⇄ ")}${unusual}`;
+  });
+  const sentence = `${first?.site} and ${second?.site} would agree on ${agreement.ikeSuite} and protect ${protectedBy.join("; ")}.`;
   return { outcome: "agreed", sentence, code: null, facts, remarks };
 }

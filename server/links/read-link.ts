@@ -35,6 +35,8 @@ export interface LinkDetail {
   readonly version: number;
   readonly preset: string;
   readonly method: "psk" | "certificate";
+  /** What most links leave as it is, and changes what passes or when the tunnel is there. */
+  readonly choices: Pick<LinkConfig, "mode" | "inactivitySeconds"> & { readonly isAh: boolean };
   readonly ends: LinkEnd[];
   /** Why it cannot come up, when that is because something was revoked. */
   readonly halt: LinkHalt | null;
@@ -73,6 +75,7 @@ export async function readLink(actor: Actor, linkId: string): Promise<LinkDetail
     version: link.version,
     preset: config.preset,
     method: config.method,
+    choices: { isAh: config.ah !== null, mode: config.mode, inactivitySeconds: config.inactivitySeconds },
     ends: [endA, endB],
     halt: linkHalt({ siteA: link.siteA, siteB: link.siteB, peerName: endB.siteName, method: config.method, credentials: link.credentials }),
   };

@@ -146,6 +146,9 @@ function summaryOf(before: LinkConfig, after: LinkConfig): string {
     { name: "when it is brought up", pick: (config: LinkConfig): unknown => config.bringUp },
     { name: "revocation", pick: (config: LinkConfig): unknown => config.revocation },
     { name: "encapsulation", pick: (config: LinkConfig): unknown => config.encapsulation },
+    { name: "protocol", pick: (config: LinkConfig): unknown => config.ah },
+    { name: "mode", pick: (config: LinkConfig): unknown => config.mode },
+    { name: "when it is closed", pick: (config: LinkConfig): unknown => config.inactivitySeconds },
     { name: "IKE", pick: (config: LinkConfig): unknown => config.ike },
     { name: "ESP", pick: (config: LinkConfig): unknown => config.esp },
   ];

@@ -70,7 +70,12 @@ describe("what gateways are told", () => {
     expect(Object.keys(before?.state.links[0] ?? {})).not.toContain("encapsulation");
     expect(Object.keys(before?.state.links[0]?.ike ?? {})).not.toContain("childless");
     expect(before?.state.links[0]?.authentication).not.toHaveProperty("revocation");
-    const choices = { bringUp: "onDemand", livenessAction: "trap", childless: true, revocation: "off", encapsulation: "udp", replayWindowPackets: 4_096 };
+    for (const absent of ["ah", "inactivitySeconds"]) expect(Object.keys(before?.state.links[0] ?? {})).not.toContain(absent);
+    expect(before?.state.links[0]?.children[0]).not.toHaveProperty("mode");
+    const choices = {
+      ...{ bringUp: "onDemand", livenessAction: "trap", childless: true, revocation: "off", encapsulation: "plain", replayWindowPackets: 4_096 },
+      ...{ ah: { proposals: ["sha256-x25519"] }, mode: "preferTransport", inactivitySeconds: 300, networksA: ["192.0.2.1/32"], networksB: ["198.51.100.1/32"] },
+    };
     await database().link.delete({ where: { id } });
     await createTestLink(siteA, siteB, { method: "certificate", ...choices });
     const [a, b] = await both();
@@ -79,7 +84,10 @@ describe("what gateways are told", () => {
         authentication: { revocation: "off" },
         ike: { livenessAction: "trap", childless: true },
         esp: { replayWindowPackets: 4_096 },
-        encapsulation: "udp",
+        encapsulation: "plain",
+        ah: { proposals: ["sha256-x25519"] },
+        inactivitySeconds: 300,
+        children: [{ mode: "preferTransport" }],
       });
     // Amsterdam does not know where Berlin is.
     expect([a?.state.links[0]?.initiate, b?.state.links[0]?.initiate]).toEqual(["respond", "onDemand"]);

@@ -16,6 +16,9 @@ const config = (peer: LinkConfig["peer"], seconds: number): LinkConfig => ({
   bringUp: "atOnce",
   revocation: "soft",
   encapsulation: "auto",
+  mode: "tunnel",
+  inactivitySeconds: 0,
+  ah: null,
   ike: {
     proposals: [...defaultIkeProposals],
     rekeySeconds: seconds,

@@ -48,8 +48,10 @@ export function desiredLink(source: DesiredLinkSource): DesiredLinkInput {
       ...(childless ? { childless } : {}),
     },
     esp: { ...config.esp, rekeySeconds: lifetime(config.esp.rekeySeconds) },
+    ...(config.ah === null ? {} : { ah: config.ah }),
     ...(config.encapsulation === "auto" ? {} : { encapsulation: config.encapsulation }),
-    children: [{ name: "lan", localNetworks: ours.networks, remoteNetworks: theirs.networks }],
+    ...(config.inactivitySeconds === 0 ? {} : { inactivitySeconds: config.inactivitySeconds }),
+    children: [{ name: "lan", localNetworks: ours.networks, remoteNetworks: theirs.networks, ...(config.mode === "tunnel" ? {} : { mode: config.mode }) }],
     ...(probe === null ? {} : { probe }),
   };
 }

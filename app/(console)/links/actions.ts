@@ -74,7 +74,8 @@ async function changed<T>(result: Promise<ActionResult<T>>): Promise<ActionResul
 
 /** The wizard's texts as the server's form wants them. What a browser sends is not trusted to be a WizardForm: the server parses. */
 function inputOf(form: WizardForm) {
-  const { peerKind, siteBId, peerName, peerAddress, peerIdentity, networksA, networksB, ikeProposals, espProposals, secret, ...rest } = form;
+  const { peerKind, siteBId, peerName, peerAddress, peerIdentity, networksA, networksB, ikeProposals, espProposals, protocol, ahProposals, secret, ...rest } =
+    form;
   return {
     ...rest,
     peer: peerKind === "site" ? { kind: "site", siteId: siteBId } : { kind: "third-party", name: peerName, address: peerAddress, identity: peerIdentity },
@@ -82,6 +83,7 @@ function inputOf(form: WizardForm) {
     networksB: splitList(String(networksB)),
     ikeProposals: splitList(String(ikeProposals)),
     espProposals: splitList(String(espProposals)),
+    ah: protocol === "ah" ? { proposals: splitList(String(ahProposals)) } : null,
     secret: peerKind === "third-party" && secret !== "" ? secret : null,
   };
 }

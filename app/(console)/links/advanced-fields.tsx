@@ -18,6 +18,9 @@ const shown = [
   "revocation",
   "replayWindowPackets",
   "encapsulation",
+  "ahProposals",
+  "mode",
+  "inactivitySeconds",
 ] as const;
 
 /** What most links leave as it is. Open from the start when asked for, or when something in it was refused. */
@@ -59,7 +62,8 @@ function Part({ title, children }: { title: string; children: ReactNode }) {
 }
 
 function AlgorithmFields() {
-  const { register, error, setValue } = useFields();
+  const { register, watch, error, setValue } = useFields();
+  const isAh = watch("protocol") === "ah";
   const own = { onChange: () => setValue("preset", "custom") };
   return (
     <>
@@ -71,14 +75,27 @@ function AlgorithmFields() {
         hint="One a line, the first is preferred."
         {...register("ikeProposals", own)}
       />
-      <TextAreaField
-        label="ESP proposals"
-        rows={3}
-        spellCheck={false}
-        error={error("espProposals")}
-        hint="A key exchange group here is perfect forward secrecy."
-        {...register("espProposals", own)}
-      />
+      {isAh ? (
+        <TextAreaField
+          key="ah"
+          label="AH proposals"
+          rows={3}
+          spellCheck={false}
+          error={error("ahProposals")}
+          hint="sha256, sha384 or sha512, with a key exchange group for perfect forward secrecy."
+          {...register("ahProposals")}
+        />
+      ) : (
+        <TextAreaField
+          key="esp"
+          label="ESP proposals"
+          rows={3}
+          spellCheck={false}
+          error={error("espProposals")}
+          hint="A key exchange group here is perfect forward secrecy."
+          {...register("espProposals", own)}
+        />
+      )}
       <TextField
         label="IKE rekey after, seconds"
         type="number"
@@ -120,6 +137,13 @@ function PresenceFields() {
         <option value="trap">Wait for the next packet</option>
         <option value="clear">Wait for the peer</option>
       </SelectField>
+      <TextField
+        label="Close when unused, seconds"
+        type="number"
+        error={error("inactivitySeconds")}
+        hint="Of a link on demand: so long without a packet either way, and it is closed until the next. Its round trips are then not measured. 0: never."
+        {...register("inactivitySeconds", { valueAsNumber: true })}
+      />
     </>
   );
 }
@@ -137,13 +161,24 @@ const silenceHints = {
 
 function PacketFields() {
   const { register, watch, error, setValue } = useFields();
-  const proposals = watch("espProposals");
+  const isAh = watch("protocol") === "ah";
+  const field = isAh ? "ahProposals" : "espProposals";
+  const proposals = watch(field);
   function offerEsn(isOffered: boolean) {
-    setValue("espProposals", withEsn(proposals, isOffered), { shouldDirty: true, shouldValidate: true });
-    setValue("preset", "custom");
+    setValue(field, withEsn(proposals, isOffered), { shouldDirty: true, shouldValidate: true });
+    if (!isAh) setValue("preset", "custom");
   }
   return (
     <>
+      <SelectField label="Protocol" hint={protocolHints[watch("protocol")]} {...register("protocol")}>
+        <option value="esp">ESP: encrypt and authenticate</option>
+        <option value="ah">AH: authenticate only</option>
+      </SelectField>
+      <SelectField label="Mode" error={error("mode")} hint={modeHints[watch("mode")]} {...register("mode")}>
+        <option value="tunnel">Tunnel: between the networks</option>
+        <option value="transport">Transport: between the gateways only</option>
+        <option value="preferTransport">Transport, or tunnel where the peer wants it</option>
+      </SelectField>
       <TextField
         label="Replay window, packets"
         type="number"
@@ -151,20 +186,39 @@ function PacketFields() {
         hint="How far packets may overtake each other: 64 to 4,096."
         {...register("replayWindowPackets", { valueAsNumber: true })}
       />
-      <SelectField label="UDP encapsulation" error={error("encapsulation")} hint="Behind a NAT packets are always in UDP." {...register("encapsulation")}>
+      <SelectField
+        label="UDP encapsulation"
+        error={error("encapsulation")}
+        hint={isAh ? "AH is never in UDP." : "Behind a NAT packets are always in UDP."}
+        {...register("encapsulation")}
+      >
         <option value="auto">Where it is faster</option>
         <option value="udp">Always</option>
         <option value="plain">Only behind a NAT</option>
       </SelectField>
       <CheckField
         label="Extended sequence numbers"
-        hint="64 bits instead of 32, for links of many gigabits a second. Written into the ESP proposals as esn."
+        hint={`64 bits instead of 32, for links of many gigabits a second. Written into the ${isAh ? "AH" : "ESP"} proposals as esn.`}
         checked={offersEsn(proposals)}
         onChange={(event) => offerEsn(event.target.checked)}
       />
     </>
   );
 }
+
+const protocolHints = {
+  esp: "What nearly every link wants.",
+  ah: "Every packet is authenticated and none is encrypted: whoever is in between reads it. It cannot pass a NAT, and firewalls must let IP protocol 51 through.",
+} as const;
+
+const transportHint =
+  "Needs kernels with ESP at both gateways (Data plane “kernel” on the site's page). The networks are then the gateways' own addresses, such as 192.0.2.1/32.";
+
+const modeHints = {
+  tunnel: "Packets between the networks of the two sites.",
+  transport: transportHint,
+  preferTransport: transportHint,
+} as const;
 
 function RevocationField() {
   const { register, watch, error } = useFields();

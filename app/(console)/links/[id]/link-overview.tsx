@@ -84,6 +84,7 @@ export function LinkOverview({ link, mayOperate, mayEdit }: { link: LinkDetail; 
           <code>ke1_mlkem768</code> at both ends prevents it.
         </p>
       ) : null}
+      <UnusualChoices choices={link.choices} />
       <TrafficCharts linkId={link.id} sideName={link.ends[0]?.siteName ?? "the first site"} />
       {mayOperate ? <TestTraffic link={link} /> : null}
       <div className="grid items-start gap-4 lg:grid-cols-2">
@@ -114,6 +115,18 @@ function Halt({ halt, mayEdit }: { halt: LinkHalt; mayEdit: boolean }) {
       ) : null}
     </div>
   );
+}
+
+/** What nobody should have to look for under Edit. */
+function UnusualChoices({ choices: { isAh, mode, inactivitySeconds } }: Pick<LinkDetail, "choices">) {
+  const told = [
+    isAh ? "AH: every packet is authenticated and none is encrypted." : null,
+    mode === "transport" ? "Transport mode: only what the two gateways say to each other." : null,
+    mode === "preferTransport" ? "Transport mode is asked for, tunnel mode taken where the peer wants it." : null,
+    inactivitySeconds > 0 ? `Closed after ${plainCount(inactivitySeconds)} s without a packet, until the next; round trips are not measured.` : null,
+  ].filter((each) => each !== null);
+  if (told.length === 0) return null;
+  return <p className="rounded-lg border border-line bg-surface p-4 text-[13px] text-text-2">{told.join(" ")}</p>;
 }
 
 function Fact({ label, children }: { label: string; children: React.ReactNode }) {

@@ -101,8 +101,11 @@ function ChildSaBlock({ child }: { child: ObservedChildSa }) {
       <dl className="facts mb-3 lg:grid-cols-[auto_1fr_auto_1fr]">
         <dt>Algorithms</dt>
         <dd className="mono">{child.suite}</dd>
-        <dt>Encapsulation</dt>
-        <dd>{child.encapsulation === "udp" ? "ESP in UDP" : "ESP"}</dd>
+        <dt>Protocol</dt>
+        <dd>
+          {child.protocol.toUpperCase()}
+          {child.encapsulation === "udp" ? " in UDP" : ""}, {child.mode} mode
+        </dd>
         <dt>Age</dt>
         <dd>
           <Age at={child.installedAt} />
@@ -110,6 +113,11 @@ function ChildSaBlock({ child }: { child: ObservedChildSa }) {
         <dt>Rekey</dt>
         <dd>
           <When at={child.rekeyAt} absent="not scheduled" />, expires <When at={child.expiresAt} absent="never" />
+          {child.closesAt === null ? null : (
+            <>
+              , closed <When at={child.closesAt} /> unless a packet passes
+            </>
+          )}
         </dd>
       </dl>
       <div className="relative overflow-x-auto" tabIndex={0} role="region" aria-label={`Counters of Child SA ${child.name}, inbound SPI ${child.inboundSpi}`}>

@@ -49,6 +49,7 @@ function link(a: Partial<LinkEnd>, b: Partial<LinkEnd>): LinkDetail {
     version: 1,
     preset: "modern",
     method: "psk",
+    choices: { isAh: false, mode: "tunnel", inactivitySeconds: 0 },
     halt: null,
     ends: [end("Amsterdam", a), end("Berlin", b)],
   };

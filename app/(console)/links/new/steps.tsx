@@ -227,8 +227,20 @@ export function ReviewSummary({ nameA, nameB }: { nameA: string; nameB: string }
       <dd>{form.method === "psk" ? "Pre-shared key" : "Certificates"}</dd>
       <dt>IKE</dt>
       <dd className="mono">{splitList(form.ikeProposals).join(", ")}</dd>
-      <dt>ESP</dt>
-      <dd className="mono">{splitList(form.espProposals).join(", ")}</dd>
+      <dt>{form.protocol === "ah" ? "AH" : "ESP"}</dt>
+      <dd className="mono">{splitList(form.protocol === "ah" ? form.ahProposals : form.espProposals).join(", ")}</dd>
+      {form.mode === "tunnel" ? null : (
+        <>
+          <dt>Mode</dt>
+          <dd>{form.mode === "transport" ? "Transport" : "Transport, or tunnel where the peer wants it"}</dd>
+        </>
+      )}
+      {form.inactivitySeconds === 0 ? null : (
+        <>
+          <dt>Closed</dt>
+          <dd>after {form.inactivitySeconds} s without a packet</dd>
+        </>
+      )}
     </dl>
   );
 }

@@ -6,11 +6,16 @@ import type { WizardForm } from "./wizard-form.ts";
 export function useRecheckWhileTyping(form: UseFormReturn<WizardForm>) {
   useEffect(() => {
     const subscription = form.watch((_values, { name }) => {
-      if (name !== undefined && form.getFieldState(name).error !== undefined) void form.trigger(name);
+      if (name === undefined) return;
+      const wrong = [name, ...bearOnOthers].filter((each) => form.getFieldState(each).error !== undefined);
+      if (wrong.length > 0) void form.trigger(wrong);
     });
     return () => subscription.unsubscribe();
   }, [form]);
 }
+
+/** Mistakes that another field can put right. */
+const bearOnOthers = ["encapsulation", "mode", "inactivitySeconds"] as const satisfies readonly (keyof WizardForm)[];
 
 /** Of a form that was changed and not saved. */
 export function useAskBeforeLeaving(dirty: boolean) {

@@ -42,6 +42,16 @@ describe("wizardForm", () => {
     expect(fieldsRefused({ replayWindowPackets: 32 })).toEqual(["replayWindowPackets"]);
     expect(fieldsRefused({ replayWindowPackets: Number.NaN })).toEqual(["replayWindowPackets"]);
   });
+  it("refuses at its field what does not go together, and what AH needs", () => {
+    expect(fieldsRefused({ protocol: "ah", encapsulation: "udp" })).toEqual(["encapsulation"]);
+    expect(fieldsRefused({ protocol: "ah", ahProposals: " " })).toEqual(["ahProposals"]);
+    expect(fieldsRefused({ ahProposals: "" })).toEqual([]);
+    expect(fieldsRefused({ inactivitySeconds: 60 })).toEqual(["inactivitySeconds"]);
+    expect(fieldsRefused({ inactivitySeconds: 60, bringUp: "onDemand" })).toEqual([]);
+    expect(fieldsRefused({ inactivitySeconds: Number.NaN })).toEqual(["inactivitySeconds"]);
+    expect(fieldsRefused({ mode: "transport" })).toEqual(["mode"]);
+    expect(fieldsRefused({ mode: "transport", networksA: "192.0.2.1/32", networksB: "198.51.100.1/32" })).toEqual([]);
+  });
   it("writes extended sequence numbers into every ESP proposal and takes them out again", () => {
     const plain = "aes256gcm16-x25519\naes128gcm16";
     expect(withEsn(plain, true)).toBe("aes256gcm16-x25519-esn-noesn\naes128gcm16-esn-noesn");

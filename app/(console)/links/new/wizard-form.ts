@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { defaultAhProposals } from "../../../../contract/proposals.ts";
 import { linkConfig } from "../../../../server/links/link-config.ts";
+import { choiceProblems } from "../../../../server/links/link-rules.ts";
 import { peerAddressProblem } from "../../../../server/links/peer-address.ts";
 
 /**
@@ -35,6 +37,10 @@ export const wizardForm = z
     revocation: linkConfig.shape.revocation.unwrap(),
     replayWindowPackets: z.number({ error: "A number of packets." }).int().pipe(linkConfig.shape.esp.shape.replayWindowPackets),
     encapsulation: linkConfig.shape.encapsulation.unwrap(),
+    protocol: z.enum(["esp", "ah"]),
+    ahProposals: z.string(),
+    mode: linkConfig.shape.mode.unwrap(),
+    inactivitySeconds: z.number({ error: "A number of seconds." }).int().pipe(linkConfig.shape.inactivitySeconds.unwrap()),
   })
   .check((context) => {
     const form = context.value;
@@ -57,6 +63,9 @@ export const wizardForm = z
     }
     if (splitList(form.ikeProposals).length === 0) refuse("ikeProposals", "At least one proposal.");
     if (splitList(form.espProposals).length === 0) refuse("espProposals", "At least one proposal.");
+    if (form.protocol === "ah" && splitList(form.ahProposals).length === 0) refuse("ahProposals", "At least one proposal.");
+    const networks = [...splitList(form.networksA), ...splitList(form.networksB)];
+    for (const [path, message] of Object.entries(choiceProblems({ ...form, isAh: form.protocol === "ah", networks }))) refuse(path, message);
   });
 
 export type WizardForm = z.infer<typeof wizardForm>;
@@ -70,9 +79,13 @@ export const usualChoices = {
   revocation: "soft",
   replayWindowPackets: 1_024,
   encapsulation: "auto",
+  protocol: "esp",
+  ahProposals: defaultAhProposals.join("\n"),
+  mode: "tunnel",
+  inactivitySeconds: 0,
 } as const satisfies Partial<WizardForm>;
 
-/** Whether each of these ESP proposals offers extended sequence numbers. */
+/** Whether each of these ESP or AH proposals offers extended sequence numbers. */
 export function offersEsn(proposals: string): boolean {
   const list = splitList(proposals);
   return list.length > 0 && list.every((proposal) => proposal.split("-").includes("esn"));

@@ -161,5 +161,9 @@ function valuesOf({ config, nameB }: LinkSettings): WizardForm {
     revocation: config.revocation,
     replayWindowPackets: config.esp.replayWindowPackets,
     encapsulation: config.encapsulation,
+    protocol: config.ah === null ? "esp" : "ah",
+    ahProposals: config.ah === null ? usualChoices.ahProposals : config.ah.proposals.join("\n"),
+    mode: config.mode,
+    inactivitySeconds: config.inactivitySeconds,
   };
 }

@@ -132,6 +132,35 @@ test("revokes a gateway that goes on running with all its keys: its peer refuses
   expect([await childSpis(gateways[0], linkId()), await childSpis(berlin, linkId())].map((spis) => spis.length)).toEqual([1, 1]);
 });
 
+test("authenticates packets without encrypting them when AH is chosen, and says at the field where transport mode cannot be", async () => {
+  await page.goto(`${linkPath}/edit`);
+  await page.getByText("Advanced", { exact: true }).click();
+  await page.getByLabel("Protocol").selectOption("ah");
+  const sites: { name: string; gateway: { plane: string } }[] = await (await page.request.get("/api/sites")).json();
+  if (sites.every(({ gateway }) => gateway.plane !== "kernel")) {
+    await page.getByLabel("Networks at Amsterdam").fill("192.0.2.1/32");
+    await page.getByLabel("Networks at Berlin").fill("198.51.100.1/32");
+    await page.getByLabel("Mode").selectOption("transport");
+    await page.getByRole("button", { name: "Review changes" }).click();
+    await expect(page.getByText(/Transport mode needs a gateway whose kernel has ESP\. That of (Amsterdam|Berlin) protects packets by itself/)).toBeVisible();
+    await page.getByLabel("Networks at Amsterdam").fill("10.1.0.0/24");
+    await page.getByLabel("Networks at Berlin").fill("10.2.0.0/24");
+    await page.getByLabel("Mode").selectOption("tunnel");
+  }
+  await page.getByRole("button", { name: "Review changes" }).click();
+  await expect(page.getByRole("region", { name: "Preflight" })).toContainText("10.1.0.0/24 ⇄ 10.2.0.0/24 with AH.");
+  await page.getByRole("button", { name: "Save changes" }).click();
+  await expect(page.getByText("AH: every packet is authenticated and none is encrypted.")).toBeVisible();
+  const protocols = async () => {
+    const links = await Promise.all(gateways.map((gateway) => linkAt(gateway, linkId())));
+    return links.map((link) => link?.ikeSas.flatMap((ike) => ike.childSas.filter(({ state }) => state === "established").map(({ protocol }) => protocol)));
+  };
+  await expect.poll(protocols, { timeout: 20_000 }).toEqual([["ah"], ["ah"]]);
+  await pingUntilAnswered(net.left, net.right, 5_000);
+  await page.goto(`${linkPath}?tab=sas`);
+  await expect(page.getByRole("region", { name: /^Child SA/ }).first()).toContainText("AH, tunnel mode");
+});
+
 test("writes no private key to a log, a page or an API answer", async () => {
   const answers = await Promise.all(
     [linkPath, `${linkPath}?tab=history`, "/keys", "/events", `/api${linkPath}`, "/api/keys", "/api/events"].map(async (path) =>

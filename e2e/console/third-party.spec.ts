@@ -135,28 +135,55 @@ test("replaces the certificate of the link by another imported one while echoes 
 test("sets every Advanced option, shows each in the review, and the gateway takes them", async () => {
   await page.goto(`${linkPath}/edit`);
   await page.getByText("Advanced", { exact: true }).click();
+  await page.getByLabel("Close when unused, seconds").fill("3");
+  await page.getByRole("button", { name: "Review changes" }).click();
+  await expect(page.getByText("A link that is kept up closes nothing.")).toBeVisible();
+  // It is put right at another field.
   await page.getByLabel("Bring up").selectOption("On demand");
+  await expect(page.getByText("A link that is kept up closes nothing.")).toBeHidden();
   await page.getByLabel("When the peer is silent").selectOption("Wait for the next packet");
   await page.getByLabel("Childless: authenticate first").check();
   await page.getByLabel("Replay window, packets").fill("32");
-  await page.getByLabel("Replay window, packets").press("Tab");
+  // The click leaves the field, whose mistake is then told above what is clicked: it is ticked all the same.
+  await page.getByLabel("Extended sequence numbers").click();
   await expect(page.getByText("At least 64 packets.")).toBeVisible();
-  await page.getByLabel("Extended sequence numbers").check();
   await expect(page.getByLabel("ESP proposals")).toHaveValue("aes256gcm16-ecp384-esn-noesn");
   await page.getByLabel("UDP encapsulation").selectOption("Always");
+  await page.getByLabel("Protocol").selectOption("ah");
+  await expect(page.getByLabel("AH proposals")).toHaveValue(/^sha256-x25519/);
+  await page.getByLabel("Mode").selectOption("transport");
   await page.getByLabel("Revoked certificates").selectOption("Do not look");
   await page.getByRole("button", { name: "Review changes" }).click();
   await expect(page.getByText("At least 64 packets.")).toBeVisible();
+  await expect(page.getByText("AH does not go in UDP.")).toBeVisible();
+  await expect(page.getByText("10.1.0.0/24 is a network, and transport mode carries only what the two gateways say to each other.")).toBeVisible();
   for (const theme of ["light", "dark"] as const) await expectAccessible(theme);
+  await page.getByLabel("Protocol").selectOption("esp");
+  await page.getByLabel("Mode").selectOption("tunnel");
+  await expect(page.getByText("AH does not go in UDP.")).toBeHidden();
   await page.getByLabel("Replay window, packets").fill("2048");
   await page.getByRole("button", { name: "Review changes" }).click();
   await expect(page.getByText("What changes at each gateway")).toBeVisible();
-  for (const option of ["onDemand", "trap", "childless", "2048", "esn-noesn", "udp", "revocation"]) await expect(page.getByText(option).first()).toBeVisible();
+  for (const option of ["onDemand", "trap", "childless", "2048", "esn-noesn", "udp", "inactivitySeconds", "revocation"])
+    await expect(page.getByText(option).first()).toBeVisible();
   await page.getByRole("button", { name: "Save changes" }).click();
   await expect(page.getByRole("heading", { level: 1, name: "To the partner", exact: true })).toBeVisible();
   await expect
     .poll(async () => (await (await page.request.get(`/api${linkPath}`)).json()).ends[0].push, { timeout: 10_000 })
     .toEqual({ state: "applied", reason: null });
+});
+
+test("closes the tunnel when nothing has passed for the time, says so, and the next packet brings it back", async () => {
+  await expect.poll(async () => (await peer?.listSas())?.length, { timeout: 20_000 }).toBe(0);
+  await expect(tunnelStatus(page, "Idle")).toBeVisible({ timeout: 10_000 });
+  await expect(page.getByText("Closed after 3 s without a packet, until the next; round trips are not measured.")).toBeVisible();
+  const ping = await startPing(net.left, net.right, 0.2);
+  await page.goto(`${linkPath}?tab=sas`);
+  const child = page.getByRole("region", { name: /^Child SA/ }).first();
+  await expect(child).toContainText(/ESP in UDP, tunnel mode/);
+  await expect(child).toContainText(/, closed .* unless a packet passes/);
+  await ping.stop();
+  await expect.poll(async () => (await peer?.listSas())?.length, { timeout: 20_000 }).toBe(0);
 });
 
 test("keeps them all when the next edit changes something else, and says in History what each edit changed", async () => {
@@ -169,9 +196,15 @@ test("keeps them all when the next edit changes something else, and says in Hist
   await expect(page.getByRole("heading", { level: 1, name: "Partner, renamed", exact: true })).toBeVisible();
   const versions = await (await page.request.get(`/api${linkPath}/versions`)).json();
   expect(versions[0].config).toEqual({ ...versions[1].config, name: "Partner, renamed" });
-  expect(versions[0].config).toMatchObject({ bringUp: "onDemand", revocation: "off", encapsulation: "udp", ike: { livenessAction: "trap", childless: true } });
+  expect(versions[0].config).toMatchObject({
+    bringUp: "onDemand",
+    revocation: "off",
+    encapsulation: "udp",
+    inactivitySeconds: 3,
+    ike: { livenessAction: "trap", childless: true },
+  });
   await page.goto(`${linkPath}?tab=history`);
-  await expect(page.getByText("Changed when it is brought up, revocation, encapsulation, IKE, and ESP")).toBeVisible();
+  await expect(page.getByText("Changed when it is brought up, revocation, encapsulation, when it is closed, IKE, and ESP")).toBeVisible();
 });
 
 async function openImport() {

@@ -1,7 +1,7 @@
 "use client";
 
 import { ChevronRight } from "lucide-react";
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { CheckField, SelectField, TextAreaField, TextField } from "../../_ui/field.tsx";
 import { useFields } from "./link-fields.tsx";
 import { offersEsn, withEsn } from "./new/wizard-form.ts";
@@ -26,9 +26,12 @@ const shown = [
 /** What most links leave as it is. Open from the start when asked for, or when something in it was refused. */
 export function AdvancedFields({ open = false }: { open?: boolean }) {
   const { watch, formState } = useFields();
+  const [isOpen, setOpen] = useState(open);
   const isWrong = shown.some((name) => Object.hasOwn(formState.errors, name));
+  // It stays open when the mistake is put right: somebody is at work in it.
+  if (isWrong && !isOpen) setOpen(true);
   return (
-    <details className="group rounded-md border border-line" open={isWrong || open || undefined}>
+    <details className="group rounded-md border border-line" open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary className="flex items-center gap-2 px-3 py-2 text-[13.5px] font-medium">
         <ChevronRight aria-hidden className="size-4 transition-transform group-open:rotate-90" /> Advanced
       </summary>

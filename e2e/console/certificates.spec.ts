@@ -140,12 +140,12 @@ test("authenticates packets without encrypting them when AH is chosen, and says 
   if (sites.every(({ gateway }) => gateway.plane !== "kernel")) {
     await page.getByLabel("Networks at Amsterdam").fill("192.0.2.1/32");
     await page.getByLabel("Networks at Berlin").fill("198.51.100.1/32");
-    await page.getByLabel("Mode").selectOption("transport");
+    await page.getByLabel("Mode", { exact: true }).selectOption("transport");
     await page.getByRole("button", { name: "Review changes" }).click();
     await expect(page.getByText(/Transport mode needs a gateway whose kernel has ESP\. That of (Amsterdam|Berlin) protects packets by itself/)).toBeVisible();
     await page.getByLabel("Networks at Amsterdam").fill("10.1.0.0/24");
     await page.getByLabel("Networks at Berlin").fill("10.2.0.0/24");
-    await page.getByLabel("Mode").selectOption("tunnel");
+    await page.getByLabel("Mode", { exact: true }).selectOption("tunnel");
   }
   await page.getByRole("button", { name: "Review changes" }).click();
   await expect(page.getByRole("region", { name: "Preflight" })).toContainText("10.1.0.0/24 ⇄ 10.2.0.0/24 with AH.");

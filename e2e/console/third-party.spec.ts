@@ -151,7 +151,7 @@ test("sets every Advanced option, shows each in the review, and the gateway take
   await page.getByLabel("UDP encapsulation").selectOption("Always");
   await page.getByLabel("Protocol").selectOption("ah");
   await expect(page.getByLabel("AH proposals")).toHaveValue(/^sha256-x25519/);
-  await page.getByLabel("Mode").selectOption("transport");
+  await page.getByLabel("Mode", { exact: true }).selectOption("transport");
   await page.getByLabel("Revoked certificates").selectOption("Do not look");
   await page.getByRole("button", { name: "Review changes" }).click();
   await expect(page.getByText("At least 64 packets.")).toBeVisible();
@@ -159,7 +159,7 @@ test("sets every Advanced option, shows each in the review, and the gateway take
   await expect(page.getByText("10.1.0.0/24 is a network, and transport mode carries only what the two gateways say to each other.")).toBeVisible();
   for (const theme of ["light", "dark"] as const) await expectAccessible(theme);
   await page.getByLabel("Protocol").selectOption("esp");
-  await page.getByLabel("Mode").selectOption("tunnel");
+  await page.getByLabel("Mode", { exact: true }).selectOption("tunnel");
   await expect(page.getByText("AH does not go in UDP.")).toBeHidden();
   await page.getByLabel("Replay window, packets").fill("2048");
   await page.getByRole("button", { name: "Review changes" }).click();

@@ -11,7 +11,7 @@ import type { Reassembly } from "./fragmentation.ts";
 import { toWireIdentity, type WireIdentity } from "./negotiation/identity.ts";
 import type { IntermediateMacs } from "./negotiation/intermediate-auth.ts";
 import type { ProposalSpec } from "./negotiation/proposal-keywords.ts";
-import type { PathSearch } from "./path-search.ts";
+import type { Path } from "./path-index.ts";
 import type { Session } from "./session.ts";
 import type { ActiveTask, Task } from "./task.ts";
 
@@ -37,6 +37,8 @@ export interface IkeSa {
   readonly createdAt: Instant;
   lastReceivedAt: Instant;
   lastSentAt: Instant;
+  /** While it is established; kept true by `PathIndex.settle`. */
+  path: Path | null;
   readonly window: MessageWindow;
   readonly reassembly: Reassembly;
   phase: Phase;
@@ -139,8 +141,6 @@ export interface EstablishedPhase {
   leftToPeer: boolean;
   /** Made by a rekey of this SA: by our request, by the peer's. The children move to the one that stays. */
   successor: IkeSa | null;
-  /** Goes on through rekeys: the path is the same. */
-  path: PathSearch;
   /** Agreed on at the peer's request, and waiting for additional key exchanges. */
   readonly pending: PendingExchange[];
   /** When to delete a duplicate or a rekeyed SA ourselves should the peer, whose part it is, not do it. */

@@ -36,6 +36,16 @@ function pairOver(path: Path): Pair {
   return pair;
 }
 
+function addLink(pair: Pair, name: string): void {
+  const configs = linkConfigs({
+    both: { id: name, forceEncapsulation: true },
+    a: { localIdentity: { kind: "fqdn", name: `${name}.a` } },
+    b: { remoteIdentity: { kind: "fqdn", name: `${name}.a` } },
+  });
+  pair.give(pair.b, { kind: "setLink", link: configs.b });
+  pair.give(pair.a, { kind: "setLink", link: configs.a });
+}
+
 const pathMtus = (pair: Pair) => [pair.a, pair.b].map((side) => side.link().ikeSas[0]?.pathMtu);
 
 describe("probes of the path", () => {
@@ -72,6 +82,23 @@ describe("probes of the path", () => {
     pair.give(pair.a, { kind: "rekey", linkId: "link", what: "all" });
     expect(pair.runUntil(() => pair.a.link().ikeSas.some(({ id, state }) => id !== before && state === "established"), 5_000)).toBe(true);
     expect(pair.runUntil(() => pathMtus(pair).every((size) => size != null && size <= 1_400), 60_000)).toBe(true);
+  });
+
+  it("are made once for a path, however many links go over it, and go on with another when the link that made them is gone", () => {
+    const pair = pairOver({ takes: 1_400 });
+    for (const name of ["second", "third"]) addLink(pair, name);
+    const everyMtu = () => [pair.a, pair.b].flatMap((side) => side.endpoint.snapshot(0).flatMap(({ ikeSas }) => ikeSas.map(({ pathMtu }) => pathMtu)));
+    expect(pair.runUntil(() => everyMtu().length === 6 && everyMtu().every((size) => size != null && size <= 1_400), 60_000)).toBe(true);
+    const alone = pairOver({ takes: 1_400 });
+    expect(alone.runUntil(() => pathMtus(alone).every((size) => size != null), 60_000)).toBe(true);
+    const probesOf = ({ link }: Pair) => link.sent.filter((packet) => packet.dontFragment).length;
+    expect(probesOf(pair)).toBe(probesOf(alone));
+    pair.give(pair.a, { kind: "removeLink", linkId: "link" });
+    const before = probesOf(pair);
+    // What is known is confirmed every five minutes, by each end.
+    pair.run(310_000);
+    expect(probesOf(pair)).toBe(before + 2);
+    expect(everyMtu().every((size) => size != null && size <= 1_400)).toBe(true);
   });
 
   it("are sent no more to a peer that fell silent at one", () => {

@@ -16,7 +16,7 @@ const FLOOR = { 4: 576, 6: 1_280 } as const;
 const PRECISION = 16;
 /** A probe may get lost for other reasons. */
 const TRIES = 2;
-/** After the IKE SA is up: what its children still have to say goes first. */
+/** After the first IKE SA is up: what its children still have to say goes first. */
 export const FIRST_PROBE_MS = 1_000;
 /** A path may change for the worse, and for the better. */
 const CONFIRM_MS = 300_000;

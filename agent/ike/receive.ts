@@ -14,7 +14,6 @@ import { addFragment, checkFragment } from "./fragmentation.ts";
 import { childrenOf, establishedPhase, type IkeSa, type Link, sessionOf, tracedLinkId } from "./ike-sa.ts";
 import { beginAgainLater, closeWithPeer } from "./link.ts";
 import { answerInClear, notify, repeatResponse, sendResponse } from "./messaging.ts";
-import { PathSearch } from "./path-search.ts";
 import { finishRequest } from "./requests.ts";
 import { closeIkeSa } from "./sa-removal.ts";
 import { openPayload, type Session } from "./session.ts";
@@ -252,8 +251,6 @@ function heardFromPeer(turn: Turn, sa: IkeSa, local: UdpEndpoint, remote: UdpEnd
 /** Sends to another endpoint of the peer from now on, IKE and ESP. */
 export function moveRemote(turn: Turn, sa: IkeSa, remote: UdpEndpoint): void {
   if (sa.remote.address === remote.address && sa.remote.port === remote.port) return;
-  const phase = establishedPhase(sa);
-  if (phase !== null && sa.remote.address !== remote.address) phase.path = new PathSearch(remote.address.includes(":") ? 6 : 4, turn.now);
   sa.remote = remote;
   for (const child of childrenOf(sa).values()) {
     if (child.outbound !== null) turn.effects.push({ kind: "updateSa", direction: "outbound", spi: child.outboundSpi, remote });

@@ -71,7 +71,7 @@ export function finishRequest(turn: Turn, sa: IkeSa, payloads: readonly Payload[
     case "liveness":
       return finishLiveness(turn, sa, link, task.thenDelete);
     case "pathProbe":
-      return finishPathProbe(turn, sa, task.octets, task.hasFailed);
+      return finishPathProbe(turn, sa, task);
     default:
       break;
   }
@@ -113,7 +113,7 @@ export function retransmitOrGiveUp(turn: Turn, sa: IkeSa): void {
   const { options } = turn.engine;
   if (outstanding.task.kind === "pathProbe" && !outstanding.task.hasFailed) {
     outstanding.task.hasFailed = true;
-    failPathProbe(turn, sa, outstanding.task.octets);
+    failPathProbe(turn, sa, outstanding.task);
   }
   if (outstanding.sends <= options.retransmitTries) {
     transmit(turn, sa, outstanding.datagrams);

@@ -1,9 +1,11 @@
 import type { IkeSa } from "./ike-sa.ts";
 import { upkeepLink } from "./link-upkeep.ts";
+import type { Path } from "./path-index.ts";
 import { forgetEndedRekey } from "./rekey-pace.ts";
 import { startNextRequest } from "./requests.ts";
 import { ikeSaTimer, linkTimer } from "./timers.ts";
 import type { Turn } from "./turn.ts";
+import { canProbe } from "./v2/path-probe.ts";
 
 /*
  * The end of every turn. What follows from a link's state is a function of that link and its IKE SAs alone, not of the time nor of any
@@ -24,10 +26,26 @@ export function settle(turn: Turn): void {
 export function reschedule(turn: Turn): void {
   const { engine, touched } = turn;
   for (const link of touched.links) engine.timers.links.set(link, isPresent(turn, link.config.id, link) ? linkTimer(link) : null);
-  for (const sa of touchedIkeSas(turn)) {
-    forgetEndedRekey(turn, sa);
-    engine.timers.ikeSas.set(sa, engine.ikeSas.byId(sa.id) === sa ? ikeSaTimer(engine, sa) : null);
+  for (const sa of touchedIkeSas(turn)) forgetEndedRekey(turn, sa);
+  settlePaths(turn);
+  for (const sa of touched.ikeSas) engine.timers.ikeSas.set(sa, isKnown(turn, sa) ? ikeSaTimer(engine, sa) : null);
+}
+
+/** Who searches a path instead of another is touched: it has something to do. */
+function settlePaths(turn: Turn): void {
+  const { engine, touched, now } = turn;
+  const left = new Set<Path>();
+  for (const sa of touched.ikeSas) {
+    const before = sa.path;
+    const prober = engine.paths.settle(sa, isKnown(turn, sa), (one) => canProbe(engine, one), now);
+    if (prober !== null) touched.ikeSas.add(prober);
+    if (before !== null && before !== sa.path) left.add(before);
   }
+  for (const path of left) engine.paths.forgetUnused(path);
+}
+
+function isKnown({ engine }: Turn, sa: IkeSa): boolean {
+  return engine.ikeSas.byId(sa.id) === sa;
 }
 
 function touchedIkeSas({ engine, touched }: Turn): ReadonlySet<IkeSa> {

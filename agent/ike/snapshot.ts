@@ -39,7 +39,7 @@ function snapshotIkeSa(sa: IkeSa, link: Link): IkeSaSnapshot {
     nat: session?.nat ?? "none",
     establishedAt: established?.establishedAt ?? null,
     rekeyAt: established?.rekeyAt ?? null,
-    pathMtu: established?.path.isKnown === true ? established.path.size : null,
+    pathMtu: sa.path?.search.isKnown === true ? sa.path.search.size : null,
     children: [...childrenOf(sa).values()].map((child) => snapshotChild(sa, link, child)),
   };
 }

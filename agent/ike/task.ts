@@ -5,6 +5,7 @@ import type { PackedOctets } from "../wire/octets.ts";
 import type { AgreedChild, AgreedIke, FollowUp, PendingExchange } from "./agreement.ts";
 import type { ChildConfig } from "./endpoint-types.ts";
 import type { IkeSa } from "./ike-sa.ts";
+import type { Path } from "./path-index.ts";
 
 /** A request that waits for its turn in the window of an IKE SA. */
 export type Task =
@@ -51,7 +52,7 @@ export type ActiveTask =
   | { readonly kind: "deleteIke" }
   | { readonly kind: "liveness"; readonly thenDelete: string | null }
   /** `octets`: of the outer packet. `hasFailed`: what is answered now is the empty request in its place. */
-  | { readonly kind: "pathProbe"; readonly octets: number; hasFailed: boolean };
+  | { readonly kind: "pathProbe"; readonly path: Path; readonly octets: number; hasFailed: boolean };
 
 /** Our half of a Child SA that is being asked for. */
 export interface ChildRequest {

@@ -1,4 +1,3 @@
-import { isProbed } from "./v2/path-probe.ts";
 import { dropPending } from "./v2/follow-up-ke.ts";
 import { type ChildSa, dropChild, endInbound } from "./child-sa.ts";
 import { childrenOf, establishedPhase, type IkeSa, isEnding, type Link } from "./ike-sa.ts";
@@ -59,7 +58,7 @@ export function ikeSaTimer(engine: EngineState, sa: IkeSa): Timer | null {
   for (const pending of phase.pending) consider(pending.forgetAt, "half-made SA");
   consider(livenessAt(engine, sa), "liveness");
   consider(keepaliveAt(sa), "NAT keepalive");
-  consider(probeAt(engine, sa), "path probe");
+  consider(probeAt(sa), "path probe");
   for (const child of phase.children.values()) {
     consider(child.rekeyAt, "Child SA rekey");
     if (child.state.kind !== "deleting") consider(child.expiresAt, "Child SA expiry");
@@ -126,7 +125,7 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
   }
   const liveness = livenessAt(turn.engine, sa);
   if (liveness !== null && liveness <= now) sa.window.queue.push({ kind: "liveness", thenDelete: null });
-  const probe = probeAt(turn.engine, sa);
+  const probe = probeAt(sa);
   if (probe !== null && probe <= now) sa.window.queue.push({ kind: "pathProbe" });
   const keepalive = keepaliveAt(sa);
   if (keepalive !== null && keepalive <= now && sa.local !== null) {
@@ -172,9 +171,6 @@ function keepaliveAt(sa: IkeSa): Instant | null {
 }
 
 /** Only while nothing else is to be sent: it can wait, and what comes behind it may have to wait for it. */
-function probeAt(engine: EngineState, sa: IkeSa): Instant | null {
-  const link = sa.linkId === null ? undefined : engine.links.get(sa.linkId);
-  const phase = establishedPhase(sa);
-  if (phase === null || link === undefined || sa.window.outstanding !== null || sa.window.queue.length > 0) return null;
-  return isProbed(engine, phase, link) ? phase.path.nextAt : null;
+function probeAt(sa: IkeSa): Instant | null {
+  return sa.path?.prober !== sa || sa.window.outstanding !== null || sa.window.queue.length > 0 ? null : sa.path.search.nextAt;
 }

@@ -8,6 +8,7 @@ import type { ChildSa } from "./child-sa.ts";
 import { childrenOf, type IkeSa, type Link } from "./ike-sa.ts";
 import { ChildSaIndex, IkeSaIndex } from "./ike-sa-index.ts";
 import { LinkIndex } from "./link-index.ts";
+import { PathIndex } from "./path-index.ts";
 import { TimerQueue } from "./timer-queue.ts";
 
 /** Everything the engine knows. Only the functions that `Endpoint.handle` calls change it. */
@@ -19,6 +20,7 @@ export interface EngineState {
   readonly leaving: Map<string, Link>;
   readonly ikeSas: IkeSaIndex;
   readonly children: ChildSaIndex;
+  readonly paths: PathIndex;
   /** Half-open SAs by peer and its SPI, to recognise a retransmitted IKE_SA_INIT. */
   readonly halfOpen: Map<string, IkeSa>;
   readonly cookies: CookieJar;
@@ -68,6 +70,7 @@ export function newEngineState(options: EndpointOptions, random: RandomSource): 
     leaving: new Map(),
     ikeSas: new IkeSaIndex(),
     children: new ChildSaIndex(),
+    paths: new PathIndex(),
     halfOpen: new Map(),
     cookies: new CookieJar(random),
     held: new Map(),

@@ -11,7 +11,6 @@ import { authenticationRefused, wrongOwnIdentity, wrongPeerIdentity } from "../d
 import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, isEnding, type Link, localIdentityOf, remoteIdentityOf } from "../ike-sa.ts";
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
-import { FIRST_PROBE_MS, PathSearch } from "../path-search.ts";
 import type { Candidates } from "../link-index.ts";
 import { type PeerProof, proveOwn, verifyPeer } from "../negotiation/authentication.ts";
 import { describeSpecs, formatIkeSuite, isPostQuantum, offersPostQuantum } from "../negotiation/choose-proposal.ts";
@@ -255,7 +254,6 @@ function establish(
     children: new Map(),
     leftToPeer: false,
     successor: null,
-    path: new PathSearch(sa.remote.address.includes(":") ? 6 : 4, turn.now + FIRST_PROBE_MS),
     pending: [],
     abandonAt: null,
   };

@@ -366,6 +366,7 @@ function newIkeSa(
     createdAt: turn.now,
     lastReceivedAt: turn.now,
     lastSentAt: turn.now,
+    path: null,
     // IKE_SA_INIT is message 0 of its initiator.
     window: newWindow(0, role === "initiator" ? 0 : 1),
     reassembly: newReassembly(),

@@ -2,10 +2,12 @@ import { ExchangeType, NotifyType } from "../../wire/iana.ts";
 import { serializePayloads } from "../../wire/ikev2/message.ts";
 import type { IkeSpi, Payload } from "../../wire/ikev2/message-types.ts";
 import { readU32, readU64 } from "../../wire/octets.ts";
-import { establishedPhase, type EstablishedPhase, type IkeSa, type Link } from "../ike-sa.ts";
+import { establishedPhase, type IkeSa } from "../ike-sa.ts";
 import { headerOf, holdOutstanding, notify, transmitTo } from "../messaging.ts";
-import { LARGEST_PACKET } from "../path-search.ts";
+import type { Path } from "../path-index.ts";
+import { LARGEST_PACKET, type PathSearch } from "../path-search.ts";
 import { sealMessage } from "../session.ts";
+import type { ActiveTask } from "../task.ts";
 import { traceChoice, traceMessage } from "../trace.ts";
 import { type EngineState, ikeSaBySpi, touchIkeSa, type Turn } from "../turn.ts";
 
@@ -22,15 +24,18 @@ const LOST_MS = 10_000;
 /** The most that padding to whole blocks can be off. */
 const BLOCK_OCTETS = 16;
 
-/** Whether this IKE SA's path is to be searched. */
-export function isProbed({ options }: EngineState, { successor }: EstablishedPhase, link: Link): boolean {
-  return options.probesPaths === true && link.isProbed && successor === null;
+/** Whether an IKE SA may search its path. */
+export function canProbe({ options, links }: EngineState, sa: IkeSa): boolean {
+  const link = sa.linkId === null ? undefined : links.get(sa.linkId);
+  return options.probesPaths === true && link?.isProbed === true && establishedPhase(sa)?.successor === null;
 }
 
+type Probe = Extract<ActiveTask, { kind: "pathProbe" }>;
+
 export function beginPathProbe(turn: Turn, sa: IkeSa): void {
-  const phase = establishedPhase(sa);
-  if (phase === null) return;
-  const { session, path } = phase;
+  const session = establishedPhase(sa)?.session ?? null;
+  const { path } = sa;
+  if (session === null || path === null) return;
   const header = headerOf(sa, ExchangeType.INFORMATIONAL, sa.window.nextSend, false);
   const outer = (sa.remote.address.includes(":") ? 40 : 20) + UDP_OCTETS + (isOnNatPort(turn, sa) ? MARKER_OCTETS : 0);
   const sealed = (payloads: readonly Payload[]) => {
@@ -40,25 +45,26 @@ export function beginPathProbe(turn: Turn, sa: IkeSa): void {
   };
   const padded = (octets: number) => sealed([notify(NotifyType.PATH_PROBE, new Uint8Array(Math.max(0, octets)))]);
   // What comes around the padding is learned from a message without any; of a suite with whole blocks that may be some octets too large.
-  const room = path.probe - outer - padded(0).datagram.length;
-  const probe = [padded(room), padded(room - BLOCK_OCTETS)].find(({ datagram }) => outer + datagram.length <= path.probe);
+  const { search } = path;
+  const room = search.probe - outer - padded(0).datagram.length;
+  const probe = [padded(room), padded(room - BLOCK_OCTETS)].find(({ datagram }) => outer + datagram.length <= search.probe);
   if (probe === undefined) return;
   traceMessage(turn, sa.linkId, "sent", header, probe.plain);
   // Its answer sets another time, unless it gets lost with an IKE SA that has been rekeyed meanwhile.
-  path.nextAt = turn.now + LOST_MS;
-  const task = { kind: "pathProbe", octets: outer + probe.datagram.length, hasFailed: false } as const;
+  search.nextAt = turn.now + LOST_MS;
+  const task = { kind: "pathProbe", path, octets: outer + probe.datagram.length, hasFailed: false } as const;
   const sendProbe = () => transmitTo(turn, sa.local, sa.remote, probe.datagram, true);
   holdOutstanding(turn, sa, ExchangeType.INFORMATIONAL, [sealed([]).datagram], task, sendProbe);
 }
 
 /** An answer, to the probe itself or to its repetition. */
-export function finishPathProbe(turn: Turn, sa: IkeSa, octets: number, hasFailed: boolean): void {
-  if (!hasFailed) change(turn, sa, (phase) => phase.path.passed(octets, turn.now));
+export function finishPathProbe(turn: Turn, sa: IkeSa, { path, octets, hasFailed }: Probe): void {
+  if (!hasFailed) change(turn, sa, path, (search) => search.passed(octets, turn.now));
 }
 
 /** No answer came in time, or a router has said why none will. */
-export function failPathProbe(turn: Turn, sa: IkeSa, octets: number): void {
-  change(turn, sa, (phase) => phase.path.failed(octets, turn.now));
+export function failPathProbe(turn: Turn, sa: IkeSa, { path, octets }: Probe): void {
+  change(turn, sa, path, (search) => search.failed(octets, turn.now));
 }
 
 /**
@@ -68,10 +74,12 @@ export function failPathProbe(turn: Turn, sa: IkeSa, octets: number): void {
 export function onPacketTooBig(turn: Turn, remote: string, quoted: Uint8Array, mtu: number): void {
   const sa = quotedIkeSa(turn, remote, quoted) ?? quotedEspOwner(turn, remote, quoted);
   if (sa === null) return;
+  const { path } = sa;
+  if (path === null) return;
   touchIkeSa(turn, sa);
-  change(turn, sa, (phase) => phase.path.told(mtu, turn.now));
-  const { outstanding } = sa.window;
-  if (outstanding?.task.kind !== "pathProbe" || outstanding.task.hasFailed || outstanding.task.octets <= mtu) return;
+  change(turn, sa, path, (search) => search.told(mtu, turn.now));
+  const outstanding = path.prober?.window.outstanding ?? null;
+  if (outstanding?.task.kind !== "pathProbe" || outstanding.task.path !== path || outstanding.task.hasFailed || outstanding.task.octets <= mtu) return;
   outstanding.task.hasFailed = true;
   outstanding.nextAt = turn.now;
 }
@@ -95,16 +103,16 @@ function quotedEspOwner(turn: Turn, remote: string, quoted: Uint8Array): IkeSa |
   return null;
 }
 
-/** What is learned of the path holds for every SA to that peer. */
-function change(turn: Turn, sa: IkeSa, learn: (phase: EstablishedPhase) => void): void {
-  const phase = establishedPhase(sa);
-  if (phase === null) return;
-  learn(phase);
-  const { size } = phase.path;
-  if (size === phase.path.announced) return;
-  phase.path.announced = size;
-  turn.effects.push({ kind: "setPathMtu", remote: sa.remote.address, octets: size });
-  traceChoice(turn, sa.linkId, "INFORMATIONAL", `The path to ${sa.remote.address} takes packets of ${size} octets.`);
+/** What is learned of the path by one of its IKE SAs holds for every SA over it. */
+function change(turn: Turn, { linkId }: IkeSa, { remote, search, prober }: Path, learn: (search: PathSearch) => void): void {
+  learn(search);
+  // Whose probe may be due at another time now.
+  if (prober !== null) touchIkeSa(turn, prober);
+  const { size } = search;
+  if (size === search.announced) return;
+  search.announced = size;
+  turn.effects.push({ kind: "setPathMtu", remote, octets: size });
+  traceChoice(turn, linkId, "INFORMATIONAL", `The path to ${remote} takes packets of ${size} octets.`);
 }
 
 function isOnNatPort(turn: Turn, sa: IkeSa): boolean {

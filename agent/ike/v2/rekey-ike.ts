@@ -211,6 +211,7 @@ function successorOf(turn: Turn, old: IkeSa, link: Link, phase: EstablishedPhase
     createdAt: turn.now,
     lastReceivedAt: turn.now,
     lastSentAt: turn.now,
+    path: null,
     window: newWindow(0, 0),
     reassembly: newReassembly(),
     phase: {

@@ -55,6 +55,19 @@ test("an SA is installed before the message after it leaves, and before the next
   expect(plane.calls).toEqual(["install inbound begin", "install inbound end", "send 1", "send 2"]);
 });
 
+test("messages that wait together have their SAs installed together, and each of them sends only what its own SA allows", async () => {
+  const { plane, endpoint, driver } = setUp();
+  plane.delayMs = 10;
+  const message = (length: number) => driver.submit({ kind: "datagram", local: remote, remote, bytes: new Uint8Array(length) });
+  endpoint.respond = (input) =>
+    input.kind === "datagram" ? [transmit(input.bytes.length), { kind: "installSa", sa }, transmit(input.bytes.length + 10), { kind: "installSa", sa }] : [];
+  await Promise.all([message(1), message(2), message(3), driver.submit({ kind: "timer" })]);
+  const three = (call: string) => [call, call, call];
+  const installs = [...three("install inbound begin"), ...three("install inbound end")];
+  expect(plane.calls).toEqual(["send 1", "send 2", "send 3", ...installs, "send 11", "send 12", "send 13", ...installs]);
+  expect(endpoint.inputs.map(({ kind }) => kind)).toEqual(["datagram", "datagram", "datagram", "timer"]);
+});
+
 test.each([null, "no room"])("the keys of an SA are whole while the plane takes it and erased afterwards (refusal: %s)", async (refusal) => {
   const { plane, endpoint, driver } = setUp();
   const keys = someKeys();

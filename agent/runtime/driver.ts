@@ -44,10 +44,14 @@ interface Waiting {
 const EARLY_DATAGRAMS = 256;
 const LONGEST_TIMEOUT_MS = 2_147_483_647;
 
+/** Messages handled together, at most: what the plane is asked for by one goes to its threads with what the others ask for. */
+const TOGETHER = 32;
+
 /**
  * Turns the sans-IO endpoint into a running one. Inputs pass through one queue; the effects of one input are carried out in
  * order and awaited before the next input is looked at, so a Child SA is installed before the message that invites traffic
- * leaves. Changes of the plane that follow each other are handed over together: the plane keeps their order.
+ * leaves. Changes of the plane that follow each other are handed over together: the plane keeps their order. Messages that wait together are
+ * handled together, for the word to a thread and back is as much work as a good part of a handshake; the effects of each still keep their order.
  */
 export class Driver {
   readonly #parts: DriverParts;
@@ -116,7 +120,10 @@ export class Driver {
     if (this.#isStopped) return Promise.resolve();
     return new Promise((settle) => {
       this.#queue.push({ input, settle });
-      if (!this.#isRunning) void this.#drain();
+      if (this.#isRunning) return;
+      this.#isRunning = true;
+      // What the sockets have besides is read first: it is handled together with this.
+      setImmediate(() => void this.#drain());
     });
   }
 
@@ -130,10 +137,9 @@ export class Driver {
   }
 
   async #drain(): Promise<void> {
-    this.#isRunning = true;
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      await this.#performAll(this.#handle(next.input));
-      next.settle();
+    for (let together = this.#takeTogether(); together.length > 0; together = this.#takeTogether()) {
+      await this.#performAll(together.map(({ input }) => this.#handle(input)));
+      for (const { settle } of together) settle();
     }
     this.#isRunning = false;
     this.#armTimer();
@@ -149,22 +155,34 @@ export class Driver {
     }
   }
 
-  async #performAll(effects: readonly Effect[]): Promise<void> {
-    let changes: Promise<void>[] = [];
-    for (const effect of effects) {
-      if (changesPlane(effect)) {
-        changes.push(this.#perform(effect));
-        continue;
-      }
-      // Nobody acts on a step of the trace.
-      if (changes.length > 0 && effect.kind !== "trace") {
-        await Promise.all(changes);
-        changes = [];
-      }
-      if (effect.kind === "transmit") await this.#perform(effect);
-      else void this.#perform(effect);
+  /** The next input, with the messages behind it if it is one. */
+  #takeTogether(): Waiting[] {
+    const isMessage = (waiting: Waiting | undefined) => waiting?.input.kind === "datagram";
+    let count = Math.min(1, this.#queue.length);
+    if (isMessage(this.#queue[0])) while (count < TOGETHER && isMessage(this.#queue[count])) count++;
+    return this.#queue.splice(0, count);
+  }
+
+  /** Each list in its order: changes of the plane up to something else, of all lists at once, then what comes up to the next change. */
+  async #performAll(lists: readonly (readonly Effect[])[]): Promise<void> {
+    const open = lists.map((effects) => ({ effects, next: 0 }));
+    while (open.some(({ effects, next }) => next < effects.length)) {
+      // Nobody acts on a step of the trace, so it divides nothing.
+      const changes = open.flatMap((list) => this.#performWhile(list, (effect) => changesPlane(effect) || effect.kind === "trace"));
+      if (changes.length > 0) await Promise.all(changes);
+      const sent = open.flatMap((list) => this.#performWhile(list, (effect) => !changesPlane(effect)));
+      if (sent.length > 0) await Promise.all(sent);
     }
-    if (changes.length > 0) await Promise.all(changes);
+  }
+
+  /** What is to be waited for. */
+  #performWhile(list: { readonly effects: readonly Effect[]; next: number }, holds: (effect: Effect) => boolean): Promise<void>[] {
+    const waiting: Promise<void>[] = [];
+    for (let effect = list.effects[list.next]; effect !== undefined && holds(effect); effect = list.effects[++list.next]) {
+      const done = this.#perform(effect);
+      if (changesPlane(effect) || effect.kind === "transmit") waiting.push(done);
+    }
+    return waiting;
   }
 
   async #perform(effect: Effect): Promise<void> {

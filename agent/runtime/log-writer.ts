@@ -1,5 +1,5 @@
 /** How long a line may wait for others: a write to a pipe costs as much as much of a handshake, and after an outage there are thousands. */
-const GATHER_MS = 10;
+const GATHER_MS = 50;
 
 /** A log on standard error whose lines leave together. What waits at the end of the process is written then. */
 export function createLog(

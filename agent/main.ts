@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { provideHmac } from "./crypto/hmac.ts";
 import { createLog } from "./runtime/log-writer.ts";
 import { z } from "zod";
 import { observedState, traceEntry } from "../contract/observed-state.ts";
@@ -61,6 +62,8 @@ function check(config: string): number {
 async function run(invocation: Extract<Invocation, { kind: "run" }>): Promise<number> {
   const { BadConfig, runAgent } = await import("./runtime/run-agent.ts");
   const { machineFactories } = await import("./runtime/machine-factories.ts");
+  const { opensslHmac } = await import("./dataplane/ffi/openssl-hmac.ts");
+  provideHmac(opensslHmac());
   const log = createLog();
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(signal));

@@ -1,6 +1,6 @@
-import { createHmac } from "node:crypto";
 import { Integ } from "../wire/iana.ts";
 import { CryptoError } from "./crypto-error.ts";
+import { computeHmac, type HmacHash } from "./hmac.ts";
 import { sameSecret } from "./same-secret.ts";
 
 /** HMAC integrity (RFC 4868): the output is cut to half its length. Lengths are octets. */
@@ -8,7 +8,7 @@ export interface IntegSpec {
   readonly integ: Integ;
   readonly keyOctets: number;
   readonly icvOctets: number;
-  readonly hash: "sha256" | "sha384" | "sha512";
+  readonly hash: HmacHash;
   readonly keyword: string;
 }
 
@@ -24,9 +24,7 @@ export function findInteg(integ: number): IntegSpec | undefined {
 
 /** The ICV over the concatenation of `parts`. */
 export function computeIcv(spec: IntegSpec, key: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
-  const hmac = createHmac(spec.hash, key);
-  for (const part of parts) hmac.update(part);
-  return hmac.digest().subarray(0, spec.icvOctets);
+  return computeHmac(spec.hash, key, parts).subarray(0, spec.icvOctets);
 }
 
 /** @throws CryptoError `integrity`; the comparison takes the same time wherever the difference is. */

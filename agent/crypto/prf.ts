@@ -1,11 +1,11 @@
-import { createHmac } from "node:crypto";
 import { Prf } from "../wire/iana.ts";
+import { computeHmac, type HmacHash } from "./hmac.ts";
 
 /** Pseudorandom functions (RFC 7296 §2.13). Key and output have the same length, in octets. */
 export interface PrfSpec {
   readonly prf: Prf;
   readonly octets: number;
-  readonly hash: "sha256" | "sha384" | "sha512";
+  readonly hash: HmacHash;
   readonly keyword: string;
 }
 
@@ -21,9 +21,7 @@ export function findPrf(prf: number): PrfSpec | undefined {
 
 /** prf(key, parts joined). */
 export function computePrf(spec: PrfSpec, key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const hmac = createHmac(spec.hash, key);
-  for (const part of parts) hmac.update(part);
-  return new Uint8Array(hmac.digest());
+  return computeHmac(spec.hash, key, parts);
 }
 
 /** prf+ (RFC 7296 §2.13): `octets` of key material, at most 255 blocks of the prf. */

@@ -27,7 +27,7 @@ export class PacketMac {
     const keyAt = this.#scratch + 128;
     arena.bytes.set(key, keyAt);
     const parameters = arena.allocate(192);
-    this.#digestParameter(parameters, hash);
+    writeDigestParameter(arena, parameters, hash);
     const done = crypto.macInit(this.#context, arena.address + keyAt, key.length, arena.address + parameters);
     arena.free(parameters, 192);
     arena.bytes.fill(0, keyAt, keyAt + KEY_OCTETS);
@@ -67,18 +67,21 @@ export class PacketMac {
     if (this.#context !== 0) crypto.macContextFree(this.#context);
     this.#arena.free(this.#scratch, SCRATCH_OCTETS);
   }
+}
 
-  /** OSSL_PARAM[2]: {key, type, data, size, return size} of 40 octets each; the second is the end. Type 4 is a UTF-8 string. */
-  #digestParameter(at: number, hash: string): void {
-    const { bytes, view } = this.#arena;
-    const nameAt = at + 96;
-    const valueAt = at + 128;
-    bytes.set(new TextEncoder().encode("digest"), nameAt);
-    bytes.set(new TextEncoder().encode(hash), valueAt);
-    this.#arena.writePointer(at, nameAt);
-    view.setUint32(at + 8, 4, true);
-    this.#arena.writePointer(at + 16, valueAt);
-    this.#arena.writeSize(at + 24, hash.length);
-    view.setBigUint64(at + 32, 0xffffffffffffffffn, true);
-  }
+/**
+ * OSSL_PARAM[2] with the hash of an HMAC, 192 octets at `at`: {key, type, data, size, return size} of 40 octets each; the second is the end. Type 4 is a
+ * UTF-8 string.
+ */
+export function writeDigestParameter(arena: Arena, at: number, hash: string): void {
+  const { bytes, view } = arena;
+  const nameAt = at + 96;
+  const valueAt = at + 128;
+  bytes.set(new TextEncoder().encode("digest"), nameAt);
+  bytes.set(new TextEncoder().encode(hash), valueAt);
+  arena.writePointer(at, nameAt);
+  view.setUint32(at + 8, 4, true);
+  arena.writePointer(at + 16, valueAt);
+  arena.writeSize(at + 24, hash.length);
+  view.setBigUint64(at + 32, 0xffffffffffffffffn, true);
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { type Context, linkId, peerConfiguration } from "../e2e/interop/scenario.ts";
 import { type CharonConfig, startCharon } from "../e2e/lib/charon.ts";
 import type { Site, ThreeNamespaces } from "../e2e/lib/namespaces.ts";
+import type { Section } from "../e2e/lib/swanctl-format.ts";
 import { startWireguard } from "./wireguard.ts";
 
 export type ContenderName = "culvert" | "culvert-typescript-alone" | "strongswan-kernel-libipsec" | "wireguard-go" | "veth";
@@ -44,9 +45,8 @@ export const contenders: readonly Contender[] = [
     label: "strongSwan 5.9, userspace ESP (kernel-libipsec)",
     ciphers: all,
     async start(context, cipher) {
-      const right = peerConfiguration({ child: { esp_proposals: proposal(cipher) } });
-      await startBeside(context, context.net.right, "right", right);
-      const left = await startBeside(context, context.net.left, "left", mirrored(cipher));
+      await startBeside(context, context.net.right, "right", charonAtRight(cipher));
+      const left = await startBeside(context, context.net.left, "left", charonAtLeft(cipher));
       await left.initiate("net");
     },
   },
@@ -59,8 +59,8 @@ export const contenders: readonly Contender[] = [
   { name: "veth", label: "no tunnel (veth)", ciphers: ["aes128gcm16"], start: ({ net }) => routePlainly(net) },
 ];
 
-/** As a gateway runs: the bundle. */
-async function startOurs(context: Context, cipher: CipherName, env: Record<string, string>): Promise<void> {
+/** Our gateway at both ends, as it runs: the bundle. */
+export async function startOurs(context: Context, cipher: CipherName, env: Record<string, string>): Promise<void> {
   const esp = { proposals: [proposal(cipher)] };
   await context.startUsAtRight({ esp }, { env, program: bundle });
   const left = await context.startUs({ esp }, { env, program: bundle });
@@ -76,7 +76,12 @@ function startBeside(context: Context, site: Site, name: string, config: CharonC
   return startCharon(site, mkdtempSync(join(context.directory, name)), config);
 }
 
-function mirrored(cipher: CipherName): CharonConfig {
+/** charon at both ends. `child`: more of the child's settings. */
+export function charonAtRight(cipher: CipherName, child: Section = {}): CharonConfig {
+  return peerConfiguration({ child: { esp_proposals: proposal(cipher), ...child } });
+}
+
+export function charonAtLeft(cipher: CipherName, child: Section = {}): CharonConfig {
   return {
     connections: {
       site: {
@@ -86,7 +91,7 @@ function mirrored(cipher: CipherName): CharonConfig {
         proposals: "aes256gcm16-prfsha384-x25519",
         local: { auth: "psk", id: "left.example" },
         remote: { auth: "psk", id: "right.example" },
-        children: { net: { local_ts: "10.1.0.0/24", remote_ts: "10.2.0.0/24", esp_proposals: proposal(cipher) } },
+        children: { net: { local_ts: "10.1.0.0/24", remote_ts: "10.2.0.0/24", esp_proposals: proposal(cipher), ...child } },
       },
     },
     secrets: peerConfiguration({}).secrets ?? {},

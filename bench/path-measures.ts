@@ -43,7 +43,7 @@ export async function measurePackets(from: PacketEnd, to: PacketEnd, octets: num
     input: `table inet bench {\n chain arrived {\n  type filter hook prerouting priority 0;\n  udp dport ${discardPort} counter drop\n }\n}\n`,
   });
   try {
-    const argv = [process.execPath, source, String(discardPort), String(octets - ipAndUdpOctets), String(seconds), network, String(networks)];
+    const argv = sender(octets, seconds, network, networks);
     const began = performance.now();
     await from.run(argv, { timeoutMilliseconds: (seconds + 10) * 1_000 });
     // At once: what is still on its way is not of these seconds.
@@ -51,6 +51,33 @@ export async function measurePackets(from: PacketEnd, to: PacketEnd, octets: num
   } finally {
     await to.run(["nft", "delete", "table", "inet", "bench"]);
   }
+}
+
+function sender(octets: number, seconds: number, network: string, networks: number): string[] {
+  return [process.execPath, source, String(discardPort), String(octets - ipAndUdpOctets), String(seconds), network, String(networks)];
+}
+
+const sending = z.object({ seconds: z.number() });
+
+/**
+ * The same a second of sending, for a kernel without nftables on which a program takes seconds to start, and a path on which nothing waits. Nobody listens
+ * to the port, which the kernel counts; it answers a few of the packets.
+ */
+export async function measureUnheardPackets(from: PacketEnd, to: PacketEnd, octets: number, seconds: number, network: string): Promise<number> {
+  const before = await unheard(to);
+  const said = await from.run(sender(octets, seconds, network, 1), { timeoutMilliseconds: (seconds + 30) * 1_000 });
+  return ((await unheard(to)) - before) / sending.parse(JSON.parse(said)).seconds;
+}
+
+/** `NoPorts` of /proc/net/snmp: UDP datagrams to ports that nobody has. */
+async function unheard(where: PacketEnd): Promise<number> {
+  const [names = [], values = []] = (await where.run(["cat", "/proc/net/snmp"]))
+    .split("\n")
+    .filter((line) => line.startsWith("Udp:"))
+    .map((line) => line.split(" "));
+  const count = Number(values[names.indexOf("NoPorts")]);
+  if (Number.isNaN(count)) throw new Error("the kernel does not count datagrams to ports that nobody has");
+  return count;
 }
 
 const counters = z.object({ nftables: z.array(z.object({ rule: z.object({ expr: z.array(z.looseObject({})) }).optional() })) });

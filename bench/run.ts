@@ -10,11 +10,13 @@ import { benchDataplane } from "./dataplane.ts";
 import { dataplaneText, drawDataplane } from "./dataplane-report.ts";
 import { benchSas, sasText } from "./sas.ts";
 import { benchSoak, soakText } from "./soak.ts";
+import { benchXfrm, type XfrmFigures, xfrmText } from "./xfrm.ts";
 
 /*
  * `npm run bench [-- --rounds N] [--seconds S] [--json FILE] [--readme]`: the figures that the README quotes, measured beside the peers in one
  * interleaved run, and the console's own latencies. Needs root, iperf3, strongSwan and Chromium; a peer that is missing is named, never invented.
  * `npm run bench dataplane [-- --only NAME,…]`: the data planes alone (dataplane.ts), or some of its contenders and "growth". `npm run bench ike [-- --handshakes N] [--rounds N] [--json FILE]`: handshakes (ike.ts).
+ * `npm run bench xfrm [-- --rounds N] [--readme]`: the kernel's ESP alone, which the data planes' bench ends with too (xfrm.ts).
  * `npm run bench flood [-- --rate N] [--seconds S]`: a gateway under a flood of IKE_SA_INIT (flood.ts).
  * `npm run bench sas [culvert | charon] [-- --links N]`: memory of a gateway with 10,000 links, each of whose SAs is rekeyed (sas.ts).
  * `npm run bench soak -- --seconds S`: a gateway's memory and collections under traffic and rekeys (soak.ts).
@@ -32,6 +34,10 @@ const { values, positionals } = parseArgs({
     readme: { type: "boolean", default: false },
   },
 });
+
+/** A kernel that runs as a program varies, and takes its time: rounds as short as can be, and not fewer than this. */
+const leastKernelRounds = 5;
+const kernelSeconds = 1;
 
 exitOnSignals();
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -60,7 +66,11 @@ if (only === "soak") {
   writeJson({ soak });
   process.exit(0);
 }
-if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane, ike, flood, sas and soak.`);
+if (only === "xfrm") {
+  writeJson({ xfrm: await measureXfrm() });
+  process.exit(0);
+}
+if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane, xfrm, ike, flood, sas and soak.`);
 const dataplane = await benchDataplane(Number(values.rounds), Number(values.seconds), say, values.only?.split(","));
 const table = dataplaneText(dataplane, machine());
 process.stdout.write(`${table}\n`);
@@ -68,15 +78,24 @@ if (values.readme) {
   writeReadme("dataplane", table);
   writeFileSync(fromRoot("docs/images/dataplane.svg"), drawDataplane(dataplane));
 }
+const xfrm = values.only === undefined ? { xfrm: await measureXfrm() } : {};
 if (only === "dataplane") {
-  writeJson({ dataplane });
+  writeJson({ dataplane, ...xfrm });
   process.exit(0);
 }
 const console_ = await benchConsole(say);
 process.stdout.write(`${latencyTable(console_)}\n`);
-writeJson({ dataplane, console: console_ });
+writeJson({ dataplane, ...xfrm, console: console_ });
 if (values.readme) writeReadme("console", latencyTable(console_));
 process.exit(0);
+
+async function measureXfrm(): Promise<XfrmFigures> {
+  const figures = await benchXfrm(Math.max(leastKernelRounds, Number(values.rounds)), kernelSeconds, say);
+  const text = xfrmText(figures);
+  process.stdout.write(`${text}\n`);
+  if (values.readme) writeReadme("xfrm", text);
+  return figures;
+}
 
 /** Each section with the time and the machine it is of; those that were not measured now stay as they are. */
 function writeJson(figures: object): void {

@@ -1,0 +1,87 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { missingForKernelHost, startLoneKernelHost, temporaryDirectory } from "../e2e/lib/kernel-host.ts";
+import { median } from "./median.ts";
+import { type KernelContenderName, kernelContenders, type KernelMeasureName, kernelMeasures, sampleKey } from "./xfrm-contenders.ts";
+
+/** The kernel's ESP at both ends, told what to do by our gateway or by strongSwan's kernel-netlink, in a kernel that runs as a program. */
+export interface XfrmFigures {
+  readonly rounds: number;
+  readonly secondsEach: number;
+  /** Mbit/s and packets a second. Null: could not be had here. */
+  readonly medians: Readonly<Record<KernelMeasureName, Readonly<Record<KernelContenderName, number | null>>>>;
+  /** Of each round ours to strongSwan's, which were measured one right after the other: the least, the median and the greatest. */
+  readonly ratios: Readonly<Record<KernelMeasureName, readonly [number, number, number] | null>>;
+  /** Every sample of every measure. */
+  readonly all: Readonly<Record<string, readonly number[]>>;
+  /** Why there are none. */
+  readonly missing: string | null;
+}
+
+const program = fileURLToPath(new URL("./xfrm-in-host.ts", import.meta.url));
+const samples = z.record(z.string(), z.array(z.number()));
+const longestMilliseconds = 590_000;
+
+export async function benchXfrm(rounds: number, seconds: number, say: (line: string) => void): Promise<XfrmFigures> {
+  const absent = missingForKernelHost(existsSync);
+  if (absent.length > 0) return figures(rounds, seconds, {}, `user-mode Linux is not installed: ${absent.join(", ")}`);
+  const directory = mkdtempSync(join(tmpdir(), "cvx-"));
+  say("starting a kernel with ESP in user-mode Linux");
+  const host = await startLoneKernelHost(directory);
+  try {
+    const environment = [`TMPDIR=${temporaryDirectory}`, `NODE_COMPILE_CACHE=${temporaryDirectory}/compiled`];
+    const argv = ["env", ...environment, process.execPath, program, String(rounds), String(seconds)];
+    const printed = await host.run(argv, { timeoutMilliseconds: longestMilliseconds });
+    return figures(rounds, seconds, samples.parse(JSON.parse(printed)), null);
+  } finally {
+    await host.kill();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function figures(rounds: number, secondsEach: number, all: Readonly<Record<string, readonly number[]>>, missing: string | null): XfrmFigures {
+  const of = (name: KernelContenderName, measure: KernelMeasureName) => all[sampleKey(name, measure)] ?? [];
+  const ratiosOf = (measure: KernelMeasureName): readonly [number, number, number] | null => {
+    const peers = of("strongswan-kernel-netlink", measure);
+    const ratios = of("culvert", measure).map((ours, round) => ours / (peers[round] ?? Number.NaN));
+    const middle = median(ratios);
+    return middle === null ? null : [Math.min(...ratios), middle, Math.max(...ratios)];
+  };
+  const measured = kernelMeasures.map(({ name }) => name);
+  return {
+    rounds,
+    secondsEach,
+    medians: record(measured, (measure) =>
+      record(
+        kernelContenders.map(({ name }) => name),
+        (name) => median(of(name, measure)),
+      ),
+    ),
+    ratios: record(measured, ratiosOf),
+    all,
+    missing,
+  };
+}
+
+function record<K extends string, V>(keys: readonly K[], value: (key: K) => V): Record<K, V> {
+  return Object.fromEntries(keys.map((key) => [key, value(key)])) as Record<K, V>;
+}
+
+export function xfrmText({ rounds, secondsEach, medians, ratios, missing }: XfrmFigures): string {
+  if (missing !== null) return `The kernel's ESP: ${missing}.`;
+  const cell = (value: number | null) => (value === null ? "–" : value.toLocaleString("en", { maximumFractionDigits: value < 100 ? 1 : 0 }));
+  return [
+    `The kernel's own ESP at both ends (XFRM, not in UDP), in user-mode Linux with one processor, ${rounds} interleaved rounds of ${secondsEach} s a figure, medians, ${new Date().toISOString().slice(0, 10)}. The packets' path is the kernel's in both; a ratio is of one round's two figures, and its spread is this kernel's:`,
+    "",
+    `| | ${kernelContenders.map(({ label }) => label).join(" | ")} | ratio, median | least to greatest |`,
+    "|---|---|---|---|---|",
+    ...kernelMeasures.map(({ name, label }) => {
+      const ratio = ratios[name];
+      const spread = ratio === null ? "– | –" : `${ratio[1].toFixed(2)} | ${ratio[0].toFixed(2)} to ${ratio[2].toFixed(2)}`;
+      return `| ${label} | ${kernelContenders.map((contender) => cell(medians[name][contender.name])).join(" | ")} | ${spread} |`;
+    }),
+  ].join("\n");
+}

@@ -18,7 +18,7 @@ const answerMilliseconds = 30_000;
 const warmUpSeconds = 1;
 
 const [rounds = 0, seconds = 0] = process.argv.slice(2).map(Number);
-const samples: Record<string, number[]> = {};
+const samples: Record<string, readonly number[]> = {};
 exitOnSignals();
 for (const cipher of ["aes128gcm16", "aes256gcm16"] as const) await measureCipher(cipher);
 process.stdout.write(JSON.stringify(samples));
@@ -38,7 +38,8 @@ async function measureCipher(cipher: CipherName): Promise<void> {
     for (const measure of measures) {
       for (const { contender, context, processes } of round % 2 === 0 ? paths : paths.toReversed()) {
         signal(processes, "SIGCONT");
-        (samples[sampleKey(contender.name, measure.name)] ??= []).push(await measureOne(context.net, measure));
+        const key = sampleKey(contender.name, measure.name);
+        samples[key] = [...(samples[key] ?? []), await measureOne(context.net, measure)];
         signal(processes, "SIGSTOP");
       }
     }

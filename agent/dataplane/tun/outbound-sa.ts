@@ -32,6 +32,8 @@ export interface TransmitSa {
   destinationOctets: number;
   /** Which socket it leaves by (outer-sockets.ts). */
   socket: number;
+  /** Equal in all that leaves by the same socket from and to the same endpoints: such packets may go in one message. */
+  route: string;
   /** The peer's address, the largest inner packet whose outer packet fits the path to it, and what that is for another path. */
   remote: string;
   maxInner: number;
@@ -78,6 +80,7 @@ export function makeTransmitSa(
     destinationAt,
     destinationOctets: 0,
     socket: socketIndex(sa, family),
+    route: "",
     remote: sa.remote.address,
     maxInner: innerFor(pathMtu),
     innerFor,
@@ -93,6 +96,20 @@ export function moveTransmitSa(arena: Arena, sa: TransmitSa, remote: UdpEndpoint
   sa.destinationOctets = writeSockaddr(arena, sa.destinationAt, sa.isEncapsulated ? remote : { address: remote.address, port: 0 });
   // Only NATs move a peer; where there is one everything is in UDP.
   sa.socket = (sa.socket & ~1) | (sa.destinationOctets === 16 ? 0 : 1);
+  sa.route = oneOfAKind(`${sa.socket} ${sa.source.join()} ${remote.address} ${remote.port}`);
+}
+
+const ROUTES_KEPT = 65_536;
+const routes = new Map<string, string>();
+
+/** The same object for equal texts, which are then compared by their address. */
+function oneOfAKind(route: string): string {
+  const known = routes.get(route);
+  if (known !== undefined) return known;
+  // Peers that move may name any number of ports; equal texts stay equal without it.
+  if (routes.size >= ROUTES_KEPT) routes.clear();
+  routes.set(route, route);
+  return route;
 }
 
 export function closeTransmitSa(arena: Arena, sa: TransmitSa): void {

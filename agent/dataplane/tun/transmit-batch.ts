@@ -4,7 +4,7 @@ import { Errno, errno, libc } from "../ffi/native.ts";
 import { CONTROL_OCTETS, writeControl, writeIov, writeMessageHeader } from "../ffi/udp-socket.ts";
 import { waitWritable } from "../ffi/waiting.ts";
 import type { OuterSockets } from "./outer-sockets.ts";
-import { type CounterTable, Counter } from "./counters.ts";
+import { type CounterTable, Counter, GLOBAL_ROW } from "./counters.ts";
 import type { TransmitSa } from "./outbound-sa.ts";
 
 /** A UDP_SEGMENT message: at most 64 datagrams of one size (the last may be shorter) and less than 64 KB (udp(7)). */
@@ -16,7 +16,10 @@ const DATA_OCTETS = 4 << 20;
 const SEND_WAIT_MS = 100;
 
 interface Group {
+  /** The first one's: whatever else is in the group goes from and to the same endpoints. */
   sa: TransmitSa | null;
+  /** Which packet of the batch it begins with. */
+  first: number;
   start: number;
   octets: number;
   segmentOctets: number;
@@ -27,8 +30,8 @@ interface Group {
 }
 
 /**
- * Sealed packets on their way out. Packets lie one behind the other; a run of equal ones to the same peer becomes one message that
- * the kernel (or the NIC) cuts up, and all messages go in one sendmmsg. Nothing is allocated once it is made.
+ * Sealed packets on their way out. Packets lie one behind the other; a run of equal ones to the same peer, of whichever SAs, becomes one message
+ * that the kernel (or the NIC) cuts up, and all messages go in one sendmmsg. Nothing is allocated once it is made.
  */
 export class TransmitBatch {
   readonly #arena: Arena;
@@ -41,6 +44,9 @@ export class TransmitBatch {
   readonly #controls: number;
   readonly #scratch: number;
   readonly #groups: Group[] = [];
+  /** The counters' row of each packet, for those that the kernel refuses. */
+  readonly #rows = new Int32Array(MAX_GROUPS * MAX_SEGMENTS);
+  #packetCount = 0;
   #groupCount = 0;
   #end: number;
   /** Where the path has no checksum offload UDP_SEGMENT fails with EIO: from then on every datagram goes by itself. */
@@ -58,7 +64,8 @@ export class TransmitBatch {
     this.#controls = arena.allocate(CONTROL_OCTETS * MAX_GROUPS);
     this.#scratch = arena.allocate(8);
     this.#end = this.#data;
-    for (let i = 0; i < MAX_GROUPS; i++) this.#groups.push({ sa: null, start: 0, octets: 0, segmentOctets: 0, trafficClass: 0, count: 0, closed: true });
+    for (let i = 0; i < MAX_GROUPS; i++)
+      this.#groups.push({ sa: null, first: 0, start: 0, octets: 0, segmentOctets: 0, trafficClass: 0, count: 0, closed: true });
   }
 
   /** Where the next sealed packet must be written: behind the one before, so that a run needs no copy. */
@@ -69,6 +76,7 @@ export class TransmitBatch {
 
   /** Takes the packet just written at `reserve`'s offset; `trafficClass` is for its outer header. */
   commit(sa: TransmitSa, octets: number, trafficClass: number): void {
+    this.#rows[this.#packetCount++] = sa.row;
     const last = this.#groups[this.#groupCount - 1];
     if (last !== undefined && last.trafficClass === trafficClass && fits(last, sa, octets)) {
       last.octets += octets;
@@ -82,6 +90,7 @@ export class TransmitBatch {
     const group = this.#groups[this.#groupCount++];
     if (group === undefined) throw new Error("the batch has no free group");
     group.sa = sa;
+    group.first = this.#packetCount - 1;
     group.start = start;
     group.octets = octets;
     group.segmentOctets = octets;
@@ -108,12 +117,13 @@ export class TransmitBatch {
       first = end;
     }
     this.#groupCount = 0;
+    this.#packetCount = 0;
     this.#end = this.#data;
   }
 
   #sendRun(first: number, end: number, fd: number | null): void {
     if (fd === null) {
-      for (let i = first; i < end; i++) this.#countUnsent(this.#groups[i], this.#groups[i]?.count ?? 0, 0);
+      for (let i = first; i < end; i++) this.#countUnsent(this.#groups[i], 0);
       return;
     }
     for (let i = first; i < end; i++) this.#describe(i);
@@ -142,7 +152,7 @@ export class TransmitBatch {
         this.#sendSingly(fd, group, at);
       } else {
         // No route, or the source address is gone: nothing to retry here, the peer's liveness check will tell.
-        this.#countUnsent(group, group?.count ?? 0, code);
+        this.#countUnsent(group, code);
       }
       at++;
     }
@@ -170,13 +180,14 @@ export class TransmitBatch {
     const arena = this.#arena;
     const header = this.#headers + MMSGHDR_OCTETS * index;
     arena.writeSize(header + 40, writeControl(arena, this.#controls + CONTROL_OCTETS * index, group.sa.source, 0, group.trafficClass));
-    for (let at = group.start; at < group.start + group.octets; at += group.segmentOctets) {
+    let packet = group.first;
+    for (let at = group.start; at < group.start + group.octets; at += group.segmentOctets, packet++) {
       writeIov(arena, this.#iovs + 16 * index, at, Math.min(group.segmentOctets, group.start + group.octets - at));
       for (let tries = 1; Number(libc.sendmsg(fd, arena.address + header, 0)) < 0; tries++) {
         const code = errno();
         if (code === Errno.EINTR) continue;
         if ((code !== Errno.EAGAIN && code !== Errno.ENOBUFS) || tries === 10) {
-          this.#countUnsent(group, 1, code);
+          this.#countOneUnsent(packet, code);
           break;
         }
         waitWritable(arena, this.#scratch, fd, SEND_WAIT_MS);
@@ -184,11 +195,17 @@ export class TransmitBatch {
     }
   }
 
-  #countUnsent(group: Group | undefined, datagrams: number, code: number): void {
-    if (group?.sa != null) this.#counters.add(group.sa.row, code === Errno.EMSGSIZE ? Counter.tooBig : Counter.unsent, datagrams);
+  #countUnsent(group: Group | undefined, code: number): void {
+    if (group !== undefined) for (let packet = group.first; packet < group.first + group.count; packet++) this.#countOneUnsent(packet, code);
+  }
+
+  #countOneUnsent(packet: number, code: number): void {
+    this.#counters.add(this.#rows[packet] ?? GLOBAL_ROW, code === Errno.EMSGSIZE ? Counter.tooBig : Counter.unsent, 1);
   }
 }
 
 function fits(group: Group, sa: TransmitSa, octets: number): boolean {
-  return group.sa === sa && !group.closed && octets <= group.segmentOctets && group.count < MAX_SEGMENTS && group.octets + octets <= MAX_GROUP_OCTETS;
+  return (
+    group.sa?.route === sa.route && !group.closed && octets <= group.segmentOctets && group.count < MAX_SEGMENTS && group.octets + octets <= MAX_GROUP_OCTETS
+  );
 }

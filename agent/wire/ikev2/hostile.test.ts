@@ -57,7 +57,7 @@ function acceptWhole(bytes: Uint8Array): void {
 }
 
 describe("hostile IKE messages", () => {
-  it(`give an IkeProtocolError or a message, never anything else (${COUNT} mutations a packet, FUZZ_SEED=${SEED})`, { timeout: 60_000 }, () => {
+  it(`give an IkeProtocolError or a message, never anything else (${COUNT} mutations a packet, FUZZ_SEED=${SEED})`, { timeout: 180_000 }, () => {
     console.info(`FUZZ_SEED=${SEED} FUZZ_COUNT=${COUNT}`);
     const traceLimit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0; // a stack for each of a million expected errors would be most of the time

@@ -48,7 +48,7 @@ export function CheckField({ label, hint, ...input }: { label: string; hint?: Re
         <input id={id} type="checkbox" aria-describedby={described(id, hint, undefined)} {...input} /> {label}
       </label>
       {hint ? (
-        <p id={`${id}-hint`} className="hint">
+        <p id={`${id}-hint`} className="hint ml-[21px]">
           {hint}
         </p>
       ) : null}

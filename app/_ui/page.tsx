@@ -18,7 +18,7 @@ export function PageHead(props: { title: string; lead?: ReactNode; back?: { href
         </div>
         {props.actions ? <div className="flex flex-wrap items-center gap-2">{props.actions}</div> : null}
       </div>
-      {props.lead ? <div className="mt-1 max-w-3xl text-[13px] text-text-2">{props.lead}</div> : null}
+      {props.lead ? <div className="mt-1 max-w-3xl text-[13px] text-pretty text-text-2">{props.lead}</div> : null}
     </header>
   );
 }

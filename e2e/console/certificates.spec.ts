@@ -116,7 +116,7 @@ test("revokes a gateway that goes on running with all its keys: its peer refuses
   await page.goto(await sitePath(page, "Amsterdam"));
   await page.getByRole("button", { name: "Revoke gateway" }).click();
   const dialog = page.getByRole("alertdialog");
-  await expect(dialog).toContainText("The tunnel of its link drops and comes back with new keys when it is enrolled again.");
+  await expect(dialog).toContainText("its tunnels to other sites drop, and come back with new keys when it is enrolled again");
   await dialog.getByRole("button", { name: "Revoke gateway" }).click();
   await expect(dialog).toBeHidden();
   await expectCutOff(berlin);

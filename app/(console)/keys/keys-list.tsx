@@ -118,9 +118,10 @@ export function KeysList({ initial, mayEdit, mayOperate }: { initial: KeyView[];
               {key.isImported ? "Imported certificate" : kinds[key.kind]} · <Age at={key.createdAt} /> old · expires <When at={key.expiresAt} absent="never" />
             </p>
             <p>
+              <span className="text-text-2">Used by </span>
               <UsedBy of={key} />
             </p>
-            <div className="flex flex-wrap gap-2">{actionsOf(key)}</div>
+            <div className="flex flex-wrap gap-2 empty:hidden">{actionsOf(key)}</div>
           </li>
         ))}
       </ul>

@@ -19,7 +19,7 @@ export function RevokeCertificate({ of, onClose }: { of: { readonly id: string; 
       onOpenChange={(open) => {
         if (!open) close();
       }}
-      title={`Revoke the certificate of ${of?.name ?? ""}?`}
+      title={`Revoke the certificate of “${of?.name ?? ""}”?`}
       consequence="For a key that may be in strange hands. Every gateway refuses this certificate from now on and ends the tunnel that it authenticated. To replace a key without an interruption, use Replace. This cannot be undone."
       confirmLabel="Revoke certificate"
       danger

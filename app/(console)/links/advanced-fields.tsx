@@ -36,6 +36,9 @@ export function AdvancedFields({ open = false }: { open?: boolean }) {
         <ChevronRight aria-hidden className="size-4 transition-transform group-open:rotate-90" /> Advanced
       </summary>
       <div className="space-y-5 border-t border-line p-3">
+        <Part title="What the tunnel carries, and how it is protected">
+          <ProtocolFields />
+        </Part>
         <Part title="Algorithms and lifetimes">
           <AlgorithmFields />
         </Part>
@@ -64,6 +67,37 @@ function Part({ title, children }: { title: string; children: ReactNode }) {
   );
 }
 
+function ProtocolFields() {
+  const { register, watch, error } = useFields();
+  return (
+    <>
+      <SelectField label="Protocol" hint={protocolHints[watch("protocol")]} {...register("protocol")}>
+        <option value="esp">ESP: encrypt and authenticate</option>
+        <option value="ah">AH: authenticate only</option>
+      </SelectField>
+      <SelectField label="Mode" error={error("mode")} hint={modeHints[watch("mode")]} {...register("mode")}>
+        <option value="tunnel">Tunnel: networks</option>
+        <option value="transport">Transport: gateways only</option>
+        <option value="preferTransport">Transport, else tunnel</option>
+      </SelectField>
+    </>
+  );
+}
+
+const protocolHints = {
+  esp: "What nearly every link wants.",
+  ah: "Every packet is authenticated and none is encrypted: whoever is in between reads it. It cannot pass a NAT, and firewalls must let IP protocol 51 through.",
+} as const;
+
+const transportHint =
+  "Needs kernels with ESP at both gateways (Data plane “kernel” on the site's page). The networks are then the gateways' own addresses, such as 192.0.2.1/32.";
+
+const modeHints = {
+  tunnel: "Packets between the networks of the two sites.",
+  transport: transportHint,
+  preferTransport: `Tunnel mode with a peer that does not agree. ${transportHint}`,
+} as const;
+
 function AlgorithmFields() {
   const { register, watch, error, setValue } = useFields();
   const isAh = watch("protocol") === "ah";
@@ -72,7 +106,7 @@ function AlgorithmFields() {
     <>
       <TextAreaField
         label="IKE proposals"
-        rows={3}
+        rows={5}
         spellCheck={false}
         error={error("ikeProposals")}
         hint="One a line, the first is preferred."
@@ -82,7 +116,7 @@ function AlgorithmFields() {
         <TextAreaField
           key="ah"
           label="AH proposals"
-          rows={3}
+          rows={5}
           spellCheck={false}
           error={error("ahProposals")}
           hint="sha256, sha384 or sha512, with a key exchange group for perfect forward secrecy."
@@ -92,7 +126,7 @@ function AlgorithmFields() {
         <TextAreaField
           key="esp"
           label="ESP proposals"
-          rows={3}
+          rows={5}
           spellCheck={false}
           error={error("espProposals")}
           hint="A key exchange group here is perfect forward secrecy."
@@ -173,15 +207,6 @@ function PacketFields() {
   }
   return (
     <>
-      <SelectField label="Protocol" hint={protocolHints[watch("protocol")]} {...register("protocol")}>
-        <option value="esp">ESP: encrypt and authenticate</option>
-        <option value="ah">AH: authenticate only</option>
-      </SelectField>
-      <SelectField label="Mode" error={error("mode")} hint={modeHints[watch("mode")]} {...register("mode")}>
-        <option value="tunnel">Tunnel: between the networks</option>
-        <option value="transport">Transport: between the gateways only</option>
-        <option value="preferTransport">Transport, or tunnel where the peer wants it</option>
-      </SelectField>
       <TextField
         label="Replay window, packets"
         type="number"
@@ -208,20 +233,6 @@ function PacketFields() {
     </>
   );
 }
-
-const protocolHints = {
-  esp: "What nearly every link wants.",
-  ah: "Every packet is authenticated and none is encrypted: whoever is in between reads it. It cannot pass a NAT, and firewalls must let IP protocol 51 through.",
-} as const;
-
-const transportHint =
-  "Needs kernels with ESP at both gateways (Data plane “kernel” on the site's page). The networks are then the gateways' own addresses, such as 192.0.2.1/32.";
-
-const modeHints = {
-  tunnel: "Packets between the networks of the two sites.",
-  transport: transportHint,
-  preferTransport: transportHint,
-} as const;
 
 function RevocationField() {
   const { register, watch, error } = useFields();

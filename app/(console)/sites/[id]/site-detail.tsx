@@ -141,6 +141,5 @@ export function SiteDetail({ initial, mayEdit }: { initial: SiteView; mayEdit: b
 function revocationOf({ links }: SiteView): string {
   const cut = "It is disconnected within 5 seconds and gets no more changes until it is enrolled again.";
   if (links.length === 0) return cut;
-  const tunnels = links.length === 1 ? "The tunnel of its link drops and comes" : `The tunnels of its ${counted(links.length, "link")} drop and come`;
-  return `${cut} Its certificates are revoked and other gateways do not accept its pre-shared keys any more. ${tunnels} back with new keys when it is enrolled again. A third-party peer cannot be told from here: have it refuse the gateway there.`;
+  return `${cut} Its certificates are revoked and other gateways do not accept its pre-shared keys any more: its tunnels to other sites drop, and come back with new keys when it is enrolled again. A third-party peer cannot be told from here: have it refuse the gateway there.`;
 }

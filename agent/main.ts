@@ -86,6 +86,7 @@ async function enrolGateway(invocation: Extract<Invocation, { kind: "enrol" }>):
   const { StateStore } = await import("./runtime/state-store.ts");
   // Before the token is spent: a directory that cannot be written must not cost it.
   const store = new StateStore(invocation.stateDir);
+  store.reserveIdentity();
   const identity = await enrol({ ...invocation, agentVersion });
   store.saveIdentity(identity);
   process.stdout.write(`This gateway is now "${identity.siteName}". Start it with: culvert-agent run --state-dir ${invocation.stateDir}\n`);

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 
@@ -7,15 +7,28 @@ import { dirname } from "node:path";
  * first octet on.
  */
 export function writeAtomically(path: string, content: string): void {
+  writeBeside(path, content);
+  putInPlace(path);
+}
+
+/** The first half: the content is on the disk, whole, and not yet in force. Without room for it nothing is left of it. */
+export function writeBeside(path: string, content: string): void {
   const temporary = `${path}.new`;
   const file = openSync(temporary, "w", 0o600);
   try {
     writeFileSync(file, content);
     fsyncSync(file);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   } finally {
     closeSync(file);
   }
-  renameSync(temporary, path);
+}
+
+/** The second half: what was written beside the file takes its place. */
+export function putInPlace(path: string): void {
+  renameSync(`${path}.new`, path);
   // The rename itself is only on disk once the directory is.
   const directory = openSync(dirname(path), "r");
   try {

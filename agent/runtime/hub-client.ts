@@ -230,8 +230,10 @@ export class HubClient {
     if (privateKeyPem === null || privateKeyPem === "") throw new Error("the hub sent a certificate that was not asked for");
     const certificate = new X509Certificate(certificatePem);
     if (!certificate.verify(new X509Certificate(this.#identity.caPem).publicKey)) throw new Error("the new certificate is not signed by the console's CA");
-    this.#identity = { ...this.#identity, certificatePem, privateKeyPem };
-    this.#options.saveIdentity(this.#identity);
+    const renewed = { ...this.#identity, certificatePem, privateKeyPem };
+    // First on the disk: with one that cannot be stored the next start would go back to this one, which still counts then.
+    this.#options.saveIdentity(renewed);
+    this.#identity = renewed;
     this.#options.log(`the gateway's certificate was renewed until ${certificate.validToDate.toISOString()}`);
   }
 

@@ -86,6 +86,7 @@ async function runManaged(options: RunOptions): Promise<RunningAgent> {
     log(`running revision ${stored.revision} from disk with ${stored.links.length} link(s)`);
   }
   const apply = async (state: DesiredState) => {
+    store.stageDesired(state);
     const verdicts = await agent.apply(state);
     if (agent.lastGoodState !== null) store.saveDesired(agent.lastGoodState);
     return verdicts;

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -32,6 +32,31 @@ test("a write that a crash cut short leaves the former state in force", () => {
   }
   store.saveDesired({ ...exampleState(), revision: 8 });
   expect(store.loadDesired()?.revision).toBe(8);
+});
+
+test("on a full disk the former state stays, nothing is left beside it, and the sentence says which directory and why", () => {
+  const store = new StateStore(directory);
+  store.saveDesired(exampleState());
+  // The kernel's own answer of a disk without room.
+  symlinkSync("/dev/full", join(directory, "desired.json.new"));
+  expect(() => store.stageDesired({ ...exampleState(), revision: 8 })).toThrow(`nothing can be stored in ${directory}: the disk is full; nothing was changed`);
+  symlinkSync("/dev/full", join(directory, "machine.json.new"));
+  expect(() => store.reserveIdentity()).toThrow("the disk is full");
+  expect(store.loadDesired()?.revision).toBe(7);
+  expect(readdirSync(directory)).toEqual(["desired.json"]);
+});
+
+test("what was staged comes into force when it is saved, also when less of it is", () => {
+  const store = new StateStore(directory);
+  const whole = { ...exampleState(), revision: 8 };
+  store.stageDesired(whole);
+  expect(store.loadDesired()).toBeNull();
+  store.saveDesired(whole);
+  expect(store.loadDesired()).toEqual(whole);
+  store.stageDesired({ ...whole, revision: 9 });
+  store.saveDesired({ ...whole, revision: 9, links: [] });
+  expect(store.loadDesired()).toMatchObject({ revision: 9, links: [] });
+  expect(readdirSync(directory)).toEqual(["desired.json"]);
 });
 
 test("a damaged file is an error that quotes nothing of it", () => {

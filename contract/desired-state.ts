@@ -113,6 +113,11 @@ export const link = z.strictObject({
       rekeyBytes: z.number().int().min(1_048_576).optional(),
       rekeyPackets: z.number().int().min(1_000).optional(),
       replayWindowPackets: z.number().int().min(64).max(4_096).default(1_024),
+      /**
+       * Child SAs of the same networks beside the first, each for one worker of the data plane, where the peer takes them (RFC 9611). 0: none.
+       * Absent: one for each of the gateway's outbound workers if it has several, else none.
+       */
+      perResourceSas: z.number().int().min(0).max(16).optional(),
     })
     .prefault({}),
   /** AH (RFC 4302) in place of ESP: authenticates every packet and encrypts none. Lifetimes are those of `esp`. It cannot pass a NAT. */
@@ -138,6 +143,11 @@ export const desiredState = z.strictObject({
     natPort: z.number().int().min(1).max(65_535).default(4_500),
     /** What protects packets: the kernel where it has ESP, else this program behind a TUN device (auto, also when absent), or always one of the two. */
     dataPlane: z.enum(["auto", "tun", "kernel"]).optional(),
+    /**
+     * With a TUN device: threads that protect what goes out, each of which takes the flows of a queue of the device (Linux puts every packet of a flow
+     * into the same). Absent: one.
+     */
+    outboundWorkers: z.number().int().min(1).max(16).optional(),
     /** Name and MTU of the TUN device; 0: computed from the path (1,500 less the largest encapsulation in use). */
     tunName: z
       .string()

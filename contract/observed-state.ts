@@ -38,6 +38,8 @@ export const observedChildSa = z.strictObject({
   expiresAt: instant.nullable(),
   /** When it is closed unless a packet passes; null: never. */
   closesAt: instant.nullable().default(null),
+  /** Of several for the same networks: 0, every worker may send on it; n, the n-th does. Absent: there are not several, or none sends on it. */
+  worker: count.optional(),
   bytesIn: count,
   bytesOut: count,
   packetsIn: count,

@@ -46,6 +46,11 @@ export function addDrops(a: DropCounters, b: DropCounters): DropCounters {
   };
 }
 
+export function addCounters(a: SaCounters, b: SaCounters): SaCounters {
+  const lastUsedAt = Math.max(a.lastUsedAt, b.lastUsedAt);
+  return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes, drops: addDrops(a.drops, b.drops), lastUsedAt };
+}
+
 export type DataPlaneEvent =
   /** An inbound SA has passed its first packet: the peer uses the new keys. */
   | { readonly kind: "firstInboundPacket"; readonly childSaId: string; readonly spi: EspSpi }
@@ -83,6 +88,8 @@ export interface DataPlaneCapabilities {
   readonly protocols: readonly SaProtocol[];
   readonly modes: readonly SaMode[];
   readonly extendedSequenceNumbers: boolean;
+  /** Threads that seal packets, each of which is best given SAs of its own. Absent: one, or as many as the kernel likes. */
+  readonly outboundWorkers?: number;
   /** How packets come to it: by routes into its device, or by its policies on whatever route they take. */
   readonly steering: "device" | "policies";
 }

@@ -24,6 +24,8 @@ export interface AgreedChild {
   readonly outboundSpi: EspSpi;
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];
+  /** Both ends have sent SA_RESOURCE_INFO (RFC 9611). */
+  readonly isShared: boolean;
 }
 
 export interface AgreedIke {

@@ -9,6 +9,7 @@ import { noteUse } from "./child-use.ts";
 import { childrenOf, type EstablishedPhase, establishedPhase, type IkeSa, isEnding, type Link, type Role } from "./ike-sa.ts";
 import { formatEspSuite, type EspSuite } from "./negotiation/choose-proposal.ts";
 import { hex32, traceChoice } from "./trace.ts";
+import { placeOf, sendOver, vacate } from "./traffic-policy.ts";
 import { retryAfterRefusal } from "./v2/retry.ts";
 import { emitEvent, type Grave, ikeSasOf, newId, randomShare, type Turn } from "./turn.ts";
 
@@ -40,6 +41,10 @@ export interface ChildSa {
   /** Who asked for it, and the lower of the two nonces it is made of: they decide which of two alike goes (child-upkeep.ts). */
   readonly madeAs: Role;
   readonly lowestNonce: PackedOctets;
+  /** Both ends have said that there may be others with the same selectors beside it (RFC 9611). */
+  readonly isShared: boolean;
+  /** The Child SA that it was made to replace; null: it is the first of its line. */
+  readonly replaces: string | null;
   /** The answer of ours that the peer needs to have it; null once it has shown that it does, or when it was the one to answer. */
   answer: { readonly ikeSaId: string; readonly nextReceive: number; readonly inAuth: boolean } | null;
   /** Both ways, when it was last looked whether it is used (inactivity.ts). */
@@ -72,6 +77,8 @@ export interface NewChild {
   readonly outboundKeys: SaKeys;
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];
+  readonly isShared: boolean;
+  readonly replaces: string | null;
   /**
    * `now`: we are the exchange's initiator and the peer is ready. `whenPeerDoes`: we are its responder and the peer installs its
    * inbound SA only when our answer arrives; if nothing else carries the traffic, at once. `never`: a lost collision.
@@ -112,6 +119,8 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
     config: facts.config,
     madeAs: facts.madeAs,
     lowestNonce: facts.lowestNonce,
+    isShared: facts.isShared,
+    replaces: facts.replaces,
     answer: facts.madeAs === "initiator" ? null : { ikeSaId: sa.id, nextReceive: sa.window.nextReceive, inAuth: isFirstOf(phase, facts.lowestNonce) },
     suite: facts.suite,
     inbound,
@@ -146,41 +155,11 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
   return child;
 }
 
-/** Points the child's policy at this outbound SA. */
-export function sendOver(turn: Turn, link: Link, child: ChildSa): void {
-  const policy = link.policies.get(child.name);
-  if (policy === undefined || child.outbound === null || policy.childSaId === child.id) return;
-  link.policies.set(child.name, { child: policy.child, childSaId: child.id });
-  turn.effects.push({
-    kind: "installPolicy",
-    policy: {
-      id: policyId(link, child.name),
-      localSelectors: child.inbound.localSelectors,
-      remoteSelectors: child.inbound.remoteSelectors,
-      action: { kind: "protect", spi: child.outboundSpi },
-    },
-  });
-}
-
-/** A policy that drops what it matches: nothing leaves in clear while there is no SA. */
-export function discardTraffic(turn: Turn, link: Link, child: ChildConfig): void {
-  link.policies.set(child.name, { child, childSaId: null });
-  turn.effects.push({
-    kind: "installPolicy",
-    policy: { id: policyId(link, child.name), localSelectors: child.localSelectors, remoteSelectors: child.remoteSelectors, action: { kind: "discard" } },
-  });
-}
-
-export function deleteTrafficPolicy(turn: Turn, link: Link, childName: string): void {
-  if (link.policies.delete(childName)) turn.effects.push({ kind: "deletePolicy", id: policyId(link, childName) });
-}
-
-/** Stops sending on a child: the policy goes to the newest other one of its name, or to discard. */
+/** Stops sending on a child: the policy goes to its successor or the newest other one of its name, or to discard. */
 export function retireOutbound(turn: Turn, link: Link | null, child: ChildSa): void {
-  if (link !== null && link.policies.get(child.name)?.childSaId === child.id) {
-    const other = fallbackFor(turn, link, child);
-    if (other !== null) sendOver(turn, link, other);
-    else discardTraffic(turn, link, link.policies.get(child.name)!.child);
+  if (link !== null) {
+    const policy = link.policies.get(child.name);
+    if (policy !== undefined && placeOf(policy, child.id) !== null) vacate(turn, link, child, fallbackFor(turn, link, child));
   }
   if (child.outbound === null) return;
   if (link !== null) noteUse(turn, link, child);
@@ -244,19 +223,6 @@ export function currentChild(turn: Turn, link: Link, name: string): ChildSa | nu
     if (child !== undefined) return child;
   }
   return null;
-}
-
-export function policyId(link: Link, childName: string): string {
-  return `${link.config.id}/${childName}`;
-}
-
-/** Whose policy it is: names of children have no slash. */
-export function linkIdOf(policyId: string): string {
-  return policyId.slice(0, policyId.lastIndexOf("/"));
-}
-
-export function childNameOf(policyId: string): string {
-  return policyId.slice(policyId.lastIndexOf("/") + 1);
 }
 
 /** A soft deadline shortened by the jitter of the options; null for a lifetime of 0, which is no limit. */

@@ -1,8 +1,9 @@
 import { equalLists } from "../ipsec/traffic-selector.ts";
-import { type ChildSa, sendOver } from "./child-sa.ts";
+import type { ChildSa } from "./child-sa.ts";
 import type { ChildConfig } from "./endpoint-types.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
 import { hex32, traceChoice } from "./trace.ts";
+import { isAlike, sendOver } from "./traffic-policy.ts";
 import { ikeSasOf, randomShare, type Turn } from "./turn.ts";
 import { compareNonces } from "./v2/child-negotiation.ts";
 import { postpone } from "./v2/retry.ts";
@@ -66,7 +67,7 @@ function isCurrent(link: Link, config: ChildConfig): boolean {
 export function closeDuplicateChildren(turn: Turn, link: Link, sa: IkeSa, phase: EstablishedPhase): void {
   const live = [...phase.children.values()].filter((child) => child.state.kind === "established");
   for (const loser of live) {
-    const winner = live.find((other) => other.name === loser.name && isAlike(other, loser) && compareNonces(other.lowestNonce, loser.lowestNonce) > 0);
+    const winner = live.find((other) => isDuplicate(other, loser) && compareNonces(other.lowestNonce, loser.lowestNonce) > 0);
     if (winner === undefined) continue;
     const isOurs = winner.madeAs === "initiator";
     traceChoice(
@@ -83,8 +84,9 @@ export function closeDuplicateChildren(turn: Turn, link: Link, sa: IkeSa, phase:
   }
 }
 
-function isAlike(a: ChildSa, b: ChildSa): boolean {
-  return equalLists(a.inbound.localSelectors, b.inbound.localSelectors) && equalLists(a.inbound.remoteSelectors, b.inbound.remoteSelectors);
+/** Where both ends have said so there may be several (further-children.ts). */
+function isDuplicate(a: ChildSa, b: ChildSa): boolean {
+  return a.name === b.name && isAlike(a, b) && !(a.isShared && b.isShared);
 }
 
 /** The IKE SA in use is to carry them all: what an older one still carries ends with that one. */
@@ -93,7 +95,8 @@ function missingChildren(link: Link, phase: EstablishedPhase): string[] {
   return link.config.children.map((child) => child.name).filter((name) => !own.includes(name) && !link.resting.has(name));
 }
 
-function hasChildTask(sa: IkeSa): boolean {
+/** Whether a request about Child SAs is under way or waits. */
+export function hasChildTask(sa: IkeSa): boolean {
   const task = sa.window.outstanding?.task;
   const isChildTask = (kind: string): boolean => kind === "createChild" || kind === "rekeyChild" || kind === "deleteChild" || kind === "rekeyIke";
   return (task !== undefined && isChildTask(task.kind)) || sa.window.queue.some((one) => isChildTask(one.kind));

@@ -93,6 +93,11 @@ export interface LinkConfig {
   readonly replayWindowPackets: number;
   /** Ask for UDP encapsulation although no NAT is there: for planes that have no plain ESP. */
   readonly forceEncapsulation: boolean;
+  /**
+   * Child SAs of the same selectors beside the one that every worker of the data plane may use, one for each worker, where the peer takes them
+   * (RFC 9611). Absent: none, and none is taken.
+   */
+  readonly perResourceSas?: number;
   readonly children: readonly ChildConfig[];
 }
 
@@ -248,6 +253,8 @@ export interface ChildSaSnapshot {
   readonly expiresAt: Instant | null;
   /** When it is closed unless a packet passes; null: never. */
   readonly closesAt: Instant | null;
+  /** Of several with the same selectors: 0 what every worker may send on, n what the n-th worker sends on; null: there are not several, or none does. */
+  readonly worker: number | null;
 }
 
 /** What class `Endpoint` (endpoint.ts) offers: `new Endpoint(options: EndpointOptions, random: RandomSource)`. */

@@ -1,6 +1,5 @@
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import { IkeProtocolError } from "../wire/ikev2/protocol-error.ts";
-import { childNameOf, linkIdOf, sendOver } from "./child-sa.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import type { Effect, EndpointOptions, IkeEndpoint, Input, Instant, LinkSnapshot, RandomSource } from "./endpoint-types.ts";
 import type { Link } from "./ike-sa.ts";
@@ -13,6 +12,7 @@ import type { Timer } from "./timer-queue.ts";
 import { earliestTimer, runTimers } from "./timers.ts";
 import { statelessCookie } from "./stateless-cookie.ts";
 import { traceChoice } from "./trace.ts";
+import { childNameOf, linkIdOf, sendOver } from "./traffic-policy.ts";
 import { type EngineState, findChild, linkById, newEngineState, newTurn, type Turn } from "./turn.ts";
 import { deleteIkeUnheard } from "./v2/informational.ts";
 import { onPacketTooBig } from "./v2/path-probe.ts";

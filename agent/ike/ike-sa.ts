@@ -172,11 +172,23 @@ export interface Link {
   lookAt: Instant | null;
   /** False once the peer has fallen silent at a probe of the path: it may be one that cannot be asked that way. */
   isProbed: boolean;
+  /** Children of which the peer is not to be asked for as many Child SAs of the same selectors as there are workers, or not yet; null: there are none. */
+  furtherLimits: Map<string, FurtherLimit> | null;
+}
+
+export interface FurtherLimit {
+  /** It has refused one more than these; Infinity: it has not. */
+  readonly most: number;
+  /** When to ask again; null: nothing is to be waited for. */
+  readonly pausedUntil: Instant | null;
 }
 
 export interface LinkPolicy {
   readonly child: ChildConfig;
+  /** Every worker of the data plane may send on it. */
   readonly childSaId: string | null;
+  /** Those that one worker each sends on, of the first, the second and so on; absent: none has one of its own (RFC 9611). */
+  readonly bound?: readonly (string | null)[];
 }
 
 export type Notify = Extract<Payload, { kind: "notify" }>;

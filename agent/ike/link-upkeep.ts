@@ -3,6 +3,7 @@ import { closeDuplicateChildren, closeOutdatedChildren, createMissingChildren } 
 import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
 import { traceFinding } from "./diagnosis/failure.ts";
 import { duplicateIkeSas } from "./diagnosis/lifetime.ts";
+import { closeSurplus, upkeepFurther } from "./further-children.ts";
 import { closeEmptied, watchActivity } from "./inactivity.ts";
 import { queueDeleteIke } from "./task.ts";
 import { traceChoice } from "./trace.ts";
@@ -27,10 +28,15 @@ export function upkeepLink(turn: Turn, link: Link): void {
   resolveDuplicates(turn, link);
   finishReplacements(turn, link);
   closeOutdatedChildren(turn, link);
-  for (const sa of inUse(turn, link)) closeDuplicateChildren(turn, link, sa, sa.phase);
+  for (const sa of inUse(turn, link)) {
+    closeDuplicateChildren(turn, link, sa, sa.phase);
+    closeSurplus(turn, link, sa, sa.phase);
+  }
   closeWhatRests(turn, link);
   forgetAttempts(turn, link);
   begin(turn, link);
+  const main = inUse(turn, link).at(-1);
+  if (main !== undefined) upkeepFurther(turn, link, main, main.phase);
   watchActivity(turn, link);
   updateState(turn, link);
 }

@@ -1,4 +1,4 @@
-import { deleteTrafficPolicy, discardTraffic, retireOutbound } from "./child-sa.ts";
+import { retireOutbound } from "./child-sa.ts";
 import type { LinkConfig } from "./endpoint-types.ts";
 import { childrenOf, establishedPhase, type IkeSa, isBeginning, type Link } from "./ike-sa.ts";
 import { toWireIdentity } from "./negotiation/identity.ts";
@@ -7,6 +7,7 @@ import { parseProposal } from "./negotiation/proposal-keywords.ts";
 import { removeIkeSa } from "./sa-removal.ts";
 import { queueDeleteIke } from "./task.ts";
 import { traceChoice } from "./trace.ts";
+import { deleteTrafficPolicy, discardTraffic } from "./traffic-policy.ts";
 import { ikeSasOf, linkById, type Turn } from "./turn.ts";
 
 /* What the caller says about links: configuration and commands. What follows from it is link-upkeep.ts. */
@@ -37,6 +38,7 @@ export function setLink(turn: Turn, config: LinkConfig): void {
   // An attempt under the old configuration would only fail.
   for (const sa of ikeSasOf(turn, config.id)) if (isBeginning(sa)) removeIkeSa(turn, sa);
   link.retryAt = null;
+  link.furtherLimits = null;
   updateChildren(turn, link, before);
 }
 
@@ -147,6 +149,7 @@ function addLink(turn: Turn, config: LinkConfig, parsed: Pick<Link, "ike" | "esp
     idleSince: new Map(),
     lookAt: null,
     isProbed: true,
+    furtherLimits: null,
   };
   turn.engine.links.add(link);
   turn.touched.links.add(link);

@@ -4,6 +4,7 @@ import { childrenOf, type IkeSa, type Link, remoteIdentityOf, sessionOf } from "
 import { closesAt } from "./inactivity.ts";
 import { formatEspSuite, formatIkeSuite, isPostQuantum } from "./negotiation/choose-proposal.ts";
 import { describeIdentity } from "./negotiation/identity.ts";
+import { placeOf } from "./traffic-policy.ts";
 import type { EngineState } from "./turn.ts";
 
 /** A picture for reports: copies, no secrets. */
@@ -78,6 +79,7 @@ function snapshotChild(sa: IkeSa, link: Link, child: ChildSa): ChildSaSnapshot {
     rekeyAt: child.rekeyAt,
     expiresAt: Number.isFinite(child.expiresAt) ? child.expiresAt : null,
     closesAt: child.state.kind === "established" ? closesAt(link, child.name) : null,
+    worker: child.isShared ? placeOf(link.policies.get(child.name), child.id) : null,
   };
 }
 

@@ -54,6 +54,12 @@ export type ActiveTask =
   /** `octets`: of the outer packet. `hasFailed`: what is answered now is the empty request in its place. */
   | { readonly kind: "pathProbe"; readonly path: Path; readonly octets: number; hasFailed: boolean };
 
+/** `resource`: counted from 1; 0: none in particular. */
+export type Sharing =
+  | { readonly kind: "none" }
+  | { readonly kind: "allowed"; readonly resource: number }
+  | { readonly kind: "beside"; readonly resource: number };
+
 /** Our half of a Child SA that is being asked for. */
 export interface ChildRequest {
   readonly childName: string;
@@ -65,6 +71,8 @@ export interface ChildRequest {
   readonly offered: readonly Proposal[];
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];
+  /** What it says of others with the same selectors: nothing, that there may be such beside it, or that it is one beside those there (RFC 9611). */
+  readonly sharing: Sharing;
   /** Outbound SPIs, unknown until then, whose DELETE came before the answer. */
   readonly deletedMeanwhile: number[];
 }

@@ -6,6 +6,7 @@ import { expiredIn } from "../crypto/x509.ts";
 import { recordFailure } from "./diagnosis/failure.ts";
 import { certificateRefused } from "./diagnosis/identities.ts";
 import { expiryCheckAt } from "./negotiation/peer-expiry.ts";
+import { furtherTimer, resumeFurther } from "./further-children.ts";
 import { closeInactive } from "./inactivity.ts";
 import { closeWithPeer } from "./link.ts";
 import { beginDueRekey, postponedRekey } from "./rekey-pace.ts";
@@ -33,10 +34,13 @@ export function earliestTimer({ timers }: EngineState): Timer | null {
 }
 
 /** When to look at a link again. */
-export function linkTimer({ wanted, retryAt, lookAt, config }: Link): Timer | null {
-  const retry = wanted === "down" || retryAt === null ? null : { at: retryAt, reason: `retry ${config.id}` };
-  const look = lookAt === null ? null : { at: lookAt, reason: `inactivity ${config.id}` };
-  return retry === null || (look !== null && look.at < retry.at) ? look : retry;
+export function linkTimer(link: Link): Timer | null {
+  const { wanted, retryAt, lookAt, config } = link;
+  const further = furtherTimer(link);
+  let earliest: Timer | null = wanted === "down" || retryAt === null ? null : { at: retryAt, reason: `retry ${config.id}` };
+  if (lookAt !== null && (earliest === null || lookAt < earliest.at)) earliest = { at: lookAt, reason: `inactivity ${config.id}` };
+  if (further !== null && (earliest === null || further < earliest.at)) earliest = { at: further, reason: `further Child SAs ${config.id}` };
+  return earliest;
 }
 
 /** When to look at an IKE SA and its children again. */
@@ -77,6 +81,7 @@ export function runTimers(turn: Turn): void {
   for (const link of links) {
     if (link.retryAt !== null && link.retryAt <= now) link.retryAt = null;
     if (link.lookAt !== null && link.lookAt <= now) closeInactive(turn, link);
+    resumeFurther(link, now);
   }
   for (const sa of sas) {
     // What another's timer has just removed has none any more.

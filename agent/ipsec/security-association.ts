@@ -54,11 +54,19 @@ export interface OutboundSa extends SaCommon {
   readonly direction: "outbound";
 }
 
+/** Every SA that a policy names: the one for all workers, then those of single ones. */
+export function spisOf({ action }: OutboundPolicy): EspSpi[] {
+  return action.kind === "discard" ? [] : [action.spi, ...(action.workerSpis ?? []).filter((spi) => spi !== null)];
+}
+
 /** Which outbound SA takes packets between these selectors. Installing a policy under an existing id replaces it in one step. */
 export interface OutboundPolicy {
   readonly id: string;
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];
-  /** `discard` while the link has no SA: nothing leaves in clear. */
-  readonly action: { readonly kind: "protect"; readonly spi: EspSpi } | { readonly kind: "discard" };
+  /**
+   * `discard` while the link has no SA: nothing leaves in clear. `workerSpis`: SAs of the same selectors that one worker each sends on, of the first,
+   * the second and so on (RFC 9611); a worker without one, or a plane without several workers, sends on `spi`.
+   */
+  readonly action: { readonly kind: "protect"; readonly spi: EspSpi; readonly workerSpis?: readonly (EspSpi | null)[] } | { readonly kind: "discard" };
 }

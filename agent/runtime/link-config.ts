@@ -10,8 +10,9 @@ import { decodePem, decodeSecret } from "./secret-source.ts";
  * What the engine gets for a link that passed `checkState`. `remoteAddresses` are the resolved literals of the peer (empty: any
  * peer). Throws an Error without secrets if the link had not passed.
  */
-export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string[], forceEncapsulation: boolean): LinkConfig {
+export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string[], forceEncapsulation: boolean, outboundWorkers = 1): LinkConfig {
   const { ike, esp } = link;
+  const perResourceSas = esp.perResourceSas ?? (outboundWorkers > 1 ? outboundWorkers : 0);
   return {
     id: link.id,
     initiate: link.initiate,
@@ -35,6 +36,7 @@ export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string
     ...(esp.rekeyPackets === undefined ? {} : { childRekeyPackets: esp.rekeyPackets }),
     replayWindowPackets: esp.replayWindowPackets,
     forceEncapsulation,
+    ...(perResourceSas === 0 ? {} : { perResourceSas }),
     children: link.children.map((child) => ({
       name: child.name,
       localSelectors: child.localNetworks.map(selectorOf),

@@ -103,7 +103,7 @@ export class Reconciler {
     const { plane } = this.#parts;
     const beyond = beyondPlane(link, plane);
     if (beyond !== null) return beyond;
-    const config = toLinkConfig(link, addresses, forcesEncapsulation(link, plane));
+    const config = toLinkConfig(link, addresses, forcesEncapsulation(link, plane), plane.outboundWorkers);
     const comparable = comparableForm(config);
     this.#running.set(link.id, { desired: link, config, comparable });
     if (before?.comparable !== comparable) await this.#parts.submit({ kind: "setLink", link: config });

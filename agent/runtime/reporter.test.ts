@@ -46,6 +46,7 @@ const up: LinkSnapshot = {
           rekeyAt: 6,
           expiresAt: null,
           closesAt: null,
+          worker: null,
         },
       ],
     },

@@ -120,6 +120,7 @@ function reportChildSa(child: ChildSaSnapshot, plane: DataPlane | null): Observe
     rekeyAt: instant(child.rekeyAt),
     expiresAt: instant(child.expiresAt),
     closesAt: instant(child.closesAt),
+    ...(child.worker === null ? {} : { worker: child.worker }),
     bytesIn: inbound.bytes,
     bytesOut: outbound.bytes,
     packetsIn: inbound.packets,

@@ -42,8 +42,9 @@ function formatChildSa(child: ObservedChildSa, now: number): string[] {
   const drops = Object.entries(child.drops).filter(([, count]) => count > 0);
   const rekey = child.rekeyAt === null ? "" : `, rekey in ${duration(child.rekeyAt - now)}`;
   const close = child.closesAt === null ? "" : `, closed in ${duration(child.closesAt - now)} unless a packet passes`;
+  const worker = child.worker === undefined ? "" : child.worker === 0 ? ", for every worker" : `, of worker ${child.worker}`;
   return [
-    `    ${child.name} ${child.state}, in ${child.inboundSpi} out ${child.outboundSpi}, ${child.suite}, ${child.protocol.toUpperCase()}${child.encapsulation === "udp" ? " in UDP" : ""}${child.mode === "transport" ? ", transport mode" : ""}${rekey}${close}`,
+    `    ${child.name}${worker} ${child.state}, in ${child.inboundSpi} out ${child.outboundSpi}, ${child.suite}, ${child.protocol.toUpperCase()}${child.encapsulation === "udp" ? " in UDP" : ""}${child.mode === "transport" ? ", transport mode" : ""}${rekey}${close}`,
     `      ${child.localNetworks.join(", ")} ⇄ ${child.remoteNetworks.join(", ")}`,
     `      in ${child.packetsIn} packets, ${child.bytesIn} octets; out ${child.packetsOut} packets, ${child.bytesOut} octets${drops.length === 0 ? "" : `; dropped: ${drops.map(([cause, count]) => `${cause} ${count}`).join(", ")}`}`,
   ];

@@ -50,6 +50,8 @@ export interface Situation {
   /** Of rekeys: from the IKE SA's keys alone, with one of their own, or with an additional one (RFC 9370). */
   readonly keyExchange: "none" | "pfs" | "additional";
   readonly childCount: 1 | 2;
+  /** Child SAs of the same selectors that each end has room for beside the first (RFC 9611). */
+  readonly perResource: { readonly a: 0 | 1 | 2; readonly b: 0 | 1 | 2 };
   /** Whether IKE_AUTH makes no Child SA (RFC 6023), so that all of them follow. */
   readonly childless: boolean;
   /** Whoever starts the link does so when a packet wants through. */
@@ -67,6 +69,7 @@ export const aSituation = (commands: readonly Command[]) =>
     firstPacketMs: fc.constantFrom(null, 0, 900),
     keyExchange: fc.constantFrom("none", "pfs", "additional"),
     childCount: fc.constantFrom(1, 2),
+    perResource: fc.oneof(fc.constant({ a: 0, b: 0 } as const), fc.record({ a: fc.constantFrom(0, 1, 2), b: fc.constantFrom(0, 1, 2) })),
     childless: fc.boolean(),
     onDemand: fc.boolean(),
     wordAfterMs: fc.constantFrom(null, 10, 700, 5_000),
@@ -95,12 +98,13 @@ export function playThrough(situation: Situation, pair = layPair(situation)): st
   return [...settlementFaults(pair, wish), ...traffic.losses];
 }
 
-export function layPair({ seed, starts, keyExchange, childCount, childless, onDemand, wordAfterMs }: Situation): Pair {
+export function layPair({ seed, starts, keyExchange, childCount, perResource, childless, onDemand, wordAfterMs }: Situation): Pair {
   const words = { a: new SlowWord(), b: new SlowWord() };
   const pair = wordAfterMs === null ? new Pair(seed) : new Pair(seed, { a: { revocation: words.a }, b: { revocation: words.b } });
   if (wordAfterMs !== null) for (const name of ["a", "b"] as const) words[name].answer(pair, pair[name], wordAfterMs);
   const initiate = (side: "a" | "b") => ({
     initiate: starts !== side && starts !== "both" ? ("respond" as const) : onDemand ? ("onDemand" as const) : ("start" as const),
+    ...(perResource[side] === 0 ? {} : { perResourceSas: perResource[side] }),
     ...(wordAfterMs === null ? {} : { credentials: revocablePeers[side] }),
   });
   const both = { livenessMs: 20_000, childless, ...PROPOSALS[keyExchange] };

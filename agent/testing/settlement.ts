@@ -1,4 +1,4 @@
-import type { ChildSaSnapshot, IkeSaSnapshot } from "../ike/endpoint-types.ts";
+import type { IkeSaSnapshot } from "../ike/endpoint-types.ts";
 import { childrenOf } from "../ike/ike-sa.ts";
 import type { Pair, Side } from "./pair.ts";
 
@@ -75,7 +75,8 @@ function stateFaults(pair: Pair, wish: "up" | "none" | "either"): string[] {
   if (a.ikeSas.length !== 1 || b.ikeSas.length !== 1 || saA === undefined || saB === undefined) {
     return [...faults, `${a.ikeSas.length} IKE SAs at a and ${b.ikeSas.length} at b`];
   }
-  return [...faults, ...differences(saA, saB), ...sideFaults(pair.a, saA), ...sideFaults(pair.b, saB)];
+  const most = 1 + Math.min(...[pair.a, pair.b].map((side) => side.engine.links.get("link")?.config.perResourceSas ?? 0));
+  return [...faults, ...differences(saA, saB), ...sideFaults(pair.a, saA, most), ...sideFaults(pair.b, saB, most)];
 }
 
 function differences(a: IkeSaSnapshot, b: IkeSaSnapshot): string[] {
@@ -86,21 +87,25 @@ function differences(a: IkeSaSnapshot, b: IkeSaSnapshot): string[] {
   return ofA.join() === ofB.join() ? [] : [`Child SAs ${ofA.join(", ")} at a and ${ofB.join(", ")} at b`];
 }
 
-/** One Child SA for each configured child, the policy on it, and nothing else in the plane. */
-function sideFaults(side: Side, sa: IkeSaSnapshot): string[] {
+/** One Child SA for each configured child, or `each` where there are those of workers, the policy on it, and nothing else in the plane. */
+function sideFaults(side: Side, sa: IkeSaSnapshot, each: number): string[] {
   const faults: string[] = [];
   const config = side.engine.links.get("link")?.config;
   for (const { name } of config?.children ?? []) {
     const own = sa.children.filter((child) => child.name === name);
-    const child: ChildSaSnapshot | undefined = own[0];
-    if (child === undefined || own.length > 1) {
+    if (own.length !== each) {
       faults.push(`${side.name} has ${own.length} Child SAs of ${name}`);
       continue;
     }
-    if (child.state !== "established") faults.push(`${side.name}'s ${name} is ${child.state}`);
+    for (const child of own) {
+      if (child.state !== "established") faults.push(`${side.name}'s ${name} is ${child.state}`);
+      if (!side.inbound.has(child.inboundSpi) || !side.outbound.has(child.outboundSpi)) faults.push(`${side.name}'s plane lacks an SA of ${name}`);
+    }
+    const spis = own.map((child) => child.outboundSpi);
     const action = side.policies.get(`link/${name}`)?.action;
-    if (action?.kind !== "protect" || action.spi !== child.outboundSpi) faults.push(`${side.name}'s policy of ${name} is not on its Child SA`);
-    if (!side.inbound.has(child.inboundSpi) || !side.outbound.has(child.outboundSpi)) faults.push(`${side.name}'s plane lacks an SA of ${name}`);
+    const used = action?.kind === "protect" ? [action.spi, ...(action.workerSpis ?? [])].filter((spi) => spi !== null) : [];
+    if (used.length === 0 || used.some((spi) => !spis.includes(spi)) || new Set(used).size < used.length)
+      faults.push(`${side.name}'s policy of ${name} is on ${used.join() || "nothing"} and not on its Child SA${each === 1 ? "" : "s"}`);
   }
   if (side.inbound.size !== sa.children.length || side.outbound.size !== sa.children.length) {
     faults.push(`${side.name}'s plane has ${side.inbound.size} inbound and ${side.outbound.size} outbound SAs for ${sa.children.length} Child SAs`);

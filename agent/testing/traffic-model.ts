@@ -41,11 +41,13 @@ export class TrafficModel {
       for (const [policyId, spi] of next) {
         const before = one.current.get(policyId);
         // Also when what else there was has gone since: the peer was told to end it.
-        if (before === undefined || !outboundSpis(one.from, policyId).some((other) => one.to.inbound.has(other))) one.first.add(spi);
+        const isFirst = before === undefined && !policyId.includes("#");
+        if (isFirst || !outboundSpis(one.from, policyId.split("#")[0]!).some((other) => one.to.inbound.has(other))) one.first.add(spi);
         if (before === spi) continue;
         this.#sendFirst(one, spi);
       }
-      const stopped = [...one.current.keys()].filter((policyId) => !next.has(policyId));
+      // A worker without an SA of its own goes on with the one for all.
+      const stopped = [...one.current.keys()].filter((key) => !key.includes("#") && !next.has(key));
       if (this.#wish.isSteady) for (const policyId of stopped) this.losses.push(`${now}: ${one.from.name} has nothing to send on for ${policyId}`);
       this.#noteGivenUp(one);
       one.current = next;
@@ -97,7 +99,7 @@ export class TrafficModel {
 interface Flow {
   readonly from: Side;
   readonly to: Side;
-  /** The SPI that each policy points at. */
+  /** The SPI that each policy points at, and under `#` and its number that of each worker with one of its own. */
   current: Map<string, number>;
   /** When each SPI was last sent on, as far as packets of it may still be on the way. */
   readonly lastSent: Map<number, number>;
@@ -140,6 +142,10 @@ function outboundSpis(side: Side, policyId: string): number[] {
 }
 
 function currentSpis(side: Side): Map<string, number> {
-  const protecting = [...side.policies.values()].flatMap(({ id, action }) => (action.kind === "protect" ? [[id, action.spi] as const] : []));
+  const protecting = [...side.policies.values()].flatMap(({ id, action }) => {
+    if (action.kind === "discard") return [];
+    const own = (action.workerSpis ?? []).flatMap((spi, index) => (spi === null ? [] : [[`${id}#${index + 1}`, spi] as const]));
+    return [[id, action.spi] as const, ...own];
+  });
   return new Map(protecting);
 }

@@ -161,6 +161,7 @@ export const NotifyType = {
   TEMPORARY_FAILURE: 43,
   CHILD_SA_NOT_FOUND: 44,
   STATE_NOT_FOUND: 47,
+  TS_MAX_QUEUE: 48,
   INITIAL_CONTACT: 16384,
   SET_WINDOW_SIZE: 16385,
   ADDITIONAL_TS_POSSIBLE: 16386,
@@ -181,6 +182,7 @@ export const NotifyType = {
   SIGNATURE_HASH_ALGORITHMS: 16431,
   INTERMEDIATE_EXCHANGE_SUPPORTED: 16438,
   ADDITIONAL_KEY_EXCHANGE: 16441,
+  SA_RESOURCE_INFO: 16444,
   /** Ours, of the private range: padding that a peer passes over (agent/ike/v2/path-probe.ts). */
   PATH_PROBE: 41_017,
 } as const;

@@ -1,4 +1,4 @@
-import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
+import { type InboundSa, type OutboundPolicy, type OutboundSa, spisOf, type UdpEndpoint } from "../../ipsec/security-association.ts";
 import { cipherForKey } from "../../crypto/encr.ts";
 import { findInteg } from "../../crypto/integ.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
@@ -86,8 +86,7 @@ export class MemoryDataPlane implements DataPlane {
 
   async installPolicy(policy: OutboundPolicy): Promise<void> {
     this.#mustRun();
-    if (policy.action.kind === "protect" && !this.sas.outbound.has(policy.action.spi))
-      throw new Error(`the policy ${policy.id} names an SA that is not installed`);
+    if (spisOf(policy).some((spi) => !this.sas.outbound.has(spi))) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
     this.policies.set(policy.id, policy);
   }
 

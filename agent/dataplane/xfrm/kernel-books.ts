@@ -1,4 +1,4 @@
-import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
+import { type InboundSa, type OutboundPolicy, type OutboundSa, spisOf, type UdpEndpoint } from "../../ipsec/security-association.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { type DataPlaneEvent, noDrops, type SaCounters } from "../data-plane.ts";
 import { InboundPolicies } from "./inbound-policies.ts";
@@ -118,7 +118,7 @@ export class KernelBooks {
 
   installPolicy(policy: OutboundPolicy): void {
     const booked = policy.action.kind === "protect" ? this.#sas.outbound.get(policy.action.spi) : undefined;
-    if (policy.action.kind === "protect" && booked === undefined) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
+    if (spisOf(policy).some((spi) => !this.#sas.outbound.has(spi))) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
     this.#outbound.install(policy, booked === undefined ? null : templateOf(booked.facts, booked.reqid));
   }
 

@@ -21,7 +21,9 @@ import { deriveChildKeys } from "../negotiation/key-schedule.ts";
 import { formatKex } from "../negotiation/proposal-keywords.ts";
 import type { ChildRequest } from "../task.ts";
 import { describeSelectors, traceChoice } from "../trace.ts";
+import { firstWithoutOwn, perResourceSas } from "../traffic-policy.ts";
 import { newEspSpi, type Turn } from "../turn.ts";
+import { asksToShare, refusalOfFurther, sharingRequest, specsOf } from "./child-sharing.ts";
 import {
   asksForTransport,
   asSeenHere,
@@ -40,7 +42,7 @@ import {
 export const NONCE_OCTETS = 32;
 
 /** Our half of a new Child SA. `kexMethod`: a group for PFS, null for none (always in IKE_AUTH). */
-export function requestChild(turn: Turn, link: Link, child: ChildConfig, kexMethod: number | null): ChildRequest {
+export function requestChild(turn: Turn, link: Link, child: ChildConfig, kexMethod: number | null, resource = 0): ChildRequest {
   const inboundSpi = newEspSpi(turn);
   return {
     childName: child.name,
@@ -51,7 +53,21 @@ export function requestChild(turn: Turn, link: Link, child: ChildConfig, kexMeth
     offered: offer(link.esp, spiOctets(inboundSpi), kexMethod !== null),
     localSelectors: child.localSelectors,
     remoteSelectors: child.remoteSelectors,
+    sharing: perResourceSas(link) > 0 ? { kind: "allowed", resource } : { kind: "none" },
     deletedMeanwhile: [],
+  };
+}
+
+/** The same of one beside another: what was agreed on for that one is asked for again, and nothing else (RFC 9611 §4). */
+export function requestFurther(turn: Turn, link: Link, beside: ChildSa, kexMethod: number | null): ChildRequest {
+  const request = requestChild(turn, link, beside.config, kexMethod);
+  const { localSelectors, remoteSelectors } = beside.inbound;
+  return {
+    ...request,
+    offered: offer(specsOf(link.esp, beside.suite), spiOctets(request.inboundSpi), kexMethod !== null),
+    localSelectors,
+    remoteSelectors,
+    sharing: { kind: "beside", resource: firstWithoutOwn(link, beside.name) ?? 0 },
   };
 }
 
@@ -67,7 +83,7 @@ export function childRequestPayloads(request: ChildRequest, exchange: "auth" | "
     { kind: "tsi", selectors: request.localSelectors.map(toWire) },
     { kind: "tsr", selectors: request.remoteSelectors.map(toWire) },
   ];
-  const mode = modeRequest(request.config);
+  const mode = [...modeRequest(request.config), ...sharingRequest(request.sharing)];
   if (exchange === "auth") return [...mode, { kind: "sa", proposals: request.offered }, ...selectors];
   const ke: Payload[] = request.kex === null ? [] : [{ kind: "ke", method: request.kex.method, data: request.kex.publicData }];
   return [...mode, { kind: "sa", proposals: request.offered }, { kind: "nonce", data: request.nonce }, ...ke, ...selectors];
@@ -120,6 +136,9 @@ export function answerChild(
     const asked = { from: describeSelectors(tsi.selectors), to: describeSelectors(tsr.selectors) };
     return { ok: false, payloads: [notify(NotifyType.TS_UNACCEPTABLE)], failure: noCommonSelectors(asked, link.config.children) };
   }
+  const isShared = perResourceSas(link) > 0 && asksToShare(payloads);
+  const refused = rekeyed === null && asksToShare(payloads) ? refusalOfFurther(turn, sa, link, found, suite) : null;
+  if (refused !== null) return { ok: false, payloads: [notify(refused)], failure: null };
   const answerKex = suite.kex === Kex.NONE ? null : answerExchange(suite.kex, ke!.data);
   const nonceR = nonces === null ? turn.engine.random.bytes(NONCE_OCTETS) : nonces.nonceR;
   const inboundSpi = newEspSpi(turn);
@@ -135,8 +154,10 @@ export function answerChild(
     outboundSpi: readU32(choice.proposal.spi, 0) as EspSpi,
     localSelectors: found.local,
     remoteSelectors: found.remote,
+    isShared,
   };
-  const answer: Payload[] = [...modeAnswer(found.mode), { kind: "sa", proposals: [{ ...choice.proposal, spi: spiOctets(inboundSpi) }] }];
+  const sharing = isShared ? [notify(NotifyType.SA_RESOURCE_INFO)] : [];
+  const answer: Payload[] = [...modeAnswer(found.mode), ...sharing, { kind: "sa", proposals: [{ ...choice.proposal, spi: spiOctets(inboundSpi) }] }];
   if (nonces === null) answer.push({ kind: "nonce", data: nonceR });
   if (answerKex !== null) answer.push({ kind: "ke", method: suite.kex, data: answerKex.publicData });
   const theirs = { local: asSeenThere(found.local, found.here.local, peers.local), remote: asSeenThere(found.remote, found.here.remote, peers.remote) };
@@ -193,10 +214,11 @@ export function readChildAnswer(
     outboundSpi: readU32(choice.proposal.spi, 0) as EspSpi,
     localSelectors,
     remoteSelectors,
+    isShared: request.sharing.kind !== "none" && asksToShare(payloads),
   };
 }
 
-/** The SA that was agreed on. `role` in the exchange; `use` is `never` for the loser of a collision. */
+/** The SA that was agreed on. `role` in the exchange; `use` is `never` for the loser of a collision; `replaces`: what is rekeyed. */
 export function installChild(
   turn: Turn,
   sa: IkeSa,
@@ -205,6 +227,7 @@ export function installChild(
   additionalSecrets: readonly Uint8Array[],
   role: Role,
   use: NewChild["use"],
+  replaces: ChildSa | null = null,
 ): ChildSa {
   const keys = deriveChildKeys(agreed.suite, requirePhase(sa).session.keys, agreed, agreed.secret, additionalSecrets);
   return addChild(turn, sa, link, {
@@ -220,6 +243,9 @@ export function installChild(
     outboundKeys: role === "initiator" ? keys.fromInitiator : keys.fromResponder,
     localSelectors: agreed.localSelectors,
     remoteSelectors: agreed.remoteSelectors,
+    // A rekey may leave the notify out, and the new one has the place of the old one all the same (RFC 9611 §4).
+    isShared: agreed.isShared || replaces?.isShared === true,
+    replaces: replaces?.id ?? null,
     use,
   });
 }

@@ -4,8 +4,10 @@ import { readU16 } from "../../wire/octets.ts";
 import type { AgreedChild } from "../agreement.ts";
 import { recordFailure } from "../diagnosis/failure.ts";
 import { establishedPhase, type IkeSa, isEnding, type Link } from "../ike-sa.ts";
+import { endFurther, lacksFurther, onFurtherRefused, pauseFurther } from "../further-children.ts";
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
 import type { ActiveTask } from "../task.ts";
+import { perResourceSas, sharedChildren } from "../traffic-policy.ts";
 import { emitEvent, type Turn } from "../turn.ts";
 import {
   answerChild,
@@ -17,11 +19,13 @@ import {
   readChildAnswer,
   refuseChild,
   requestChild,
+  requestFurther,
 } from "./child-negotiation.ts";
 import { refusesMode } from "./child-mode.ts";
 import { awaitFollowUp, followUp, isRekeyPending, takeFollowUp } from "./follow-up-ke.ts";
 import { answerRekeyChild, succeedChild } from "./rekey-child.ts";
 import { answerRekeyIke, succeedIke } from "./rekey-ike.ts";
+import { retryAfterRefusal } from "./retry.ts";
 
 /* CREATE_CHILD_SA (RFC 7296 §1.3) and the IKE_FOLLOWUP_KE after it: a new Child SA here; rekeying in rekey-child.ts and rekey-ike.ts. */
 
@@ -30,20 +34,30 @@ const MOST_CHILDREN = 64;
 
 export function beginCreateChild(turn: Turn, sa: IkeSa, link: Link, childName: string, kexMethod: number | null = pfsMethod(link)): void {
   const config = link.config.children.find((child) => child.name === childName);
-  if (config === undefined || establishedPhase(sa)?.successor !== null) return;
-  const child = requestChild(turn, link, config, kexMethod);
+  const phase = establishedPhase(sa);
+  if (config === undefined || phase === null || phase.successor !== null) return;
+  const [beside] = sharedChildren(phase, childName);
+  // Another request has made the last one meanwhile.
+  if (beside !== undefined && sharedChildren(phase, childName).length > perResourceSas(link)) return;
+  const child = beside === undefined ? requestChild(turn, link, config, kexMethod) : requestFurther(turn, link, beside, kexMethod);
   sendRequest(turn, sa, ExchangeType.CREATE_CHILD_SA, childRequestPayloads(child, "create"), { kind: "createChild", child, followUp: null });
 }
 
 export function finishCreateChild(turn: Turn, sa: IkeSa, link: Link, task: Extract<ActiveTask, { kind: "createChild" }>, payloads: readonly Payload[]): void {
   const error = findError(payloads);
+  const phase = establishedPhase(sa);
+  if (phase === null) return;
+  const isBeside = task.child.sharing.kind === "beside";
   if (error === null) {
     const agreed = task.followUp?.agreed ?? readChildAnswer(sa, link, task.child, payloads, null);
     if (task.followUp === null && refusesMode(turn, link, agreed, "CREATE_CHILD_SA")) return refuseChild(turn, sa, link, agreed);
     const secrets = followUp(turn, sa, agreed, task.followUp, payloads, (next) => ({ ...task, followUp: next }));
     if (secrets === null) return;
-    if (isDeletedMeanwhile(task.child, agreed)) return;
+    if (isDeletedMeanwhile(task.child, agreed)) return pauseFurther(link, agreed.name, retryAfterRefusal(turn));
+    if (isBeside && !agreed.isShared) endFurther(turn, sa, link, agreed.name, "it leaves SA_RESOURCE_INFO out");
     const child = installChild(turn, sa, link, agreed, secrets, "initiator", "now");
+    // So that the peer knows that we have the last one, too, and sends on it.
+    if (isBeside && !lacksFurther(link, phase, agreed.name)) sa.window.queue.push({ kind: "liveness", thenDelete: null });
     emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: child.id });
     return;
   }
@@ -52,6 +66,7 @@ export function finishCreateChild(turn: Turn, sa: IkeSa, link: Link, task: Extra
     const isNew = task.child.kex?.method !== method && link.esp.some((spec) => spec.kex.some((one) => one === method));
     if (isNew) return beginCreateChild(turn, sa, link, task.child.childName, method);
   }
+  if (isBeside) return onFurtherRefused(turn, sa, link, task.child.childName, error);
   // The link's own retry asks again; for a collision, or a peer that has forgotten the half of it, no one needs to be told.
   if (error.type !== NotifyType.TEMPORARY_FAILURE && error.type !== NotifyType.STATE_NOT_FOUND)
     recordFailure(turn, link.config.id, "CREATE_CHILD_SA", childRefusal(task.child, error, "CREATE_CHILD_SA"));

@@ -258,6 +258,7 @@ function establish(
     abandonAt: null,
   };
   sa.phase = phase;
+  link.furtherLimits = null;
   traceChoice(
     turn,
     config.id,

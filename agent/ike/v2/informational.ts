@@ -3,12 +3,13 @@ import { ExchangeType, NotifyType, ProtocolId } from "../../wire/iana.ts";
 import { serializePayloads } from "../../wire/ikev2/message.ts";
 import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { readU32 } from "../../wire/octets.ts";
-import { dropChild, isKnownToPeer, retireOutbound, sendOver } from "../child-sa.ts";
+import { dropChild, isKnownToPeer, liveChildren, retireOutbound } from "../child-sa.ts";
 import { recordFailure } from "../diagnosis/failure.ts";
 import { authenticationRefused } from "../diagnosis/identities.ts";
 import { noteEarlyChildDelete } from "../diagnosis/lifetime.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
 import { childrenOf, establishedPhase, type IkeSa, type Link, type Notify } from "../ike-sa.ts";
+import { pauseFurther } from "../further-children.ts";
 import { noteClosed } from "../inactivity.ts";
 import { findError, headerOf, sendRequest, transmit } from "../messaging.ts";
 import { protocolIdOf } from "../negotiation/choose-proposal.ts";
@@ -16,9 +17,11 @@ import { removeIkeSa } from "../sa-removal.ts";
 import { sealMessage } from "../session.ts";
 import { type ActiveTask, queueDeleteIke } from "../task.ts";
 import { hex32, traceChoice, traceMessage } from "../trace.ts";
+import { sendOver } from "../traffic-policy.ts";
 import { ikeSaById, type Turn } from "../turn.ts";
 import { spiOctets } from "./child-negotiation.ts";
 import { inherit } from "./rekey-ike.ts";
+import { retryAfterRefusal } from "./retry.ts";
 
 /* INFORMATIONAL (RFC 7296 §1.4): DELETE of an IKE or Child SA, liveness, notifies. */
 
@@ -148,7 +151,8 @@ function deleteByPeer(turn: Turn, sa: IkeSa, link: Link | null, protocol: SaProt
   }
   if (link !== null) {
     noteEarlyChildDelete(turn, link, child);
-    if (child.state.kind === "established") noteClosed(link, child.name);
+    if (child.state.kind === "established" && liveChildren(turn, link.config.id, child.name).length === 1) noteClosed(link, child.name);
+    if (child.isShared) pauseFurther(link, child.name, retryAfterRefusal(turn));
   }
   dropChild(turn, sa, link, child);
   return [spiOctets(child.inbound.spi)];

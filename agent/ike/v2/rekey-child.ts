@@ -9,6 +9,7 @@ import { findError, notify, sendRequest } from "../messaging.ts";
 import { protocolIdOf } from "../negotiation/choose-proposal.ts";
 import type { ActiveTask, ChildRival } from "../task.ts";
 import { hex32, traceChoice } from "../trace.ts";
+import { placeOf } from "../traffic-policy.ts";
 import { emitEvent, type Turn } from "../turn.ts";
 import {
   answerChild,
@@ -53,7 +54,7 @@ export function beginRekeyChild(turn: Turn, sa: IkeSa, link: Link, childSaId: st
     remoteSelectors: old.inbound.remoteSelectors,
     ...(old.config.mode === undefined ? {} : { mode: old.config.mode }),
   };
-  const child = requestChild(turn, link, config, kexMethod);
+  const child = requestChild(turn, link, config, kexMethod, placeOf(link.policies.get(old.name), old.id) ?? 0);
   const rekeySa = notify(NotifyType.REKEY_SA, undefined, { protocolId: protocolIdOf(old.inbound.protocol), spi: spiOctets(old.inbound.spi) });
   traceChoice(
     turn,
@@ -99,7 +100,7 @@ export function finishRekeyChild(turn: Turn, sa: IkeSa, link: Link, task: Extrac
     if (old !== undefined) old.rekeyAt = retryAfterRefusal(turn);
     return;
   }
-  const successor = installChild(turn, sa, link, agreed, secrets, "initiator", "now");
+  const successor = installChild(turn, sa, link, agreed, secrets, "initiator", "now", old);
   const redundant = rival?.childSaId == null ? undefined : phase.children.get(rival.childSaId);
   if (redundant !== undefined) redundant.state = { kind: "rekeyed", successorId: successor.id, abandonAt: turn.now + ABANDON_MS };
   if (old !== undefined) replaceChild(turn, sa, link, old, successor);
@@ -154,7 +155,7 @@ export function answerRekeyChild(turn: Turn, sa: IkeSa, link: Link, rekeySa: Not
 
 /** Responder: the successor takes over with the peer's first packet; the peer deletes the old one. */
 export function succeedChild(turn: Turn, sa: IkeSa, link: Link, old: ChildSa, agreed: AgreedChild, secrets: readonly Uint8Array[]): void {
-  const child = installChild(turn, sa, link, agreed, secrets, "responder", "whenPeerDoes");
+  const child = installChild(turn, sa, link, agreed, secrets, "responder", "whenPeerDoes", old);
   old.state = { kind: "rekeyed", successorId: child.id, abandonAt: turn.now + ABANDON_MS };
   old.rekeyAt = null;
   const own = sa.window.outstanding?.task;

@@ -1,0 +1,165 @@
+import { describe, expect } from "vitest";
+import { type Bench, type ExchangeCase, rekey, testExchanges } from "../../testing/exchange-case.ts";
+import type { Side } from "../../testing/pair.ts";
+
+/*
+ * One Child SA for every worker and one for each (RFC 9611): a, which begins the IKE SA, makes them.
+ *   a: N(SA_RESOURCE_INFO(1)), SA, Ni, TSi, TSr  -->  b
+ *   a  <--  N(SA_RESOURCE_INFO), SA, Nr, TSi, TSr   b
+ */
+const TWO = { both: { perResourceSas: 2 } } as const;
+
+function children(side: Side) {
+  return side.link().ikeSas[0]!.children;
+}
+
+/** The `which`-th of those there, oldest first, reaches its end in octets. */
+function expire(bench: Bench, side: Side, which: number, hard: boolean): void {
+  const child = children(side)[which]!;
+  bench.pair.give(side, { kind: "expire", childSaId: child.id, spi: child.outboundSpi, hard });
+}
+
+function rekeyBoth(bench: Bench, what: "child" | "all"): void {
+  for (const side of [bench.a, bench.b]) rekey(bench, side, what);
+}
+
+function workers(side: Side): (number | null)[] {
+  return children(side).map((child) => child.worker);
+}
+
+const losses: ExchangeCase[] = (["a", "b"] as const).flatMap((who) =>
+  [0, 1, 2].map((which) => ({
+    name: `${who} deletes the ${["one for all", "first worker's", "second worker's"][which]}`,
+    configs: TWO,
+    play: (bench: Bench) => expire(bench, bench[who], which, true),
+  })),
+);
+
+const both: ExchangeCase[] = [
+  {
+    name: "both delete the same one",
+    configs: TWO,
+    play: (bench) => {
+      expire(bench, bench.a, 1, true);
+      expire(bench, bench.b, 1, true);
+    },
+  },
+  {
+    name: "each deletes another one",
+    configs: TWO,
+    play: (bench) => {
+      expire(bench, bench.a, 1, true);
+      expire(bench, bench.b, 2, true);
+    },
+  },
+  {
+    name: "a deletes the one for all while b rekeys a worker's",
+    configs: TWO,
+    play: (bench) => {
+      expire(bench, bench.a, 0, true);
+      expire(bench, bench.b, 1, false);
+    },
+  },
+  {
+    name: "a deletes what b rekeys",
+    configs: TWO,
+    play: (bench) => {
+      expire(bench, bench.a, 1, true);
+      expire(bench, bench.b, 1, false);
+    },
+  },
+  {
+    name: "all of them are deleted at one end",
+    configs: TWO,
+    interrupts: true,
+    play: (bench) => {
+      for (const which of [0, 1, 2]) expire(bench, bench.a, which, true);
+    },
+  },
+  {
+    name: "all of them are deleted at both ends",
+    configs: TWO,
+    interrupts: true,
+    play: (bench) => {
+      for (const side of [bench.a, bench.b]) for (const which of [0, 1, 2]) expire(bench, side, which, true);
+    },
+  },
+];
+
+const rekeys: ExchangeCase[] = [
+  ...(["a", "b"] as const).flatMap((who) =>
+    [0, 1, 2].map((which) => ({
+      name: `${who} rekeys the ${["one for all", "first worker's", "second worker's"][which]}`,
+      configs: TWO,
+      play: (bench: Bench) => expire(bench, bench[who], which, false),
+      after: (bench: Bench) => {
+        for (const side of [bench.a, bench.b]) expect(workers(side).toSorted()).toEqual([0, 1, 2]);
+      },
+    })),
+  ),
+  ...[0, 1, 2].map((which) => ({
+    name: `both rekey the ${["one for all", "first worker's", "second worker's"][which]} at once`,
+    configs: TWO,
+    play: (bench: Bench) => {
+      expire(bench, bench.a, which, false);
+      expire(bench, bench.b, which, false);
+      bench.courier.deliver(bench.a);
+      bench.courier.deliver(bench.b);
+    },
+  })),
+  { name: "both rekey all of them at once", configs: TWO, play: (bench) => rekeyBoth(bench, "child") },
+  { name: "both rekey the IKE SA and all of them at once", configs: TWO, play: (bench) => rekeyBoth(bench, "all") },
+  {
+    name: "each rekeys another one, with a key exchange of its own",
+    configs: { both: { perResourceSas: 2, espProposals: ["aes256gcm16-x25519"] } },
+    play: (bench) => {
+      expire(bench, bench.a, 1, false);
+      expire(bench, bench.b, 2, false);
+    },
+  },
+];
+
+const unequal: ExchangeCase[] = [
+  ...(
+    [
+      [2, 1],
+      [1, 2],
+      [2, 0],
+      [0, 2],
+    ] as const
+  ).map(
+    ([ofA, ofB]): ExchangeCase => ({
+      name: `a has ${ofA} workers and b ${ofB}: as many as the one with fewer has room for`,
+      configs: { a: { perResourceSas: ofA }, b: { perResourceSas: ofB } },
+      play: () => undefined,
+      after: (bench) => {
+        for (const side of [bench.a, bench.b]) {
+          expect(children(side)).toHaveLength(1 + Math.min(ofA, ofB));
+          expect(side.failures()).toEqual([]);
+        }
+      },
+    }),
+  ),
+  {
+    name: "b has room for fewer than before: the others go and do not come back",
+    configs: TWO,
+    play: (bench) => {
+      const { config } = bench.b.engine.links.get("link")!;
+      bench.pair.give(bench.b, { kind: "setLink", link: { ...config, perResourceSas: 1 } });
+    },
+    after: (bench) => expect(children(bench.a)).toHaveLength(2),
+  },
+  {
+    name: "a has room for fewer than before",
+    configs: TWO,
+    play: (bench) => {
+      const { config } = bench.a.engine.links.get("link")!;
+      bench.pair.give(bench.a, { kind: "setLink", link: { ...config, perResourceSas: 0 } });
+    },
+    after: (bench) => expect(children(bench.b)).toHaveLength(1),
+  },
+];
+
+describe("Child SAs of workers are lost and made again", () => testExchanges([...losses, ...both]));
+describe("Child SAs of workers are rekeyed in their place", () => testExchanges(rekeys));
+describe("two ends with other numbers of workers", () => testExchanges(unequal));

@@ -16,7 +16,7 @@ import type { IkeSpi } from "../agent/wire/ikev2/message-types.ts";
 
 const [target = "", rate = "20000", seconds = "30"] = process.argv.slice(2);
 const device = "flood0";
-const tun = openTun(device, 1_500);
+const tun = openTun(device, 1_500).writer;
 for (const line of [`link set ${device} up`, `route add 10.66.0.0/16 dev ${device}`]) execFileSync("ip", line.split(" "));
 const packet = template();
 const started = performance.now();

@@ -50,6 +50,18 @@ export const dataPlaneContract: readonly { readonly name: string; readonly run: 
     },
   },
   {
+    name: "takes a policy with SAs of single workers, and refuses one of which such an SA is missing",
+    run: async (plane) => {
+      await plane.installSa(outbound(7));
+      await plane.installSa(outbound(8));
+      await refuses(plane.installPolicy(protect("p", 7, [spi(8), spi(9)])), /not installed/);
+      await plane.installPolicy(protect("p", 7, [null, spi(8)]));
+      await plane.installPolicy(protect("p", 7));
+      await plane.deleteSa("outbound", spi(8));
+      await refuses(plane.installPolicy(protect("p", 7, [spi(8)])), /not installed/);
+    },
+  },
+  {
     name: "refuses a suite that it does not have, and holds nothing of it",
     run: async (plane) => {
       for (const make of [inbound, outbound]) {
@@ -184,6 +196,6 @@ function outbound(value: number): OutboundSa {
   return { ...common(value), direction: "outbound" };
 }
 
-function protect(id: string, value: number): OutboundPolicy {
-  return { id, ...selectors, action: { kind: "protect", spi: spi(value) } };
+function protect(id: string, value: number, workerSpis?: readonly (EspSpi | null)[]): OutboundPolicy {
+  return { id, ...selectors, action: { kind: "protect", spi: spi(value), ...(workerSpis === undefined ? {} : { workerSpis }) } };
 }

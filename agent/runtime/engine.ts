@@ -45,6 +45,7 @@ export interface PlaneSettings {
   readonly tunName: string;
   readonly tunMtu: number;
   readonly natPort: number;
+  readonly outboundWorkers: number;
 }
 
 export interface ReceivedIke {
@@ -85,6 +86,7 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
     tunName: settings.tunName,
     tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu,
     natPort: settings.natPort,
+    outboundWorkers: settings.outboundWorkers ?? 1,
   });
   const followsPolicies = plane.capabilities.steering === "policies";
   // Where the kernel protects packets, it also knows how large they may be.
@@ -138,6 +140,10 @@ export async function closeEngine(engine: Engine): Promise<void> {
 
 /** Whether an engine made for `a` can serve `b`. */
 export function isSameEngine(a: GatewaySettings, b: GatewaySettings): boolean {
-  const isSamePlane = (a.dataPlane ?? "auto") === (b.dataPlane ?? "auto") && a.tunName === b.tunName && a.tunMtu === b.tunMtu;
+  const isSamePlane =
+    (a.dataPlane ?? "auto") === (b.dataPlane ?? "auto") &&
+    a.tunName === b.tunName &&
+    a.tunMtu === b.tunMtu &&
+    (a.outboundWorkers ?? 1) === (b.outboundWorkers ?? 1);
   return isSamePlane && a.ikePort === b.ikePort && a.natPort === b.natPort;
 }

@@ -26,6 +26,8 @@ const WAIT_MS = 10_000;
 export interface GatewayCounters {
   readonly inbound: SaCounters;
   readonly outbound: SaCounters;
+  /** Packets under the SA of each worker. */
+  readonly ofWorkers: readonly number[];
   readonly global: DropCounters;
 }
 
@@ -64,6 +66,17 @@ export interface GatewayOptions {
   /** SAs and policies beside the one: static-gateway.ts. */
   readonly others?: number;
   readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
+  /** Outbound workers, and whether each has an SA of its own. */
+  readonly workers?: number;
+  readonly workerSas?: boolean;
+}
+
+/** What a flow of counted-flow.ts has come to. */
+export interface FlowResult {
+  readonly sent: number;
+  readonly lost: number;
+  readonly doubled: number;
+  readonly late: number;
 }
 
 export function ip(...args: string[]): string {
@@ -119,11 +132,15 @@ export class LivePair {
     return Promise.all([this.start(this.left, options), this.start(this.right, options)]);
   }
 
-  async start(me: LiveSite, options: GatewayOptions = {}): Promise<LiveGateway> {
+  /** `env`: more variables for its environment. */
+  async start(me: LiveSite, options: GatewayOptions = {}, env: Record<string, string> = {}): Promise<LiveGateway> {
     const peer = me === this.left ? this.right : this.left;
     const addresses = { local: me.outside, remote: peer.outside, localNetwork: me.network, remoteNetwork: peer.network, side: me.side, mtu: 1_500 };
     const order = JSON.stringify({ suite: "aes128gcm16", ...addresses, ...options });
-    const child = spawn("ip", ["netns", "exec", me.namespace, process.execPath, program("static-gateway"), order], { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn("ip", ["netns", "exec", me.namespace, process.execPath, program("static-gateway"), order], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    });
     let events = "";
     child.stderr.on("data", (bytes: Buffer) => {
       events += bytes.toString();
@@ -155,6 +172,34 @@ export class LivePair {
     const order = { source: this.left.inside, target: this.right.inside, dataOctets: 56, intervalMs: 5, oneByOne: false, ...echoes };
     const { stdout } = await inNamespace(this.left.namespace, process.execPath, program("echo-sender"), JSON.stringify(order));
     return JSON.parse(stdout).unanswered;
+  }
+
+  /** So many flows of UDP from left to right and back at once, as fast as they go, while `during` runs. */
+  async flows(count: number, during: () => Promise<unknown> = async () => undefined): Promise<FlowResult[]> {
+    const mirror = this.#flowProgram(this.right, "pipe", "mirror", this.right.inside);
+    const mirrorEnded = new Promise((resolve) => mirror.once("close", resolve));
+    await new Promise((resolve) => mirror.stdout?.once("data", resolve));
+    const senders = Array.from({ length: count }, () => this.#flowProgram(this.left, "pipe", "send", this.left.inside, this.right.inside));
+    const results = senders.map(async (sender) => {
+      let output = "";
+      sender.stdout?.on("data", (bytes: Buffer) => {
+        output += bytes.toString();
+      });
+      await new Promise((resolve) => sender.once("close", resolve));
+      return JSON.parse(output);
+    });
+    await during();
+    for (const sender of senders) sender.stdin?.end();
+    try {
+      return await Promise.all(results);
+    } finally {
+      mirror.kill("SIGTERM");
+      await mirrorEnded;
+    }
+  }
+
+  #flowProgram(where: LiveSite, stdin: "pipe" | "ignore", ...args: string[]): ChildProcess {
+    return spawn("ip", ["netns", "exec", where.namespace, process.execPath, program("counted-flow"), ...args], { stdio: [stdin, "pipe", "inherit"] });
   }
 
   /** Sends so many octets over TCP from left to right and all of them back. Throws unless every octet returns. */

@@ -23,11 +23,14 @@ interface Arguments {
   readonly replayWindowPackets?: number;
   /** So many SAs of each direction and policies beside the one: network number i is 10.64.0.0/24 and what follows, at the right side. */
   readonly others?: number;
+  /** So many outbound workers, and with `workerSas` an SA for each beside the one that all may send on. */
+  readonly workers?: number;
+  readonly workerSas?: boolean;
   readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
 }
 
 const options: Arguments = JSON.parse(process.argv[2] ?? "{}");
-const plane = await TunDataPlane.create({ tunName: "culvert0", mtu: options.mtu, natPort: 4_500 });
+const plane = await TunDataPlane.create({ tunName: "culvert0", mtu: options.mtu, natPort: 4_500, outboundWorkers: options.workers ?? 1 });
 const local = { address: options.local, port: 4_500 };
 const remote = { address: options.remote, port: 4_500 };
 const networks = { local: options.localNetwork, remote: options.remoteNetwork };
@@ -39,9 +42,17 @@ console.log("ready");
 for await (const line of createInterface({ input: process.stdin })) console.log(JSON.stringify(await obey(line)));
 await plane.close();
 
-function installOwn(): Promise<void> {
-  const spis = { spiIn: staticSpi(options.side, generation), spiOut: staticSpi(options.side === "left" ? "right" : "left", generation) };
-  return install(`static-${generation}`, spis, networks);
+async function installOwn(): Promise<void> {
+  const workers = options.workerSas === true ? (options.workers ?? 1) : 0;
+  for (let worker = 1; worker <= workers; worker++) await installSas(`static-${generation}-${worker}`, spisOf(worker), networks);
+  const workerSpis = Array.from({ length: workers }, (_, index) => spisOf(index + 1).spiOut);
+  await install(`static-${generation}`, spisOf(0), networks, workerSpis);
+}
+
+/** `worker`: 0 for what all may send on. */
+function spisOf(worker: number): { readonly spiIn: EspSpi; readonly spiOut: EspSpi } {
+  const number = worker * 0x100 + generation;
+  return { spiIn: staticSpi(options.side, number), spiOut: staticSpi(options.side === "left" ? "right" : "left", number) };
 }
 
 /** Which of the two is for which direction depends on the side. */
@@ -55,7 +66,17 @@ function otherNetworks(i: number): typeof networks {
   return options.side === "left" ? { local: networks.local, remote: other } : { local: other, remote: networks.remote };
 }
 
-async function install(childSaId: string, { spiIn, spiOut }: ReturnType<typeof staticSpis>, between: typeof networks): Promise<void> {
+async function install(childSaId: string, spis: ReturnType<typeof staticSpis>, between: typeof networks, workerSpis: readonly EspSpi[] = []): Promise<void> {
+  await installSas(childSaId, spis, between);
+  await plane.installPolicy({
+    id: childSaId.startsWith("other") ? childSaId : "static",
+    localSelectors: [parseSelector(between.local)],
+    remoteSelectors: [parseSelector(between.remote)],
+    action: { kind: "protect", spi: spis.spiOut, workerSpis },
+  });
+}
+
+async function installSas(childSaId: string, { spiIn, spiOut }: ReturnType<typeof staticSpis>, between: typeof networks): Promise<void> {
   const localSelectors = [parseSelector(between.local)];
   const remoteSelectors = [parseSelector(between.remote)];
   const common = {
@@ -78,12 +99,6 @@ async function install(childSaId: string, { spiIn, spiOut }: ReturnType<typeof s
     remoteSelectors,
   });
   await plane.installSa({ ...common, ...options.lifetimes?.outbound, childSaId, direction: "outbound", spi: spiOut, keys: staticKeys(options.suite, spiOut) });
-  await plane.installPolicy({
-    id: childSaId.startsWith("other") ? childSaId : "static",
-    localSelectors,
-    remoteSelectors,
-    action: { kind: "protect", spi: spiOut },
-  });
 }
 
 async function obey(line: string): Promise<unknown> {
@@ -92,10 +107,11 @@ async function obey(line: string): Promise<unknown> {
     await installOwn();
     return { generation };
   }
-  const other = options.side === "left" ? "right" : "left";
+  const { spiIn, spiOut } = spisOf(0);
   return {
-    inbound: plane.querySa("inbound", staticSpi(options.side, generation)),
-    outbound: plane.querySa("outbound", staticSpi(other, generation)),
+    inbound: plane.querySa("inbound", spiIn),
+    outbound: plane.querySa("outbound", spiOut),
+    ofWorkers: Array.from({ length: options.workers ?? 0 }, (_, index) => plane.querySa("outbound", spisOf(index + 1).spiOut)?.packets ?? 0),
     global: plane.globalDrops(),
   };
 }

@@ -11,6 +11,7 @@ import { type AhSealing, closeAhSealing, makeAhSealing } from "./ah-sealing.ts";
 import { innerByPath } from "./largest-inner.ts";
 import { socketIndex, withoutSocket } from "./outer-sockets.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
+import { SharedSequence } from "./shared-sequence.ts";
 
 /** A rekey is asked for well before the numbers end (RFC 4303 §3.3.3). */
 const SOFT_SEQUENCE_SHARE = 0.9;
@@ -40,6 +41,8 @@ export interface TransmitSa {
   readonly innerFor: (pathMtu: number) => number;
   /** The number of the last packet sent: it never repeats under this key. */
   sequence: number;
+  /** In its place where several workers send under the SA. */
+  readonly numbers: SharedSequence | null;
   readonly lifetime: SaLifetime;
 }
 
@@ -55,6 +58,7 @@ export function makeTransmitSa(
   sealing: AeadBatch | null,
   sequence = 0,
   raw: RawSockets = noRawSockets,
+  numbers: SharedArrayBuffer | null = null,
 ): TransmitSa {
   const source = parseAddress(sa.local.address);
   if (source === null) throw new Error(`"${sa.local.address}" is not an address`);
@@ -85,6 +89,7 @@ export function makeTransmitSa(
     maxInner: innerFor(pathMtu),
     innerFor,
     sequence,
+    numbers: numbers === null ? null : new SharedSequence(numbers),
     lifetime: new SaLifetime(withinSequence(sa), performance.now(), sequence),
   };
   moveTransmitSa(arena, made, sa.remote);
@@ -125,7 +130,8 @@ function withinSequence(sa: OutboundSa): SaLifetimes {
   return { ...sa, softPackets: within(sa.softPackets, SOFT_SEQUENCE_SHARE * last), hardPackets: within(sa.hardPackets, last) };
 }
 
-/** Whether there is no number left. */
-export function isExhausted(sa: TransmitSa): boolean {
-  return sa.sequence >= sequenceNumberLimit(sa.extended);
+/** The number of the next packet; 0: there is none left. */
+export function nextSequence(sa: TransmitSa): number {
+  if (sa.numbers !== null) return sa.numbers.take();
+  return sa.sequence >= sequenceNumberLimit(sa.extended) ? 0 : ++sa.sequence;
 }

@@ -1,5 +1,5 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import type { OutboundPolicy } from "../../ipsec/security-association.ts";
+import { type OutboundPolicy, spisOf } from "../../ipsec/security-association.ts";
 import { eraseSaKeys } from "../../crypto/sa-keys.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { writeU16 } from "../../wire/octets.ts";
@@ -235,7 +235,7 @@ function obey(command: WorkerCommand): void {
     case "installOutbound":
       if (sas.has(command.sa.spi)) throw new Error(`an outbound SA with the SPI ${command.sa.spi.toString(16)} is installed already`);
       try {
-        return add(makeTransmitSa(arena, command.sa, command.row, paths.of(command.sa.remote.address), sealing, 0, options.raw));
+        return add(makeTransmitSa(arena, command.sa, command.row, paths.of(command.sa.remote.address), sealing, 0, options.raw, command.numbers));
       } finally {
         eraseSaKeys(command.sa.keys);
       }
@@ -275,10 +275,9 @@ function add(sa: TransmitSa): void {
 }
 
 function saOf(policy: OutboundPolicy): TransmitSa | null {
-  if (policy.action.kind === "discard") return null;
-  const sa = sas.get(policy.action.spi);
-  if (sa === undefined) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
-  return sa;
+  if (spisOf(policy).some((spi) => !sas.has(spi))) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
+  const { action } = policy;
+  return action.kind === "discard" ? null : (sas.get(action.workerSpis?.[options.worker] ?? action.spi) ?? null);
 }
 
 function remove(spi: EspSpi): void {

@@ -3,7 +3,7 @@ import { writeU32 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { type AhSealing, commitFragments, fragmentRoom, sealWithAh } from "./ah-sealing.ts";
 import { trafficClass } from "./ecn.ts";
-import { isExhausted, type TransmitSa } from "./outbound-sa.ts";
+import { nextSequence, type TransmitSa } from "./outbound-sa.ts";
 import type { TransmitBatch } from "./transmit-batch.ts";
 
 const TWO_32 = 2 ** 32;
@@ -28,8 +28,8 @@ export function reserveInner(batch: TransmitBatch, sa: TransmitSa, innerOctets: 
  * sequence numbers are used up and nothing was sent.
  */
 export function sealInner(arena: Arena, batch: TransmitBatch, sa: TransmitSa, innerAt: number, innerOctets: number, family: 4 | 6): boolean {
-  if (isExhausted(sa)) return false;
-  const sequence = ++sa.sequence;
+  const sequence = nextSequence(sa);
+  if (sequence === 0) return false;
   const low = sequence % TWO_32;
   const high = Math.floor(sequence / TWO_32);
   const nextHeader = family === 4 ? NEXT_IPV4 : NEXT_IPV6;

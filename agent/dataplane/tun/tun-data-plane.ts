@@ -2,6 +2,7 @@ import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../i
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { addNonEspMarker, natKeepalive } from "../../wire/udp-encap.ts";
 import {
+  addCounters,
   addDrops,
   type DataPlane,
   type DataPlaneCapabilities,
@@ -13,9 +14,10 @@ import {
 import { libc } from "../ffi/native.ts";
 import { noRawSockets, openRawSockets, rawFds, type RawSockets } from "../ffi/raw-socket.ts";
 import { openIcmpErrorSocket } from "../ffi/icmp-error-socket.ts";
-import { openTun, reopenTun } from "../ffi/tun-device.ts";
+import { hasDevice, openTun, reopenTun, type Tun, tunFds } from "../ffi/tun-device.ts";
 import { DatagramSender, openUdpSocket } from "../ffi/udp-socket.ts";
 import { openWaker } from "../ffi/waiting.ts";
+import { shareOfLimits, sharedSequence } from "./shared-sequence.ts";
 import { type Direction, WorkerLane } from "./worker-lane.ts";
 
 export interface TunDataPlaneOptions {
@@ -26,12 +28,13 @@ export interface TunDataPlaneOptions {
   readonly reason?: string;
   /** The largest outer packet the path takes; 1,500 unless told otherwise. */
   readonly pathMtu?: number;
+  /** Threads that read the device and seal, each its own queue. Absent: one. */
+  readonly outboundWorkers?: number;
   /** In place of the workers' own files. */
   readonly workerFiles?: Partial<Readonly<Record<Direction, URL>>>;
 }
 
 const USUAL_PATH_MTU = 1_500;
-const DIRECTIONS = ["inbound", "outbound"] as const;
 const WORKER_FILES: Readonly<Record<Direction, URL>> = {
   inbound: workerFile("inbound-worker"),
   outbound: workerFile("outbound-worker"),
@@ -43,8 +46,8 @@ function workerFile(name: string): URL {
 }
 
 /**
- * The userspace plane: a TUN device inside, a UDP socket outside, and a worker thread for each direction. This class is the main
- * thread's side: it owns the descriptors, gives commands, and passes IKE on.
+ * The userspace plane: a TUN device inside, a UDP socket outside, and a worker thread for each direction; outbound, when told so, several, which share
+ * each SA's sequence numbers. This class is the main thread's side: it owns the descriptors, gives commands, and passes IKE on.
  */
 export class TunDataPlane implements DataPlane {
   readonly capabilities: DataPlaneCapabilities;
@@ -52,9 +55,10 @@ export class TunDataPlane implements DataPlane {
   readonly #udpFds: readonly [number, number | null];
   readonly #fds: readonly number[];
   readonly #sender = new DatagramSender();
-  readonly #lanes: Readonly<Record<Direction, WorkerLane>>;
+  readonly #inbound: WorkerLane;
+  readonly #outbound: readonly WorkerLane[];
   readonly #options: TunDataPlaneOptions;
-  readonly #tunFd: number;
+  readonly #tun: Tun;
   /** For a worker that takes another's place: which packets must not pass in the clear, and what paths take, does not go with an SA. */
   readonly #policies = new Map<string, OutboundPolicy>();
   readonly #pathMtus = new Map<string, number>();
@@ -81,15 +85,16 @@ export class TunDataPlane implements DataPlane {
       if (typeof raw !== "string") for (const fd of rawFds(raw)) opened(fd);
       const icmp = { 4: openIcmpErrorSocket(4), 6: openIcmpErrorSocket(6) };
       for (const fd of [icmp[4], icmp[6]]) if (fd !== null) opened(fd);
-      const tun = opened(openTun(options.tunName, options.mtu));
-      const wakeFds = { inbound: opened(openWaker()), outbound: opened(openWaker()) };
+      const tun = openTun(options.tunName, options.mtu, options.outboundWorkers);
+      for (const fd of tunFds(tun)) opened(fd);
+      const wakeFds = { inbound: opened(openWaker()), outbound: tun.queues.map(() => opened(openWaker())) };
       plane = new TunDataPlane(options, { tun, udp: [udp4, udp6], raw, icmp, wakeFds, all: fds });
     } catch (error) {
       for (const fd of fds) libc.close(fd);
       throw error;
     }
     try {
-      await Promise.all([plane.#lanes.inbound.ready, plane.#lanes.outbound.ready]);
+      await Promise.all(plane.#all().map((lane) => lane.ready));
     } catch (error) {
       // One direction alone is of no use: the other is ended too, and only then are the descriptors that it uses closed.
       await plane.close();
@@ -100,34 +105,36 @@ export class TunDataPlane implements DataPlane {
 
   private constructor(options: TunDataPlaneOptions, descriptors: Descriptors) {
     this.#options = options;
-    this.#tunFd = descriptors.tun;
+    this.#tun = descriptors.tun;
     this.#natPort = options.natPort;
     this.#udpFds = descriptors.udp;
     this.#fds = descriptors.all;
     const files = { ...WORKER_FILES, ...options.workerFiles };
     const { raw } = descriptors;
-    this.capabilities = capabilitiesWith(raw, options.reason);
+    this.capabilities = { ...capabilitiesWith(raw, options.reason), outboundWorkers: descriptors.tun.queues.length };
     const common = {
-      tunFd: descriptors.tun,
       udpFds: descriptors.udp,
       icmpFds: descriptors.icmp,
       raw: typeof raw === "string" ? noRawSockets : raw,
       pathMtu: options.pathMtu ?? USUAL_PATH_MTU,
     };
-    const lane = (direction: Direction) =>
-      new WorkerLane(
+    const lane = (direction: Direction, worker: number, tunFd: number, wakeFd: number): WorkerLane => {
+      const made: WorkerLane = new WorkerLane(
         direction,
         files[direction],
-        { ...common, wakeFd: descriptors.wakeFds[direction] },
+        { ...common, tunFd, wakeFd, worker },
         {
           event: (event) => this.#emit(event),
           ike: (datagram) => this.#deliver(datagram),
           deviceLost: (reason) => this.#replaceDevice(reason),
-          restarted: (reason) => void this.#afterRestart(direction, reason),
+          restarted: (reason) => void this.#afterRestart(direction, made, reason),
           failed: (reason) => this.#emit({ kind: "failed", reason }),
         },
       );
-    this.#lanes = { inbound: lane("inbound"), outbound: lane("outbound") };
+      return made;
+    };
+    this.#inbound = lane("inbound", 0, descriptors.tun.writer, descriptors.wakeFds.inbound);
+    this.#outbound = descriptors.tun.queues.map((fd, worker) => lane("outbound", worker, fd, descriptors.wakeFds.outbound[worker]!));
   }
 
   onEvent(listener: (event: DataPlaneEvent) => void): void {
@@ -148,51 +155,58 @@ export class TunDataPlane implements DataPlane {
   }
 
   installSa(sa: InboundSa | OutboundSa): Promise<void> {
-    return this.#lanes[sa.direction].installSa(sa);
+    const [first, ...others] = this.#lanes(sa.direction);
+    return others.length === 0 || sa.direction === "inbound" ? first!.installSa(sa) : this.#installShared(sa);
   }
 
-  updateSa(direction: Direction, spi: EspSpi, remote: UdpEndpoint): Promise<void> {
-    return this.#lanes[direction].command({ kind: "updateSa", spi, remote });
+  async updateSa(direction: Direction, spi: EspSpi, remote: UdpEndpoint): Promise<void> {
+    await Promise.all(this.#lanes(direction).map((lane) => lane.command({ kind: "updateSa", spi, remote })));
   }
 
+  /** Of several workers what they have counted together. */
   querySa(direction: Direction, spi: EspSpi): SaCounters | null {
-    return this.#lanes[direction].query(spi);
+    const counted = this.#lanes(direction)
+      .map((lane) => lane.query(spi))
+      .filter((counters) => counters !== null);
+    return counted.length === 0 ? null : counted.reduce(addCounters);
   }
 
-  deleteSa(direction: Direction, spi: EspSpi): Promise<void> {
-    return this.#lanes[direction].deleteSa(spi);
+  async deleteSa(direction: Direction, spi: EspSpi): Promise<void> {
+    await Promise.all(this.#lanes(direction).map((lane) => lane.deleteSa(spi)));
   }
 
   async setPathMtu(remote: string, octets: number): Promise<void> {
     if (octets === (this.#options.pathMtu ?? USUAL_PATH_MTU)) this.#pathMtus.delete(remote);
     else this.#pathMtus.set(remote, octets);
-    await Promise.all(DIRECTIONS.map((direction) => this.#lanes[direction].command({ kind: "pathMtu", remote, octets })));
+    await Promise.all(this.#all().map((lane) => lane.command({ kind: "pathMtu", remote, octets })));
   }
 
   async installPolicy(policy: OutboundPolicy): Promise<void> {
-    await this.#lanes.outbound.command({ kind: "installPolicy", policy });
+    await Promise.all(this.#outbound.map((lane) => lane.command({ kind: "installPolicy", policy })));
     this.#policies.set(policy.id, policy);
   }
 
   async deletePolicy(id: string): Promise<void> {
     this.#policies.delete(id);
-    await this.#lanes.outbound.command({ kind: "deletePolicy", id });
+    await Promise.all(this.#outbound.map((lane) => lane.command({ kind: "deletePolicy", id })));
   }
 
   globalDrops(): DropCounters {
-    return addDrops(this.#lanes.inbound.globalDrops(), this.#lanes.outbound.globalDrops());
+    return this.#all()
+      .map((lane) => lane.globalDrops())
+      .reduce(addDrops);
   }
 
   async flush(): Promise<void> {
     this.#policies.clear();
-    await Promise.all([this.#lanes.inbound.flush(), this.#lanes.outbound.flush()]);
+    await Promise.all(this.#all().map((lane) => lane.flush()));
   }
 
-  /** Ends both workers, then closes the descriptors: the device goes with the last of them. */
+  /** Ends the workers, then closes the descriptors: the device goes with the last of them. */
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    await Promise.all([this.#lanes.inbound.stop(), this.#lanes.outbound.stop()]);
+    await Promise.all(this.#all().map((lane) => lane.stop()));
     for (const fd of this.#fds) libc.close(fd);
     this.#sender.close();
   }
@@ -202,13 +216,14 @@ export class TunDataPlane implements DataPlane {
    * kept with the device, its routes above all, is for the listener to make again.
    */
   #replaceDevice(reason: string): void {
-    if (this.#closing) return;
+    // Each worker tells of the same loss.
+    if (this.#closing || hasDevice(this.#tun.writer)) return;
     try {
-      reopenTun(this.#tunFd, this.#options.tunName, this.#options.mtu);
+      reopenTun(this.#tun, this.#options.tunName, this.#options.mtu);
     } catch (error) {
       return this.#emit({ kind: "failed", reason: `${reason}; ${error instanceof Error ? error.message : String(error)}` });
     }
-    this.#lanes.outbound.command({ kind: "deviceReplaced" }).then(
+    Promise.all(this.#outbound.map((lane) => lane.command({ kind: "deviceReplaced" }))).then(
       () => this.#emit({ kind: "deviceReplaced", reason }),
       // A worker that has failed meanwhile says so itself.
       () => undefined,
@@ -216,16 +231,32 @@ export class TunDataPlane implements DataPlane {
   }
 
   /** Until there are new SAs the policies discard. */
-  async #afterRestart(direction: Direction, reason: string): Promise<void> {
-    const paths = [...this.#pathMtus].map(([remote, octets]) => this.#lanes[direction].command({ kind: "pathMtu", remote, octets }));
-    const policies = direction === "outbound" ? [...this.#policies.values()].map((policy) => this.#hold(policy)) : [];
+  async #afterRestart(direction: Direction, lane: WorkerLane, reason: string): Promise<void> {
+    const paths = [...this.#pathMtus].map(([remote, octets]) => lane.command({ kind: "pathMtu", remote, octets }));
+    const policies = direction === "outbound" ? [...this.#policies.values()].map((policy) => hold(lane, policy)) : [];
     // The same here: who died again is heard of.
     await Promise.allSettled([...paths, ...policies]);
     this.#emit({ kind: "sasLost", direction, reason });
   }
 
-  #hold(policy: OutboundPolicy): Promise<void> {
-    return this.#lanes.outbound.command({ kind: "installPolicy", policy: { ...policy, action: { kind: "discard" } } });
+  /** Every worker has it, whichever of them the policies have send under it: a flow may move from one to another at any time. */
+  async #installShared(sa: OutboundSa): Promise<void> {
+    const numbers = sharedSequence();
+    const part = shareOfLimits(sa, this.#outbound.length);
+    const outcomes = await Promise.allSettled(this.#outbound.map((lane) => lane.installSa(part, numbers)));
+    const refused = outcomes.find((outcome) => outcome.status === "rejected");
+    if (refused === undefined) return;
+    const taken = this.#outbound.filter((_, index) => outcomes[index]?.status === "fulfilled");
+    await Promise.allSettled(taken.map((lane) => lane.deleteSa(sa.spi)));
+    throw refused.reason;
+  }
+
+  #lanes(direction: Direction): readonly WorkerLane[] {
+    return direction === "inbound" ? [this.#inbound] : this.#outbound;
+  }
+
+  #all(): readonly WorkerLane[] {
+    return [this.#inbound, ...this.#outbound];
   }
 
   #send(local: UdpEndpoint, remote: UdpEndpoint, datagram: Uint8Array): void {
@@ -252,13 +283,17 @@ function capabilitiesWith(raw: RawSockets | string, reason = "userspace ESP thro
   return { ...common, reason, encapsulations: ["udp", "none"], protocols: raw.ah[0] === null ? ["esp"] : ["esp", "ah"] };
 }
 
+function hold(lane: WorkerLane, policy: OutboundPolicy): Promise<void> {
+  return lane.command({ kind: "installPolicy", policy: { ...policy, action: { kind: "discard" } } });
+}
+
 interface Descriptors {
-  readonly tun: number;
+  readonly tun: Tun;
   readonly udp: readonly [number, number | null];
   /** A sentence: why there are none. */
   readonly raw: RawSockets | string;
   readonly icmp: Readonly<Record<4 | 6, number | null>>;
-  readonly wakeFds: Readonly<Record<Direction, number>>;
+  readonly wakeFds: { readonly inbound: number; readonly outbound: readonly number[] };
   /** Each of them, to be closed once. */
   readonly all: readonly number[];
 }

@@ -38,7 +38,8 @@ interface WaitingCommand {
 export class WorkerLane {
   /** Resolves when the first worker runs. */
   readonly ready: Promise<void>;
-  readonly #direction: Direction;
+  /** Its direction, from the second on with a number. */
+  readonly #name: string;
   readonly #file: URL;
   readonly #workerData: WorkerOptions;
   readonly #listener: LaneListener;
@@ -57,7 +58,7 @@ export class WorkerLane {
   #ended = false;
 
   constructor(direction: Direction, file: URL, options: Omit<WorkerOptions, "counters" | "isReplacement">, listener: LaneListener) {
-    this.#direction = direction;
+    this.#name = options.worker === 0 ? direction : `${direction}-${options.worker + 1}`;
     this.#file = file;
     this.#workerData = { ...options, counters: this.#counters.shared, isReplacement: false };
     this.#listener = listener;
@@ -67,13 +68,14 @@ export class WorkerLane {
     this.ready = first.ready;
   }
 
-  async installSa(sa: InboundSa | OutboundSa): Promise<void> {
+  /** `numbers`: of an SA that other lanes have too. */
+  async installSa(sa: InboundSa | OutboundSa, numbers: SharedArrayBuffer | null = null): Promise<void> {
     if (this.#rowOf.has(sa.spi)) throw new Error(`an ${sa.direction} SA with the SPI ${sa.spi.toString(16)} is installed already`);
     const row = this.#rows.take();
     this.#counters.clear(row);
     this.#rowOf.set(sa.spi, row);
     try {
-      await this.command(sa.direction === "inbound" ? { kind: "installInbound", sa, row } : { kind: "installOutbound", sa, row });
+      await this.command(sa.direction === "inbound" ? { kind: "installInbound", sa, row } : { kind: "installOutbound", sa, row, numbers });
     } catch (error) {
       // After a restart the row may be another's already.
       if (this.#rowOf.get(sa.spi) === row) this.#release(sa.spi);
@@ -122,7 +124,7 @@ export class WorkerLane {
   }
 
   #startWorker(isReplacement: boolean): { readonly worker: Worker; readonly exited: Promise<void>; readonly ready: Promise<void> } {
-    const worker = new Worker(this.#file, { workerData: { ...this.#workerData, isReplacement }, name: this.#direction });
+    const worker = new Worker(this.#file, { workerData: { ...this.#workerData, isReplacement }, name: this.#name });
     const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
     let isReady = false;
@@ -139,8 +141,8 @@ export class WorkerLane {
       reject(new Error(reason));
       this.#bury(reason, (isReady || isReplacement) && !this.#isStopping && this.#mayRestart());
     };
-    worker.on("error", (error) => die(`the ${this.#direction} worker failed: ${error instanceof Error ? error.message : String(error)}`));
-    worker.on("exit", (code) => die(`the ${this.#direction} worker ended with code ${code}`));
+    worker.on("error", (error) => die(`the ${this.#name} worker failed: ${error instanceof Error ? error.message : String(error)}`));
+    worker.on("exit", (code) => die(`the ${this.#name} worker ended with code ${code}`));
     return { worker, exited, ready };
   }
 

@@ -12,6 +12,8 @@ export interface WorkerOptions {
   /** Where routers say that a packet was too large; null where the kernel gives no such socket. */
   readonly icmpFds: Readonly<Record<4 | 6, number | null>>;
   readonly wakeFd: number;
+  /** Which one of its direction, from 0. */
+  readonly worker: number;
   readonly counters: SharedArrayBuffer;
   /** The largest outer packet that the path takes. */
   readonly pathMtu: number;
@@ -19,9 +21,9 @@ export interface WorkerOptions {
   readonly isReplacement: boolean;
 }
 
-/** Wakes a worker and asks it to end. */
+/** `numbers`: where several workers send under one SA, what they take its sequence numbers from (shared-sequence.ts); null: one worker does. */
 export type WorkerCommand =
-  | { readonly kind: "installOutbound"; readonly sa: OutboundSa; readonly row: number }
+  | { readonly kind: "installOutbound"; readonly sa: OutboundSa; readonly row: number; readonly numbers: SharedArrayBuffer | null }
   | { readonly kind: "installInbound"; readonly sa: InboundSa; readonly row: number }
   | { readonly kind: "updateSa"; readonly spi: EspSpi; readonly remote: UdpEndpoint }
   | { readonly kind: "pathMtu"; readonly remote: string; readonly octets: number }

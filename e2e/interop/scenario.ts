@@ -95,8 +95,12 @@ export class Context {
   }
 
   /** Starts our gateway at the right site in charon's place: the same link seen from there, which waits for the left one. */
-  async startUsAtRight(link: Partial<LinkInput> = {}, options: StartOptions = {}): Promise<Agent> {
-    const agent = await startAgent(this.net.right, this.folder("right"), this.configurationAtRight(link), { ...this.startOptions(), ...options });
+  startUsAtRight(link: Partial<LinkInput> = {}, options: StartOptions = {}): Promise<Agent> {
+    return this.startUsAtRightWith(this.configurationAtRight(link), options);
+  }
+
+  async startUsAtRightWith(configuration: SiteFileInput, options: StartOptions = {}): Promise<Agent> {
+    const agent = await startAgent(this.net.right, this.folder("right"), configuration, { ...this.startOptions(), ...options });
     this.agents.push(agent);
     return agent;
   }

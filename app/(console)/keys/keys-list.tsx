@@ -108,7 +108,7 @@ export function KeysList({ initial, mayEdit, mayOperate }: { initial: KeyView[];
       </div>
       <ul className="space-y-3 md:hidden">
         {keys.map((key) => (
-          <li key={key.id} className="panel space-y-2 p-4 text-[13px]">
+          <li key={key.id} className="panel flex flex-col gap-2 p-4 text-[13px]">
             <div className="flex items-center justify-between gap-3">
               <span className="min-w-0 font-medium break-words">{key.name}</span>
               <Status name={key.state} />
@@ -117,10 +117,12 @@ export function KeysList({ initial, mayEdit, mayOperate }: { initial: KeyView[];
             <p className="text-text-2">
               {key.isImported ? "Imported certificate" : kinds[key.kind]} · <Age at={key.createdAt} /> old · expires <When at={key.expiresAt} absent="never" />
             </p>
-            <p>
-              <span className="text-text-2">Used by </span>
-              <UsedBy of={key} />
-            </p>
+            {key.kind === "authority" ? null : (
+              <p>
+                <span className="text-text-2">Used by </span>
+                <UsedBy of={key} />
+              </p>
+            )}
             <div className="flex flex-wrap gap-2 empty:hidden">{actionsOf(key)}</div>
           </li>
         ))}

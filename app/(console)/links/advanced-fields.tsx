@@ -106,7 +106,7 @@ function AlgorithmFields() {
     <>
       <TextAreaField
         label="IKE proposals"
-        rows={5}
+        rows={6}
         spellCheck={false}
         error={error("ikeProposals")}
         hint="One a line, the first is preferred."
@@ -116,7 +116,7 @@ function AlgorithmFields() {
         <TextAreaField
           key="ah"
           label="AH proposals"
-          rows={5}
+          rows={6}
           spellCheck={false}
           error={error("ahProposals")}
           hint="sha256, sha384 or sha512, with a key exchange group for perfect forward secrecy."
@@ -126,7 +126,7 @@ function AlgorithmFields() {
         <TextAreaField
           key="esp"
           label="ESP proposals"
-          rows={5}
+          rows={6}
           spellCheck={false}
           error={error("espProposals")}
           hint="A key exchange group here is perfect forward secrecy."

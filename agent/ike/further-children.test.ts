@@ -21,6 +21,17 @@ function settled(overrides: Parameters<typeof establishedPair>[1]): Pair {
   return pair;
 }
 
+/** On demand: a packet has come. */
+function woken(overrides: Parameters<typeof establishedPair>[1]): Pair {
+  const pair = new Pair(5);
+  const configs = linkConfigs(overrides);
+  pair.give(pair.b, { kind: "setLink", link: configs.b });
+  pair.give(pair.a, { kind: "setLink", link: configs.a });
+  for (const { id } of [...pair.a.policies.values()]) pair.give(pair.a, { kind: "acquire", policyId: id });
+  pair.run(60_000);
+  return pair;
+}
+
 describe("several Child SAs of the same selectors (RFC 9611)", () => {
   it("are announced by SA_RESOURCE_INFO both ways with the first, and follow with one each", () => {
     const pair = settled({ both: { perResourceSas: 2 } });
@@ -126,6 +137,20 @@ describe("several Child SAs of the same selectors (RFC 9611)", () => {
     ).toBe(true);
   });
 
+  it("may be deleted by the peer without that being taken for another lifetime, unless it is the last", () => {
+    const pair = woken({ both: { perResourceSas: 1 }, a: { initiate: "onDemand" } });
+    const findings = () => pair.a.trace.flatMap(({ detail }) => ("finding" in detail ? [detail["finding"]] : []));
+    const expire = (which: number) => {
+      const child = children(pair.b)[which]!;
+      pair.give(pair.b, { kind: "expire", childSaId: child.id, spi: child.outboundSpi, hard: true });
+      pair.run(1_000);
+    };
+    expire(1);
+    expect([children(pair.a).length, findings()]).toEqual([1, []]);
+    expire(0);
+    expect(findings()).toEqual(["SA_LIFETIME_MISMATCH"]);
+  });
+
   it("end with a peer that is silent, and all of them come back", () => {
     const pair = settled({ both: { perResourceSas: 2 } });
     pair.link.quality = { ...pair.link.quality, loss: 1 };
@@ -143,12 +168,7 @@ describe("several Child SAs of the same selectors (RFC 9611)", () => {
   });
 
   it("rest together when nothing passes through any of them", () => {
-    const pair = new Pair(5);
-    const configs = linkConfigs({ both: { perResourceSas: 2, inactivityMs: 600_000 }, a: { initiate: "onDemand" } });
-    pair.give(pair.b, { kind: "setLink", link: configs.b });
-    pair.give(pair.a, { kind: "setLink", link: configs.a });
-    for (const { id } of [...pair.a.policies.values()]) pair.give(pair.a, { kind: "acquire", policyId: id });
-    pair.run(60_000);
+    const pair = woken({ both: { perResourceSas: 2, inactivityMs: 600_000 }, a: { initiate: "onDemand" } });
     expect(children(pair.a)).toHaveLength(3);
     pair.run(900_000);
     expect([children(pair.a).length, children(pair.b).length]).toEqual([0, 0]);

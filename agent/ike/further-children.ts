@@ -90,7 +90,7 @@ function sendOnKnown(turn: Turn, link: Link, sa: IkeSa, children: readonly Child
 export function lacksFurther(link: Link, phase: EstablishedPhase, name: string): boolean {
   const count = sharedChildren(phase, name).length;
   const { most, pausedUntil } = link.furtherLimits?.get(name) ?? { most: Number.POSITIVE_INFINITY, pausedUntil: null };
-  return count > 0 && count < Math.min(1 + perResourceSas(link), most) && pausedUntil === null && !link.resting.has(name);
+  return count > 0 && count < Math.min(1 + perResourceSas(link), most) && pausedUntil === null;
 }
 
 function limit(link: Link, childName: string, value: FurtherLimit): void {

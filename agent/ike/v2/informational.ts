@@ -150,8 +150,10 @@ function deleteByPeer(turn: Turn, sa: IkeSa, link: Link | null, protocol: SaProt
     return [];
   }
   if (link !== null) {
-    noteEarlyChildDelete(turn, link, child);
-    if (child.state.kind === "established" && liveChildren(turn, link.config.id, child.name).length === 1) noteClosed(link, child.name);
+    const isOneOfSeveral = child.isShared && liveChildren(turn, link.config.id, child.name).length > 1;
+    // Of several any may be deleted by either end (RFC 9611 §4): the others carry the traffic.
+    if (!isOneOfSeveral) noteEarlyChildDelete(turn, link, child);
+    if (child.state.kind === "established" && !isOneOfSeveral) noteClosed(link, child.name);
     if (child.isShared) pauseFurther(link, child.name, retryAfterRefusal(turn));
   }
   dropChild(turn, sa, link, child);

@@ -133,6 +133,8 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
     state: facts.use === "never" ? { kind: "redundant" } : { kind: "established" },
   };
   phase.children.set(id, child);
+  // The peer, or a packet, wants it.
+  if (facts.use !== "never") link.resting.delete(facts.name);
   turn.engine.children.add(id, inbound.spi, sa);
   turn.effects.push({ kind: "installSa", sa: { ...inbound, keys: facts.inboundKeys } });
   if (child.outbound !== null) turn.effects.push({ kind: "installSa", sa: outbound });

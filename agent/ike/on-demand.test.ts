@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { linkConfigs, Pair } from "../testing/pair.ts";
+import { fromPrefix } from "../ipsec/traffic-selector.ts";
 import type { LinkConfig } from "./endpoint-types.ts";
 
 /** `a` has the configuration that matters; `b` waits for it. */
@@ -25,6 +26,32 @@ const find = (pair: Pair) => {
 const chosen = (pair: Pair) => pair.a.trace.filter((entry) => entry.exchange === "ACQUIRE").length;
 
 describe("a link on demand", () => {
+  it("is reauthenticated by the peer after the peer has deleted a Child SA and made it again", () => {
+    const pair = new Pair(11);
+    const children = (local: number, remote: number) =>
+      ["net", "two"].map((name, index) => ({
+        name,
+        localSelectors: [fromPrefix(`10.${local}.${index}.0/24`)],
+        remoteSelectors: [fromPrefix(`10.${remote}.${index}.0/24`)],
+      }));
+    const both = { childless: true };
+    const configs = linkConfigs({ both, a: { initiate: "onDemand", children: children(1, 2) }, b: { children: children(2, 1) } });
+    pair.give(pair.b, { kind: "setLink", link: configs.b });
+    pair.give(pair.a, { kind: "setLink", link: configs.a });
+    packet(pair);
+    pair.run(2_000);
+    const [child] = pair.b.link().ikeSas[0]!.children;
+    pair.give(pair.b, { kind: "expire", childSaId: child!.id, spi: child!.outboundSpi, hard: true });
+    pair.run(2_000);
+    pair.give(pair.b, { kind: "up", linkId: "link" });
+    pair.run(20_000);
+    expect(pair.a.link().ikeSas.map((sa) => sa.children.length)).toEqual([2]);
+    const before = pair.a.link().ikeSas[0]!.id;
+    pair.give(pair.b, { kind: "reauthenticate", linkId: "link" });
+    pair.run(20_000);
+    expect(pair.a.link().ikeSas.map((sa) => [sa.id === before, sa.children.length])).toEqual([[false, 2]]);
+  });
+
   it("waits with its policies in place, and a packet brings it up", () => {
     const { pair } = set({ initiate: "onDemand" });
     pair.run(60_000);

@@ -6,6 +6,7 @@ import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import type { PackedOctets } from "../wire/octets.ts";
 import type { ChildConfig, Instant, LinkConfig } from "./endpoint-types.ts";
 import { noteUse } from "./child-use.ts";
+import { fallbackFor } from "./known-to-peer.ts";
 import { childrenOf, type EstablishedPhase, establishedPhase, type IkeSa, isEnding, type Link, type Role } from "./ike-sa.ts";
 import { formatEspSuite, type EspSuite } from "./negotiation/choose-proposal.ts";
 import { hex32, traceChoice } from "./trace.ts";
@@ -249,30 +250,7 @@ function volumeLimits(turn: Turn, { childRekeyBytes, childRekeyPackets }: LinkCo
   };
 }
 
-/** A rekeyed child names its successor; otherwise the newest one in good state that the peer is known to have. */
-function fallbackFor(turn: Turn, link: Link, gone: ChildSa): ChildSa | null {
-  const fit = (child: ChildSa) => child.id !== gone.id && child.name === gone.name && child.outbound !== null && child.state.kind !== "deleting";
-  const others = ikeSasOf(turn, link.config.id).flatMap((sa) =>
-    [...(establishedPhase(sa)?.children.values() ?? [])].filter(fit).map((child) => ({ sa, child })),
-  );
-  const { state } = gone;
-  const successor = others.find(({ child }) => state.kind === "rekeyed" && child.id === state.successorId);
-  if (successor !== undefined) return successor.child;
-  const byAge = others.sort((a, b) => a.child.installedAt - b.child.installedAt);
-  const newestKnown = byAge.findLast(({ sa, child }) => isKnownToPeer(sa, child));
-  // Of answers that may still be on their way the oldest is the likeliest to have arrived.
-  return (newestKnown ?? byAge[0])?.child ?? null;
-}
-
 /** Made in IKE_AUTH, of the nonces of IKE_SA_INIT. */
 function isFirstOf(phase: EstablishedPhase, lowestNonce: PackedOctets): boolean {
   return phase.authentication.lowestNonce === lowestNonce;
-}
-
-/** Whether traffic on it finds its SA at the peer: our answer is known to have arrived, since the peer could not go on without it. */
-export function isKnownToPeer(sa: IkeSa, child: ChildSa): boolean {
-  const { answer } = child;
-  if (answer === null || answer.ikeSaId !== sa.id || sa.window.nextReceive > answer.nextReceive) return true;
-  // Nothing else is answered by a peer that has no answer to its IKE_AUTH yet.
-  return answer.inAuth && sa.window.nextSend > (sa.window.outstanding === null ? 0 : 1);
 }

@@ -2,8 +2,9 @@ import { equalLists } from "../ipsec/traffic-selector.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { ChildConfig } from "./endpoint-types.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { canBeAskedFor, isKnownToPeer, newestKnown, usableChildren } from "./known-to-peer.ts";
 import { hex32, traceChoice } from "./trace.ts";
-import { isAlike, sendOver } from "./traffic-policy.ts";
+import { isAlike, placeOf, sendOver } from "./traffic-policy.ts";
 import { ikeSasOf, randomShare, type Turn } from "./turn.ts";
 import { compareNonces } from "./v2/child-negotiation.ts";
 import { postpone } from "./v2/retry.ts";
@@ -81,6 +82,29 @@ export function closeDuplicateChildren(turn: Turn, link: Link, sa: IkeSa, phase:
     if (!isOurs) continue;
     sendOver(turn, link, winner);
     sa.window.queue.push({ kind: "deleteChild", childSaId: loser.id });
+  }
+}
+
+/**
+ * Where a policy does not point at what serves best. What it was on may have ended while the peer was not known to have any other: then it points
+ * at one whose answer of ours may never arrive. As soon as another one is known to be there it goes to that one, and a peer that can be
+ * asked for what it has is asked at once. And once the peer has what it has begun anew (`main`), the older one may end any time, unheard by us.
+ */
+export function sendOverKnown(turn: Turn, link: Link, main: IkeSa | undefined): void {
+  for (const [name, policy] of link.policies) {
+    const usable = usableChildren(turn, link, name);
+    const current = usable.find(({ child }) => child.id === policy.childSaId);
+    if (current === undefined || usable.length === 1) continue;
+    const isKnown = isKnownToPeer(current.sa, current.child);
+    const others = usable.filter(({ sa, child }) => placeOf(policy, child.id) === null && (!isKnown || sa === main));
+    const better = isKnown && current.sa === main ? null : newestKnown(others);
+    if (better !== null) {
+      sendOver(turn, link, better);
+      if (link.policies.get(name)?.childSaId === better.id)
+        traceChoice(turn, link.config.id, "CHILD_SA", `"${name}" is sent over ${hex32(better.outboundSpi)} (out), which the peer is known to have.`);
+    } else if (!isKnown) {
+      for (const { sa, child } of usable) if (canBeAskedFor(sa, child)) sa.window.queue.push({ kind: "liveness", thenDelete: null });
+    }
   }
 }
 

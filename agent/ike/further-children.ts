@@ -1,8 +1,9 @@
 import { nameOf, NotifyType } from "../wire/iana.ts";
-import { type ChildSa, isKnownToPeer } from "./child-sa.ts";
+import type { ChildSa } from "./child-sa.ts";
 import { hasChildTask } from "./child-upkeep.ts";
 import type { Instant } from "./endpoint-types.ts";
 import { type EstablishedPhase, establishedPhase, type FurtherLimit, type IkeSa, type Link, type Notify } from "./ike-sa.ts";
+import { isKnownToPeer } from "./known-to-peer.ts";
 import { hex32, traceChoice } from "./trace.ts";
 import { perResourceSas, placeOf, sendOver, sharedChildren } from "./traffic-policy.ts";
 import type { Turn } from "./turn.ts";

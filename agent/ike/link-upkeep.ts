@@ -1,10 +1,11 @@
-import { isKnownToPeer, liveChildren } from "./child-sa.ts";
-import { closeDuplicateChildren, closeOutdatedChildren, createMissingChildren } from "./child-upkeep.ts";
+import { liveChildren } from "./child-sa.ts";
+import { closeDuplicateChildren, closeOutdatedChildren, createMissingChildren, sendOverKnown } from "./child-upkeep.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
 import { traceFinding } from "./diagnosis/failure.ts";
 import { duplicateIkeSas } from "./diagnosis/lifetime.ts";
 import { closeSurplus, upkeepFurther } from "./further-children.ts";
 import { closeEmptied, watchActivity } from "./inactivity.ts";
+import { isKnownToPeer } from "./known-to-peer.ts";
 import { queueDeleteIke } from "./task.ts";
 import { traceChoice } from "./trace.ts";
 import { emitEvent, ikeSaById, ikeSasOf, type Turn } from "./turn.ts";
@@ -32,6 +33,7 @@ export function upkeepLink(turn: Turn, link: Link): void {
     closeDuplicateChildren(turn, link, sa, sa.phase);
     closeSurplus(turn, link, sa, sa.phase);
   }
+  sendOverKnown(turn, link, inUse(turn, link).at(-1));
   closeWhatRests(turn, link);
   forgetAttempts(turn, link);
   begin(turn, link);
@@ -113,7 +115,7 @@ function finishReplacements(turn: Turn, link: Link): void {
     if (old !== null && oldPhase !== null) {
       // Whether it will carry a child more is not known before the answer is there.
       if (old.window.outstanding?.task.kind === "createChild") continue;
-      const own = [...sa.phase.children.values()].filter((child) => child.state.kind === "established" && isKnownToPeer(sa, child)).map((child) => child.name);
+      const own = knownNamesOf(sa);
       if (namesOf(oldPhase).some((name) => !own.includes(name) && link.policies.has(name))) continue;
       traceChoice(turn, link.config.id, "REPLACE", "The new IKE SA carries all the traffic; the old one is deleted.");
       queueDeleteIke(old);
@@ -121,6 +123,11 @@ function finishReplacements(turn: Turn, link: Link): void {
     sa.replaces = null;
     link.replaceWanted = false;
   }
+}
+
+/** Of those that the peer is known to have too. */
+function knownNamesOf(sa: Established): string[] {
+  return [...sa.phase.children.values()].filter((child) => child.state.kind === "established" && isKnownToPeer(sa, child)).map((child) => child.name);
 }
 
 function namesOf(phase: EstablishedPhase): string[] {

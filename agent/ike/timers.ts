@@ -8,6 +8,7 @@ import { certificateRefused } from "./diagnosis/identities.ts";
 import { expiryCheckAt } from "./negotiation/peer-expiry.ts";
 import { furtherTimer, resumeFurther } from "./further-children.ts";
 import { closeInactive } from "./inactivity.ts";
+import { isIrreplaceable } from "./known-to-peer.ts";
 import { closeWithPeer } from "./link.ts";
 import { beginDueRekey, postponedRekey } from "./rekey-pace.ts";
 import { retransmitOrGiveUp } from "./requests.ts";
@@ -24,6 +25,8 @@ import { type EngineState, linkById, touchIkeSa, type Turn } from "./turn.ts";
 const HALF_OPEN_MS = 30_000;
 /** RFC 3948 §4: NAT mappings live from 30 s. */
 const NAT_KEEPALIVE_MS = 20_000;
+/** How long a superseded IKE SA on which the peer has been heard of late waits for what is to take its place. */
+const AWAITED_MS = 30_000;
 
 /** The earliest thing to do; null: nothing. */
 export function earliestTimer({ timers }: EngineState): Timer | null {
@@ -111,6 +114,7 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
     return closeWithPeer(turn, sa);
   }
   if (phase.expiryCheckAt !== null && phase.expiryCheckAt <= now) phase.expiryCheckAt = expiryCheckAt(phase.authentication.path, turn);
+  if (phase.abandonAt !== null && phase.abandonAt <= now && isAwaited(turn, sa)) phase.abandonAt = now + AWAITED_MS;
   if (phase.abandonAt !== null && phase.abandonAt <= now) {
     traceChoice(turn, sa.linkId, "INFORMATIONAL", "The peer did not delete the superseded IKE SA; this side does.");
     return closeWithPeer(turn, sa);
@@ -137,6 +141,12 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
     sa.lastSentAt = now;
     turn.effects.push({ kind: "natKeepalive", local: sa.local, remote: sa.remote });
   }
+}
+
+/** The peer, which is there, may not have our answer that makes what is to carry the traffic in place of this IKE SA's. */
+function isAwaited(turn: Turn, sa: IkeSa): boolean {
+  const link = linkById(turn, sa.linkId);
+  return link !== null && sa.lastReceivedAt > turn.now - AWAITED_MS && isIrreplaceable(turn, link, sa);
 }
 
 function runChildTimers(turn: Turn, sa: IkeSa, child: ChildSa): void {

@@ -1,4 +1,6 @@
-import { childrenOf } from "../ike/ike-sa.ts";
+import type { ChildSa } from "../ike/child-sa.ts";
+import { childrenOf, type IkeSa } from "../ike/ike-sa.ts";
+import { isKnownToPeer } from "../ike/known-to-peer.ts";
 import type { Pair, Side } from "./pair.ts";
 
 /** The longest that a packet is held up on the way in this model. */
@@ -70,7 +72,7 @@ export class TrafficModel {
   #isKept(one: Flow, spi: number, now: number): boolean {
     const since = one.early.get(spi) ?? now;
     one.early.set(spi, since);
-    return one.first.has(spi) || now - since < this.#wish.keptMs;
+    return (one.first.has(spi) && !hasBetter(one, spi)) || now - since < this.#wish.keptMs;
   }
 
   /** Who sent a request as often as it may be took the other for dead, and all SAs with it: the line has lost what the other still sends on these. */
@@ -134,11 +136,20 @@ function flow(from: Side, to: Side): Flow {
   };
 }
 
+/** The sender goes on with this SPI, which the receiver has not got, although it knows that the receiver has another for the same. */
+function hasBetter({ from, to, current }: Flow, spi: number): boolean {
+  const policyIds = [...current].flatMap(([policyId, at]) => (at === spi ? [policyId] : []));
+  return policyIds.some((policyId) => outboundChildren(from, policyId).some(({ sa, child }) => isKnownToPeer(sa, child) && to.inbound.has(child.outboundSpi)));
+}
+
 /** What a policy could point at. */
 function outboundSpis(side: Side, policyId: string): number[] {
+  return outboundChildren(side, policyId).map(({ child }) => child.outboundSpi);
+}
+
+function outboundChildren(side: Side, policyId: string): { readonly sa: IkeSa; readonly child: ChildSa }[] {
   const children = [...side.engine.ikeSas.values()].flatMap((sa) => [...childrenOf(sa).values()].map((child) => ({ sa, child })));
-  const fit = children.filter(({ sa, child }) => child.outbound !== null && `${sa.linkId}/${child.name}` === policyId);
-  return fit.map(({ child }) => child.outboundSpi);
+  return children.filter(({ sa, child }) => child.outbound !== null && `${sa.linkId}/${child.name}` === policyId);
 }
 
 function currentSpis(side: Side): Map<string, number> {

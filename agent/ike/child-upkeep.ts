@@ -1,7 +1,7 @@
 import { equalLists } from "../ipsec/traffic-selector.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { ChildConfig } from "./endpoint-types.ts";
-import { type EstablishedPhase, establishedPhase, type IkeSa, type Link } from "./ike-sa.ts";
+import { type EstablishedPhase, establishedPhase, type IkeSa, type Link, waitsForPackets } from "./ike-sa.ts";
 import { canBeAskedFor, isKnownToPeer, newestKnown, usableChildren } from "./known-to-peer.ts";
 import { hex32, traceChoice } from "./trace.ts";
 import { isAlike, placeOf, sendOver } from "./traffic-policy.ts";
@@ -21,8 +21,8 @@ const DUPLICATE_MS = 60_000;
  * done so after a while. So both ends do not make the same child twice.
  */
 export function createMissingChildren(turn: Turn, link: Link, sa: IkeSa, phase: EstablishedPhase): void {
-  // A packet has woken a link that only waits: what has been begun is made whole.
-  const isWoken = link.wanted === "respond" && (link.config.initiate === "onDemand" || link.config.livenessAction === "trap") && phase.begunAs === "initiator";
+  // A packet or a command has begun a link that only waits: what has been begun is made whole.
+  const isWoken = link.wanted === "respond" && waitsForPackets(link) && phase.begunAs === "initiator";
   const missing = link.wanted === "up" || isWoken ? missingChildren(link, phase) : [];
   if (missing.length === 0) {
     phase.leftToPeer = false;

@@ -158,7 +158,7 @@ export interface Link {
   retryAt: Instant | null;
   retryDelayMs: number;
   attempts: number;
-  /** A changed configuration or a command wants the IKE SA authenticated anew. */
+  /** A changed configuration or a command wants the IKE SA authenticated anew; where there is none, one is begun. */
   replaceWanted: boolean;
   state: "negotiating" | "up" | "degraded" | "down";
   since: Instant;
@@ -215,6 +215,11 @@ export function isBeginning(sa: IkeSa): boolean {
 /** Its DELETE is under way, or waits for the answer to the outstanding request: nothing else is begun on it. */
 export function isEnding(sa: IkeSa): boolean {
   return sa.phase.kind === "deleting" || sa.window.queue.some((task) => task.kind === "deleteIke");
+}
+
+/** A packet that wants through begins it while nothing else does. */
+export function waitsForPackets({ config }: Link): boolean {
+  return config.initiate === "onDemand" || config.livenessAction === "trap";
 }
 
 /** What it has been rekeyed into; null: nothing, or it is not known yet. */

@@ -47,16 +47,16 @@ export function closeInactive(turn: Turn, link: Link): void {
   for (const sa of ikeSasOf(turn, link.config.id)) if (goesWithItsChildren(sa)) closeWithPeer(turn, sa);
 }
 
-/** A Child SA of a link that waits was closed, by either end. */
+/** A Child SA of a link that waits was closed, by either end; not when a new IKE SA, which is to carry all that the old one does, is being made. */
 export function noteClosed(link: Link, childName: string): void {
   const waits = link.config.initiate === "onDemand" || link.config.inactivityMs !== undefined;
-  if (waits && link.wanted === "respond") link.resting.add(childName);
+  if (waits && link.wanted === "respond" && !link.replaceWanted) link.resting.add(childName);
 }
 
-/** Nobody needs an IKE SA whose Child SAs all rest. */
+/** Nobody needs an IKE SA whose Child SAs all rest; one that is to replace another has none yet. */
 export function closeEmptied(turn: Turn, link: Link, sa: IkeSa, phase: EstablishedPhase): void {
   const { outstanding, queue } = sa.window;
-  if (link.resting.size > 0 && phase.children.size === 0 && outstanding === null && queue.length === 0) closeWithPeer(turn, sa);
+  if (link.resting.size > 0 && sa.replaces === null && phase.children.size === 0 && outstanding === null && queue.length === 0) closeWithPeer(turn, sa);
 }
 
 function goesWithItsChildren(sa: IkeSa): boolean {

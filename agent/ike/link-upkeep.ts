@@ -1,6 +1,6 @@
 import { liveChildren } from "./child-sa.ts";
 import { closeDuplicateChildren, closeOutdatedChildren, createMissingChildren, sendOverKnown } from "./child-upkeep.ts";
-import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, isEnding, type Link } from "./ike-sa.ts";
+import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, isEnding, type Link, waitsForPackets } from "./ike-sa.ts";
 import { traceFinding } from "./diagnosis/failure.ts";
 import { duplicateIkeSas } from "./diagnosis/lifetime.ts";
 import { closeSurplus, upkeepFurther } from "./further-children.ts";
@@ -62,7 +62,8 @@ function begin(turn: Turn, link: Link): void {
   const main = current.at(-1);
   if (main === undefined) {
     // A rekeyed SA whose successor is there is in inUse; one that is being taken over has no children to lose.
-    if (link.wanted === "up" && !sas.some((sa) => establishedPhase(sa)?.abandonAt === null && establishedPhase(sa)?.successor === null && !isEnding(sa)))
+    const isWanted = link.wanted === "up" || link.replaceWanted;
+    if (isWanted && !sas.some((sa) => establishedPhase(sa)?.abandonAt === null && establishedPhase(sa)?.successor === null && !isEnding(sa)))
       connect(turn, link, null);
     return;
   }
@@ -81,7 +82,7 @@ function closeWhatRests(turn: Turn, link: Link): void {
  * what was closed since.
  */
 export function wake(turn: Turn, link: Link, childName: string): void {
-  if (link.wanted === "down" || (link.config.initiate !== "onDemand" && link.config.livenessAction !== "trap")) return;
+  if (link.wanted === "down" || !waitsForPackets(link)) return;
   const main = inUse(turn, link).at(-1);
   if (main !== undefined && link.resting.delete(childName)) {
     traceChoice(turn, link.config.id, "ACQUIRE", `A packet wants through "${childName}".`);

@@ -1,6 +1,6 @@
 import { retireOutbound } from "./child-sa.ts";
 import type { LinkConfig } from "./endpoint-types.ts";
-import { childrenOf, establishedPhase, type IkeSa, isBeginning, type Link } from "./ike-sa.ts";
+import { childrenOf, establishedPhase, type IkeSa, isBeginning, type Link, waitsForPackets } from "./ike-sa.ts";
 import { toWireIdentity } from "./negotiation/identity.ts";
 import { childProposals } from "./negotiation/child-proposals.ts";
 import { parseProposal } from "./negotiation/proposal-keywords.ts";
@@ -31,7 +31,7 @@ export function setLink(turn: Turn, config: LinkConfig): void {
     if (before.initiate !== config.initiate) link.wanted = wantedBy(config);
   });
   const mustRenegotiate = comparable(identityPart(before)) !== comparable(identityPart(config));
-  if (mustRenegotiate && ikeSasOf(turn, config.id).some((sa) => establishedPhase(sa) !== null)) {
+  if (mustRenegotiate && link.wanted !== "down" && ikeSasOf(turn, config.id).some((sa) => establishedPhase(sa) !== null)) {
     traceChoice(turn, config.id, "CONFIGURATION", "Identities, addresses or proposals changed: the IKE SA is negotiated anew beside the old one.");
     link.replaceWanted = true;
   }
@@ -52,7 +52,10 @@ export function removeLink(turn: Turn, linkId: string): void {
   if (ikeSasOf(turn, linkId).length > 0) turn.engine.leaving.set(linkId, link);
 }
 
-/** `up` begins even a link that only responds; `down` ends it until `up`; `restart` is both; `reauthenticate` makes before it breaks. */
+/**
+ * `up` begins even a link that only responds; `down` ends it until `up`; `restart` is both; `reauthenticate` makes before it breaks, and begins a
+ * link that has no IKE SA to replace: one that waits for packets does so again afterwards.
+ */
 export function commandLink(turn: Turn, link: Link, command: "up" | "down" | "restart" | "reauthenticate"): void {
   traceChoice(turn, link.config.id, "COMMAND", `Command: ${command}.`);
   link.retryAt = null;
@@ -62,15 +65,19 @@ export function commandLink(turn: Turn, link: Link, command: "up" | "down" | "re
       return want(turn, link, "up");
     case "down":
       want(turn, link, "down");
+      link.replaceWanted = false;
       for (const sa of ikeSasOf(turn, link.config.id)) closeWithPeer(turn, sa);
       return;
     case "restart":
       want(turn, link, "up");
+      link.replaceWanted = false;
       for (const sa of ikeSasOf(turn, link.config.id)) closeWithPeer(turn, sa);
       return;
     case "reauthenticate":
+      if (link.wanted === "down") return traceChoice(turn, link.config.id, "COMMAND", "The link is to be down: there is nothing to authenticate anew.");
       link.replaceWanted = true;
-      if (link.wanted === "respond") want(turn, link, "up");
+      link.resting.clear();
+      if (link.wanted === "respond" && !waitsForPackets(link)) want(turn, link, "up");
       return;
     default:
       assertNever(command);

@@ -130,7 +130,8 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
   const link = linkById(turn, sa.linkId);
   if (phase.reauthenticateAt !== null && phase.reauthenticateAt <= now) {
     phase.reauthenticateAt = null;
-    if (link !== null) link.replaceWanted = true;
+    // At once, and not when what is missing may be asked for again.
+    if (link !== null) Object.assign(link, { replaceWanted: true, retryAt: null });
   }
   const liveness = livenessAt(turn.engine, sa);
   if (liveness !== null && liveness <= now) sa.window.queue.push({ kind: "liveness", thenDelete: null });

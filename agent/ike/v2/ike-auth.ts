@@ -44,20 +44,23 @@ export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Sess
   }
   const first = config.childless === true && session.childless ? undefined : config.children[0];
   const child = first === undefined ? null : requestChild(turn, link, first, null);
-  const others = ikeSasOf(turn, config.id).filter((other) => other !== sa && establishedPhase(other) !== null && !isEnding(other));
   const payloads: Payload[] = [
     { kind: "idi", ...identity },
     ...proof.certificates,
     ...certificateRequest([link]),
     // The only IKE SA between the two: the peer may forget what an earlier life of ours has left there (RFC 7296 §2.4), or what we
     // have ended and could not tell it yet.
-    ...(others.length === 0 ? [notify(NotifyType.INITIAL_CONTACT)] : []),
+    ...(othersOf(turn, sa, link).length === 0 ? [notify(NotifyType.INITIAL_CONTACT)] : []),
     { kind: "idr", ...remoteIdentityOf(link) },
     proof.auth,
     ...(child === null ? [] : childRequestPayloads(child, "auth")),
   ];
   sa.phase = { kind: "authSent", session, transcript };
   sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "ikeAuth", child, credentialId: proof.credentialId });
+}
+
+function othersOf(turn: Turn, sa: IkeSa, link: Link): IkeSa[] {
+  return ikeSasOf(turn, link.config.id).filter((other) => other !== sa && establishedPhase(other) !== null && !isEnding(other));
 }
 
 /** A key: the one in use. A certificate: the one in use, or another that the peer asks for. */
@@ -96,6 +99,8 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
   const verdict = verifyPeer(session, transcript, "responder", idr, payloads, config.credentials, turn.wallNow, turn.engine.options.revocation);
   if (!verdict.ok) return rejectPeer(turn, sa, link, verdict.failure);
   establish(turn, sa, link, session, transcript, idr, task.credentialId, verdict);
+  // There was none to replace, so this is what was asked for; else it is when the other is gone.
+  if (othersOf(turn, sa, link).length === 0) link.replaceWanted = false;
   if (task.child === null) {
     // The attempt has succeeded: the link's children need not wait for the next.
     link.retryAt = null;

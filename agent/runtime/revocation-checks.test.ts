@@ -72,7 +72,8 @@ test("a list of the configuration is used from then on, once, and only one that 
   expect([changes, log.length, requests]).toEqual([1, 1, []]);
 });
 
-function newChecks(): RevocationChecks {
+/** `timeoutMs`: where a server is to be silent. What answers has the time that it takes, however busy the machine. */
+function newChecks(timeoutMs = 600_000): RevocationChecks {
   const made = new RevocationChecks({
     now: () => now,
     onChange: () => {
@@ -80,7 +81,7 @@ function newChecks(): RevocationChecks {
     },
     log: (sentence) => void log.push(sentence),
     directory: join(directory, "revocation"),
-    timeoutMs: 300,
+    timeoutMs,
   });
   checks.push(made);
   return made;
@@ -133,8 +134,16 @@ test("where no responder is of use the list is fetched, through a redirect and i
   expect(requests).toEqual(["POST /ocsp", "GET /all.crl", "GET /really.crl"]);
 });
 
-test("what was tried in vain is told address by address", async () => {
+test("a responder that is silent is not waited for any longer than is allowed", async () => {
   answers.set("/ocsp", () => undefined);
+  const one = newChecks(300);
+  const query = issue([`authorityInfoAccess = OCSP;URI:${web}/ocsp`]).query();
+  await one.ask(query);
+  expect(one.store.status(query.certificate, authority, now)).toMatchObject({ kind: "unknown", why: `${web}/ocsp did not answer within 0.3 s` });
+});
+
+test("what was tried in vain is told address by address", async () => {
+  answers.set("/ocsp", (_request, response) => void response.writeHead(500).end());
   answers.set(
     "/all.crl",
     serve(() => new Uint8Array(5 << 20)),
@@ -151,7 +160,7 @@ test("what was tried in vain is told address by address", async () => {
   const status = one.store.status(query.certificate, authority, now);
   if (status.kind !== "unknown") throw new Error(status.kind);
   expect(status.why.replaceAll(web, "")).toBe(
-    "/ocsp did not answer within 0.3 s; /all.crl sends more than 4194304 octets; /other.crl: the revocation list ends early; /gone.crl answered with 404",
+    "/ocsp answered with 500; /all.crl sends more than 4194304 octets; /other.crl: the revocation list ends early; /gone.crl answered with 404",
   );
   expect(changes).toBe(1);
 });

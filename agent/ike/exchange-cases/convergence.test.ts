@@ -31,6 +31,7 @@ const FIRST_ANSWER_LOST: Situation = {
   firstPacketMs: null,
   keyExchange: "none",
   childCount: 2,
+  perResource: { a: 0, b: 0 },
   childless: true,
   onDemand: false,
   wordAfterMs: 700,

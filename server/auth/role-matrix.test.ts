@@ -108,6 +108,7 @@ const withoutActor: Readonly<Record<string, string>> = {
   presets: "constant",
   linkConfig: "constant: the schema of a link",
   peerAddressProblem: "looks at one text",
+  choiceProblems: "looks at the fields of a form",
   nextRuns: "arithmetic; its route asks for a session",
   Conflict: "error",
   Forbidden: "error",

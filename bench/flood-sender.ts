@@ -6,8 +6,7 @@ import { startKeyExchange } from "../agent/crypto/key-exchange.ts";
 import { offer } from "../agent/ike/negotiation/choose-proposal.ts";
 import { parseProposal } from "../agent/ike/negotiation/proposal-keywords.ts";
 import { internetChecksum } from "../agent/wire/checksum.ts";
-import { serializeMessage } from "../agent/wire/ikev2/message.ts";
-import type { IkeSpi } from "../agent/wire/ikev2/message-types.ts";
+import { initRequest } from "./init-request.ts";
 
 /*
  * `node bench/flood-sender.ts ADDRESS A_SECOND SECONDS`: IKE_SA_INIT requests that are good in all but their senders, from 65,536 addresses of
@@ -52,24 +51,11 @@ function send(): void {
 function template(): Buffer {
   const specs = [parseProposal("aes256gcm16-prfsha384-x25519", "ike")];
   const kex = startKeyExchange(specs[0]!.kex[0]!);
-  const message = serializeMessage(
-    {
-      spiI: 0x1122334455667788n as IkeSpi,
-      spiR: 0n as IkeSpi,
-      majorVersion: 2,
-      minorVersion: 0,
-      exchangeType: 34,
-      fromInitiator: true,
-      isResponse: false,
-      higherVersion: false,
-      messageId: 0,
-    },
-    [
-      { kind: "sa", proposals: offer(specs, new Uint8Array(0), true) },
-      { kind: "ke", method: kex.method, data: kex.publicData },
-      { kind: "nonce", data: new Uint8Array(randomBytes(32)) },
-    ],
-  );
+  const message = initRequest(0x1122334455667788n, [
+    { kind: "sa", proposals: offer(specs, new Uint8Array(0), true) },
+    { kind: "ke", method: kex.method, data: kex.publicData },
+    { kind: "nonce", data: new Uint8Array(randomBytes(32)) },
+  ]);
   const bytes = Buffer.alloc(VNET_HEADER_OCTETS + 28 + message.length);
   const ip = VNET_HEADER_OCTETS;
   bytes[ip] = 0x45;

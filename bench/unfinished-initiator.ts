@@ -4,8 +4,9 @@ import { startKeyExchange } from "../agent/crypto/key-exchange.ts";
 import { offer } from "../agent/ike/negotiation/choose-proposal.ts";
 import { parseProposal } from "../agent/ike/negotiation/proposal-keywords.ts";
 import { NotifyType } from "../agent/wire/iana.ts";
-import { parseMessage, serializeMessage } from "../agent/wire/ikev2/message.ts";
-import type { IkeSpi, Payload } from "../agent/wire/ikev2/message-types.ts";
+import { parseMessage } from "../agent/wire/ikev2/message.ts";
+import type { Payload } from "../agent/wire/ikev2/message-types.ts";
+import { initRequest } from "./init-request.ts";
 
 /*
  * `node bench/unfinished-initiator.ts ADDRESS COUNT`: an initiator at an address of its own that begins IKE SAs, answers when it is asked for a
@@ -70,18 +71,7 @@ function begin(): void {
 }
 
 function send(spi: bigint, payloads: readonly Payload[]): void {
-  const header = {
-    spiI: spi as IkeSpi,
-    spiR: 0n as IkeSpi,
-    majorVersion: 2,
-    minorVersion: 0,
-    exchangeType: 34,
-    fromInitiator: true,
-    isResponse: false,
-    higherVersion: false,
-    messageId: 0,
-  };
-  socket.send(serializeMessage(header, payloads), 500, target);
+  socket.send(initRequest(spi, payloads), 500, target);
 }
 
 function tell(facts: Readonly<Record<string, number>>): void {

@@ -4,7 +4,8 @@ import { isMainThread, threadName } from "node:worker_threads";
 /*
  * Loaded before a gateway's own code (`--import`), in its main thread and in its workers, so that a test can do to a running one what no command does.
  * Files in the directory CULVERT_TEST_FAULTS are the orders:
- *   <worker's name>   the worker throws where it next returns from poll, as a bug in it would, and the file is removed
+ *   <worker's name>   where the worker next returns from poll the file is removed, and the worker throws, as a bug in it would; with the word `loop` or
+ *                     `wait` in the file it runs or waits for ever
  *   clock             milliseconds that the machine's clock has been set forwards, or with a minus backwards
  */
 const directory = process.env["CULVERT_TEST_FAULTS"] ?? "";
@@ -16,7 +17,10 @@ if (!isMainThread) {
   const mortalPoll = (...args: unknown[]): number => {
     const ready: number = poll(...args);
     if (existsSync(order)) {
+      const fault = readFileSync(order, "utf8");
       unlinkSync(order);
+      for (; fault === "loop"; );
+      if (fault === "wait") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
       throw new Error("killed by the test");
     }
     return ready;

@@ -35,6 +35,9 @@ export interface GatewayCounters {
 export interface LiveGateway {
   readonly process: ChildProcess;
   readonly counters: () => Promise<GatewayCounters>;
+  /** Has the next SAs inbound, and sends on the old ones. */
+  readonly expect: () => Promise<unknown>;
+  /** Sends on the next SAs. */
   readonly rekey: () => Promise<unknown>;
   /** What it raised so far, a JSON object a line. */
   readonly events: () => string;
@@ -85,6 +88,12 @@ export function ip(...args: string[]): string {
 
 export function inNamespace(namespace: string, ...argv: string[]): Promise<{ stdout: string }> {
   return run("ip", ["netns", "exec", namespace, ...argv], { maxBuffer: 1 << 24, timeout: 60_000 });
+}
+
+/** As IKE does it: nobody sends on an SA that the other does not have. */
+export async function rekeyBoth(gateways: readonly LiveGateway[]): Promise<void> {
+  await Promise.all(gateways.map((gateway) => gateway.expect()));
+  await Promise.all(gateways.map((gateway) => gateway.rekey()));
 }
 
 export class LivePair {
@@ -150,7 +159,13 @@ export class LivePair {
       child.stdin.write(`${command}\n`);
       return JSON.parse(String((await lines.next()).value));
     };
-    const gateway: LiveGateway = { process: child, counters: () => ask("counters"), rekey: () => ask("rekey"), events: () => events };
+    const gateway: LiveGateway = {
+      process: child,
+      counters: () => ask("counters"),
+      expect: () => ask("expect"),
+      rekey: () => ask("rekey"),
+      events: () => events,
+    };
     this.#started.push(gateway);
     const greeting = await lines.next();
     if (greeting.value !== "ready") throw new Error(`the ${me.side} gateway did not start: ${events}`);

@@ -7,7 +7,8 @@ import { isStaticAh, staticKeys, staticSpi, type StaticSuite } from "./static-ke
 
 /**
  * A gateway without IKE, for tests and benchmarks of the data plane: one SA in each direction from its arguments (one JSON object).
- * Prints `ready`; each line on standard input is a command (`counters`, `rekey`) answered by one line of JSON. Ends with standard input.
+ * Prints `ready`; each line on standard input is a command (`counters`, `expect`: have the next SAs inbound, `rekey`: send on them) answered by one line of
+ * JSON. Ends with standard input.
  */
 interface Arguments {
   readonly local: string;
@@ -29,34 +30,57 @@ interface Arguments {
   readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
 }
 
+interface Spis {
+  readonly spiIn: EspSpi;
+  readonly spiOut: EspSpi;
+}
+
 const options: Arguments = JSON.parse(process.argv[2] ?? "{}");
 const plane = await TunDataPlane.create({ tunName: "culvert0", mtu: options.mtu, natPort: 4_500, outboundWorkers: options.workers ?? 1 });
-const local = { address: options.local, port: 4_500 };
-const remote = { address: options.remote, port: 4_500 };
+const common = {
+  extendedSequenceNumbers: options.extendedSequenceNumbers ?? false,
+  protocol: isStaticAh(options.suite) ? "ah" : "esp",
+  mode: "tunnel",
+  local: { address: options.local, port: 4_500 },
+  remote: { address: options.remote, port: 4_500 },
+  encapsulation: options.encapsulation ?? "udp",
+} as const;
 const networks = { local: options.localNetwork, remote: options.remoteNetwork };
 let generation = 0;
+/** The one that is sent on: the last one, or before it. */
+let sendsOn = -1;
+const workers = options.workerSas === true ? (options.workers ?? 1) : 0;
 plane.onEvent((event) => console.error(JSON.stringify(event)));
-await installOwn();
-await Promise.all(Array.from({ length: options.others ?? 0 }, (_, i) => install(`other-${i}`, staticSpis(0x1_0000 + 2 * i), otherNetworks(i))));
+await receiveOwn();
+await sendOwn();
+await Promise.all(Array.from({ length: options.others ?? 0 }, (_, i) => installOther(`other-${i}`, staticSpis(0x1_0000 + 2 * i), otherNetworks(i))));
 console.log("ready");
 for await (const line of createInterface({ input: process.stdin })) console.log(JSON.stringify(await obey(line)));
 await plane.close();
 
-async function installOwn(): Promise<void> {
-  const workers = options.workerSas === true ? (options.workers ?? 1) : 0;
-  for (let worker = 1; worker <= workers; worker++) await installSas(`static-${generation}-${worker}`, spisOf(worker), networks);
+async function receiveOwn(): Promise<void> {
+  for (let worker = 0; worker <= workers; worker++) await receive(ownId(worker), spisOf(worker), networks);
+}
+
+async function sendOwn(): Promise<void> {
+  for (let worker = 0; worker <= workers; worker++) await send(ownId(worker), spisOf(worker));
   const workerSpis = Array.from({ length: workers }, (_, index) => spisOf(index + 1).spiOut);
-  await install(`static-${generation}`, spisOf(0), networks, workerSpis);
+  await sendOver("static", spisOf(0), networks, workerSpis);
+  sendsOn = generation;
+}
+
+function ownId(worker: number): string {
+  return worker === 0 ? `static-${generation}` : `static-${generation}-${worker}`;
 }
 
 /** `worker`: 0 for what all may send on. */
-function spisOf(worker: number): { readonly spiIn: EspSpi; readonly spiOut: EspSpi } {
+function spisOf(worker: number): Spis {
   const number = worker * 0x100 + generation;
   return { spiIn: staticSpi(options.side, number), spiOut: staticSpi(options.side === "left" ? "right" : "left", number) };
 }
 
 /** Which of the two is for which direction depends on the side. */
-function staticSpis(first: number): { readonly spiIn: EspSpi; readonly spiOut: EspSpi } {
+function staticSpis(first: number): Spis {
   const [left, right] = [first as EspSpi, (first + 1) as EspSpi];
   return options.side === "left" ? { spiIn: left, spiOut: right } : { spiIn: right, spiOut: left };
 }
@@ -66,28 +90,19 @@ function otherNetworks(i: number): typeof networks {
   return options.side === "left" ? { local: networks.local, remote: other } : { local: other, remote: networks.remote };
 }
 
-async function install(childSaId: string, spis: ReturnType<typeof staticSpis>, between: typeof networks, workerSpis: readonly EspSpi[] = []): Promise<void> {
-  await installSas(childSaId, spis, between);
-  await plane.installPolicy({
-    id: childSaId.startsWith("other") ? childSaId : "static",
-    localSelectors: [parseSelector(between.local)],
-    remoteSelectors: [parseSelector(between.remote)],
-    action: { kind: "protect", spi: spis.spiOut, workerSpis },
-  });
+async function installOther(id: string, spis: Spis, between: typeof networks): Promise<void> {
+  await receive(id, spis, between);
+  await send(id, spis);
+  await sendOver(id, spis, between, []);
 }
 
-async function installSas(childSaId: string, { spiIn, spiOut }: ReturnType<typeof staticSpis>, between: typeof networks): Promise<void> {
-  const localSelectors = [parseSelector(between.local)];
-  const remoteSelectors = [parseSelector(between.remote)];
-  const common = {
-    extendedSequenceNumbers: options.extendedSequenceNumbers ?? false,
-    protocol: isStaticAh(options.suite) ? "ah" : "esp",
-    mode: "tunnel",
-    local,
-    remote,
-    encapsulation: options.encapsulation ?? "udp",
-  } as const;
-  await plane.installSa({
+function sendOver(id: string, { spiOut }: Spis, between: typeof networks, workerSpis: readonly EspSpi[]): Promise<void> {
+  const selectors = { localSelectors: [parseSelector(between.local)], remoteSelectors: [parseSelector(between.remote)] };
+  return plane.installPolicy({ id, ...selectors, action: { kind: "protect", spi: spiOut, workerSpis } });
+}
+
+function receive(childSaId: string, { spiIn }: Spis, between: typeof networks): Promise<void> {
+  return plane.installSa({
     ...common,
     ...options.lifetimes?.inbound,
     childSaId,
@@ -95,18 +110,22 @@ async function installSas(childSaId: string, { spiIn, spiOut }: ReturnType<typeo
     spi: spiIn,
     keys: staticKeys(options.suite, spiIn),
     replayWindowPackets: options.replayWindowPackets ?? 1_024,
-    localSelectors,
-    remoteSelectors,
+    localSelectors: [parseSelector(between.local)],
+    remoteSelectors: [parseSelector(between.remote)],
   });
-  await plane.installSa({ ...common, ...options.lifetimes?.outbound, childSaId, direction: "outbound", spi: spiOut, keys: staticKeys(options.suite, spiOut) });
+}
+
+function send(childSaId: string, { spiOut }: Spis): Promise<void> {
+  return plane.installSa({ ...common, ...options.lifetimes?.outbound, childSaId, direction: "outbound", spi: spiOut, keys: staticKeys(options.suite, spiOut) });
 }
 
 async function obey(line: string): Promise<unknown> {
-  if (line === "rekey") {
+  if (line === "expect" || (line === "rekey" && sendsOn === generation)) {
     generation++;
-    await installOwn();
-    return { generation };
+    await receiveOwn();
   }
+  if (line === "rekey") await sendOwn();
+  if (line !== "counters") return { generation };
   const { spiIn, spiOut } = spisOf(0);
   return {
     inbound: plane.querySa("inbound", spiIn),

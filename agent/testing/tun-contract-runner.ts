@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { dataPlaneContract } from "../dataplane/data-plane.contract.ts";
+import type { DataPlaneEvent } from "../dataplane/data-plane.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
 import { Encr, Integ } from "../wire/iana.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
@@ -70,6 +71,22 @@ await report("puts another worker in a dead one's place, and gives up when they 
   const after = held();
   if (after.descriptors !== before.descriptors || after.threads !== before.threads)
     throw new Error(`${JSON.stringify(before)} became ${JSON.stringify(after)}`);
+});
+await report("puts another worker in the place of one that runs or waits for ever, and ends both", async () => {
+  const before = held();
+  for (const ever of ["for (;;);", "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);"]) {
+    const hanging = new URL(
+      `data:text/javascript,import { parentPort } from "node:worker_threads"; parentPort.postMessage({ kind: "ready" }); setTimeout(() => { ${ever} }, 20);`,
+    );
+    const plane = await TunDataPlane.create({ ...options, workerFiles: { outbound: hanging } });
+    const event = await new Promise<DataPlaneEvent>((resolve) => plane.onEvent(resolve));
+    await plane.close();
+    const expected = { kind: "sasLost", direction: "outbound", reason: "the outbound worker failed: it has given no sign of life for 2 s" };
+    if (JSON.stringify(event) !== JSON.stringify(expected)) throw new Error(`raised ${JSON.stringify(event)}`);
+    const after = held();
+    if (after.descriptors !== before.descriptors || after.threads !== before.threads)
+      throw new Error(`${JSON.stringify(before)} became ${JSON.stringify(after)}`);
+  }
 });
 await report("makes its device again when it is deleted, and loses no SA with it", async () => {
   const before = held();

@@ -18,6 +18,8 @@ export function startUsMortal(context: Context, link: Parameters<Context["startU
 
 export interface Outage {
   readonly lost: readonly [PingResult, PingResult];
+  /** When the fault was made, by `performance.now()`. */
+  readonly began: number;
   /** From the fault to the first echo that was answered after it was over, in milliseconds. */
   readonly outageMs: number;
 }
@@ -40,42 +42,70 @@ export async function outageOf(context: Context, fault: () => Promise<void> | vo
   context.note(
     `back after ${Math.round(outageMs)} ms; ${lost[0].lost} of ${lost[0].sent} echoes from us lost, ${lost[1].lost} of ${lost[1].sent} from the peer`,
   );
-  return { lost, outageMs };
+  return { lost, began, outageMs };
 }
 
+type Direction = "inbound" | "outbound";
+
 /** A scenario in which the worker of a direction dies under traffic. */
-export function workerDies(direction: "inbound" | "outbound", lossless: boolean): Scenario {
+export function workerDies(direction: Direction, lossless: boolean): Scenario {
   return {
     name: `fault-${direction}-worker`,
     description: `Our ${direction} worker dies under traffic: another takes its place in the same IKE SA, with new keys, the link is back within 3 s${lossless ? ", 0 lost" : ""}`,
-    async run(context) {
-      const peer = await context.startPeer();
-      const us = await startUsMortal(context);
-      const first = await expectUp(context, us, peer);
-      const capture = await startCapture(context.net.middle, "left0", join(context.directory, "middle.pcap"));
-      let next: ObservedChildSa | null = null;
-      const { lost, outageMs } = await outageOf(
-        context,
-        () => writeFileSync(join(context.directory, direction), ""),
-        async () => {
-          next = await expectNewChild(us, first.child.inboundSpi);
-        },
-      );
-      const now = await expectUp(context, us, peer);
-      // The same IKE SA, a new Child SA, and in that order.
-      equal(now.ike.spiI, first.ike.spiI);
-      notEqual(now.child.outboundSpi, first.child.outboundSpi);
-      equal(now.child.inboundSpi, (next as ObservedChildSa | null)?.inboundSpi);
-      ok(us.log().includes(`the ${direction} worker failed: killed by the test: its ${direction} SAs are lost, every Child SA is rekeyed`), us.log());
-      ok(outageMs < 3_000, `back after ${outageMs} ms`);
-      if (lossless) deepEqual([lost[0].lost, lost[1].lost], [0, 0]);
-      const numbers = (await capture.stop())
-        .filter(({ kind, destinationPort }) => kind === "esp" && destinationPort === 4_500)
-        .map(({ ip, payload }) => {
-          const view = new DataView(payload.buffer, payload.byteOffset);
-          return `${Buffer.from(ip.subarray(12, 16)).toString("hex")} ${view.getUint32(0)} ${view.getUint32(4)}`;
-        });
-      equal(new Set(numbers).size, numbers.length, "a sequence number was used twice under one key");
-    },
+    run: (context) => replacesWorker(context, direction, { order: "", said: "killed by the test", lossless }),
   };
+}
+
+/** A scenario in which it goes on living, and does nothing more: in an endless loop, or because it waits for ever. */
+export function workerHangs(direction: Direction, order: "loop" | "wait"): Scenario {
+  const how = order === "loop" ? "runs in an endless loop" : "waits for ever";
+  return {
+    name: `fault-${direction}-worker-hangs`,
+    description: `Our ${direction} worker ${how} under traffic: that is noticed after 2 s, and another takes its place in the same IKE SA, with new keys, within 3 s of that`,
+    run: (context) => replacesWorker(context, direction, { order, said: "it has given no sign of life for 2 s", lossless: false }),
+  };
+}
+
+interface WorkerFault {
+  /** What fault-injection.ts makes of it. */
+  readonly order: string;
+  readonly said: string;
+  readonly lossless: boolean;
+}
+
+async function replacesWorker(context: Context, direction: Direction, { order, said, lossless }: WorkerFault): Promise<void> {
+  const peer = await context.startPeer();
+  const us = await startUsMortal(context);
+  const first = await expectUp(context, us, peer);
+  const capture = await startCapture(context.net.middle, "left0", join(context.directory, "middle.pcap"));
+  const sentence = `the ${direction} worker failed: ${said}: its ${direction} SAs are lost, every Child SA is rekeyed`;
+  let noticedAt = 0;
+  let next: ObservedChildSa | null = null;
+  const { lost, began, outageMs } = await outageOf(
+    context,
+    async () => {
+      writeFileSync(join(context.directory, direction), order);
+      await pollUntil("word of the fault", 10_000, async () => (us.log().includes(sentence) ? true : undefined), undefined, 1);
+      noticedAt = performance.now();
+    },
+    async () => {
+      next = await expectNewChild(us, first.child.inboundSpi);
+    },
+  );
+  const now = await expectUp(context, us, peer);
+  // The same IKE SA, a new Child SA, and in that order.
+  equal(now.ike.spiI, first.ike.spiI);
+  notEqual(now.child.outboundSpi, first.child.outboundSpi);
+  equal(now.child.inboundSpi, (next as ObservedChildSa | null)?.inboundSpi);
+  // A death is told by the thread itself.
+  const unnoticedMs = order === "" ? 0 : noticedAt - began;
+  ok(outageMs - unnoticedMs < 3_000, `back after ${outageMs} ms, of which ${unnoticedMs} until it was noticed`);
+  if (lossless) deepEqual([lost[0].lost, lost[1].lost], [0, 0]);
+  const numbers = (await capture.stop())
+    .filter(({ kind, destinationPort }) => kind === "esp" && destinationPort === 4_500)
+    .map(({ ip, payload }) => {
+      const view = new DataView(payload.buffer, payload.byteOffset);
+      return `${Buffer.from(ip.subarray(12, 16)).toString("hex")} ${view.getUint32(0)} ${view.getUint32(4)}`;
+    });
+  equal(new Set(numbers).size, numbers.length, "a sequence number was used twice under one key");
 }

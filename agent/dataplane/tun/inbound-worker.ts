@@ -10,6 +10,7 @@ import { readPacketTooBig } from "../../wire/icmp.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { classifyEncapsulated, NON_ESP_MARKER_LENGTH } from "../../wire/udp-encap.ts";
 import type { DataPlaneEvent } from "../data-plane.ts";
+import { Heartbeat } from "../heartbeat.ts";
 import { AeadBatch } from "../ffi/aead-batch.ts";
 import { Arena } from "../ffi/arena.ts";
 import type { EspTransform } from "../ffi/esp-transform.ts";
@@ -47,6 +48,7 @@ if (port === null) throw new Error("this file is a worker");
 const options: WorkerOptions = workerData;
 const arena = new Arena(ARENA_OCTETS);
 const counters = new CounterTable(options.counters);
+const heartbeat = new Heartbeat(options.heartbeat);
 const sas = new Map<EspSpi, ReceiveSa>();
 const paths = new PathMtus(options.pathMtu);
 const lifetimes = new LifetimeTimer(sas);
@@ -72,7 +74,7 @@ function run(): void {
   const polled = new PollSet(arena, [options.wakeFd, ...sources.map(({ fd }) => fd)]);
   say({ kind: "ready" });
   while (running) {
-    polled.wait(lifetimes.timeoutMs());
+    polled.wait(heartbeat.turn(lifetimes.timeoutMs()));
     now = performance.now();
     wallNow = Date.now();
     lifetimes.run(tellExpiry);
@@ -107,6 +109,7 @@ function sourcesOf({ udpFds, raw, icmpFds }: WorkerOptions): Source[] {
 
 function drainSocket({ fd, take }: Source): void {
   for (let round = 0; round < ROUNDS; round++) {
+    heartbeat.beat();
     const count = batch.receive(fd);
     for (let index = 0; index < count; index++) take(index, fd);
     opening?.take(takeOpening);
@@ -298,6 +301,8 @@ function takeCommands(): void {
 }
 
 function obey(command: WorkerCommand): void {
+  // Thousands may come at once.
+  heartbeat.beat();
   switch (command.kind) {
     case "installInbound": {
       const { sa, row } = command;

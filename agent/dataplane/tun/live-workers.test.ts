@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { ip, type LiveGateway, LivePair, until } from "../../testing/live-gateways.ts";
+import { ip, type LiveGateway, LivePair, rekeyBoth, until } from "../../testing/live-gateways.ts";
 
 const isRoot = process.getuid?.() === 0;
 const asRoot = isRoot || process.env["CI"] === "true" ? test : test.skip;
@@ -55,7 +55,7 @@ describe("several outbound workers", () => {
     const results = await pair.flows(4, async () => {
       for (let times = 0; times < 3; times++) {
         await packetsMore(l, 500);
-        await Promise.all([l.rekey(), r.rekey()]);
+        await rekeyBoth([l, r]);
       }
       await packetsMore(l, 500);
     });
@@ -82,11 +82,29 @@ describe("several outbound workers", () => {
       await packetsMore(l, 500);
       writeFileSync(join(faults, "outbound-2"), "");
       await until("the worker's SAs to be lost", () => l.events().includes("sasLost"));
-      await Promise.all([l.rekey(), r.rekey()]);
+      await rekeyBoth([l, r]);
       await packetsMore(l, 500);
     });
     expect(l.events()).toContain("the outbound-2 worker failed: killed by the test");
     expect(results).toMatchObject(Array(4).fill(untouched));
+  });
+
+  asRoot.each(["loop", "wait"])("go on when one of them hangs (%s): it is ended, and another takes its place", { timeout: 60_000 }, async (fault) => {
+    const options = { workers: 2, workerSas: true };
+    const mortal = { NODE_OPTIONS: `--import=${injection}`, CULVERT_TEST_FAULTS: faults };
+    const [l, r] = await Promise.all([pair.start(left, options, mortal), pair.start(right, options)]);
+    const results = await pair.flows(4, async () => {
+      await packetsMore(l, 500);
+      writeFileSync(join(faults, "outbound-2"), fault);
+      await until("the worker's SAs to be lost", () => l.events().includes("sasLost"));
+      await rekeyBoth([l, r]);
+      await packetsMore(l, 500);
+    });
+    expect(l.events()).toContain("the outbound-2 worker failed: it has given no sign of life for 2 s");
+    expect(l.events().match(/sasLost/g)).toHaveLength(1);
+    // What has waited for too long in the queue of the one that hung may be lost; nothing else is, and nothing afterwards.
+    expect(results.map(({ doubled, late }) => [doubled, late])).toEqual(Array(4).fill([0, 0]));
+    expect(await pair.flows(FLOWS)).toMatchObject(Array(FLOWS).fill(untouched));
   });
 
   asRoot("have their device made again when it is deleted, with all its queues", { timeout: 60_000 }, async () => {

@@ -5,6 +5,7 @@ import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { writeU16 } from "../../wire/octets.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { DataPlaneEvent } from "../data-plane.ts";
+import { Heartbeat } from "../heartbeat.ts";
 import { AeadBatch } from "../ffi/aead-batch.ts";
 import { Arena } from "../ffi/arena.ts";
 import { Errno, errno, libc } from "../ffi/native.ts";
@@ -46,12 +47,13 @@ if (port === null) throw new Error("this file is a worker");
 const options: WorkerOptions = workerData;
 const arena = new Arena(ARENA_OCTETS);
 const counters = new CounterTable(options.counters);
+const heartbeat = new Heartbeat(options.heartbeat);
 const policies = new PolicyTable<TransmitSa>();
 const sas = new Map<EspSpi, TransmitSa>();
 const paths = new PathMtus(options.pathMtu);
 const lifetimes = new LifetimeTimer(sas);
 const sealing = AeadBatch.create(arena, "seal", SEALED_AT_ONCE);
-const batch = new TransmitBatch(arena, outerSockets(options.udpFds, options.raw), counters, sealing);
+const batch = new TransmitBatch(arena, outerSockets(options.udpFds, options.raw), counters, sealing, () => heartbeat.beat());
 const frameAt = arena.allocate(FRAME_OCTETS);
 const answers = new InsideAnswers(arena, options.tunFd);
 const view = makeIpPacketView();
@@ -75,7 +77,7 @@ function run(): void {
   if (heldUntil !== 0) polled.attend(TUN_POLLED, options.tunFd, false);
   say({ kind: "ready" });
   while (running) {
-    polled.wait(waitMs());
+    polled.wait(heartbeat.turn(waitMs()));
     now = performance.now();
     wallNow = Date.now();
     if (heldUntil !== 0 && now >= heldUntil) readDevice();
@@ -231,6 +233,8 @@ function takeCommands(): void {
 }
 
 function obey(command: WorkerCommand): void {
+  // Thousands may come at once.
+  heartbeat.beat();
   switch (command.kind) {
     case "installOutbound":
       if (sas.has(command.sa.spi)) throw new Error(`an outbound SA with the SPI ${command.sa.spi.toString(16)} is installed already`);

@@ -38,6 +38,7 @@ export class TransmitBatch {
   readonly #fds: OuterSockets;
   readonly #counters: CounterTable;
   readonly #sealing: AeadBatch | null;
+  readonly #onWait: () => void;
   readonly #data: number;
   readonly #headers: number;
   readonly #iovs: number;
@@ -52,10 +53,11 @@ export class TransmitBatch {
   /** Where the path has no checksum offload UDP_SEGMENT fails with EIO: from then on every datagram goes by itself. */
   #segmentation = true;
 
-  /** `sealing`: where committed packets may still wait to be sealed. */
-  constructor(arena: Arena, fds: OuterSockets, counters: CounterTable, sealing: AeadBatch | null) {
+  /** `sealing`: where committed packets may still wait to be sealed. `onWait` is called whenever a full socket is waited for. */
+  constructor(arena: Arena, fds: OuterSockets, counters: CounterTable, sealing: AeadBatch | null, onWait: () => void = () => undefined) {
     this.#arena = arena;
     this.#sealing = sealing;
+    this.#onWait = onWait;
     this.#fds = fds;
     this.#counters = counters;
     this.#data = arena.allocate(DATA_OCTETS);
@@ -143,7 +145,7 @@ export class TransmitBatch {
       const code = errno();
       if (code === Errno.EINTR) continue;
       if ((code === Errno.EAGAIN || code === Errno.ENOBUFS) && waits++ < 10) {
-        waitWritable(this.#arena, this.#scratch, fd, SEND_WAIT_MS);
+        this.#wait(fd);
         continue;
       }
       const group = this.#groups[at];
@@ -190,9 +192,14 @@ export class TransmitBatch {
           this.#countOneUnsent(packet, code);
           break;
         }
-        waitWritable(arena, this.#scratch, fd, SEND_WAIT_MS);
+        this.#wait(fd);
       }
     }
+  }
+
+  #wait(fd: number): void {
+    this.#onWait();
+    waitWritable(this.#arena, this.#scratch, fd, SEND_WAIT_MS);
   }
 
   #countUnsent(group: Group | undefined, code: number): void {

@@ -3,6 +3,7 @@ import type { InboundSa, OutboundSa } from "../../ipsec/security-association.ts"
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../data-plane.ts";
 import { wake } from "../ffi/waiting.ts";
+import { Heartbeat, watchWorker } from "../heartbeat.ts";
 import { CounterTable, GLOBAL_ROW, RowAllocator } from "./counters.ts";
 import type { CommandBatch, FromWorker, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
 
@@ -33,7 +34,8 @@ interface WaitingCommand {
 
 /**
  * One direction: its worker, its counters and the commands under way. A worker that dies takes its SAs with it, since nobody knows up to which
- * sequence number it has sent or received; the descriptors stay open, so what waits in them waits for the next worker.
+ * sequence number it has sent or received; the descriptors stay open, so what waits in them waits for the next worker. One that hangs is
+ * ended and counts as dead.
  */
 export class WorkerLane {
   /** Resolves when the first worker runs. */
@@ -41,7 +43,7 @@ export class WorkerLane {
   /** Its direction, from the second on with a number. */
   readonly #name: string;
   readonly #file: URL;
-  readonly #workerData: WorkerOptions;
+  readonly #workerData: Omit<WorkerOptions, "heartbeat">;
   readonly #listener: LaneListener;
   readonly #counters = CounterTable.ofRows(MAX_SAS);
   #rows = new RowAllocator(MAX_SAS);
@@ -57,7 +59,7 @@ export class WorkerLane {
   #isStopping = false;
   #ended = false;
 
-  constructor(direction: Direction, file: URL, options: Omit<WorkerOptions, "counters" | "isReplacement">, listener: LaneListener) {
+  constructor(direction: Direction, file: URL, options: Omit<WorkerOptions, "counters" | "heartbeat" | "isReplacement">, listener: LaneListener) {
     this.#name = options.worker === 0 ? direction : `${direction}-${options.worker + 1}`;
     this.#file = file;
     this.#workerData = { ...options, counters: this.#counters.shared, isReplacement: false };
@@ -124,16 +126,12 @@ export class WorkerLane {
   }
 
   #startWorker(isReplacement: boolean): { readonly worker: Worker; readonly exited: Promise<void>; readonly ready: Promise<void> } {
-    const worker = new Worker(this.#file, { workerData: { ...this.#workerData, isReplacement }, name: this.#name });
+    const heartbeat = new Heartbeat();
+    const workerData: WorkerOptions = { ...this.#workerData, heartbeat: heartbeat.shared, isReplacement };
+    const worker = new Worker(this.#file, { workerData, name: this.#name });
     const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
     let isReady = false;
-    worker.on("message", (message: FromWorker) => {
-      if (message.kind === "ready") {
-        isReady = true;
-        resolve();
-      } else this.#take(message);
-    });
     let isDead = false;
     const die = (reason: string) => {
       if (isDead || this.#ended) return;
@@ -141,6 +139,20 @@ export class WorkerLane {
       reject(new Error(reason));
       this.#bury(reason, (isReady || isReplacement) && !this.#isStopping && this.#mayRestart());
     };
+    const watch = () => {
+      const endWatch = watchWorker(heartbeat, (silence) => {
+        die(`the ${this.#name} worker failed: ${silence}`);
+        void worker.terminate();
+      });
+      worker.once("exit", endWatch);
+    };
+    worker.on("message", (message: FromWorker) => {
+      if (message.kind === "ready") {
+        isReady = true;
+        watch();
+        resolve();
+      } else this.#take(message);
+    });
     worker.on("error", (error) => die(`the ${this.#name} worker failed: ${error instanceof Error ? error.message : String(error)}`));
     worker.on("exit", (code) => die(`the ${this.#name} worker ended with code ${code}`));
     return { worker, exited, ready };

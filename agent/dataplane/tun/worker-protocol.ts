@@ -15,6 +15,8 @@ export interface WorkerOptions {
   /** Which one of its direction, from 0. */
   readonly worker: number;
   readonly counters: SharedArrayBuffer;
+  /** Where it counts its signs of life (heartbeat.ts). */
+  readonly heartbeat: SharedArrayBuffer;
   /** The largest outer packet that the path takes. */
   readonly pathMtu: number;
   /** It takes the place of one that died. */

@@ -8,6 +8,8 @@ export interface ListenerOptions {
   readonly eventFd: number;
   /** Readable: end. */
   readonly wakeFd: number;
+  /** Where it counts its signs of life (heartbeat.ts). */
+  readonly heartbeat: SharedArrayBuffer;
 }
 
 export type FromListener =

@@ -5,6 +5,7 @@ import { Arena } from "../ffi/arena.ts";
 import { NetlinkPort } from "../ffi/netlink-socket.ts";
 import { readSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
+import { Heartbeat } from "../heartbeat.ts";
 import { ReceiveBatch } from "../tun/receive-batch.ts";
 import { decodeEvent, type KernelEvent } from "./kernel-events.ts";
 import type { FromListener, ListenerOptions } from "./listener-protocol.ts";
@@ -21,6 +22,7 @@ const options: ListenerOptions = workerData;
 const arena = new Arena(ARENA_OCTETS);
 const batch = new ReceiveBatch(arena);
 const kernel = new NetlinkPort(options.eventFd);
+const heartbeat = new Heartbeat(options.heartbeat);
 
 run();
 
@@ -29,7 +31,7 @@ function run(): void {
   const polled = new PollSet(arena, [options.wakeFd, options.eventFd, ...fds]);
   say({ kind: "ready" });
   while (true) {
-    polled.wait(-1);
+    polled.wait(heartbeat.turn(-1));
     if (polled.ready(0)) return;
     if (polled.ready(1)) takeEvents();
     for (const [index, fd] of fds.entries()) if (polled.ready(index + 2)) takeDatagrams(fd);
@@ -39,6 +41,7 @@ function run(): void {
 function takeEvents(): void {
   const events: KernelEvent[] = [];
   for (let received = kernel.receive(); received !== "none"; received = kernel.receive()) {
+    heartbeat.beat();
     if (received === "lost") events.push({ kind: "lost" });
     else events.push(...decodeMessages(received).flatMap((message) => decodeEvent(message) ?? []));
   }
@@ -46,7 +49,11 @@ function takeEvents(): void {
 }
 
 function takeDatagrams(fd: number): void {
-  for (let count = batch.receive(fd); count > 0; count = batch.receive(fd)) for (let index = 0; index < count; index++) takeDatagram(index, fd);
+  for (let count = batch.receive(fd); count > 0; count = batch.receive(fd)) {
+    // Whoever floods the port keeps this going.
+    heartbeat.beat();
+    for (let index = 0; index < count; index++) takeDatagram(index, fd);
+  }
 }
 
 function takeDatagram(index: number, fd: number): void {

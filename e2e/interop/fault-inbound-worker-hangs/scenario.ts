@@ -1,0 +1,3 @@
+import { workerHangs } from "../plane-fault.ts";
+
+export const scenario = workerHangs("inbound", "wait");

@@ -4,7 +4,7 @@ import type { ChildConfig } from "./endpoint-types.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, type Link, waitsForPackets } from "./ike-sa.ts";
 import { canBeAskedFor, isKnownToPeer, newestKnown, usableChildren } from "./known-to-peer.ts";
 import { hex32, traceChoice } from "./trace.ts";
-import { isAlike, placeOf, sendOver } from "./traffic-policy.ts";
+import { isAlike, placeOf, sendAllOver, sendOver } from "./traffic-policy.ts";
 import { ikeSasOf, randomShare, type Turn } from "./turn.ts";
 import { compareNonces } from "./v2/child-negotiation.ts";
 import { postpone } from "./v2/retry.ts";
@@ -96,10 +96,12 @@ export function sendOverKnown(turn: Turn, link: Link, main: IkeSa | undefined): 
     const current = usable.find(({ child }) => child.id === policy.childSaId);
     if (current === undefined || usable.length === 1) continue;
     const isKnown = isKnownToPeer(current.sa, current.child);
-    const others = usable.filter(({ sa, child }) => placeOf(policy, child.id) === null && (!isKnown || sa === main));
+    // One that has been a single worker's so far serves all of them better than one that the peer may not have.
+    const others = usable.filter(({ sa, child }) => child !== current.child && (!isKnown || (sa === main && placeOf(policy, child.id) === null)));
     const better = isKnown && current.sa === main ? null : newestKnown(others);
     if (better !== null) {
-      sendOver(turn, link, better);
+      if (isKnown) sendOver(turn, link, better);
+      else sendAllOver(turn, link, better);
       if (link.policies.get(name)?.childSaId === better.id)
         traceChoice(turn, link.config.id, "CHILD_SA", `"${name}" is sent over ${hex32(better.outboundSpi)} (out), which the peer is known to have.`);
     } else if (!isKnown) {

@@ -51,12 +51,15 @@ export function isIrreplaceable(turn: Turn, link: Link, sa: IkeSa): boolean {
   });
 }
 
-/** What a policy goes to from a child that ends: a rekeyed child names its successor; otherwise the newest one that the peer is known to have. */
+/**
+ * What a policy goes to from a child that ends: a rekeyed child names its successor; otherwise the newest one that the peer is known to have. When it
+ * ends by our doing, our answer that makes the successor may not have arrived: then the successor is one like the others.
+ */
 export function fallbackFor(turn: Turn, link: Link, gone: ChildSa): ChildSa | null {
   const others = usableChildren(turn, link, gone.name).filter(({ child }) => child.id !== gone.id);
   const { state } = gone;
   const successor = others.find(({ child }) => state.kind === "rekeyed" && child.id === state.successorId);
-  if (successor !== undefined) return successor.child;
+  if (successor !== undefined && isKnownToPeer(successor.sa, successor.child)) return successor.child;
   return newestKnown(others) ?? likeliest(others)?.child ?? null;
 }
 

@@ -17,13 +17,23 @@ export function sendOver(turn: Turn, link: Link, child: ChildSa): void {
   if (place !== null) occupy(turn, link, child.name, held(holdersOf(policy), place, child.id));
 }
 
+/** In the place for all, whatever is there: that one is not known to be at the peer, and gets a place again once it is. */
+export function sendAllOver(turn: Turn, link: Link, child: ChildSa): void {
+  const policy = link.policies.get(child.name);
+  if (policy === undefined || child.outbound === null) return;
+  const holders = holdersOf(policy).map((id) => (id === child.id ? null : id));
+  occupy(turn, link, child.name, held(holders, 0, child.id));
+}
+
 /** What held the places of `gone`, which sends no more: its successor, or in the place for all any other one. */
 export function vacate(turn: Turn, link: Link, gone: ChildSa, replacement: ChildSa | null): void {
   const policy = link.policies.get(gone.name);
   const place = policy === undefined ? null : placeOf(policy, gone.id);
   if (policy === undefined || place === null) return;
   if (place === 0 && replacement === null) return discardTraffic(turn, link, policy.child);
-  const takes = replacement !== null && (place === 0 || leadsTo(turn, gone.id, replacement)) ? replacement.id : null;
+  // The one for all stays that: without it the others would have nothing to go on with.
+  const takesOver = replacement !== null && (place === 0 || (replacement.id !== policy.childSaId && leadsTo(turn, gone.id, replacement)));
+  const takes = takesOver ? replacement.id : null;
   const holders = holdersOf(policy).map((id) => (id === takes ? null : id));
   occupy(turn, link, gone.name, held(holders, place, takes));
 }

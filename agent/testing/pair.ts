@@ -147,9 +147,10 @@ export class Pair {
           assertNever(effect);
       }
     }
-    for (const policy of side.policies.values()) {
-      if (policy.action.kind === "protect" && !side.outbound.has(policy.action.spi))
-        side.bookkeeping.push(`policy ${policy.id} points at ${policy.action.spi}, which is not there`);
+    for (const { id, action } of side.policies.values()) {
+      if (action.kind !== "protect") continue;
+      for (const spi of [action.spi, ...(action.workerSpis ?? [])])
+        if (spi !== null && !side.outbound.has(spi)) side.bookkeeping.push(`policy ${id} points at ${spi}, which is not there`);
     }
     this.afterStep();
   }

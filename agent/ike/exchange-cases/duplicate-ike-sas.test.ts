@@ -85,6 +85,32 @@ describe("two IKE SAs of one link", () => {
     }
   }
 
+  for (const loser of SIDES) {
+    it(`the one that ${loser} began is to go, ${loser} deletes what the other end rekeys there, and neither answer is known to have arrived`, () => {
+      const { pair, courier } = beginBoth(loser);
+      const closer = pair[loser];
+      const other = loser === "a" ? pair.b : pair.a;
+      courier.deliver(pair.a);
+      courier.deliver(pair.b);
+      // Whether the other end has the one that stays is asked there, and the question does not arrive.
+      courier.keep(closer);
+      const childBegunAs = (side: Side, role: "initiator" | "responder") => side.link().ikeSas.find((sa) => sa.role === role)!.children[0]!;
+      const [ours, theirs] = [childBegunAs(closer, "initiator"), childBegunAs(other, "responder")];
+      // Of the two rekeys the closer's is redundant.
+      closer.nonces.push(nonce(1));
+      for (const hard of [false, true]) pair.give(closer, { kind: "expire", childSaId: ours.id, spi: ours.outboundSpi, hard });
+      pair.give(other, { kind: "expire", childSaId: theirs.id, spi: theirs.outboundSpi, hard: false });
+      courier.deliver(other);
+      courier.keep(closer, 1);
+      courier.deliver(closer);
+      courier.deliver(other);
+      expect(closer.outbound.has(ours.outboundSpi)).toBe(false);
+      const action = closer.policies.get("link/net")?.action;
+      expect(other.inbound.has(action?.kind === "protect" ? action.spi : 0)).toBe(true);
+      settle(pair, courier);
+    });
+  }
+
   it("are replaced by a third that is deleted before them: of the two the one with the lowest nonce goes again", () => {
     const { pair, courier } = beginBoth("a");
     courier.deliver(pair.a);

@@ -119,6 +119,60 @@ const rekeys: ExchangeCase[] = [
   },
 ];
 
+/** The SA that every worker of `side` may send on is there at the other end. */
+function expectSent(bench: Bench, side: Side): void {
+  const action = side.policies.get("link/net")?.action;
+  const other = side === bench.a ? bench.b : bench.a;
+  expect(other.inbound.has(action?.kind === "protect" ? action.spi : 0)).toBe(true);
+}
+
+/* What one end deletes the other is rekeying, and the answer that makes the successor does not arrive (RFC 7296 §2.25.1). */
+const unanswered: ExchangeCase[] = [
+  {
+    name: "b deletes the one for all that a rekeys: it goes on with what a is known to have",
+    configs: TWO,
+    play: (bench) => {
+      const { a, b, courier } = bench;
+      expire(bench, b, 1, false);
+      expire(bench, b, 0, true);
+      expire(bench, a, 0, false);
+      courier.deliver(a);
+      courier.keep(b, 1);
+      courier.deliver(b);
+      courier.deliver(a);
+      expect(b.trace.at(-1)?.summary).toContain("INFORMATIONAL request");
+      expectSent(bench, b);
+    },
+  },
+  {
+    name: "a deletes all of them, of which b rekeys one: the next that both have is for all",
+    configs: { both: { perResourceSas: 1 } },
+    interrupts: true,
+    play: (bench) => {
+      const { a, b, courier } = bench;
+      expire(bench, a, 1, true);
+      expire(bench, a, 0, true);
+      expire(bench, b, 0, false);
+      courier.deliver(b);
+      courier.keep(a, 1);
+      for (let exchange = 0; exchange < 3; exchange++) {
+        courier.deliver(a);
+        courier.deliver(b);
+      }
+      expect(workers(a)).toEqual([null, 0]);
+      expectSent(bench, a);
+    },
+  },
+  {
+    name: "a rekeys a worker's and deletes the one for all before the old one: what is for all stays so, and no worker is left with what is gone",
+    configs: TWO,
+    play: (bench) => {
+      expire(bench, bench.a, 1, false);
+      expire(bench, bench.a, 0, true);
+    },
+  },
+];
+
 const unequal: ExchangeCase[] = [
   ...(
     [
@@ -162,4 +216,5 @@ const unequal: ExchangeCase[] = [
 
 describe("Child SAs of workers are lost and made again", () => testExchanges([...losses, ...both]));
 describe("Child SAs of workers are rekeyed in their place", () => testExchanges(rekeys));
+describe("Child SAs of workers are deleted while they are rekeyed", () => testExchanges(unanswered));
 describe("two ends with other numbers of workers", () => testExchanges(unequal));

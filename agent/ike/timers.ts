@@ -67,8 +67,9 @@ export function ikeSaTimer(engine: EngineState, sa: IkeSa): Timer | null {
   consider(keepaliveAt(sa), "NAT keepalive");
   consider(probeAt(sa), "path probe");
   for (const child of phase.children.values()) {
+    if (child.state.kind === "deleting") continue;
     consider(child.rekeyAt, "Child SA rekey");
-    if (child.state.kind !== "deleting") consider(child.expiresAt, "Child SA expiry");
+    consider(child.expiresAt, "Child SA expiry");
     if (child.state.kind === "rekeyed") consider(child.state.abandonAt, "superseded Child SA");
   }
   return earliest;

@@ -1,5 +1,5 @@
 import { describe, expect } from "vitest";
-import { type Bench, type ExchangeCase, nonce, rekey, testExchanges } from "../../testing/exchange-case.ts";
+import { type Bench, deleteChild, type ExchangeCase, nonce, rekey, testExchanges } from "../../testing/exchange-case.ts";
 import type { Side } from "../../testing/pair.ts";
 
 /*
@@ -23,6 +23,8 @@ const MIXED = {
 };
 
 const IKE_FOLLOWUP_KE = 44;
+/** How long the next one is waited for. */
+const FOLLOW_UP_WAIT_MS = 20_000;
 
 /** Both requests have arrived, and both answers wait. */
 function collide(bench: Bench, what: "child" | "ike", lowest: Drawn): void {
@@ -157,6 +159,25 @@ const crossing = SIDES.flatMap((who): ExchangeCase[] =>
   })),
 );
 
+/** What is closed is not rekeyed in the place of the peer, which does not go on; the DELETE takes longer than that is waited for. */
+const forgotten = SIDES.map(
+  (who): ExchangeCase => ({
+    configs: ONE,
+    interrupts: true,
+    name: `${who} deletes the Child SA that the other end has begun to rekey and does not go on with`,
+    play: (bench) => {
+      rekey(bench, other(bench, bench[who]), "child");
+      bench.courier.deliver(other(bench, bench[who]));
+      bench.courier.keep(bench[who]);
+      deleteChild(bench, bench[who]);
+      bench.pair.run(FOLLOW_UP_WAIT_MS + 5_000);
+      expect(bench[who].trace.map((entry) => entry.summary)).toContain(
+        "The peer did not go on with its additional key exchanges; what was agreed on is dropped.",
+      );
+    },
+  }),
+);
+
 const oneSided = KINDS.flatMap((what) =>
   DRAWN.flatMap((lowest) =>
     SIDES.map(
@@ -178,4 +199,5 @@ describe("both ends rekey at once with additional key exchanges, and an answer i
 describe("both ends rekey at once, and a message of the additional key exchanges is lost", () => testExchanges(lostLater));
 describe("a rekey meets one that is in its additional key exchanges", () => testExchanges(late));
 describe("a rekey of the Child SA crosses one of the IKE SA, both with additional key exchanges", () => testExchanges(crossing));
+describe("a rekey is not gone on with, and what it was of is being deleted", () => testExchanges(forgotten));
 describe("both ends rekey at once, and only one of the two has additional key exchanges", () => testExchanges(oneSided));

@@ -106,12 +106,13 @@ export function isRekeyPending(phase: EstablishedPhase): boolean {
   return phase.pending.some((one) => one.purpose.kind === "rekeyIke");
 }
 
-/** Responder: nothing comes of it. The SA that it was to replace is rekeyed by us if the peer does not begin anew. */
+/** Responder: nothing comes of it. The SA that it was to replace is rekeyed by us if the peer does not begin anew, unless it is on its way out. */
 export function dropPending(turn: Turn, phase: EstablishedPhase, pending: PendingExchange): void {
   forget(phase, pending);
   const { purpose } = pending;
-  const old = purpose.kind === "rekeyIke" ? phase : purpose.kind === "rekeyChild" ? phase.children.get(purpose.childSaId) : undefined;
-  if (old !== undefined) old.rekeyAt ??= temporaryRetryAt(turn);
+  if (purpose.kind === "rekeyIke") phase.rekeyAt ??= temporaryRetryAt(turn);
+  const old = purpose.kind === "rekeyChild" ? phase.children.get(purpose.childSaId) : undefined;
+  if (old?.state.kind === "established") old.rekeyAt ??= temporaryRetryAt(turn);
 }
 
 /** The exchange has become pointless: the other end does not go on with it. */

@@ -2,7 +2,7 @@ import { nameOf, NotifyType } from "../wire/iana.ts";
 import type { ChildSa } from "./child-sa.ts";
 import { hasChildTask } from "./child-upkeep.ts";
 import type { Instant } from "./endpoint-types.ts";
-import { type EstablishedPhase, establishedPhase, type FurtherLimit, type IkeSa, type Link, type Notify } from "./ike-sa.ts";
+import type { EstablishedPhase, FurtherLimit, IkeSa, Link, Notify } from "./ike-sa.ts";
 import { isKnownToPeer } from "./known-to-peer.ts";
 import { hex32, traceChoice } from "./trace.ts";
 import { perResourceSas, placeOf, sendOver, sharedChildren } from "./traffic-policy.ts";
@@ -66,16 +66,17 @@ export function furtherTimer({ furtherLimits }: Link): Instant | null {
   return earliest;
 }
 
-/** The peer has refused one: what there is goes on alone, and that is no failure (RFC 9611 §4). */
-export function onFurtherRefused(turn: Turn, sa: IkeSa, link: Link, childName: string, error: Pick<Notify, "type">): void {
+/** The peer has refused one beside `count`: what there is goes on alone, and that is no failure (RFC 9611 §4). */
+export function onFurtherRefused(turn: Turn, link: Link, childName: string, count: number, error: Pick<Notify, "type">): void {
   if (error.type === NotifyType.TEMPORARY_FAILURE || error.type === NotifyType.STATE_NOT_FOUND) return pauseFurther(link, childName, temporaryRetryAt(turn));
-  endFurther(turn, sa, link, childName, nameOf(NotifyType, error.type));
+  endFurther(turn, link, childName, count, nameOf(NotifyType, error.type));
 }
 
-/** Until the IKE SA is authenticated anew the peer is asked for one only in the place of another. */
-export function endFurther(turn: Turn, sa: IkeSa, link: Link, childName: string, answer: string): void {
-  const phase = establishedPhase(sa);
-  const count = phase === null ? 0 : sharedChildren(phase, childName).length;
+/**
+ * Until the IKE SA is authenticated anew the peer is asked for one only in the place of another. `count`: of those there when it was asked; its
+ * answer may be late, and one of them gone since.
+ */
+export function endFurther(turn: Turn, link: Link, childName: string, count: number, answer: string): void {
   traceChoice(turn, link.config.id, "CREATE_CHILD_SA", `${count} Child SA${count === 1 ? "" : "s"} of "${childName}", the peer takes no more (${answer}).`);
   limit(link, childName, { most: count, pausedUntil: null });
 }

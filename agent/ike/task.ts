@@ -54,11 +54,11 @@ export type ActiveTask =
   /** `octets`: of the outer packet. `hasFailed`: what is answered now is the empty request in its place. */
   | { readonly kind: "pathProbe"; readonly path: Path; readonly octets: number; hasFailed: boolean };
 
-/** `resource`: counted from 1; 0: none in particular. */
+/** `resource`: counted from 1; 0: none in particular. `count`: of those there when it was asked for. */
 export type Sharing =
   | { readonly kind: "none" }
   | { readonly kind: "allowed"; readonly resource: number }
-  | { readonly kind: "beside"; readonly resource: number };
+  | { readonly kind: "beside"; readonly resource: number; readonly count: number };
 
 /** Our half of a Child SA that is being asked for. */
 export interface ChildRequest {

@@ -195,6 +195,25 @@ const unequal: ExchangeCase[] = [
     }),
   ),
   {
+    name: "b deletes one before its refusal of a third is there: it is made again",
+    configs: { a: { perResourceSas: 2 }, b: { perResourceSas: 1 } },
+    play: (bench) => {
+      const { a, b, courier } = bench;
+      // Authenticated anew, a does not know yet how many b takes.
+      bench.pair.give(a, { kind: "reauthenticate", linkId: "link" });
+      const refusal = () => b.trace.some((entry) => entry.summary.includes("and no more are taken") && entry.at > start);
+      const start = bench.pair.clock.now();
+      while (!refusal()) courier.deliver(courier.waiting(a).length > 0 ? a : b);
+      const late = courier.keep(b, courier.waiting(b).length - 1);
+      const sa = b.link().ikeSas.at(-1)!;
+      const child = sa.children[1]!;
+      bench.pair.give(b, { kind: "expire", childSaId: child.id, spi: child.outboundSpi, hard: true });
+      courier.deliver(b, courier.waiting(b).length - 1);
+      courier.hand(late);
+    },
+    after: (bench) => expect(children(bench.a)).toHaveLength(2),
+  },
+  {
     name: "b has room for fewer than before: the others go and do not come back",
     configs: TWO,
     play: (bench) => {

@@ -59,7 +59,8 @@ export function requestChild(turn: Turn, link: Link, child: ChildConfig, kexMeth
 }
 
 /** The same of one beside another: what was agreed on for that one is asked for again, and nothing else (RFC 9611 §4). */
-export function requestFurther(turn: Turn, link: Link, beside: ChildSa, kexMethod: number | null): ChildRequest {
+export function requestFurther(turn: Turn, link: Link, there: readonly [ChildSa, ...ChildSa[]], kexMethod: number | null): ChildRequest {
+  const [beside] = there;
   const request = requestChild(turn, link, beside.config, kexMethod);
   const { localSelectors, remoteSelectors } = beside.inbound;
   return {
@@ -67,7 +68,7 @@ export function requestFurther(turn: Turn, link: Link, beside: ChildSa, kexMetho
     offered: offer(specsOf(link.esp, beside.suite), spiOctets(request.inboundSpi), kexMethod !== null),
     localSelectors,
     remoteSelectors,
-    sharing: { kind: "beside", resource: firstWithoutOwn(link, beside.name) ?? 0 },
+    sharing: { kind: "beside", resource: firstWithoutOwn(link, beside.name) ?? 0, count: there.length },
   };
 }
 

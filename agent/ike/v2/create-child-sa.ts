@@ -36,10 +36,10 @@ export function beginCreateChild(turn: Turn, sa: IkeSa, link: Link, childName: s
   const config = link.config.children.find((child) => child.name === childName);
   const phase = establishedPhase(sa);
   if (config === undefined || phase === null || phase.successor !== null) return;
-  const [beside] = sharedChildren(phase, childName);
+  const [beside, ...others] = sharedChildren(phase, childName);
   // Another request has made the last one meanwhile.
-  if (beside !== undefined && sharedChildren(phase, childName).length > perResourceSas(link)) return;
-  const child = beside === undefined ? requestChild(turn, link, config, kexMethod) : requestFurther(turn, link, beside, kexMethod);
+  if (beside !== undefined && 1 + others.length > perResourceSas(link)) return;
+  const child = beside === undefined ? requestChild(turn, link, config, kexMethod) : requestFurther(turn, link, [beside, ...others], kexMethod);
   sendRequest(turn, sa, ExchangeType.CREATE_CHILD_SA, childRequestPayloads(child, "create"), { kind: "createChild", child, followUp: null });
 }
 
@@ -47,17 +47,17 @@ export function finishCreateChild(turn: Turn, sa: IkeSa, link: Link, task: Extra
   const error = findError(payloads);
   const phase = establishedPhase(sa);
   if (phase === null) return;
-  const isBeside = task.child.sharing.kind === "beside";
+  const beside = task.child.sharing.kind === "beside" ? task.child.sharing : null;
   if (error === null) {
     const agreed = task.followUp?.agreed ?? readChildAnswer(sa, link, task.child, payloads, null);
     if (task.followUp === null && refusesMode(turn, link, agreed, "CREATE_CHILD_SA")) return refuseChild(turn, sa, link, agreed);
     const secrets = followUp(turn, sa, agreed, task.followUp, payloads, (next) => ({ ...task, followUp: next }));
     if (secrets === null) return;
     if (isDeletedMeanwhile(task.child, agreed)) return pauseFurther(link, agreed.name, retryAfterRefusal(turn));
-    if (isBeside && !agreed.isShared) endFurther(turn, sa, link, agreed.name, "it leaves SA_RESOURCE_INFO out");
+    if (beside !== null && !agreed.isShared) endFurther(turn, link, agreed.name, beside.count, "it leaves SA_RESOURCE_INFO out");
     const child = installChild(turn, sa, link, agreed, secrets, "initiator", "now");
     // So that the peer knows that we have the last one, too, and sends on it.
-    if (isBeside && !lacksFurther(link, phase, agreed.name)) sa.window.queue.push({ kind: "liveness", thenDelete: null });
+    if (beside !== null && !lacksFurther(link, phase, agreed.name)) sa.window.queue.push({ kind: "liveness", thenDelete: null });
     emitEvent(turn, { kind: "childSaEstablished", linkId: link.config.id, childSaId: child.id });
     return;
   }
@@ -66,7 +66,7 @@ export function finishCreateChild(turn: Turn, sa: IkeSa, link: Link, task: Extra
     const isNew = task.child.kex?.method !== method && link.esp.some((spec) => spec.kex.some((one) => one === method));
     if (isNew) return beginCreateChild(turn, sa, link, task.child.childName, method);
   }
-  if (isBeside) return onFurtherRefused(turn, sa, link, task.child.childName, error);
+  if (beside !== null) return onFurtherRefused(turn, link, task.child.childName, beside.count, error);
   // The link's own retry asks again; for a collision, or a peer that has forgotten the half of it, no one needs to be told.
   if (error.type !== NotifyType.TEMPORARY_FAILURE && error.type !== NotifyType.STATE_NOT_FOUND)
     recordFailure(turn, link.config.id, "CREATE_CHILD_SA", childRefusal(task.child, error, "CREATE_CHILD_SA"));

@@ -27,6 +27,8 @@ function exchanges(bench: Bench, side: Side): number[] {
   return bench.courier.waiting(side).map((packet) => packet.bytes[packet.bytes[0] === 0 && packet.bytes[3] === 0 ? 22 : 18]!);
 }
 
+const IKE_SA_INIT = 34;
+const IKE_AUTH = 35;
 const CREATE_CHILD_SA = 36;
 const INFORMATIONAL = 37;
 
@@ -109,6 +111,33 @@ const replaced = SIDES.flatMap((who): ExchangeCase[] => [
   },
 ]);
 
+/** What is to end, and is all that there is, is still sent over: a new IKE SA beside it is not the only one between the two (RFC 7296 §2.4). */
+const sentOver = SIDES.map(
+  (who): ExchangeCase => ({
+    interrupts: true,
+    name: `${who} begins anew while its DELETE of the last IKE SA waits for an answer: the peer is not told to forget that one`,
+    play: (bench) => {
+      const [beginner, peer] = [bench[who], other(bench, bench[who])];
+      const deliver = (side: Side, exchange: number) => bench.courier.deliver(side, exchanges(bench, side).lastIndexOf(exchange));
+      replaceWhileWaiting(bench, beginner, "child");
+      // The new one ends: the peer cannot use an answer there (RFC 7296 §2.21.3).
+      const child = peer.link().ikeSas.at(-1)!.children[0]!;
+      bench.pair.give(peer, { kind: "expire", childSaId: child.id, spi: child.outboundSpi, hard: false });
+      answerInstead(bench.courier, peer, beginner, [notify(NotifyType.INITIAL_CONTACT)]);
+      deliver(peer, INFORMATIONAL);
+      expect(beginner.policies.get("link/net")?.action.kind).toBe("protect");
+      bench.pair.runUntil(() => exchanges(bench, beginner).includes(IKE_SA_INIT), 5_000);
+      deliver(beginner, IKE_SA_INIT);
+      deliver(peer, IKE_SA_INIT);
+      deliver(beginner, IKE_AUTH);
+      bench.courier.keep(peer, exchanges(bench, peer).indexOf(IKE_AUTH));
+      bench.pair.run(3_000);
+      const action = beginner.policies.get("link/net")?.action;
+      expect(peer.inbound.has(action?.kind === "protect" ? action.spi : 0)).toBe(true);
+    },
+  }),
+);
+
 /** RFC 7296 §2.21.3: the two have different pictures now, so both start over; the peer hears of it although the first DELETE is lost. */
 const unusable = SIDES.flatMap((who) =>
   (["child", "ike"] as const).map(
@@ -183,6 +212,7 @@ const rekeyedTwice = SIDES.map(
 
 describe("a link is closed that has been rekeyed twice", () => testExchanges(rekeyedTwice));
 describe("an IKE SA that the peer has not settled on is deleted", () => testExchanges(undecided));
+describe("an IKE SA that waits for its end is all that there is", () => testExchanges(sentOver));
 describe("an answer cannot be used", () => testExchanges(unusable));
 describe("a link is restarted while an answer is lost", () => testExchanges(restarts));
 describe("a link is closed in the middle of additional key exchanges (RFC 9370 §2.2.4)", () => testExchanges(followUps));

@@ -9,7 +9,17 @@ import { type Failure, recordFailure, traceFinding } from "../diagnosis/failure.
 import type { Instant } from "../endpoint-types.ts";
 import { authenticationRefused, wrongOwnIdentity, wrongPeerIdentity } from "../diagnosis/identities.ts";
 import { refusedByNotify } from "../diagnosis/refusal.ts";
-import { establishedPhase, type EstablishedPhase, type IkeSa, type InitTranscript, isEnding, type Link, localIdentityOf, remoteIdentityOf } from "../ike-sa.ts";
+import {
+  childrenOf,
+  establishedPhase,
+  type EstablishedPhase,
+  type IkeSa,
+  type InitTranscript,
+  isEnding,
+  type Link,
+  localIdentityOf,
+  remoteIdentityOf,
+} from "../ike-sa.ts";
 import { findError, findNotify, findPayload, notify, sendRequest } from "../messaging.ts";
 import type { Candidates } from "../link-index.ts";
 import { type PeerProof, proveOwn, verifyPeer } from "../negotiation/authentication.ts";
@@ -48,15 +58,20 @@ export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Sess
     { kind: "idi", ...identity },
     ...proof.certificates,
     ...certificateRequest([link]),
-    // The only IKE SA between the two: the peer may forget what an earlier life of ours has left there (RFC 7296 §2.4), or what we
-    // have ended and could not tell it yet.
-    ...(othersOf(turn, sa, link).length === 0 ? [notify(NotifyType.INITIAL_CONTACT)] : []),
+    // The only active IKE SA between the two: the peer may forget what an earlier life of ours has left there (RFC 7296 §2.4), or what
+    // we have ended and could not tell it yet; not one that is to end and is sent over until then.
+    ...(isFirstContact(turn, sa, link) ? [notify(NotifyType.INITIAL_CONTACT)] : []),
     { kind: "idr", ...remoteIdentityOf(link) },
     proof.auth,
     ...(child === null ? [] : childRequestPayloads(child, "auth")),
   ];
   sa.phase = { kind: "authSent", session, transcript };
   sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "ikeAuth", child, credentialId: proof.credentialId });
+}
+
+function isFirstContact(turn: Turn, sa: IkeSa, link: Link): boolean {
+  const isSentOver = (other: IkeSa): boolean => other !== sa && [...childrenOf(other).values()].some((child) => child.outbound !== null);
+  return othersOf(turn, sa, link).length === 0 && !ikeSasOf(turn, link.config.id).some(isSentOver);
 }
 
 function othersOf(turn: Turn, sa: IkeSa, link: Link): IkeSa[] {

@@ -3,6 +3,7 @@ import { fromPrefix } from "../ipsec/traffic-selector.ts";
 import { EARLY_PACKET_MS } from "../dataplane/tun/early-packets.ts";
 import { linkConfigs, Pair, type Side } from "./pair.ts";
 import { revocablePeers, SlowWord } from "./revocable-peers.ts";
+import { searchLosses } from "./search-size.ts";
 import { SETTLE_MS, settlementFaults } from "./settlement.ts";
 import { TrafficModel } from "./traffic-model.ts";
 
@@ -35,7 +36,7 @@ const aStep = (commands: readonly Command[]) =>
 const share = fc.constantFrom(0, 0.05, 0.2);
 const aLine = fc.record<Line>({
   delayMs: fc.constantFrom(1, 20, 200),
-  loss: share,
+  loss: fc.constantFrom(...searchLosses([0, 0.05, 0.2, 0.45])),
   duplicate: share,
   reorder: share,
   reorderMs: fc.constantFrom(5, 50, 1_500),

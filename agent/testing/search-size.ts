@@ -7,6 +7,11 @@ export function searchSize(usual: number): { readonly numRuns: number; readonly 
   return { numRuns: Number(process.env["CONVERGENCE_RUNS"] ?? usual), seed: Number(process.env["CONVERGENCE_SEED"] ?? 20_261) };
 }
 
+/** The shares of packets that its lines lose. A search for what happens on bad ones alone sets them: `CONVERGENCE_LOSS=0.45,0.6`. */
+export function searchLosses(usual: readonly number[]): readonly number[] {
+  return process.env["CONVERGENCE_LOSS"]?.split(",").map(Number) ?? usual;
+}
+
 /** The time for such a search, which is much more than it should take. */
 export function searchMs({ numRuns }: { readonly numRuns: number }): number {
   return 60_000 + numRuns * 600;

@@ -39,6 +39,16 @@ export function createMissingChildren(turn: Turn, link: Link, sa: IkeSa, phase: 
   postpone(turn, link);
 }
 
+/**
+ * All is made that can be, and the peer, which answered last, does not know that it has arrived here (RFC 7296 §2.8): it hears so, for it may be sending
+ * over an older IKE SA that we cannot tell it the end of, because we have given that one up or an answer is missing there.
+ */
+export function confirmMade({ window }: IkeSa, phase: EstablishedPhase): void {
+  if (!phase.toConfirm || window.outstanding !== null || window.queue.length > 0) return;
+  phase.toConfirm = false;
+  window.queue.push({ kind: "liveness", thenDelete: null });
+}
+
 /** A child of which the configuration says something else by now, or nothing any more: also one whose exchange was under way when that changed. */
 export function closeOutdatedChildren(turn: Turn, link: Link): void {
   for (const sa of ikeSasOf(turn, link.config.id)) {

@@ -139,6 +139,8 @@ export interface EstablishedPhase {
   readonly children: Map<string, ChildSa>;
   /** Children are missing, and the peer, which began the IKE SA, makes them; if it has not by the link's `retryAt`, this end does. */
   leftToPeer: boolean;
+  /** The peer may have an older IKE SA, and goes on sending over that one until it is known that our new Child SAs are there. */
+  toConfirm: boolean;
   /** Made by a rekey of this SA: by our request, by the peer's. The children move to the one that stays. */
   successor: IkeSa | null;
   /** Agreed on at the peer's request, and waiting for additional key exchanges. */

@@ -1,5 +1,5 @@
 import { liveChildren } from "./child-sa.ts";
-import { closeDuplicateChildren, closeOutdatedChildren, createMissingChildren, sendOverKnown } from "./child-upkeep.ts";
+import { closeDuplicateChildren, closeOutdatedChildren, confirmMade, createMissingChildren, sendOverKnown } from "./child-upkeep.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, isBeginning, isEnding, type Link, waitsForPackets } from "./ike-sa.ts";
 import { traceFinding } from "./diagnosis/failure.ts";
 import { duplicateIkeSas } from "./diagnosis/lifetime.ts";
@@ -38,7 +38,10 @@ export function upkeepLink(turn: Turn, link: Link): void {
   forgetAttempts(turn, link);
   begin(turn, link);
   const main = inUse(turn, link).at(-1);
-  if (main !== undefined) upkeepFurther(turn, link, main, main.phase);
+  if (main !== undefined) {
+    upkeepFurther(turn, link, main, main.phase);
+    confirmMade(main, main.phase);
+  }
   watchActivity(turn, link);
   updateState(turn, link);
 }

@@ -29,7 +29,8 @@ export type ActiveTask =
   | { readonly kind: "ikeSaInit" }
   /** `request`: the message in the form that IKE_AUTH will cover. */
   | { readonly kind: "ikeIntermediate"; readonly kex: KeyExchange; readonly request: Uint8Array }
-  | { readonly kind: "ikeAuth"; readonly child: ChildRequest | null; readonly credentialId: string }
+  /** `isFirst`: it says INITIAL_CONTACT, so the peer has no other IKE SA with us from then on. */
+  | { readonly kind: "ikeAuth"; readonly child: ChildRequest | null; readonly credentialId: string; readonly isFirst: boolean }
   /** `followUp` in these three: CREATE_CHILD_SA has been answered, IKE_FOLLOWUP_KE is under way. */
   | { readonly kind: "createChild"; readonly child: ChildRequest; readonly followUp: FollowUp<AgreedChild> | null }
   | {

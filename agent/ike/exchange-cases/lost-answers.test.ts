@@ -35,13 +35,19 @@ function answerInVain(pair: Pair, courier: Courier, ms: number): void {
   pair.give(pair.b, { kind: "setLink", link: { ...b, ikeProposals: [...b.ikeProposals, "aes128gcm16-prfsha256-x25519"] } });
 }
 
-/** From b's request to the moment at which b deletes the old IKE SA. */
+/** From b's request to the moment at which b deletes the old IKE SA. That it has the new Child SA, which it says too, does not arrive. */
 function beginAgain(pair: Pair, courier: Courier): void {
   courier.deliver(pair.b);
   courier.deliver(pair.a);
   courier.deliver(pair.b);
   courier.deliver(pair.a);
   expect(pair.b.link().ikeSas.map((sa) => sa.state)).toContain("deleting");
+  const spiOf = (packet: Packet): bigint => parseHeader(packet.bytes).header.spiI;
+  const made = pair.b.link().ikeSas.find((sa) => sa.state === "established");
+  courier.keep(
+    pair.b,
+    courier.waiting(pair.b).findIndex((packet) => spiOf(packet) === made?.spiI),
+  );
 }
 
 function isAnswerOf(exchange: number, packet: Packet): boolean {
@@ -96,6 +102,22 @@ describe("answers that the peer never gets", () => {
     settle(pair);
     expect(misses).toEqual([]);
     expect(sentOver(pair).spi).not.toBe(before);
+  });
+
+  it("a peer that cannot close the old IKE SA yet says that it has what was made last on the new one, and the traffic goes there", () => {
+    const pair = establishedPair(7, { both: { livenessMs: 0, childless: true } });
+    const courier = new Courier(pair);
+    const before = sentOver(pair).spi;
+    // The answer that its DELETE has to wait for does not come.
+    pair.give(pair.b, { kind: "rekey", linkId: "link", what: "child" });
+    courier.keep(pair.b);
+    pair.give(pair.b, { kind: "reauthenticate", linkId: "link" });
+    courier.deliverAll();
+    expect(pair.a.link().ikeSas.length).toBe(2);
+    expect(sentOver(pair).spi).not.toBe(before);
+    expect(sentOver(pair).isThere).toBe(true);
+    courier.leave();
+    settle(pair);
   });
 
   it("once the peer goes on with the new IKE SA, the traffic is on that one, whatever becomes of the old one and of its DELETE", () => {

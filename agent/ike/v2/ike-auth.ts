@@ -54,19 +54,20 @@ export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Sess
   }
   const first = config.childless === true && session.childless ? undefined : config.children[0];
   const child = first === undefined ? null : requestChild(turn, link, first, null);
+  const isFirst = isFirstContact(turn, sa, link);
   const payloads: Payload[] = [
     { kind: "idi", ...identity },
     ...proof.certificates,
     ...certificateRequest([link]),
     // The only active IKE SA between the two: the peer may forget what an earlier life of ours has left there (RFC 7296 §2.4), or what
     // we have ended and could not tell it yet; not one that is to end and is sent over until then.
-    ...(isFirstContact(turn, sa, link) ? [notify(NotifyType.INITIAL_CONTACT)] : []),
+    ...(isFirst ? [notify(NotifyType.INITIAL_CONTACT)] : []),
     { kind: "idr", ...remoteIdentityOf(link) },
     proof.auth,
     ...(child === null ? [] : childRequestPayloads(child, "auth")),
   ];
   sa.phase = { kind: "authSent", session, transcript };
-  sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "ikeAuth", child, credentialId: proof.credentialId });
+  sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "ikeAuth", child, credentialId: proof.credentialId, isFirst });
 }
 
 function isFirstContact(turn: Turn, sa: IkeSa, link: Link): boolean {
@@ -113,7 +114,7 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
   }
   const verdict = verifyPeer(session, transcript, "responder", idr, payloads, config.credentials, turn.wallNow, turn.engine.options.revocation);
   if (!verdict.ok) return rejectPeer(turn, sa, link, verdict.failure);
-  establish(turn, sa, link, session, transcript, idr, task.credentialId, verdict);
+  establish(turn, sa, link, session, transcript, idr, task.credentialId, verdict).toConfirm = !task.isFirst;
   // There was none to replace, so this is what was asked for; else it is when the other is gone.
   if (othersOf(turn, sa, link).length === 0) link.replaceWanted = false;
   if (task.child === null) {
@@ -273,6 +274,7 @@ function establish(
     credentialId,
     children: new Map(),
     leftToPeer: false,
+    toConfirm: false,
     successor: null,
     pending: [],
     abandonAt: null,

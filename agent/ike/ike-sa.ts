@@ -160,8 +160,8 @@ export interface Link {
   retryAt: Instant | null;
   retryDelayMs: number;
   attempts: number;
-  /** A changed configuration or a command wants the IKE SA authenticated anew; where there is none, one is begun. */
-  replaceWanted: boolean;
+  /** Since when a changed configuration or a command wants the IKE SA authenticated anew; where there is none, one is begun. Null: none does. */
+  replaceWantedAt: Instant | null;
   state: "negotiating" | "up" | "degraded" | "down";
   since: Instant;
   lastFailure: { readonly at: Instant; readonly code: string; readonly sentence: string } | null;

@@ -50,7 +50,7 @@ export function closeInactive(turn: Turn, link: Link): void {
 /** A Child SA of a link that waits was closed, by either end; not when a new IKE SA, which is to carry all that the old one does, is being made. */
 export function noteClosed(link: Link, childName: string): void {
   const waits = link.config.initiate === "onDemand" || link.config.inactivityMs !== undefined;
-  if (waits && link.wanted === "respond" && !link.replaceWanted) link.resting.add(childName);
+  if (waits && link.wanted === "respond" && link.replaceWantedAt === null) link.resting.add(childName);
 }
 
 /** Nobody needs an IKE SA whose Child SAs all rest; one that is to replace another has none yet. */

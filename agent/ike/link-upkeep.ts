@@ -28,6 +28,7 @@ export function upkeepLink(turn: Turn, link: Link): void {
   reviveLast(turn, link);
   resolveDuplicates(turn, link);
   finishReplacements(turn, link);
+  takePeersReplacement(turn, link);
   closeOutdatedChildren(turn, link);
   for (const sa of inUse(turn, link)) {
     closeDuplicateChildren(turn, link, sa, sa.phase);
@@ -65,12 +66,12 @@ function begin(turn: Turn, link: Link): void {
   const main = current.at(-1);
   if (main === undefined) {
     // A rekeyed SA whose successor is there is in inUse; one that is being taken over has no children to lose.
-    const isWanted = link.wanted === "up" || link.replaceWanted;
+    const isWanted = link.wanted === "up" || link.replaceWantedAt !== null;
     if (isWanted && !sas.some((sa) => establishedPhase(sa)?.abandonAt === null && establishedPhase(sa)?.successor === null && !isEnding(sa)))
       connect(turn, link, null);
     return;
   }
-  if (link.replaceWanted && main.replaces === null) return connect(turn, link, main);
+  if (link.replaceWantedAt !== null && main.replaces === null) return connect(turn, link, current.findLast(carriesTraffic) ?? main);
   createMissingChildren(turn, link, main, main.phase);
 }
 
@@ -102,7 +103,7 @@ function connect(turn: Turn, link: Link, replaces: IkeSa | null): void {
   const { remoteAddresses } = link.config;
   const address = remoteAddresses.length > 0 ? remoteAddresses[link.attempts % remoteAddresses.length]! : replaces?.remote.address;
   if (address === undefined) {
-    link.replaceWanted = false;
+    link.replaceWantedAt = null;
     return;
   }
   link.attempts += 1;
@@ -125,8 +126,24 @@ function finishReplacements(turn: Turn, link: Link): void {
       queueDeleteIke(old);
     }
     sa.replaces = null;
-    link.replaceWanted = false;
+    link.replaceWantedAt = null;
   }
+}
+
+/** The peer has begun what this side wants too: what was authenticated since then carries all that is left, and the old one is the peer's to delete. */
+function takePeersReplacement(turn: Turn, link: Link): void {
+  const since = link.replaceWantedAt;
+  const used = inUse(turn, link);
+  const main = used.at(-1);
+  if (since === null || main === undefined || main.replaces !== null || main.phase.authentication.begunAt <= since) return;
+  const own = knownNamesOf(main);
+  if (used.some((sa) => sa !== main && namesOf(sa.phase).some((name) => !own.includes(name) && link.policies.has(name)))) return;
+  traceChoice(turn, link.config.id, "REPLACE", "The peer has authenticated the link anew: nothing is left for this side to replace.");
+  link.replaceWantedAt = null;
+}
+
+function carriesTraffic(sa: Established): boolean {
+  return namesOf(sa.phase).length > 0;
 }
 
 /** Of those that the peer is known to have too. */
@@ -196,7 +213,7 @@ function updateState(turn: Turn, link: Link): void {
 
 /** A link that is up waits for nothing but what it has left to the peer. */
 function forgetAttempts(turn: Turn, link: Link): void {
-  if (link.retryAt === null || link.replaceWanted || stateOf(turn, link) !== "up") return;
+  if (link.retryAt === null || link.replaceWantedAt !== null || stateOf(turn, link) !== "up") return;
   if (inUse(turn, link).at(-1)?.phase.leftToPeer === true) return;
   link.retryAt = null;
   link.retryDelayMs = turn.engine.options.retryFirstMs;

@@ -33,7 +33,7 @@ export function setLink(turn: Turn, config: LinkConfig): void {
   const mustRenegotiate = comparable(identityPart(before)) !== comparable(identityPart(config));
   if (mustRenegotiate && link.wanted !== "down" && ikeSasOf(turn, config.id).some((sa) => establishedPhase(sa) !== null)) {
     traceChoice(turn, config.id, "CONFIGURATION", "Identities, addresses or proposals changed: the IKE SA is negotiated anew beside the old one.");
-    link.replaceWanted = true;
+    link.replaceWantedAt = turn.now;
   }
   // An attempt under the old configuration would only fail.
   for (const sa of ikeSasOf(turn, config.id)) if (isBeginning(sa)) removeIkeSa(turn, sa);
@@ -65,17 +65,17 @@ export function commandLink(turn: Turn, link: Link, command: "up" | "down" | "re
       return want(turn, link, "up");
     case "down":
       want(turn, link, "down");
-      link.replaceWanted = false;
+      link.replaceWantedAt = null;
       for (const sa of ikeSasOf(turn, link.config.id)) closeWithPeer(turn, sa);
       return;
     case "restart":
       want(turn, link, "up");
-      link.replaceWanted = false;
+      link.replaceWantedAt = null;
       for (const sa of ikeSasOf(turn, link.config.id)) closeWithPeer(turn, sa);
       return;
     case "reauthenticate":
       if (link.wanted === "down") return traceChoice(turn, link.config.id, "COMMAND", "The link is to be down: there is nothing to authenticate anew.");
-      link.replaceWanted = true;
+      link.replaceWantedAt = turn.now;
       link.resting.clear();
       if (link.wanted === "respond" && !waitsForPackets(link)) want(turn, link, "up");
       return;
@@ -147,7 +147,7 @@ function addLink(turn: Turn, config: LinkConfig, parsed: Pick<Link, "ike" | "esp
     retryAt: null,
     retryDelayMs: turn.engine.options.retryFirstMs,
     attempts: 0,
-    replaceWanted: false,
+    replaceWantedAt: null,
     state: "down",
     since: turn.now,
     lastFailure: null,

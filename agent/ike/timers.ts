@@ -132,7 +132,7 @@ function runIkeTimers(turn: Turn, sa: IkeSa): void {
   if (phase.reauthenticateAt !== null && phase.reauthenticateAt <= now) {
     phase.reauthenticateAt = null;
     // At once, and not when what is missing may be asked for again.
-    if (link !== null) Object.assign(link, { replaceWanted: true, retryAt: null });
+    if (link !== null) Object.assign(link, { replaceWantedAt: now, retryAt: null });
   }
   const liveness = livenessAt(turn.engine, sa);
   if (liveness !== null && liveness <= now) sa.window.queue.push({ kind: "liveness", thenDelete: null });

@@ -22,6 +22,7 @@ function fakeTable(foreign: readonly string[] = []) {
     const [, verb = "", destination = ""] = words;
     if (verb !== "show" && verb !== "get") log.push(words.slice(1).join(" "));
     if (verb === "get") return `${destination} via 192.0.2.254 dev eth0 src 192.0.2.1`;
+    if (verb === "show" && words[2] === "proto") return [...table.values()].filter((line) => line.endsWith(` proto ${words[3]}`)).join("\n");
     if (verb === "show") return table.get(words[3]!) ?? "";
     if (verb === "add" && table.has(destination)) throw new Error("File exists");
     if (verb === "add" || verb === "replace") table.set(destination, words.slice(2).join(" "));
@@ -49,6 +50,24 @@ test("a link's routes come and go with it, and those of other links are not touc
   expect(log).toEqual(["del 10.2.0.0/24 dev tun7 proto 213"]);
   await routes.removeAll();
   expect([...table.keys()]).toEqual([]);
+});
+
+test("a route whose options change is replaced in one step, and not while another's is in its place", async () => {
+  const { table, log, ip } = fakeTable();
+  const routes = new Routes("tun7", ip);
+  await routes.apply([link("a", "10.2.0.0/24"), link("b", "10.3.0.0/24")]);
+  log.length = 0;
+  expect(await routes.apply([{ ...link("a", "10.2.0.0/24"), mtu: 1_380 }, link("b", "10.3.0.0/24")])).toEqual(new Map());
+  expect(log).toEqual(["replace 10.2.0.0/24 dev tun7 mtu 1380 proto 213"]);
+  table.set("10.3.0.0/24", "10.3.0.0/24 via 10.0.0.1 dev eth1 proto static");
+  const faults = await routes.apply([
+    { ...link("a", "10.2.0.0/24"), mtu: 1_380 },
+    { ...link("b", "10.3.0.0/24"), mtu: 1_380 },
+  ]);
+  expect([...faults]).toEqual([["b", expect.stringContaining("another route to 10.3.0.0/24 exists")]]);
+  expect(table.get("10.3.0.0/24")).toContain("eth1");
+  await routes.removeAll();
+  expect([...table.keys()]).toEqual(["10.3.0.0/24"]);
 });
 
 test("thousands of routes are set and removed by one process each time", async () => {

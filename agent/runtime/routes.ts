@@ -61,6 +61,7 @@ export class Routes {
     const ways = this.#device === null ? await this.#waysTo(links.flatMap((link) => link.peers)) : new Map<string, Way>();
     for (const link of links)
       for (const route of await this.#routesOf(link, ways)) if (!wanted.has(keyOf(route))) wanted.set(keyOf(route), { route, linkId: link.linkId });
+    await this.#change([...wanted.values()].map(({ route }) => route));
     const surplus = [...this.#installed].filter(([key]) => !wanted.has(key));
     for (const [key] of surplus) this.#installed.delete(key);
     // One that is gone already, for example with its device, is what was wanted.
@@ -79,6 +80,22 @@ export class Routes {
       else if (outcome !== "done by another") faults.set(linkId, outcome.fault);
     }
     return faults;
+  }
+
+  /** What is to lead on otherwise than it does, with another MTU for example, is replaced in one step: no packet finds it missing. */
+  async #change(wanted: readonly Route[]): Promise<void> {
+    const before = new Map([...this.#installed].map(([key, route]) => [route.destination, key]));
+    const isChanged = (route: Route): boolean => before.has(route.destination) && !this.#installed.has(keyOf(route));
+    if (!wanted.some(isChanged)) return;
+    // The kernel asks nobody whose route it is that it replaces: only what is still there is ours.
+    await this.forgetVanished();
+    const changed = wanted.filter((route) => isChanged(route) && this.#installed.has(before.get(route.destination)!));
+    const refused = await this.#batch("replace", changed);
+    for (const route of changed) {
+      if (refused.has(route)) continue;
+      this.#installed.delete(before.get(route.destination)!);
+      this.#installed.set(keyOf(route), route);
+    }
   }
 
   /**
@@ -157,7 +174,7 @@ export class Routes {
   }
 
   /** One process for each family, however many routes. Those that `ip` did not take come back: in a batch it does not say enough about why. */
-  async #batch(verb: "add" | "del", routes: readonly Route[]): Promise<ReadonlySet<Route>> {
+  async #batch(verb: "add" | "del" | "replace", routes: readonly Route[]): Promise<ReadonlySet<Route>> {
     const refused = new Set<Route>();
     for (const family of [4, 6] as const) {
       const own = routes.filter((route) => route.family === family);

@@ -162,6 +162,6 @@ const PACKET_MS = 2_000;
 function wantedEnd(pair: Pair): "up" | "none" {
   const links = [pair.a, pair.b].map((side) => side.engine.links.get("link")!);
   if (!links.some((link) => link.wanted === "down")) return "up";
-  for (const link of links) if (link.wanted !== "down") Object.assign(link, { wanted: "respond", replaceWanted: false });
+  for (const link of links) if (link.wanted !== "down") Object.assign(link, { wanted: "respond", replaceWantedAt: null });
   return "none";
 }

@@ -43,7 +43,8 @@ function unfinished(side: Side, now: number): string[] {
   const faults: string[] = [];
   const isSoon = (at: number | null) => at !== null && at < now + RETRY_MS;
   // The reauthentication that was asked for waits for the link's next attempt.
-  for (const link of side.engine.links.values()) if (link.replaceWanted) faults.push(`${side.name}: the IKE SA of ${link.config.id} is to be replaced`);
+  for (const link of side.engine.links.values())
+    if (link.replaceWantedAt !== null) faults.push(`${side.name}: the IKE SA of ${link.config.id} is to be replaced`);
   if (side.engine.graves.size > 0) faults.push(`${side.name}: old inbound SAs wait for their end`);
   for (const sa of side.engine.ikeSas.values()) {
     const { outstanding, queue } = sa.window;

@@ -29,7 +29,7 @@ import { describeIdentity, sameIdentity, type WireIdentity } from "../negotiatio
 import { certificateToShow, requestedAuthorities } from "../negotiation/own-certificate.ts";
 import { leaveHalfOpen, removeIkeSa } from "../sa-removal.ts";
 import { afterAuth, type Session } from "../session.ts";
-import type { ActiveTask } from "../task.ts";
+import { type ActiveTask, queueDeleteIke } from "../task.ts";
 import { traceChoice } from "../trace.ts";
 import { emitEvent, ikeSasOf, touchIkeSa, type Turn } from "../turn.ts";
 import { answerChild, childRefusal, childRequestPayloads, installChild, lowerNonce, readChildAnswer, refuseChild, requestChild } from "./child-negotiation.ts";
@@ -116,7 +116,7 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
   if (!verdict.ok) return rejectPeer(turn, sa, link, verdict.failure);
   establish(turn, sa, link, session, transcript, idr, task.credentialId, verdict).toConfirm = !task.isFirst;
   // There was none to replace, so this is what was asked for; else it is when the other is gone.
-  if (othersOf(turn, sa, link).length === 0) link.replaceWanted = false;
+  if (othersOf(turn, sa, link).length === 0) link.replaceWantedAt = null;
   if (task.child === null) {
     // The attempt has succeeded: the link's children need not wait for the next.
     link.retryAt = null;
@@ -126,14 +126,24 @@ export function onAuthResponse(turn: Turn, sa: IkeSa, link: Link, task: Extract<
   if (error !== null && findPayload(payloads, "sa") === null) {
     // RFC 7296 §1.2: the IKE SA stands although its first child does not.
     recordFailure(turn, config.id, "IKE_AUTH", childRefusal(task.child, error, "IKE_AUTH"));
-    return;
+    return endReplacement(turn, sa, link);
   }
   const agreed = readChildAnswer(sa, link, task.child, payloads, transcript);
-  if (refusesMode(turn, link, agreed, "IKE_AUTH")) return refuseChild(turn, sa, link, agreed);
+  if (refusesMode(turn, link, agreed, "IKE_AUTH")) {
+    refuseChild(turn, sa, link, agreed);
+    return endReplacement(turn, sa, link);
+  }
   const child = installChild(turn, sa, link, agreed, [], "initiator", "now");
   // The attempt has succeeded: the link's other children need not wait for the next.
   link.retryAt = null;
   emitEvent(turn, { kind: "childSaEstablished", linkId: config.id, childSaId: child.id });
+}
+
+/** What was to replace another IKE SA and got no child is of no use: the other one goes on, and a further attempt comes later. */
+function endReplacement(turn: Turn, sa: IkeSa, link: Link): void {
+  if (sa.replaces === null || othersOf(turn, sa, link).length === 0) return;
+  traceChoice(turn, link.config.id, "REPLACE", "The new IKE SA was refused its Child SA: it is deleted, and the old one goes on.");
+  queueDeleteIke(sa);
 }
 
 /** Responder: finds the link by who the peer is, checks its proof, answers with ours. The answer; null: the SA is gone after it. */

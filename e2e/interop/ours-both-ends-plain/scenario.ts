@@ -1,6 +1,7 @@
 import { deepEqual, ok } from "node:assert/strict";
 import { throughput } from "../../lib/traffic.ts";
-import { expectNewChild, expectTraffic, linkId, withoutLoss, type LinkInput, type Scenario } from "../scenario.ts";
+import type { Agent } from "../../lib/agent.ts";
+import { type Context, expectNewChild, expectTraffic, linkId, withoutLoss, type LinkInput, type Scenario } from "../scenario.ts";
 
 /** What a link asks for at both ends, and what its Child SA must then be. */
 const kinds: readonly { readonly wish: Partial<LinkInput>; readonly protocol: "esp" | "ah"; readonly suite: string }[] = [
@@ -16,13 +17,12 @@ export const scenario: Scenario = {
     const right = await context.startUsAtRight(kinds[0]?.wish);
     const left = await context.startUs(kinds[0]?.wish);
     for (const { wish, protocol, suite } of kinds) {
-      if (protocol === "ah") {
-        await right.configure(context.configurationAtRight(wish));
-        await left.configure(context.configuration(wish));
+      if (protocol === "ah") await withoutLoss(context, () => change(context, left, right, wish));
+      for (const end of [left, right]) {
+        await end.waitForLink(linkId, `one IKE SA, with a Child SA of ${protocol}`, ({ ikeSas }) =>
+          ikeSas.length === 1 && ikeSas[0]?.childSas.map((child) => child.protocol).join() === protocol ? true : undefined,
+        );
       }
-      await left.waitForLink(linkId, `a Child SA of ${protocol}`, ({ ikeSas }) =>
-        ikeSas.some(({ childSas }) => childSas.some((child) => child.state === "established" && child.protocol === protocol)) ? true : undefined,
-      );
       await right.waitUntilUp(linkId);
       await expectTraffic(context);
       let { inboundSpi } = (await left.waitUntilUp(linkId)).child;
@@ -43,3 +43,15 @@ export const scenario: Scenario = {
     }
   },
 };
+
+/** The end that hears first asks for what the other one still refuses. */
+async function change(context: Context, left: Agent, right: Agent, wish: Partial<LinkInput>): Promise<void> {
+  await right.configure(context.configurationAtRight(wish));
+  await right.waitForLink(linkId, "that the other end refuses AH", ({ lastFailure }) => (lastFailure?.code === "NO_PROPOSAL_CHOSEN" ? true : undefined));
+  await left.configure(context.configuration(wish));
+  for (const end of [left, right]) {
+    await end.waitForLink(linkId, "no Child SA but of AH", ({ ikeSas }) =>
+      ikeSas.every(({ childSas }) => childSas.every((child) => child.protocol === "ah")) ? true : undefined,
+    );
+  }
+}

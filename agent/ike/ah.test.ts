@@ -8,8 +8,8 @@ import { parseProposal } from "./negotiation/proposal-keywords.ts";
 
 const both = { ahProposals: ["sha256-x25519", "sha512"] };
 
-function attempt(overrides: Parameters<typeof linkConfigs>[0]): Pair {
-  const pair = new Pair(3);
+function attempt(overrides: Parameters<typeof linkConfigs>[0], options?: ConstructorParameters<typeof Pair>[1]): Pair {
+  const pair = new Pair(3, options);
   const { a, b } = linkConfigs(overrides);
   pair.give(pair.b, { kind: "setLink", link: b });
   pair.give(pair.a, { kind: "setLink", link: a });
@@ -54,6 +54,14 @@ describe("a link with AH", () => {
     expect(failures.length).toBeGreaterThan(0);
     for (const failure of failures) expect(failure).toMatch(/^AH_BEHIND_NAT: AH cannot pass a NAT, and .*Use ESP\.$/);
     expect([pair.a.inbound.size, pair.b.inbound.size]).toEqual([0, 0]);
+  });
+
+  it("comes up where the link names no address of this side's: what the routes say is no NAT to the peer, but an address that a NAT has changed is", () => {
+    const anywhere = { both: { ...both, localAddress: null } };
+    const known = attempt(anywhere, { a: { sourceOf: (remote) => (remote === "192.0.2.2" ? "192.0.2.1" : null) } });
+    expect([known.a.link().state, known.b.link().state, ...known.a.failures(), ...known.b.failures()]).toEqual(["up", "up"]);
+    const changed = attempt(anywhere, { a: { sourceOf: () => "10.0.0.9" } });
+    expect(changed.b.failures()).toEqual([expect.stringMatching(/^AH_BEHIND_NAT/)]);
   });
 });
 

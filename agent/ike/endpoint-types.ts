@@ -118,6 +118,8 @@ export interface EndpointOptions {
   readonly largestMessage?: number;
   /** Search how large a packet each peer's path takes. Absent: no. */
   readonly probesPaths?: boolean;
+  /** The address that packets to this one leave from, for links that name none; null, or absent: not known. */
+  readonly sourceOf?: (remoteAddress: string) => string | null;
   /** What is known of revoked certificates; absent: nothing, and nobody is asked. */
   readonly revocation?: RevocationSource;
   /** What has passed through a pair of SAs, both ways; absent: nothing is known, and every SA counts as unused. */

@@ -26,7 +26,7 @@ function setUp() {
   const transport: IkeTransport = {
     send: async (_local, _remote, bytes) => void plane.calls.push(`send ${bytes.length}`),
     sendAtOnce: (_local, _remote, bytes) => void plane.calls.push(`at once ${bytes.length}`),
-    localAddressFor: async () => "192.0.2.1",
+    localAddressFor: () => "192.0.2.1",
   };
   const now = { value: 1_000 };
   const driver = new Driver({

@@ -13,7 +13,7 @@ export interface IkeTransport {
   /** From an address that a message has come to, without word of what becomes of it. */
   sendAtOnce(local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array): void;
   /** The address the route to `remote` starts from; null when there is no route. */
-  localAddressFor(remote: string): Promise<string | null>;
+  localAddressFor(remote: string): string | null;
 }
 
 export interface DriverParts {
@@ -236,7 +236,7 @@ export class Driver {
     const { plane, transport, natPort } = this.#parts;
     if (effect.dontFragment === true) return this.#transmitWhole(effect);
     if (!effect.encapsulated) return transport.send(effect.local, effect.remote, effect.bytes);
-    const address = effect.local?.address ?? (await transport.localAddressFor(effect.remote.address));
+    const address = effect.local?.address ?? transport.localAddressFor(effect.remote.address);
     if (address === null) throw new Error(`no route to ${effect.remote.address}`);
     plane.sendIkeDatagram({ local: { address, port: effect.local?.port ?? natPort }, remote: effect.remote, bytes: effect.bytes });
   }

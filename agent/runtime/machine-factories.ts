@@ -3,6 +3,7 @@ import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
 import { openBypassedSocket } from "../dataplane/xfrm/ike-socket.ts";
 import { whyNoKernelEsp } from "../dataplane/xfrm/kernel-probe.ts";
 import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
+import { sourceAddressTo } from "../dataplane/ffi/source-address.ts";
 import { UnfragmentedSender } from "../dataplane/ffi/unfragmented-sender.ts";
 import { Endpoint } from "../ike/endpoint.ts";
 import type { EngineFactories, PlaneSettings } from "./engine.ts";
@@ -15,7 +16,7 @@ export const machineFactories: EngineFactories = {
   openTransport: ({ bypassesPolicies, ...options }) => UdpTransport.open({ ...options, ...(bypassesPolicies ? { openSocket: openBypassedSocket } : {}) }),
   openWholeSender: () => UnfragmentedSender.open(),
   watchNetwork: (onChange) => new NetworkWatch(onChange),
-  createEndpoint: (options, random) => new Endpoint(options, random),
+  createEndpoint: (options, random) => new Endpoint({ ...options, sourceOf: sourceAddressTo }, random),
 };
 
 /** The kernel's plane where it can be had, unless the configuration says which. Why it is which is in the plane's capabilities. */

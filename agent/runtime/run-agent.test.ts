@@ -36,7 +36,7 @@ function fakeMachine() {
     openTransport: async () => ({
       send: async () => undefined,
       sendAtOnce: () => undefined,
-      localAddressFor: async () => "192.0.2.1",
+      localAddressFor: () => "192.0.2.1",
       close: () => void ipCalls.push("transport closed"),
     }),
     createEndpoint: () => {

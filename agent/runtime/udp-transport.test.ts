@@ -50,5 +50,5 @@ test("an address that is not ours cannot be sent from, and one without a route h
   await expect(transport.send({ address: "203.0.113.9", port }, { address: "127.0.0.1", port: 9 }, new Uint8Array(1))).rejects.toThrow(
     /no address of this machine/,
   );
-  expect(await transport.localAddressFor("127.0.0.1")).toBe("127.0.0.1");
+  expect(transport.localAddressFor("127.0.0.1")).toBe("127.0.0.1");
 });

@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from "node:dgram";
 import { networkInterfaces } from "node:os";
+import { sourceAddressTo } from "../dataplane/ffi/source-address.ts";
 import type { UdpEndpoint } from "../ipsec/security-association.ts";
 import type { IkeTransport } from "./driver.ts";
 
@@ -20,7 +21,6 @@ export interface UdpTransportOptions {
 
 const RESCAN_MS = 2_000;
 const RECEIVE_BUFFER_OCTETS = 4 << 20;
-const ROUTE_CACHE_MS = 2_000;
 
 /**
  * IKE on UDP port 500. An answer must leave from the address that the request was sent to, and node:dgram does not tell that
@@ -30,7 +30,6 @@ const ROUTE_CACHE_MS = 2_000;
 export class UdpTransport implements IkeTransport {
   readonly #options: UdpTransportOptions;
   readonly #sockets = new Map<string, Socket>();
-  readonly #routes = new Map<string, { readonly address: string | null; readonly until: number }>();
   readonly #faults = new Set<string>();
   #rescan: NodeJS.Timeout | null = null;
   #scanning: Promise<string[]> | null = null;
@@ -49,7 +48,7 @@ export class UdpTransport implements IkeTransport {
   }
 
   async send(local: UdpEndpoint | null, remote: UdpEndpoint, bytes: Uint8Array): Promise<void> {
-    const address = local?.address ?? (await this.localAddressFor(remote.address));
+    const address = local?.address ?? this.localAddressFor(remote.address);
     if (address === null) throw new Error(`no route to ${remote.address}`);
     // The list of addresses leaves out a device that came up within the last second; the route already uses it.
     if (!this.#sockets.has(address)) await this.#bind(address);
@@ -64,14 +63,8 @@ export class UdpTransport implements IkeTransport {
     this.#sockets.get(local.address)?.send(bytes, remote.port, remote.address);
   }
 
-  async localAddressFor(remote: string): Promise<string | null> {
-    const now = performance.now();
-    const known = this.#routes.get(remote);
-    if (known !== undefined && known.until > now) return known.address;
-    if (this.#routes.size > 10_000) this.#routes.clear();
-    const address = await routedSource(remote);
-    this.#routes.set(remote, { address, until: now + ROUTE_CACHE_MS });
-    return address;
+  localAddressFor(remote: string): string | null {
+    return sourceAddressTo(remote);
   }
 
   close(): void {
@@ -151,17 +144,4 @@ export class UdpTransport implements IkeTransport {
 function localAddresses(): Set<string> {
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   return new Set(addresses.filter((entry) => !entry.address.startsWith("fe80:")).map((entry) => entry.address));
-}
-
-/** Connecting a UDP socket sends nothing and makes the kernel choose the source address by its routes. */
-function routedSource(remote: string): Promise<string | null> {
-  const socket = createSocket(remote.includes(":") ? "udp6" : "udp4");
-  return new Promise((resolve) => {
-    const finish = (address: string | null) => {
-      socket.close();
-      resolve(address);
-    };
-    socket.once("error", () => finish(null));
-    socket.connect(500, remote, () => finish(socket.address().address));
-  });
 }

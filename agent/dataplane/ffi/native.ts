@@ -40,6 +40,8 @@ export const libc = {
   poll: self.func("int poll(uintptr_t descriptors, unsigned long count, int timeout)"),
   socket: self.func("int socket(int domain, int type, int protocol)"),
   bind: self.func("int bind(int fd, uintptr_t address, uint32_t length)"),
+  connect: self.func("int connect(int fd, uintptr_t address, uint32_t length)"),
+  getsockname: self.func("int getsockname(int fd, uintptr_t address, uintptr_t length)"),
   setsockopt: self.func("int setsockopt(int fd, int level, int name, uintptr_t value, uint32_t length)"),
   sendto: self.func("intptr_t sendto(int fd, uintptr_t data, size_t length, int flags, uintptr_t address, uint32_t addressLength)"),
   recv: self.func("intptr_t recv(int fd, uintptr_t buffer, size_t length, int flags)"),

@@ -301,6 +301,12 @@ function agree(links: Candidates, proposals: readonly Proposal[], keMethod: numb
   return null;
 }
 
+/** RFC 7296 §2.23: the peer has to be told where this comes from before anything has come back to an address of ours. */
+function likelyLocal({ engine: { options } }: Turn, { remote }: IkeSa): UdpEndpoint | null {
+  const address = options.sourceOf?.(remote.address) ?? null;
+  return address === null ? null : { address, port: options.ikePort };
+}
+
 function sendInit(turn: Turn, sa: IkeSa, link: Link, next: InitOffer): void {
   const first: Payload[] = next.cookie === null ? [] : [notify(NotifyType.COOKIE, next.cookie)];
   const payloads: Payload[] = [
@@ -308,7 +314,7 @@ function sendInit(turn: Turn, sa: IkeSa, link: Link, next: InitOffer): void {
     { kind: "sa", proposals: offer(next.specs, new Uint8Array(0), true) },
     { kind: "ke", method: next.kex.method, data: next.kex.publicData },
     { kind: "nonce", data: next.nonce },
-    ...natDetectionNotifies(sa, sa.local, sa.remote, link.config.forceEncapsulation, turn.engine.random),
+    ...natDetectionNotifies(sa, sa.local ?? likelyLocal(turn, sa), sa.remote, link.config.forceEncapsulation, turn.engine.random),
     ...capabilities(
       "initiator",
       next.specs.some((spec) => spec.additional.length > 0),

@@ -17,16 +17,16 @@ import { benchXfrm, type XfrmFigures, xfrmText } from "./xfrm.ts";
  * interleaved run, and the console's own latencies. Needs root, iperf3, strongSwan and Chromium; a peer that is missing is named, never invented.
  * `npm run bench dataplane [-- --only NAME,…]`: the data planes alone (dataplane.ts), or some of its contenders and "growth". `npm run bench ike [-- --handshakes N] [--rounds N] [--json FILE]`: handshakes (ike.ts).
  * `npm run bench xfrm [-- --rounds N] [--readme]`: the kernel's ESP alone, which the data planes' bench ends with too (xfrm.ts).
- * `npm run bench flood [-- --rate N] [--seconds S]`: a gateway under a flood of IKE_SA_INIT (flood.ts).
+ * `npm run bench flood [-- --rate N] [--seconds S]`: a gateway under a flood of IKE_SA_INIT, 30 s of it (flood.ts).
  * `npm run bench sas [culvert | charon] [-- --links N]`: memory of a gateway with 10,000 links, each of whose SAs is rekeyed (sas.ts).
- * `npm run bench soak -- --seconds S`: a gateway's memory and collections under traffic and rekeys (soak.ts).
+ * `npm run bench soak [-- --seconds S]`: a gateway's memory and collections under traffic and rekeys, an hour of it (soak.ts).
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     handshakes: { type: "string", default: "1000" },
     rounds: { type: "string", default: "5" },
-    seconds: { type: "string", default: "2" },
+    seconds: { type: "string" },
     rate: { type: "string", default: "20000" },
     links: { type: "string", default: "10000" },
     only: { type: "string" },
@@ -35,11 +35,12 @@ const { values, positionals } = parseArgs({
   },
 });
 
-/** A kernel that runs as a program varies, and takes its time: rounds as short as can be, and not fewer than this. */
-const leastKernelRounds = 5;
+/** A kernel that runs as a program varies, and takes its time: rounds as short as can be, and not fewer than this, which say something of the median. */
+const leastKernelRounds = 10;
 const kernelSeconds = 1;
 
 exitOnSignals();
+const secondsOr = (usual: number): number => (values.seconds === undefined ? usual : Number(values.seconds));
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const [only = "all", gateway] = positionals;
 if (only === "ike") {
@@ -49,7 +50,7 @@ if (only === "ike") {
   process.exit(0);
 }
 if (only === "flood") {
-  const flood = await benchFlood(Number(values.rate), Number(values.seconds), say);
+  const flood = await benchFlood(Number(values.rate), secondsOr(30), say);
   process.stdout.write(`${floodText(flood)}\n`);
   writeJson({ flood });
   process.exit(0);
@@ -61,7 +62,7 @@ if (only === "sas") {
   process.exit(0);
 }
 if (only === "soak") {
-  const soak = await benchSoak(Number(values.seconds), say);
+  const soak = await benchSoak(secondsOr(3_600), say);
   process.stdout.write(`${soakText(soak)}\n`);
   writeJson({ soak });
   process.exit(0);
@@ -71,7 +72,7 @@ if (only === "xfrm") {
   process.exit(0);
 }
 if (only !== "all" && only !== "dataplane") throw new Error(`There is no bench "${only}": there are dataplane, xfrm, ike, flood, sas and soak.`);
-const dataplane = await benchDataplane(Number(values.rounds), Number(values.seconds), say, values.only?.split(","));
+const dataplane = await benchDataplane(Number(values.rounds), secondsOr(2), say, values.only?.split(","));
 const table = dataplaneText(dataplane, machine());
 process.stdout.write(`${table}\n`);
 if (values.readme) {

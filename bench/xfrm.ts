@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { missingForKernelHost, startLoneKernelHost, temporaryDirectory } from "../e2e/lib/kernel-host.ts";
-import { median } from "./median.ts";
+import { median, medianInterval } from "./median.ts";
 import { type KernelContenderName, kernelContenders, type KernelMeasureName, kernelMeasures, sampleKey } from "./xfrm-contenders.ts";
 
 /** The kernel's ESP at both ends, told what to do by our gateway or by strongSwan's kernel-netlink, in a kernel that runs as a program. */
@@ -13,12 +13,20 @@ export interface XfrmFigures {
   readonly secondsEach: number;
   /** Mbit/s and packets a second. Null: could not be had here. */
   readonly medians: Readonly<Record<KernelMeasureName, Readonly<Record<KernelContenderName, number | null>>>>;
-  /** Of each round ours to strongSwan's, which were measured one right after the other: the least, the median and the greatest. */
-  readonly ratios: Readonly<Record<KernelMeasureName, readonly [number, number, number] | null>>;
+  /** Of each round ours to strongSwan's, which were measured one right after the other. */
+  readonly ratios: Readonly<Record<KernelMeasureName, Ratios | null>>;
   /** Every sample of every measure. */
   readonly all: Readonly<Record<string, readonly number[]>>;
   /** Why there are none. */
   readonly missing: string | null;
+}
+
+interface Ratios {
+  readonly least: number;
+  readonly median: number;
+  readonly greatest: number;
+  /** Of the median, 95 %; null: too few rounds. */
+  readonly interval: readonly [number, number] | null;
 }
 
 const program = fileURLToPath(new URL("./xfrm-in-host.ts", import.meta.url));
@@ -44,11 +52,11 @@ export async function benchXfrm(rounds: number, seconds: number, say: (line: str
 
 function figures(rounds: number, secondsEach: number, all: Readonly<Record<string, readonly number[]>>, missing: string | null): XfrmFigures {
   const of = (name: KernelContenderName, measure: KernelMeasureName) => all[sampleKey(name, measure)] ?? [];
-  const ratiosOf = (measure: KernelMeasureName): readonly [number, number, number] | null => {
+  const ratiosOf = (measure: KernelMeasureName): Ratios | null => {
     const peers = of("strongswan-kernel-netlink", measure);
     const ratios = of("culvert", measure).map((ours, round) => ours / (peers[round] ?? Number.NaN));
     const middle = median(ratios);
-    return middle === null ? null : [Math.min(...ratios), middle, Math.max(...ratios)];
+    return middle === null ? null : { least: Math.min(...ratios), median: middle, greatest: Math.max(...ratios), interval: medianInterval(ratios) };
   };
   const measured = kernelMeasures.map(({ name }) => name);
   return {
@@ -76,11 +84,14 @@ export function xfrmText({ rounds, secondsEach, medians, ratios, missing }: Xfrm
   return [
     `The kernel's own ESP at both ends (XFRM, not in UDP), in user-mode Linux with one processor, ${rounds} interleaved rounds of ${secondsEach} s a figure, medians, ${new Date().toISOString().slice(0, 10)}. The packets' path is the kernel's in both; a ratio is of one round's two figures, and its spread is this kernel's:`,
     "",
-    `| | ${kernelContenders.map(({ label }) => label).join(" | ")} | ratio, median | least to greatest |`,
-    "|---|---|---|---|---|",
+    `| | ${kernelContenders.map(({ label }) => label).join(" | ")} | ratio, median | its 95 % interval | least to greatest |`,
+    "|---|---|---|---|---|---|",
     ...kernelMeasures.map(({ name, label }) => {
       const ratio = ratios[name];
-      const spread = ratio === null ? "– | –" : `${ratio[1].toFixed(2)} | ${ratio[0].toFixed(2)} to ${ratio[2].toFixed(2)}`;
+      const range = (least: number, greatest: number) => `${least.toFixed(2)} to ${greatest.toFixed(2)}`;
+      const interval = ratio?.interval ?? null;
+      const spread =
+        ratio === null ? "– | – | –" : `${ratio.median.toFixed(2)} | ${interval === null ? "–" : range(...interval)} | ${range(ratio.least, ratio.greatest)}`;
       return `| ${label} | ${kernelContenders.map((contender) => cell(medians[name][contender.name])).join(" | ")} | ${spread} |`;
     }),
   ].join("\n");

@@ -127,12 +127,22 @@ export function retransmitOrGiveUp(turn: Turn, sa: IkeSa): void {
     );
     return;
   }
-  const isDelete = outstanding.task.kind === "deleteIke";
+  giveUp(turn, sa, outstanding);
+}
+
+/** The peer has not answered at all. What it has rekeyed the IKE SA into, by a rekey that crossed ours, is another: that one goes on with the children. */
+function giveUp(turn: Turn, sa: IkeSa, outstanding: Outstanding): void {
+  const { task } = outstanding;
+  const isDelete = task.kind === "deleteIke";
+  const isEnd = isDelete || isEnding(sa);
   const link = linkById(turn, sa.linkId);
-  if (link !== null && outstanding.task.kind === "pathProbe") link.isProbed = false;
-  if (link !== null && establishedPhase(sa) !== null && !isEnding(sa)) loseTouch(turn, link);
-  if (!isDelete && !isEnding(sa)) recordFailure(turn, sa.linkId, "RETRANSMIT", outstanding.hint ?? silenceFailure(sa, outstanding, options.retransmitTries));
-  else traceChoice(turn, sa.linkId, "RETRANSMIT", "The peer has not answered; the IKE SA that was to be deleted is forgotten.");
+  beforeEnd(turn, sa, task);
+  const isReplaced = !isDelete && rekeyedInto(sa) !== null;
+  if (link !== null && task.kind === "pathProbe") link.isProbed = false;
+  if (link !== null && establishedPhase(sa) !== null && !isEnd && !isReplaced) loseTouch(turn, link);
+  if (isReplaced) traceChoice(turn, sa.linkId, "RETRANSMIT", "The peer has not answered; the IKE SA that it has rekeyed meanwhile is forgotten.");
+  else if (isEnd) traceChoice(turn, sa.linkId, "RETRANSMIT", "The peer has not answered; the IKE SA that was to be deleted is forgotten.");
+  else recordFailure(turn, sa.linkId, "RETRANSMIT", outstanding.hint ?? silenceFailure(sa, outstanding, turn.engine.options.retransmitTries));
   // The DELETE that waited for the answer was never sent. A peer whose answers alone got lost hears it.
   if (!isDelete && isEnding(sa)) deleteIkeUnheard(turn, sa);
   else removeIkeSa(turn, sa);

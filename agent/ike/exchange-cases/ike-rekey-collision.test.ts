@@ -1,6 +1,7 @@
 import { describe, expect } from "vitest";
 import { type Bench, type ExchangeCase, nonce, rekey, testExchanges } from "../../testing/exchange-case.ts";
 import type { Side } from "../../testing/pair.ts";
+import { parseHeader } from "../../wire/ikev2/header.ts";
 
 /*
  * Both ends rekey the IKE SA (RFC 7296 §2.8.2). When they do it at once the new IKE SA with the lowest of the
@@ -177,6 +178,30 @@ const unseen = SIDES.flatMap((late): ExchangeCase[] => {
   ];
 });
 
+/** On the old IKE SA nothing from the peer arrives at `who` any more, which gives that one up; both have what the peer has rekeyed it into. */
+const unheard = SIDES.map(
+  (who): ExchangeCase => ({
+    name: `${who} never gets an answer to its own rekey: the Child SAs are on what the peer has made, and stay`,
+    play: (bench) => {
+      const peer = other(bench, bench[who]);
+      const spis = [...bench[who].inbound.keys()];
+      const old = [...bench[who].engine.ikeSas.values()][0]!;
+      rekey(bench, bench[who], "ike");
+      bench.courier.keep(bench[who]);
+      rekey(bench, peer, "ike");
+      bench.courier.deliver(peer);
+      bench.courier.deliver(bench[who]);
+      bench.courier.leave("lose");
+      bench.pair.link.drops = (packet) => packet.to.address === bench[who].address && parseHeader(packet.bytes).header.spiI === old.spiI;
+      const isForgotten = bench.pair.runUntil(() => bench[who].engine.ikeSas.byId(old.id) === undefined, 60_000);
+      expect([isForgotten, bench[who].failures(), bench[who].link().state]).toEqual([true, [], "up"]);
+      expect([...bench[who].inbound.keys()]).toEqual(spis);
+    },
+    after: expectNewIkeSa,
+  }),
+);
+
+describe("both ends rekey the IKE SA, and one never hears of its own", () => testExchanges(unheard));
 describe("both ends rekey the IKE SA at once: every lowest nonce, both orders", () => testExchanges(everyOrder));
 describe("both ends rekey the IKE SA at once and an answer is lost", () => testExchanges(lostAnswer));
 describe("both ends rekey the IKE SA at once and a DELETE overtakes an answer", () => testExchanges(overtakingDelete));

@@ -2,7 +2,7 @@ import { equalLists } from "../ipsec/traffic-selector.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { ChildConfig } from "./endpoint-types.ts";
 import { type EstablishedPhase, establishedPhase, type IkeSa, type Link, waitsForPackets } from "./ike-sa.ts";
-import { canBeAskedFor, isKnownToPeer, newestKnown, usableChildren } from "./known-to-peer.ts";
+import { canBeAskedFor, isDeserted, isKnownToPeer, type Usable, usableChildren } from "./known-to-peer.ts";
 import { hex32, traceChoice } from "./trace.ts";
 import { isAlike, placeOf, sendAllOver, sendOver } from "./traffic-policy.ts";
 import { ikeSasOf, randomShare, type Turn } from "./turn.ts";
@@ -98,23 +98,25 @@ export function closeDuplicateChildren(turn: Turn, link: Link, sa: IkeSa, phase:
 /**
  * Where a policy does not point at what serves best. What it was on may have ended while the peer was not known to have any other: then it points
  * at one whose answer of ours may never arrive. As soon as another one is known to be there it goes to that one, and a peer that can be
- * asked for what it has is asked at once. And once the peer has what it has begun anew (`main`), the older one may end any time, unheard by us.
+ * asked for what it has is asked at once. And once the peer has what it has begun anew (`main`), the older one may end any time, unheard by us; it may
+ * have given up the newer one as well, if it does not answer there and is heard elsewhere.
  */
 export function sendOverKnown(turn: Turn, link: Link, main: IkeSa | undefined): void {
   for (const [name, policy] of link.policies) {
     const usable = usableChildren(turn, link, name);
     const current = usable.find(({ child }) => child.id === policy.childSaId);
     if (current === undefined || usable.length === 1) continue;
-    const isKnown = isKnownToPeer(current.sa, current.child);
+    const isThere = ({ sa, child }: Usable): boolean => isKnownToPeer(sa, child) && !isDeserted(turn, link, sa);
+    const isGood = isThere(current);
     // One that has been a single worker's so far serves all of them better than one that the peer may not have.
-    const others = usable.filter(({ sa, child }) => child !== current.child && (!isKnown || (sa === main && placeOf(policy, child.id) === null)));
-    const better = isKnown && current.sa === main ? null : newestKnown(others);
+    const others = usable.filter(({ sa, child }) => child !== current.child && (!isGood || (sa === main && placeOf(policy, child.id) === null)));
+    const better = isGood && current.sa === main ? null : (others.findLast(isThere)?.child ?? null);
     if (better !== null) {
-      if (isKnown) sendOver(turn, link, better);
+      if (isGood) sendOver(turn, link, better);
       else sendAllOver(turn, link, better);
       if (link.policies.get(name)?.childSaId === better.id)
         traceChoice(turn, link.config.id, "CHILD_SA", `"${name}" is sent over ${hex32(better.outboundSpi)} (out), which the peer is known to have.`);
-    } else if (!isKnown) {
+    } else if (!isGood) {
       for (const { sa, child } of usable) if (canBeAskedFor(sa, child)) sa.window.queue.push({ kind: "liveness", thenDelete: null });
     }
   }

@@ -3,7 +3,7 @@ import type { ChildSa } from "./child-sa.ts";
 import { hasChildTask } from "./child-upkeep.ts";
 import type { Instant } from "./endpoint-types.ts";
 import type { EstablishedPhase, FurtherLimit, IkeSa, Link, Notify } from "./ike-sa.ts";
-import { isKnownToPeer } from "./known-to-peer.ts";
+import { isDeserted, isKnownToPeer } from "./known-to-peer.ts";
 import { hex32, traceChoice } from "./trace.ts";
 import { perResourceSas, placeOf, sendOver, sharedChildren } from "./traffic-policy.ts";
 import type { Turn } from "./turn.ts";
@@ -81,8 +81,9 @@ export function endFurther(turn: Turn, link: Link, childName: string, count: num
   limit(link, childName, { most: count, pausedUntil: null });
 }
 
-/** As responder this end sends on what the peer has made once the peer is known to have it, so that no packet comes before its SA. */
+/** As responder this end sends on what the peer has made once the peer is known to have it, so that no packet comes before its SA; and has it still. */
 function sendOnKnown(turn: Turn, link: Link, sa: IkeSa, children: readonly ChildSa[]): void {
+  if (isDeserted(turn, link, sa)) return;
   for (const child of children) {
     if (placeOf(link.policies.get(child.name), child.id) === null && isKnownToPeer(sa, child)) sendOver(turn, link, child);
   }

@@ -10,6 +10,9 @@ import { ikeSasOf, type Turn } from "./turn.ts";
 /** Longer than a peer takes to go on after an answer of ours that reaches it, sent again once or twice. */
 const ON_ITS_WAY_MS = 5_000;
 
+/** As often as a bad line loses a request or its answer. */
+const DESERTED_SENDS = 3;
+
 /** A Child SA that can be sent over, and where it is. */
 export interface Usable {
   readonly sa: IkeSa;
@@ -27,6 +30,13 @@ export function isKnownToPeer(sa: IkeSa, child: ChildSa): boolean {
 /** An answer of the peer on this IKE SA would say that it has this one; nothing has been asked there yet. */
 export function canBeAskedFor(sa: IkeSa, { answer }: ChildSa): boolean {
   return answer?.inAuth === true && sa.window.outstanding === null && sa.window.queue.length === 0;
+}
+
+/** The peer has not answered there for several sends, and has been heard on another IKE SA since: it lives, and may have taken us for dead on this one. */
+export function isDeserted(turn: Turn, link: Link, { id, window: { outstanding } }: IkeSa): boolean {
+  if (outstanding === null || outstanding.sends < DESERTED_SENDS) return false;
+  const isHeard = (sa: IkeSa): boolean => sa.id !== id && establishedPhase(sa) !== null && sa.lastReceivedAt > outstanding.firstSentAt;
+  return ikeSasOf(turn, link.config.id).some(isHeard);
 }
 
 /** Those of this name that a policy can point at, the one installed last at the end. */

@@ -120,6 +120,27 @@ describe("answers that the peer never gets", () => {
     settle(pair);
   });
 
+  it("a peer that is silent on the new IKE SA and is heard on the old one may have given the new one up: the traffic goes over the old one", () => {
+    const pair = establishedPair(7, QUIET);
+    const courier = new Courier(pair);
+    const before = sentOver(pair).spi;
+    pair.give(pair.b, { kind: "rekey", linkId: "link", what: "child" });
+    courier.keep(pair.b);
+    pair.give(pair.b, { kind: "reauthenticate", linkId: "link" });
+    courier.deliverAll();
+    expect(sentOver(pair).spi).not.toBe(before);
+    const made = pair.a.link().ikeSas.at(-1)!;
+    pair.give(pair.a, { kind: "expire", childSaId: made.children[0]!.id, spi: made.children[0]!.outboundSpi, hard: false });
+    courier.leave("lose");
+    // On the new one nothing arrives, and on the old one no answer: b cannot close it.
+    pair.link.drops = (packet) =>
+      parseHeader(packet.bytes).header.spiI === made.spiI || (packet.from.address === pair.a.address && isAnswerOf(ExchangeType.CREATE_CHILD_SA, packet));
+    pair.run(4_000);
+    expect(sentOver(pair)).toEqual({ spi: before, isThere: true });
+    pair.link.drops = () => false;
+    settle(pair);
+  });
+
   it("once the peer goes on with the new IKE SA, the traffic is on that one, whatever becomes of the old one and of its DELETE", () => {
     const children = (local: number, remote: number) =>
       ["net", "two"].map((name, index) => ({

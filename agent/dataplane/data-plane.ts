@@ -92,6 +92,8 @@ export interface DataPlaneCapabilities {
   readonly outboundWorkers?: number;
   /** How packets come to it: by routes into its device, or by its policies on whatever route they take. */
   readonly steering: "device" | "policies";
+  /** The plane has an interface for each link that wants one: this and a number is its name. Absent: it has none. */
+  readonly interfacePrefix?: string;
 }
 
 export interface DataPlane {

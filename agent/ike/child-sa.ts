@@ -10,7 +10,7 @@ import { fallbackFor } from "./known-to-peer.ts";
 import { childrenOf, type EstablishedPhase, establishedPhase, type IkeSa, isEnding, type Link, type Role } from "./ike-sa.ts";
 import { formatEspSuite, type EspSuite } from "./negotiation/choose-proposal.ts";
 import { hex32, traceChoice } from "./trace.ts";
-import { placeOf, sendOver, vacate } from "./traffic-policy.ts";
+import { placeOf, sendOver, throughInterface, vacate } from "./traffic-policy.ts";
 import { retryAfterRefusal } from "./v2/retry.ts";
 import { emitEvent, type Grave, ikeSasOf, newId, randomShare, type Turn } from "./turn.ts";
 
@@ -103,6 +103,7 @@ export function addChild(turn: Turn, sa: IkeSa, link: Link, facts: NewChild): Ch
     local: sa.local,
     remote: sa.remote,
     encapsulation,
+    ...throughInterface(link.config),
   };
   const { localSelectors, remoteSelectors } = facts;
   const inbound: Omit<InboundSa, "keys"> = {

@@ -98,6 +98,8 @@ export interface LinkConfig {
    * (RFC 9611). Absent: none, and none is taken.
    */
   readonly perResourceSas?: number;
+  /** Routes into the plane's interface of this number steer the link's packets, where the plane has such. Absent: there is none. */
+  readonly interfaceNumber?: number;
   readonly children: readonly ChildConfig[];
 }
 

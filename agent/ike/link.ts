@@ -175,7 +175,18 @@ function updateChildren(turn: Turn, link: Link, before: LinkConfig): void {
 }
 
 function identityPart(config: LinkConfig): unknown {
-  const { localAddress, localIdentity, remoteAddresses, remotePort, remoteIdentity, ikeProposals, espProposals, ahProposals, forceEncapsulation } = config;
+  const {
+    localAddress,
+    localIdentity,
+    remoteAddresses,
+    remotePort,
+    remoteIdentity,
+    ikeProposals,
+    espProposals,
+    ahProposals,
+    forceEncapsulation,
+    interfaceNumber,
+  } = config;
   return {
     localAddress,
     localIdentity,
@@ -186,6 +197,7 @@ function identityPart(config: LinkConfig): unknown {
     espProposals,
     ahProposals,
     forceEncapsulation,
+    interfaceNumber,
     method: config.credentials.method,
   };
 }

@@ -1,6 +1,6 @@
 import { equalLists } from "../ipsec/traffic-selector.ts";
 import type { ChildSa } from "./child-sa.ts";
-import type { ChildConfig } from "./endpoint-types.ts";
+import type { ChildConfig, LinkConfig } from "./endpoint-types.ts";
 import type { EstablishedPhase, Link, LinkPolicy } from "./ike-sa.ts";
 import { findChild, type Turn } from "./turn.ts";
 
@@ -41,9 +41,10 @@ export function vacate(turn: Turn, link: Link, gone: ChildSa, replacement: Child
 /** A policy that drops what it matches: nothing leaves in clear while there is no SA. */
 export function discardTraffic(turn: Turn, link: Link, child: ChildConfig): void {
   link.policies.set(child.name, { child, childSaId: null });
+  const { localSelectors, remoteSelectors } = child;
   turn.effects.push({
     kind: "installPolicy",
-    policy: { id: policyId(link, child.name), localSelectors: child.localSelectors, remoteSelectors: child.remoteSelectors, action: { kind: "discard" } },
+    policy: { id: policyId(link, child.name), localSelectors, remoteSelectors, ...throughInterface(link.config), action: { kind: "discard" } },
   });
 }
 
@@ -76,6 +77,11 @@ export function sharedChildren(phase: EstablishedPhase, childName: string): Chil
 
 export function isAlike(a: ChildSa, b: ChildSa): boolean {
   return equalLists(a.inbound.localSelectors, b.inbound.localSelectors) && equalLists(a.inbound.remoteSelectors, b.inbound.remoteSelectors);
+}
+
+/** What the link's SAs and policies have in common with its configuration. */
+export function throughInterface({ interfaceNumber }: LinkConfig): Pick<LinkConfig, "interfaceNumber"> {
+  return interfaceNumber === undefined ? {} : { interfaceNumber };
 }
 
 export function policyId(link: Link, childName: string): string {
@@ -145,6 +151,7 @@ function occupy(turn: Turn, link: Link, childName: string, holders: Holders): vo
       id: policyId(link, childName),
       localSelectors: forAll.inbound.localSelectors,
       remoteSelectors: forAll.inbound.remoteSelectors,
+      ...throughInterface(link.config),
       action: { kind: "protect", spi: forAll.outboundSpi, ...(spis.some((spi) => spi !== null) ? { workerSpis: spis } : {}) },
     },
   });

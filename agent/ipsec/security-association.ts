@@ -40,6 +40,8 @@ interface SaCommon extends SaLifetimes {
   readonly local: UdpEndpoint;
   readonly remote: UdpEndpoint;
   readonly encapsulation: "udp" | "none";
+  /** Its packets go through the plane's interface of this number, and no others: see `interfacePrefix` of a plane's capabilities. Absent: through none. */
+  readonly interfaceNumber?: number;
 }
 
 export interface InboundSa extends SaCommon {
@@ -64,6 +66,8 @@ export interface OutboundPolicy {
   readonly id: string;
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];
+  /** Of packets that a route leads into this interface alone; it is there while there is a policy for it. Absent: of those through none. */
+  readonly interfaceNumber?: number;
   /**
    * `discard` while the link has no SA: nothing leaves in clear. `workerSpis`: SAs of the same selectors that one worker each sends on, of the first,
    * the second and so on (RFC 9611); a worker without one, or a plane without several workers, sends on `spi`.

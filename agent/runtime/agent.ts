@@ -285,6 +285,7 @@ export class Agent {
 
   async #applyRoutes(): Promise<void> {
     if (this.#engine === null || this.#reconciler === null) return;
+    const { interfacePrefix } = this.#engine.plane.capabilities;
     const links = [...this.#reconciler.running.values()].map(({ desired, config }): LinkRoutes => {
       // In transport mode nothing is routed anywhere: the packets are the gateway's own.
       const routed = desired.children.filter(({ mode = "tunnel" }) => mode === "tunnel");
@@ -294,6 +295,7 @@ export class Agent {
         localNetworks: routed.flatMap((child) => child.localNetworks),
         remoteNetworks: routed.flatMap((child) => child.remoteNetworks),
         peers: config.remoteAddresses,
+        ...(interfacePrefix === undefined || config.interfaceNumber === undefined ? {} : { device: `${interfacePrefix}${config.interfaceNumber}` }),
         mtu: linkMtu(desired, outerFamily),
       };
     });

@@ -3,7 +3,7 @@ import type { DesiredLink } from "../../contract/desired-state.ts";
 import type { DataPlaneCapabilities } from "../dataplane/data-plane.ts";
 import type { Credentials, LinkConfig } from "../ike/endpoint-types.ts";
 import { parseIdentity } from "./identity-text.ts";
-import { parsePrefix, toSelector } from "./prefix.ts";
+import { parsePrefix, type Prefix, toSelector } from "./prefix.ts";
 import { decodePem, decodeSecret } from "./secret-source.ts";
 
 /**
@@ -47,6 +47,28 @@ export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string
 }
 
 type Abilities = Pick<DataPlaneCapabilities, "name" | "encapsulations" | "preferredEncapsulation" | "protocols" | "modes">;
+
+/**
+ * The links of which routes alone are to say what goes through them, as they do with a TUN device: one of their remote networks is everything. A policy for that would take every packet
+ * from the local networks, wherever a route leads it. Where another link has remote networks of the same family it is policies all the same: they tell the two apart by local networks,
+ * which routes do not look at. So it is with a peer that may have any address: no route could keep it outside of its own tunnel.
+ */
+export function steeredByRoutes(links: readonly DesiredLink[]): Set<string> {
+  const enabled = links.filter((link) => link.enabled);
+  const users = { 4: new Set<string>(), 6: new Set<string>() };
+  for (const link of enabled) for (const { family } of remotePrefixes(link)) users[family].add(link.id);
+  const isSteered = (link: DesiredLink) => {
+    const isTunnel = link.children.every(({ mode = "tunnel" }) => mode === "tunnel");
+    const prefixes = remotePrefixes(link);
+    if (link.remote.address === undefined) return false;
+    return isTunnel && prefixes.some(({ length }) => length === 0) && prefixes.every(({ family }) => users[family].size === 1);
+  };
+  return new Set(enabled.filter(isSteered).map(({ id }) => id));
+}
+
+function remotePrefixes({ children }: DesiredLink): Prefix[] {
+  return children.flatMap(({ remoteNetworks }) => remoteNetworks.flatMap((network) => parsePrefix(network) ?? []));
+}
 
 /** Whether UDP encapsulation is asked for where no NAT makes it necessary: the link says so, or it is what the plane has, or is better at. */
 export function forcesEncapsulation({ ah, encapsulation = "auto" }: DesiredLink, plane: Abilities): boolean {

@@ -26,7 +26,11 @@ async function openPlane({ kind, tunName, tunMtu, natPort, outboundWorkers }: Pl
   try {
     const missing = whyNoKernelEsp();
     if (missing !== null) throw new Error(missing);
-    return await XfrmDataPlane.create({ natPort, reason: `ESP of the kernel${kind === "kernel" ? ", as configured" : ", which has it"}` });
+    return await XfrmDataPlane.create({
+      natPort,
+      interfaceMtu: tunMtu,
+      reason: `ESP of the kernel${kind === "kernel" ? ", as configured" : ", which has it"}`,
+    });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     if (kind === "kernel") throw new Error(`the configuration asks for the kernel's data plane: ${reason}`);

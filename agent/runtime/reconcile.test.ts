@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { DesiredState } from "../../contract/desired-state.ts";
 import type { DataPlaneCapabilities } from "../dataplane/data-plane.ts";
 import type { Input } from "../ike/endpoint-types.ts";
+import { steeredByRoutes } from "./link-config.ts";
 import { Reconciler } from "./reconcile.ts";
 import { stateOfLinks } from "./test-doubles.ts";
 
@@ -124,4 +125,39 @@ test("a link that the plane cannot carry is refused with the reason, and AH neve
   const child = { name: "host", localNetworks: ["192.0.2.1/32"], remoteNetworks: ["192.0.2.2/32"], mode: "transport" as const };
   const [verdict] = await setUp().reconciler.apply(change(stateOfLinks(1), 0, { children: [child] }));
   expect(verdict?.reason).toMatch(/^"host" asks for transport mode, which the data plane tun does not have/);
+});
+
+test("a link of everything has an interface of its own where the plane has such, for as long as it is the only one of its family", async () => {
+  const kernel: DataPlaneCapabilities = { ...userspace, name: "kernel", steering: "policies", interfacePrefix: "culvertx" };
+  const { reconciler, take } = setUp({}, kernel);
+  const to = (index: number, ...remoteNetworks: string[]) => ({
+    ...stateOfLinks(3).links[index]!,
+    children: [{ ...stateOfLinks(3).links[index]!.children[0]!, remoteNetworks }],
+  });
+  const numbers = async (...links: DesiredState["links"]) => {
+    const verdicts = await reconciler.apply({ ...stateOfLinks(1), links });
+    expect(verdicts.map(({ outcome }) => outcome)).toEqual(links.map(() => "applied"));
+    return Object.fromEntries([...reconciler.running].map(([id, { config }]) => [id, config.interfaceNumber]));
+  };
+  const [everything, everything6, site] = [to(0, "0.0.0.0/0"), to(1, "::/0", "2001:db8:9::/48"), to(2, "10.9.0.0/24")];
+  expect(await numbers(everything, everything6)).toEqual({ l1: 1, l2: 2 });
+  // Its local networks are what tells it from the other, which policies see and routes do not.
+  const elsewhere = { ...site, children: [{ ...site.children[0]!, localNetworks: ["10.8.0.0/24"] }] };
+  take();
+  expect(await numbers(everything, everything6, elsewhere)).toEqual({ l1: undefined, l2: 2, l3: undefined });
+  expect(take()).toEqual(["set l1", "set l3"]);
+  expect(await numbers(everything, everything6, { ...elsewhere, enabled: false })).toEqual({ l1: 1, l2: 2 });
+  // Not a number that something of the former link may still have.
+  expect(await numbers(everything6)).toEqual({ l2: 2 });
+  expect(await numbers(everything, everything6)).toEqual({ l1: 3, l2: 2 });
+  const transport = {
+    ...everything,
+    children: [...everything.children, { name: "t", localNetworks: ["192.0.2.1/32"], remoteNetworks: ["192.0.2.2/32"], mode: "transport" as const }],
+  };
+  expect([...steeredByRoutes([transport, everything6])]).toEqual(["l2"]);
+  const { address: _, ...anywhere } = everything6.remote;
+  expect([...steeredByRoutes([everything, { ...everything6, remote: anywhere }])]).toEqual(["l1"]);
+  const without = setUp();
+  await without.reconciler.apply({ ...stateOfLinks(1), links: [everything, everything6] });
+  expect([...without.reconciler.running.values()].map(({ config }) => config.interfaceNumber)).toEqual([undefined, undefined]);
 });

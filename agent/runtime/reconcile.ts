@@ -4,7 +4,7 @@ import type { DataPlaneCapabilities } from "../dataplane/data-plane.ts";
 import type { Input, LinkConfig } from "../ike/endpoint-types.ts";
 import { parseAddress } from "../wire/address.ts";
 import { formatPath } from "./config-problem.ts";
-import { beyondPlane, comparableForm, forcesEncapsulation, toLinkConfig } from "./link-config.ts";
+import { beyondPlane, comparableForm, forcesEncapsulation, steeredByRoutes, toLinkConfig } from "./link-config.ts";
 import { checkState } from "./state-checks.ts";
 
 export interface ReconcilerParts {
@@ -34,6 +34,10 @@ export interface HeldLink {
 export class Reconciler {
   readonly #parts: ReconcilerParts;
   readonly #running = new Map<string, RunningLink>();
+  /** By link, for as long as it is there: counted on, so that what is left of one link never meets another's. */
+  readonly #interfaces = new Map<string, number>();
+  #lastInterface = 0;
+  #steered: ReadonlySet<string> = new Set();
   #held = new Map<string, HeldLink>();
   #disabled = new Map<string, DesiredLink>();
 
@@ -57,6 +61,7 @@ export class Reconciler {
   async apply(state: DesiredState): Promise<LinkVerdict[]> {
     const refusals = refusalsByLink(state);
     const wanted = new Set(state.links.filter((link) => link.enabled).map((link) => link.id));
+    if (this.#parts.plane.interfacePrefix !== undefined) this.#steered = steeredByRoutes(state.links);
     for (const id of [...this.#running.keys()]) if (!wanted.has(id)) await this.#remove(id);
     this.#held = new Map();
     this.#disabled = new Map(state.links.filter((link) => !link.enabled).map((link) => [link.id, link]));
@@ -103,7 +108,10 @@ export class Reconciler {
     const { plane } = this.#parts;
     const beyond = beyondPlane(link, plane);
     if (beyond !== null) return beyond;
-    const config = toLinkConfig(link, addresses, forcesEncapsulation(link, plane), plane.outboundWorkers);
+    const config = {
+      ...toLinkConfig(link, addresses, forcesEncapsulation(link, plane), plane.outboundWorkers),
+      ...(this.#steered.has(link.id) ? { interfaceNumber: this.#interfaceFor(link.id) } : {}),
+    };
     const comparable = comparableForm(config);
     this.#running.set(link.id, { desired: link, config, comparable });
     if (before?.comparable !== comparable) await this.#parts.submit({ kind: "setLink", link: config });
@@ -112,7 +120,14 @@ export class Reconciler {
 
   async #remove(linkId: string): Promise<void> {
     this.#running.delete(linkId);
+    this.#interfaces.delete(linkId);
     await this.#parts.submit({ kind: "removeLink", linkId });
+  }
+
+  #interfaceFor(linkId: string): number {
+    const number = this.#interfaces.get(linkId) ?? ++this.#lastInterface;
+    this.#interfaces.set(linkId, number);
+    return number;
   }
 
   async #addressesOf(link: DesiredLink): Promise<readonly string[]> {

@@ -116,6 +116,29 @@ test("where policies decide, a link's routes lead along the way to its peer, and
   expect([...table.keys()]).toEqual([]);
 });
 
+test("a link with an interface has its routes there, keeps every link's peer outside of it, and leaves other links along the way to theirs", async () => {
+  const { table, ip } = fakeTable(["10.9.0.0/24 via 10.0.0.1 dev eth1 proto static"]);
+  const routes = new Routes(null, ip);
+  const links = [
+    { ...link("everything", "0.0.0.0/0", ["198.51.100.1"]), device: "culvertx1" },
+    { ...link("everything 6", "2001:db8::/32", ["198.51.100.2"]), device: "culvertx2" },
+    link("site", "10.2.0.0/24", ["198.51.100.3"]),
+    { ...link("taken", "10.9.0.0/24", ["198.51.100.1"]), device: "culvertx3" },
+  ];
+  const faults = await routes.apply(links);
+  expect(Object.fromEntries([...table].map(([to, route]) => [to, route.replace(`${to} `, "")]))).toEqual({
+    "10.9.0.0/24": "via 10.0.0.1 dev eth1 proto static",
+    "0.0.0.0/1": "dev culvertx1 mtu 1400 proto 214",
+    "128.0.0.0/1": "dev culvertx1 mtu 1400 proto 214",
+    ...Object.fromEntries([1, 2, 3].map((host) => [`198.51.100.${host}/32`, "via 192.0.2.254 dev eth0 proto 214"])),
+    "2001:db8::/32": "dev culvertx2 mtu 1400 proto 214",
+    "10.2.0.0/24": "via 192.0.2.254 dev eth0 proto 214",
+  });
+  expect([...faults]).toEqual([["taken", expect.stringContaining("another route to 10.9.0.0/24 exists")]]);
+  await routes.removeAll();
+  expect([...table.keys()]).toEqual(["10.9.0.0/24"]);
+});
+
 test("where policies decide, another's route to the same network does as well, and stays", async () => {
   const { table, ip } = fakeTable(["10.2.0.0/24 via 192.0.2.9 proto static"]);
   const routes = new Routes(null, ip);

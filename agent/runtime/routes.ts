@@ -16,6 +16,8 @@ export interface LinkRoutes {
   readonly peers: readonly string[];
   /** Largest packet that the link takes. */
   readonly mtu: number;
+  /** What it is routed into. Absent: what all links are. */
+  readonly device?: string;
 }
 
 interface Route {
@@ -23,14 +25,15 @@ interface Route {
   readonly family: 4 | 6;
   /** What follows the destination in `ip route add`. */
   readonly options: readonly string[];
+  readonly isIntoTunnel: boolean;
 }
 
 /** Runs `ip` with these arguments and this standard input; rejects with its error text. Replaced in tests. */
 export type RunIp = (args: readonly string[], input?: string) => Promise<string>;
 
 /**
- * The routes that lead remote networks into the TUN device, or without a device, where policies decide, along the way to the peer: they are there
- * for the source address, and so that there is a route at all. Each is marked with our protocol number; a route that someone else
+ * The routes that lead remote networks into the TUN device, or the link's own interface, or without a device, where policies decide, along the way to the
+ * peer: those are there for the source address, and so that there is a route at all. Each is marked with our protocol number; a route that someone else
  * made is neither replaced nor removed. Routes into the device vanish with it, so a killed agent leaves none; the host routes
  * that keep a peer outside its own tunnel do not: by their mark they are taken over at the next start.
  */
@@ -58,9 +61,10 @@ export class Routes {
   async apply(links: readonly LinkRoutes[]): Promise<Map<string, string>> {
     const faults = new Map<string, string>();
     const wanted = new Map<string, { readonly route: Route; readonly linkId: string }>();
-    const ways = this.#device === null ? await this.#waysTo(links.flatMap((link) => link.peers)) : new Map<string, Way>();
+    const peers = links.flatMap((link) => link.peers);
+    const ways = this.#device === null ? await this.#waysTo(peers) : new Map<string, Way>();
     for (const link of links)
-      for (const route of await this.#routesOf(link, ways)) if (!wanted.has(keyOf(route))) wanted.set(keyOf(route), { route, linkId: link.linkId });
+      for (const route of await this.#routesOf(link, peers, ways)) if (!wanted.has(keyOf(route))) wanted.set(keyOf(route), { route, linkId: link.linkId });
     await this.#change([...wanted.values()].map(({ route }) => route));
     const surplus = [...this.#installed].filter(([key]) => !wanted.has(key));
     for (const [key] of surplus) this.#installed.delete(key);
@@ -115,18 +119,22 @@ export class Routes {
     await this.apply([]);
   }
 
-  async #routesOf(link: LinkRoutes, ways: ReadonlyMap<string, Way>): Promise<Route[]> {
+  /** `allPeers`: of every link. */
+  async #routesOf(link: LinkRoutes, allPeers: readonly string[], ways: ReadonlyMap<string, Way>): Promise<Route[]> {
     const routes: Route[] = [];
+    const device = link.device ?? this.#device;
     const source = insideAddress(link.localNetworks);
     for (const text of link.remoteNetworks) {
       const prefix = parsePrefix(text);
       if (prefix === null) continue;
       const from = source.get(prefix.family);
-      const options = this.#device === null ? alongTo(link.peers, ways, prefix.family, from) : this.#into(this.#device, link.mtu, from);
-      if (options !== null) for (const half of splitDefault(prefix)) routes.push({ destination: formatPrefix(half), family: half.family, options });
-      for (const peer of link.peers) {
+      const options = device === null ? alongTo(link.peers, ways, prefix.family, from) : this.#into(device, link.mtu, from);
+      if (options !== null)
+        for (const half of splitDefault(prefix)) routes.push({ destination: formatPrefix(half), family: half.family, options, isIntoTunnel: device !== null });
+      // Where everything goes through this link, other links' peers would too.
+      for (const peer of prefix.length === 0 && device !== null ? new Set(allPeers) : link.peers) {
         const host = hostPrefix(peer);
-        if (host !== null && contains(prefix, host)) routes.push(...(await this.#outsideRoute(peer, host)));
+        if (host !== null && contains(prefix, host)) routes.push(...(await this.#outsideRoute(peer, host, device)));
       }
     }
     return routes;
@@ -134,7 +142,7 @@ export class Routes {
 
   /** What leads into the tunnel; the same list for all routes that need the same. */
   #into(device: string, mtu: number, from: string | undefined): readonly string[] {
-    const key = `${mtu} ${from ?? ""}`;
+    const key = `${device} ${mtu} ${from ?? ""}`;
     const options = this.#intoTunnel.get(key) ?? ["dev", device, "mtu", String(mtu), ...(from === undefined ? [] : ["src", from])];
     this.#intoTunnel.set(key, options);
     return options;
@@ -162,15 +170,15 @@ export class Routes {
   }
 
   /** A host route to the peer along the way it is reached now, so that the tunnel does not swallow its own packets. */
-  async #outsideRoute(peer: string, host: Prefix): Promise<Route[]> {
+  async #outsideRoute(peer: string, host: Prefix, tunnel: string | null): Promise<Route[]> {
     const destination = formatPrefix(host);
     const known = [...this.#installed.values()].find((route) => route.destination === destination);
     if (known !== undefined) return [known];
     const answer = await this.#ip(["-o", "route", "get", peer]).catch(() => "");
     const device = / dev (\S+)/.exec(answer)?.[1];
     const gateway = / via (\S+)/.exec(answer)?.[1];
-    if (device === undefined || device === this.#device || gateway === undefined) return [];
-    return [{ destination, family: host.family, options: ["via", gateway, "dev", device] }];
+    if (device === undefined || device === tunnel || gateway === undefined) return [];
+    return [{ destination, family: host.family, options: ["via", gateway, "dev", device], isIntoTunnel: false }];
   }
 
   /** One process for each family, however many routes. Those that `ip` did not take come back: in a batch it does not say enough about why. */
@@ -205,7 +213,7 @@ export class Routes {
       const existing = await this.#ip([family, "-N", "-o", "route", "show", "exact", route.destination]).catch(() => "");
       const isOurs = existing.includes(`proto ${this.#protocol}`);
       // Policies take the packets from that one as well.
-      if (!isOurs && this.#device === null) return "done by another";
+      if (!isOurs && this.#device === null && !route.isIntoTunnel) return "done by another";
       if (!isOurs) return { fault: `another route to ${route.destination} exists (${existing.trim()}); remove it to let the link use that network` };
       await this.#ip([family, "route", "replace", ...args]);
       return "set";

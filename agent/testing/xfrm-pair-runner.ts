@@ -1,56 +1,42 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { execFile, execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { promisify } from "node:util";
-import type { SaKeys } from "../crypto/sa-keys.ts";
-import type { DataPlaneEvent } from "../dataplane/data-plane.ts";
 import { enterNetworkNamespace } from "../dataplane/ffi/network-namespace.ts";
 import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
-import type { InboundSa, OutboundSa, SaLifetimes } from "../ipsec/security-association.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
-import { Encr, Integ } from "../wire/iana.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { staticKeys } from "./static-keys.ts";
+import {
+  answered,
+  Cases,
+  flushBoth,
+  gcm,
+  hmac,
+  inside,
+  installBoth,
+  left,
+  listen,
+  makeNamespaces,
+  type Options,
+  planeIn,
+  type Planes,
+  policies,
+  policyOf,
+  right,
+  saOf,
+  selectorsOf,
+  spiOf,
+  states,
+  WAIT_MS,
+} from "./xfrm-pair.ts";
 
 /*
- * Two planes of the kernel with fixed keys, each in a network namespace of its own: 10.1.0.1 (left) 192.0.2.1 ── 192.0.2.2 (right) 10.2.0.1, in
- * IPv6 fd00:1::1 2001:db8::1 ── 2001:db8::2 fd00:2::1. Runs where the kernel has ESP, as root. Prints one JSON object: the name of each case and null, or
- * what went wrong. With `child` it is a plane at the left that holds an SA and a policy until it is killed.
+ * What passes between two planes of the kernel (xfrm-pair.ts), and what they tell of it. Prints one JSON object: the name of each case and null, or what
+ * went wrong. With `child` it is a plane at the left that holds an SA and a policy until it is killed.
  */
-const run = promisify(execFile);
-const WAIT_MS = 10_000;
-const results: Record<string, string | null> = {};
+const cases = new Cases();
+const report = cases.report.bind(cases);
 
-interface End {
-  readonly name: "left" | "right";
-  readonly outside: string;
-  readonly outside6: string;
-  readonly network: string;
-  readonly network6: string;
-}
-
-const left: End = { name: "left", outside: "192.0.2.1", outside6: "2001:db8::1", network: "10.1.0.0/24", network6: "fd00:1::/64" };
-const right: End = { name: "right", outside: "192.0.2.2", outside6: "2001:db8::2", network: "10.2.0.0/24", network6: "fd00:2::/64" };
-
-interface Options {
-  readonly keys: (spi: EspSpi) => SaKeys;
-  readonly protocol?: "esp" | "ah";
-  readonly mode?: "tunnel" | "transport";
-  readonly encapsulation?: "udp" | "none";
-  readonly esn?: boolean;
-  readonly outer?: 4 | 6;
-  readonly inner?: 4 | 6;
-  readonly window?: number;
-  readonly lifetimes?: SaLifetimes;
-}
-
-const gcm = (spi: EspSpi) => staticKeys("aes128gcm16", spi);
-const hmac = (spi: EspSpi): SaKeys => ({
-  ...staticKeys("aes256-sha256", spi),
-  encr: Encr.NULL,
-  encryptionKey: new Uint8Array(0),
-  integ: Integ.HMAC_SHA2_256_128,
-});
 const suites: Readonly<Record<string, Options>> = {
   "ESP in a tunnel with AES-GCM": { keys: gcm },
   "ESP in a tunnel with AES-GCM and ESN, window of 4,096": { keys: gcm, esn: true, window: 4_096 },
@@ -91,13 +77,19 @@ async function main(): Promise<void> {
   await report("moves an outbound SA to another address, its counters with it", () => move(planes).finally(() => flushBoth(planes)));
   await report("follows a peer whose port changes, and tells once", () => mapping(planes).finally(() => flushBoth(planes)));
   await report("keeps a local network's packets in when the remote one is everything", () => exceptions(planes).finally(() => flushBoth(planes)));
+  await report("says whether links of everything have interfaces, and takes no policy for one where there is none", async () => {
+    const { interfacePrefix, reason } = planes.left.capabilities;
+    strictEqual(interfacePrefix === undefined, reason.includes("policies alone steer what goes to everywhere"));
+    if (interfacePrefix === undefined)
+      await rejects(planes.left.installPolicy(policyOf(left, { keys: gcm, interfaceNumber: 1 })), /no xfrm interfaces|not installed/);
+  });
   await report("is one in a network namespace, and says so", async () => {
     enterNetworkNamespace("left");
     await rejects(XfrmDataPlane.create({ natPort: 4_600 }), /another gateway of ours/);
   });
   await Promise.all([planes.left.close(), planes.right.close()]);
   await report("removes what a killed run left, its policies last, and touches nothing of others", leftovers);
-  console.log(JSON.stringify(results));
+  console.log(JSON.stringify(cases.outcomes));
 }
 
 async function firstPacket(planes: Planes): Promise<void> {
@@ -210,8 +202,8 @@ async function leftovers(): Promise<void> {
   );
   const foreign = { states: await states(), policies: await policies() };
   const killed = spawn(process.execPath, [import.meta.filename, "child"], { stdio: ["ignore", "pipe", "inherit"] });
-  await once(killed.stdout, "data");
   const ended = once(killed, "exit");
+  ok(await Promise.race([once(killed.stdout, "data"), ended.then(() => null)]), "the one to be killed has ended by itself");
   killed.kill("SIGKILL");
   await ended;
   strictEqual((await states()).length, foreign.states.length + 2);
@@ -250,110 +242,10 @@ async function holdUntilKilled(): Promise<void> {
   setInterval(() => undefined, WAIT_MS);
 }
 
-type Planes = Readonly<Record<"left" | "right", XfrmDataPlane>>;
-
-function makeNamespaces(): void {
-  const ip = (...args: string[]) => execFileSync("ip", args);
-  for (const { name } of [left, right]) ip("netns", "add", name);
-  ip("-n", "left", "link", "add", "out0", "type", "veth", "peer", "name", "out0", "netns", "right");
-  for (const me of [left, right]) {
-    const peer = me === left ? right : left;
-    const host = me === left ? 1 : 2;
-    const batch = [
-      `address add ${me.outside}/24 dev out0`,
-      `address add ${me.outside6}/64 dev out0 nodad`,
-      `address add 10.${host}.0.1/24 dev lo`,
-      `address add fd00:${host}::1/64 dev lo nodad`,
-      "link set lo up",
-      "link set out0 up",
-      `route add ${peer.network} via ${peer.outside} src 10.${host}.0.1`,
-      `route add ${peer.network6} via ${peer.outside6} src fd00:${host}::1`,
-      ...(me === right ? ["address add 192.0.2.3/24 dev out0"] : ["address add 10.1.0.2/24 dev lo"]),
-    ];
-    execFileSync("ip", ["-n", me.name, "-batch", "-"], { input: `${batch.join("\n")}\n` });
-  }
-}
-
-async function planeIn(end: End): Promise<XfrmDataPlane> {
-  enterNetworkNamespace(end.name);
-  return XfrmDataPlane.create({ natPort: 4_500 });
-}
-
-async function installBoth(planes: Planes, options: Options): Promise<void> {
-  for (const end of [left, right]) {
-    const plane = planes[end.name];
-    await plane.installSa(saOf(end, "inbound", options));
-    await plane.installSa(saOf(end, "outbound", options));
-    await plane.installPolicy({ id: "child", ...selectorsOf(end, options), action: { kind: "protect", spi: spiOf(end.name, "outbound") } });
-  }
-}
-
-async function flushBoth(planes: Planes): Promise<void> {
-  await Promise.all([planes.left.flush(), planes.right.flush()]);
-}
-
-function saOf(end: End, direction: "inbound", options: Options): InboundSa;
-function saOf(end: End, direction: "outbound", options: Options): OutboundSa;
-function saOf(end: End, direction: "inbound" | "outbound", options: Options): InboundSa | OutboundSa {
-  const peer = end === left ? right : left;
-  const spi = spiOf(end.name, direction);
-  const outer = (of: End) => ({ address: options.outer === 6 ? of.outside6 : of.outside, port: 4_500 });
-  const common = {
-    ...(direction === "outbound" ? options.lifetimes : {}),
-    childSaId: "child",
-    spi,
-    keys: options.keys(spi),
-    extendedSequenceNumbers: options.esn ?? false,
-    protocol: options.protocol ?? "esp",
-    mode: options.mode ?? "tunnel",
-    local: outer(end),
-    remote: outer(peer),
-    encapsulation: options.encapsulation ?? "none",
-  } as const;
-  if (direction === "outbound") return { ...common, direction };
-  return { ...common, ...selectorsOf(end, options), direction, replayWindowPackets: options.window ?? 64 };
-}
-
-function selectorsOf(end: End, options: Options) {
-  const peer = end === left ? right : left;
-  const of = (one: End) => {
-    if (options.mode === "transport") return options.outer === 6 ? one.outside6 : one.outside;
-    return options.inner === 6 ? one.network6 : one.network;
-  };
-  return { localSelectors: [parseSelector(of(end))], remoteSelectors: [parseSelector(of(peer))] };
-}
-
 /** The two addresses that echoes are sent between. */
 function endsOf({ mode, inner, outer }: Options): [string, string] {
   if (mode === "transport") return outer === 6 ? [left.outside6, right.outside6] : [left.outside, right.outside];
   return inner === 6 ? ["fd00:1::1", "fd00:2::1"] : ["10.1.0.1", "10.2.0.1"];
-}
-
-/** The right's inbound SA is the left's outbound one. */
-function spiOf(end: "left" | "right", direction: "inbound" | "outbound"): EspSpi {
-  return ((end === "left") === (direction === "inbound") ? 0x1001 : 0x2001) as EspSpi;
-}
-
-function inside(namespace: string, ...argv: string[]) {
-  return run("ip", ["netns", "exec", namespace, ...argv]);
-}
-
-/** How many of so many echoes are answered, each within a second. */
-async function answered(namespace: string, from: string, to: string, count: number): Promise<number> {
-  const argv = ["ping", "-n", "-q", "-I", from, "-c", String(count), "-l", String(count), "-i", "1", "-W", "1", to];
-  const { stdout } = await inside(namespace, ...argv).catch((error: { stdout: string }) => error);
-  return Number(/(\d+) (?:packets )?received/.exec(stdout)?.[1] ?? 0);
-}
-
-/** Without those that only hold a place. */
-async function states(): Promise<string[]> {
-  const { stdout } = await inside("left", "ip", "xfrm", "state", "list", "nokeys");
-  return stdout.split(/^(?=src )/m).filter((state) => /aead|auth|enc /.test(state));
-}
-
-async function policies(): Promise<string[]> {
-  const { stdout } = await inside("left", "ip", "xfrm", "policy", "list");
-  return stdout.split(/^(?=src )/m).filter((policy) => !policy.includes("socket"));
 }
 
 async function stateOf(namespace: string, spi: number): Promise<string> {
@@ -363,41 +255,4 @@ async function stateOf(namespace: string, spi: number): Promise<string> {
 
 function sequenceOf(state: string): number {
   return Number.parseInt(/oseq-hi 0x[0-9a-f]+, oseq 0x([0-9a-f]+)|oseq 0x([0-9a-f]+)/.exec(state)?.slice(1).find(Boolean) ?? "", 16);
-}
-
-function listen(plane: XfrmDataPlane) {
-  const all: DataPlaneEvent[] = [];
-  let read = 0;
-  let wake: () => void = () => undefined;
-  plane.onEvent((event) => {
-    all.push(event);
-    wake();
-  });
-  const next = async (kind: DataPlaneEvent["kind"]): Promise<DataPlaneEvent> => {
-    const deadline = performance.now() + WAIT_MS;
-    for (;;) {
-      for (; read < all.length; ) {
-        const event = all[read++]!;
-        if (event.kind === kind) return event;
-      }
-      if (performance.now() > deadline) throw new Error(`no ${kind} among ${JSON.stringify(all)}`);
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, WAIT_MS);
-        wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
-  };
-  return { all, next };
-}
-
-async function report(name: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-    results[name] = null;
-  } catch (error) {
-    results[name] = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  }
 }

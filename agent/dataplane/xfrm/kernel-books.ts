@@ -3,9 +3,10 @@ import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { type DataPlaneEvent, noDrops, type SaCounters } from "../data-plane.ts";
 import { InboundPolicies } from "./inbound-policies.ts";
 import type { KernelEvent } from "./kernel-events.ts";
+import type { LinkInterfaces } from "./link-interfaces.ts";
 import { outboundSelectors } from "./kernel-selectors.ts";
 import { OutboundPolicies } from "./outbound-policies.ts";
-import { isOurs, Reqids } from "./ownership.ts";
+import { ifIdOf, isOurs, Reqids } from "./ownership.ts";
 import type { PolicyTemplate } from "./policy-messages.ts";
 import { PolicyStore } from "./policy-store.ts";
 import { type KernelSa, saIdOf, type SaReport } from "./sa-messages.ts";
@@ -18,7 +19,7 @@ const MOVE_SKIP = 1 << 20;
 /** A discarding policy tells of a packet again after so long. */
 const ACQUIRE_AGAIN_MS = 1_000;
 
-type Facts = Omit<KernelSa, "keys" | "reqid" | "selector"> & { readonly childSaId: string; readonly spi: EspSpi };
+type Facts = Omit<KernelSa, "keys" | "reqid" | "selector" | "ifId"> & { readonly childSaId: string; readonly spi: EspSpi };
 
 interface BookedSa {
   facts: Facts;
@@ -33,6 +34,7 @@ interface BookedSa {
 /** Which SAs and policies of the kernel's are ours, and what its events mean to whoever gave the orders. Each order is carried out when it returns. */
 export class KernelBooks {
   readonly #kernel: XfrmKernel;
+  readonly #interfaces: LinkInterfaces | null;
   readonly #emit: (event: DataPlaneEvent) => void;
   readonly #reqids = new Reqids();
   readonly #sas = { inbound: new Map<number, BookedSa>(), outbound: new Map<number, BookedSa>() };
@@ -41,10 +43,13 @@ export class KernelBooks {
   readonly #outbound: OutboundPolicies;
   readonly #young: YoungSas;
   readonly #askAgain = new Map<string, NodeJS.Timeout>();
+  /** By policy: the interface that it holds. */
+  readonly #interfaceOf = new Map<string, number>();
 
-  /** Removes the SAs that a killed run left; its policies stay until `removeLeftovers` or until one of ours takes their place. */
-  constructor(kernel: XfrmKernel, emit: (event: DataPlaneEvent) => void) {
+  /** `interfaces`: null where the kernel has none. Removes the SAs that a killed run left; its policies stay until `removeLeftovers` or until one of ours takes their place. */
+  constructor(kernel: XfrmKernel, interfaces: LinkInterfaces | null, emit: (event: DataPlaneEvent) => void) {
     this.#kernel = kernel;
+    this.#interfaces = interfaces;
     this.#emit = emit;
     for (const { id } of kernel.dumpSas().filter(({ reqid }) => isOurs(reqid))) kernel.deleteSa(id);
     this.#store = new PolicyStore(
@@ -60,13 +65,14 @@ export class KernelBooks {
     const booked = this.#sas[sa.direction];
     if (booked.has(sa.spi)) throw new Error(`an ${sa.direction} SA with the SPI ${sa.spi.toString(16)} is installed already`);
     if (sa.protocol === "ah" && sa.encapsulation === "udp") throw new Error("AH never goes in UDP");
-    const selectors = sa.direction === "inbound" ? outboundSelectors(sa.localSelectors, sa.remoteSelectors) : [];
+    const ifId = ifIdOf(sa.interfaceNumber);
+    const selectors = sa.direction === "inbound" ? outboundSelectors(sa.localSelectors, sa.remoteSelectors, ifId) : [];
     const reqid = sa.direction === "inbound" ? this.#inbound.reqidFor(selectors) : this.#reqids.next();
     const { keys, ...rest } = sa;
     const facts: Facts = { ...rest, replayWindowPackets: sa.direction === "inbound" ? sa.replayWindowPackets : 0 };
     // With one selector the SA itself carries nothing else; with several it is their policies' matter.
     const [only, ...more] = selectors.map(reverseSelector);
-    this.#kernel.addSa({ ...facts, keys, reqid, selector: only !== undefined && more.length === 0 ? only : null });
+    this.#kernel.addSa({ ...facts, keys, reqid, ifId, selector: only !== undefined && more.length === 0 ? only : null });
     if (sa.direction === "inbound") {
       try {
         this.#inbound.add(sa.spi, selectors, { ...templateOf(facts, reqid), source: null, destination: null, spi: 0 });
@@ -119,11 +125,16 @@ export class KernelBooks {
   installPolicy(policy: OutboundPolicy): void {
     const booked = policy.action.kind === "protect" ? this.#sas.outbound.get(policy.action.spi) : undefined;
     if (spisOf(policy).some((spi) => !this.#sas.outbound.has(spi))) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
+    const before = this.#interfaceOf.get(policy.id);
+    if (policy.interfaceNumber !== undefined) this.#holdInterface(policy.interfaceNumber, policy.id);
     this.#outbound.install(policy, booked === undefined ? null : templateOf(booked.facts, booked.reqid));
+    if (before !== undefined && before !== policy.interfaceNumber) this.#releaseInterface(before, policy);
   }
 
   deletePolicy(id: string): void {
     this.#outbound.delete(id);
+    const held = this.#interfaceOf.get(id);
+    if (held !== undefined) this.#releaseInterface(held, { id });
     clearTimeout(this.#askAgain.get(id));
     this.#askAgain.delete(id);
   }
@@ -139,6 +150,8 @@ export class KernelBooks {
     this.#inbound.clear();
     this.#outbound.clear();
     this.#store.clear();
+    this.#interfaceOf.clear();
+    this.#interfaces?.clear();
   }
 
   removeLeftovers(): void {
@@ -156,6 +169,17 @@ export class KernelBooks {
       case "lost":
         return this.#lookForExpiries();
     }
+  }
+
+  #holdInterface(number: number, policyId: string): void {
+    if (this.#interfaces === null) throw new Error("the kernel has no xfrm interfaces");
+    this.#interfaces.hold(number, policyId);
+    this.#interfaceOf.set(policyId, number);
+  }
+
+  #releaseInterface(number: number, { id, interfaceNumber }: Pick<OutboundPolicy, "id" | "interfaceNumber">): void {
+    if (interfaceNumber === undefined) this.#interfaceOf.delete(id);
+    this.#interfaces?.release(number, id);
   }
 
   #takeAcquire(index: number): void {

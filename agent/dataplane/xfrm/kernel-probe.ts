@@ -38,6 +38,7 @@ function probe(reqid: number): KernelSa {
     extendedSequenceNumbers: true,
     replayWindowPackets: 64,
     selector: null,
+    ifId: 0,
     keys: {
       encr: Encr.AES_GCM_16,
       encryptionKey: crypto.getRandomValues(new Uint8Array(16)),

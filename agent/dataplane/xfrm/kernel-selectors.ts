@@ -10,9 +10,13 @@ const ICMP = [1, 58];
 /** A child with more is refused: each is a policy in three directions. */
 const MAX_SELECTORS = 1_024;
 
-/** Of packets that go out: from the local to the remote selectors. @throws Error with a sentence for what the kernel cannot express. */
-export function outboundSelectors(local: readonly TrafficSelector[], remote: readonly TrafficSelector[]): KernelSelector[] {
-  const selectors = local.flatMap((from) => remote.flatMap((to) => pairSelectors(from, to)));
+/**
+ * Of packets that go out, from the local to the remote selectors; `ifId`: through this interface, 0: through none. @throws Error with a sentence for what
+ * the kernel cannot express.
+ */
+export function outboundSelectors(local: readonly TrafficSelector[], remote: readonly TrafficSelector[], ifId = 0): KernelSelector[] {
+  const pairs = local.flatMap((from) => remote.flatMap((to) => pairSelectors(from, to)));
+  const selectors = ifId === 0 ? pairs : pairs.map((selector) => ({ ...selector, ifId }));
   if (selectors.length > MAX_SELECTORS)
     throw new Error(
       `the kernel plane would need ${selectors.length} policies for these selectors and makes at most ${MAX_SELECTORS}: use prefixes in place of ranges`,

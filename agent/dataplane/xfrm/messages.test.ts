@@ -1,12 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { Encr, Integ } from "../../wire/iana.ts";
+import { decodeInterface, encodeInterfaceId, encodeNewInterface, encodeNoOwnAddress, encodeUp } from "./interface-messages.ts";
 import { decodeEvent } from "./kernel-events.ts";
 import { decodeAttributes, decodeError, decodeMessages, encodeMessage, NetlinkFlag } from "./netlink.ts";
 import { decodePolicy, encodePolicy, encodePolicyId, type PolicyTemplate } from "./policy-messages.ts";
 import { decodeSa, encodeSa, encodeSaId, type KernelSa, moveSa, SA_INFO_OCTETS } from "./sa-messages.ts";
-import { type KernelSelector, readSelector, reverseSelector, writeSelector, XfrmAttribute, XfrmMessage } from "./xfrm-structures.ts";
+import { type KernelSelector, readSelector, reverseSelector, selectorKey, writeSelector, XfrmAttribute, XfrmMessage } from "./xfrm-structures.ts";
 
-/* Golden octets: written by a C program that fills the structures of Linux 6.1's linux/xfrm.h on x86-64 (gcc 12). `z8` stands for eight zeros. */
+/*
+ * Golden octets: written by a C program that fills the structures of Linux 6.1's linux/xfrm.h on x86-64 (gcc 12); those about interfaces are what iproute2 6.1 sends. `z8` stands for
+ * eight zeros.
+ */
 const golden = {
   selector: "0a02 z14 0a01 z14 01bbffff000000000200181006 z11",
   sa: "0a01 z14 0a02 z18 01bbffff0200101806 z11 c0000201 z12 c0ffee0132000000c6336401 z12 e803000000000000d007000000000000ffffffffffffffffffffffffffffffff z8 3c z71 01000043020001008000000000000000",
@@ -22,6 +26,10 @@ const golden = {
   policyid: "0a02 z14 0a01 z14 01bbffff000000000200181006 z15 01000000",
   acquire: "z252 0900004301 z23",
   expire: "z56 c0000201 z12 c0ffee0132000000c6336401 z76 881300000000000007 z16 f1536500000000010000000200000003000000000000000100004302 z11 0100000000000000",
+  newlink: "z16 08000400780500000e00030063756c76657274783700000018001200080001007866726d0c0002000800020007000043",
+  addrgenmode: "z4 01000000 z8 10001a000c000a000500080001000000",
+  up: "z4 010000000100000001000000",
+  linkid: "z4 01000000 z8",
   mapping: "z16 c0ffee010200000001000043 z16 cb007109 z14 0401",
 } as const;
 
@@ -50,6 +58,7 @@ const inbound: KernelSa = {
   extendedSequenceNumbers: true,
   replayWindowPackets: 1_024,
   selector: reverseSelector(toSite),
+  ifId: 0,
   keys: gcm,
   softBytes: 1_000,
   hardBytes: 2_000,
@@ -109,6 +118,15 @@ describe("SAs", () => {
     expect(() => encodeSa({ ...inbound, protocol: "ah" })).toThrow(/AH has no ESP cipher/);
   });
 
+  test("of an interface carry its if_id", () => {
+    const { fixed, attributes } = encodeSa({ ...inbound, ifId: 0x43000007 });
+    expect(hex(fixed)).toBe(of("sa"));
+    expect(attributes.filter(({ type }) => type === 31)).toEqual([{ type: 31, value: bytesOf("07000043") }]);
+    expect(encodeSa(inbound).attributes.filter(({ type }) => type === 31)).toEqual([]);
+    const moved = moveSa(encodeMessage(0x10, 0, 1, fixed, attributes).subarray(16), { direction: "outbound", remote: inbound.remote, skip: 1 });
+    expect(moved?.attributes.filter(({ type }) => type === 31)).toEqual([{ type: 31, value: bytesOf("07000043") }]);
+  });
+
   test("are named to the octet", () => {
     expect(hex(encodeSaId({ destination: "2001:db8::1", spi: 0xc0ffee01, protocol: 51 }))).toBe(of("id"));
   });
@@ -154,7 +172,23 @@ describe("policies", () => {
     const { fixed, attributes } = encodePolicy(policy);
     expect(hex(fixed)).toBe(of("policy"));
     expect(attributes.map(({ type, value }) => [type, hex(value)])).toEqual([[XfrmAttribute.TMPL, of("tmpl")]]);
-    expect(hex(encodePolicyId(policy))).toBe(of("policyid"));
+    expect(encodePolicyId(policy)).toEqual({ fixed: bytesOf(of("policyid")), attributes: [] });
+  });
+
+  test("of an interface carry its if_id beside the structure, also where they are only named, and are others than those of none", () => {
+    const ofInterface = { ...policy, selector: { ...toSite, ifId: 0x43000007 } };
+    const { fixed, attributes } = encodePolicy(ofInterface);
+    expect(hex(fixed)).toBe(of("policy"));
+    expect(attributes.map(({ type, value }) => [type, hex(value)])).toEqual([
+      [XfrmAttribute.TMPL, of("tmpl")],
+      [31, "07000043"],
+    ]);
+    // As `ip xfrm policy delete … if_id 0x43000007` of iproute2 6.1 sends it.
+    const named = encodePolicyId(ofInterface);
+    expect([hex(named.fixed), named.attributes]).toEqual([of("policyid"), [{ type: 31, value: bytesOf("07000043") }]]);
+    expect(decodePolicy(encodeMessage(0x13, 0, 1, fixed, attributes).subarray(16))?.selector).toEqual(ofInterface.selector);
+    expect(selectorKey(ofInterface.selector)).not.toBe(selectorKey(toSite));
+    expect(selectorKey({ ...toSite, ifId: 0 })).toBe(selectorKey(toSite));
   });
 
   test("without a template let packets pass as they are", () => {
@@ -172,6 +206,28 @@ describe("policies", () => {
     writeSelector(bytes, 0, toSite);
     expect(hex(bytes)).toBe(of("selector"));
     expect(readSelector(bytes, 0)).toEqual(toSite);
+  });
+});
+
+describe("interfaces", () => {
+  test("are asked for to the octet, as iproute2 6.1 does", () => {
+    const { fixed, attributes } = encodeNewInterface({ name: "culvertx7", ifId: 0x43000007 }, 1_400);
+    expect(hex(encodeMessage(16, 0, 1, fixed, attributes).subarray(16))).toBe(of("newlink"));
+    const none = encodeNoOwnAddress(1);
+    expect(hex(encodeMessage(16, 0, 1, none.fixed, none.attributes).subarray(16))).toBe(of("addrgenmode"));
+    expect(hex(encodeUp(1).fixed)).toBe(of("up"));
+    expect(hex(encodeInterfaceId(1).fixed)).toBe(of("linkid"));
+  });
+
+  test("are read with index, name and if_id, and other devices are none", () => {
+    const report = bytesOf(of("newlink"));
+    report[4] = 9;
+    expect(decodeInterface(report)).toEqual({ index: 9, name: "culvertx7", ifId: 0x43000007 });
+    // Kind "xfrN".
+    const other = report.slice();
+    other[report.indexOf(0x6d, 50)] = 0x6e;
+    expect(decodeInterface(other)).toBeNull();
+    for (let length = 0; length < report.length; length++) expect(decodeInterface(report.subarray(0, length))).toBeNull();
   });
 });
 

@@ -27,22 +27,39 @@ export interface NetlinkMessage {
 
 /** A new array. */
 export function encodeMessage(type: number, flags: number, sequence: number, fixed: Uint8Array, attributes: readonly Attribute[] = []): Uint8Array {
-  const octets = attributes.reduce((sum, { value }) => sum + align(ATTRIBUTE_HEADER_OCTETS + value.length), NLMSG_HEADER_OCTETS + align(fixed.length));
+  const attributesAt = NLMSG_HEADER_OCTETS + align(fixed.length);
+  const octets = attributesAt + octetsOf(attributes);
   const bytes = new Uint8Array(octets);
-  const view = new DataView(bytes.buffer);
+  const view = viewOf(bytes);
   view.setUint32(0, octets, true);
   view.setUint16(4, type, true);
   view.setUint16(6, flags, true);
   view.setUint32(8, sequence, true);
   bytes.set(fixed, NLMSG_HEADER_OCTETS);
-  let at = NLMSG_HEADER_OCTETS + align(fixed.length);
-  for (const { type: kind, value } of attributes) {
+  writeAttributes(bytes, attributesAt, attributes);
+  return bytes;
+}
+
+/** What an attribute that holds others has for a value. A new array. */
+export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array {
+  const bytes = new Uint8Array(octetsOf(attributes));
+  writeAttributes(bytes, 0, attributes);
+  return bytes;
+}
+
+function octetsOf(attributes: readonly Attribute[]): number {
+  return attributes.reduce((sum, { value }) => sum + align(ATTRIBUTE_HEADER_OCTETS + value.length), 0);
+}
+
+function writeAttributes(bytes: Uint8Array, start: number, attributes: readonly Attribute[]): void {
+  const view = viewOf(bytes);
+  let at = start;
+  for (const { type, value } of attributes) {
     view.setUint16(at, ATTRIBUTE_HEADER_OCTETS + value.length, true);
-    view.setUint16(at + 2, kind, true);
+    view.setUint16(at + 2, type, true);
     bytes.set(value, at + ATTRIBUTE_HEADER_OCTETS);
     at += align(ATTRIBUTE_HEADER_OCTETS + value.length);
   }
-  return bytes;
 }
 
 /** The messages of one datagram; what is cut off at its end is left out. */

@@ -1,6 +1,6 @@
 import type { OutboundPolicy } from "../../ipsec/security-association.ts";
+import { ifIdOf, type Reqids } from "./ownership.ts";
 import { localExceptions, outboundSelectors, priorityOf } from "./kernel-selectors.ts";
-import type { Reqids } from "./ownership.ts";
 import type { PolicyTemplate } from "./policy-messages.ts";
 import type { PlacedPolicy, PolicyStore } from "./policy-store.ts";
 import { type KernelSelector, reverseSelector, selectorKey } from "./xfrm-structures.ts";
@@ -39,12 +39,14 @@ export class OutboundPolicies {
 
   /** `template`: of the SA that protects; null: discard. @throws Error with a sentence. */
   install(policy: OutboundPolicy, template: PolicyTemplate | null): void {
-    const selectors = outboundSelectors(policy.localSelectors, policy.remoteSelectors);
-    const exceptions = localExceptions(policy.localSelectors, policy.remoteSelectors);
+    const ifId = ifIdOf(policy.interfaceNumber);
+    const selectors = outboundSelectors(policy.localSelectors, policy.remoteSelectors, ifId);
+    // What goes through an interface was led there by a route: there is nothing to be excepted.
+    const exceptions = ifId === 0 ? localExceptions(policy.localSelectors, policy.remoteSelectors) : [];
     const previous = this.#claims.get(policy.id);
     const claim: Claim = { policy, selectors, exceptions, template: template ?? nowhere(this.#reqids.next()) };
     this.#claims.set(policy.id, claim);
-    if (selectors.some(({ family }) => family === 6)) this.#exceptNeighbourDiscovery();
+    if (ifId === 0 && selectors.some(({ family }) => family === 6)) this.#exceptNeighbourDiscovery();
     for (const selector of exceptions) this.#except(selector, policy.id);
     for (const selector of selectors) {
       const key = selectorKey(selector);

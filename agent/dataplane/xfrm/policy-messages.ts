@@ -1,8 +1,9 @@
 import type { SaMode, SaProtocol } from "../../ipsec/security-association.ts";
-import { type Attribute, viewOf } from "./netlink.ts";
+import { type Attribute, decodeAttributes, viewOf } from "./netlink.ts";
 import {
   type AddressFamily,
   familyNumber,
+  ifIdAttributes,
   type KernelSelector,
   readSelector,
   writeAddress,
@@ -62,7 +63,8 @@ export function encodePolicy(policy: KernelPolicy): { readonly fixed: Uint8Array
   viewOf(fixed).setUint32(PRIORITY_AT, policy.priority, true);
   viewOf(fixed).setUint32(INDEX_AT, policy.index, true);
   fixed[DIRECTION_AT] = PolicyDirection[policy.direction];
-  return { fixed, attributes: policy.template === null ? [] : [{ type: XfrmAttribute.TMPL, value: encodeTemplate(policy.template) }] };
+  const templates = policy.template === null ? [] : [{ type: XfrmAttribute.TMPL, value: encodeTemplate(policy.template) }];
+  return { fixed, attributes: [...templates, ...ifIdAttributes(policy.selector.ifId ?? 0)] };
 }
 
 function encodeTemplate(template: PolicyTemplate): Uint8Array {
@@ -80,11 +82,11 @@ function encodeTemplate(template: PolicyTemplate): Uint8Array {
 }
 
 /** struct xfrm_userpolicy_id, the body of XFRM_MSG_DELPOLICY and XFRM_MSG_GETPOLICY: selector (56) · index (4; 0: by the selector) · direction (1) · 3. */
-export function encodePolicyId({ selector, direction }: Pick<KernelPolicy, "selector" | "direction">): Uint8Array {
+export function encodePolicyId({ selector, direction }: Pick<KernelPolicy, "selector" | "direction">): ReturnType<typeof encodePolicy> {
   const bytes = new Uint8Array(POLICY_ID_OCTETS);
   writeSelector(bytes, 0, selector);
   bytes[60] = PolicyDirection[direction];
-  return bytes;
+  return { fixed: bytes, attributes: ifIdAttributes(selector.ifId ?? 0) };
 }
 
 export interface PolicyReport {
@@ -98,7 +100,10 @@ export function decodePolicy(payload: Uint8Array): PolicyReport | null {
   if (payload.length < POLICY_INFO_OCTETS) return null;
   const selector = readSelector(payload, 0);
   const direction = (["in", "out", "fwd"] as const)[payload[DIRECTION_AT]!];
-  return selector === null || direction === undefined ? null : { selector, direction, index: viewOf(payload).getUint32(INDEX_AT, true) };
+  if (selector === null || direction === undefined) return null;
+  const ifId = decodeAttributes(payload, POLICY_INFO_OCTETS).find(({ type }) => type === XfrmAttribute.IF_ID);
+  const place = ifId === undefined ? selector : { ...selector, ifId: viewOf(ifId.value).getUint32(0, true) };
+  return { selector: place, direction, index: viewOf(payload).getUint32(INDEX_AT, true) };
 }
 
 /** What a socket's own packets are excepted by: struct xfrm_userpolicy_info with an empty selector, for IP_XFRM_POLICY and IPV6_XFRM_POLICY. */

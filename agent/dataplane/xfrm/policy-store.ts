@@ -1,6 +1,7 @@
 import { PolicyIndices } from "./ownership.ts";
 import { type KernelPolicy, PolicyDirection, type PolicyReport, type PolicyTemplate } from "./policy-messages.ts";
-import { EEXIST, KernelRefusal, type XfrmKernel } from "./xfrm-kernel.ts";
+import { EEXIST, KernelRefusal } from "./netlink-dialog.ts";
+import type { XfrmKernel } from "./xfrm-kernel.ts";
 import { type KernelSelector, selectorKey } from "./xfrm-structures.ts";
 
 /** One of ours in the kernel. */

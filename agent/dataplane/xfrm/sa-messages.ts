@@ -8,6 +8,7 @@ import {
   familyNumber,
   familyOf,
   familyOfAddress,
+  ifIdAttributes,
   type KernelSelector,
   readAddress,
   readSaId,
@@ -62,6 +63,8 @@ export interface KernelSa extends SaLifetimes {
   /** What it may carry; null: whatever the policies say, of both families. */
   readonly selector: KernelSelector | null;
   readonly keys: SaKeys;
+  /** Of the interface that its packets go through; 0: none. */
+  readonly ifId: number;
 }
 
 export function saIdOf(sa: Pick<KernelSa, "direction" | "spi" | "protocol" | "local" | "remote">): SaId {
@@ -89,6 +92,7 @@ export function encodeSa(sa: KernelSa): { readonly fixed: Uint8Array; readonly a
   }
   const replay = replayState(sa);
   if (replay !== null) attributes.push({ type: XfrmAttribute.REPLAY_ESN_VAL, value: replay });
+  attributes.push(...ifIdAttributes(sa.ifId));
   return { fixed, attributes };
 }
 

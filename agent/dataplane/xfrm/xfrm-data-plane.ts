@@ -11,12 +11,16 @@ import { openNatSocket } from "./ike-socket.ts";
 import { KernelBooks } from "./kernel-books.ts";
 import type { KernelEvent } from "./kernel-events.ts";
 import { KernelListener } from "./kernel-listener.ts";
+import { LinkInterfaces } from "./link-interfaces.ts";
+import { INTERFACE_PREFIX } from "./ownership.ts";
 import { XfrmKernel } from "./xfrm-kernel.ts";
 import { XfrmGroup } from "./xfrm-structures.ts";
 import { readStatistics, subtractDrops } from "./xfrm-statistics.ts";
 
 export interface XfrmDataPlaneOptions {
   readonly natPort: number;
+  /** Of the links' interfaces, in octets. Absent: 1,500. */
+  readonly interfaceMtu?: number;
   /** Why this plane was chosen, in a sentence. */
   readonly reason?: string;
 }
@@ -46,7 +50,7 @@ export class XfrmDataPlane implements DataPlane {
   /** Resolves when it listens; what a killed run left is gone by then but for policies that keep packets in. @throws Error with one sentence. */
   static async create(options: XfrmDataPlaneOptions): Promise<XfrmDataPlane> {
     const lock = await takeLock();
-    const parts: OpenParts = { lock, fds: [], kernel: null };
+    const parts: OpenParts = { lock, fds: [], kernel: null, interfaces: null };
     let plane: XfrmDataPlane;
     try {
       plane = new XfrmDataPlane(options, openParts(options, parts));
@@ -64,9 +68,11 @@ export class XfrmDataPlane implements DataPlane {
   }
 
   private constructor(options: XfrmDataPlaneOptions, parts: Parts) {
+    const reason = options.reason ?? "the kernel has ESP";
+    const { interfaces } = parts;
     this.capabilities = {
       name: "kernel",
-      reason: options.reason ?? "the kernel has ESP",
+      ...(typeof interfaces === "string" ? { reason: `${reason}; ${interfaces}` } : { reason, interfacePrefix: INTERFACE_PREFIX }),
       encapsulations: ["none", "udp"],
       preferredEncapsulation: "none",
       protocols: ["esp", "ah"],
@@ -76,7 +82,7 @@ export class XfrmDataPlane implements DataPlane {
     };
     this.#natPort = options.natPort;
     this.#parts = parts;
-    this.#books = new KernelBooks(parts.kernel, (event) => this.#emit(event));
+    this.#books = new KernelBooks(parts.kernel, typeof interfaces === "string" ? null : interfaces, (event) => this.#emit(event));
     this.#leftoverTimer = setTimeout(() => this.#books.removeLeftovers(), LEFTOVERS_MS).unref();
     this.#listener = new KernelListener(parts.listener, {
       event: (event: KernelEvent) => {
@@ -181,33 +187,47 @@ interface OpenParts {
   /** To be closed. */
   readonly fds: number[];
   kernel: XfrmKernel | null;
+  /** Or why there are none, in a sentence. */
+  interfaces: LinkInterfaces | string | null;
 }
 
 interface Parts extends OpenParts {
   readonly kernel: XfrmKernel;
+  readonly interfaces: LinkInterfaces | string;
   readonly listener: { readonly udpFds: readonly [number, number | null]; readonly eventFd: number; readonly wakeFd: number };
 }
 
 /** What is opened is noted in `parts` at once, for a later step may fail. */
-function openParts({ natPort }: XfrmDataPlaneOptions, parts: OpenParts): Parts {
+function openParts({ natPort, interfaceMtu = 1_500 }: XfrmDataPlaneOptions, parts: OpenParts): Parts {
   const opened = (fd: number): number => {
     parts.fds.push(fd);
     return fd;
   };
   const kernel = XfrmKernel.open();
   parts.kernel = kernel;
+  const interfaces = openInterfaces(interfaceMtu);
+  parts.interfaces = interfaces;
   const udp4 = openNatSocket(4, natPort);
   if (udp4 === null) throw new Error("the machine has no IPv4");
   opened(udp4);
   const udp6 = openNatSocket(6, natPort);
   if (udp6 !== null) opened(udp6);
   const eventFd = opened(openNetlink(NETLINK_XFRM, [XfrmGroup.ACQUIRE, XfrmGroup.EXPIRE, XfrmGroup.MAPPING]));
-  return { ...parts, kernel, listener: { udpFds: [udp4, udp6], eventFd, wakeFd: opened(openWaker()) } };
+  return { ...parts, kernel, interfaces, listener: { udpFds: [udp4, udp6], eventFd, wakeFd: opened(openWaker()) } };
 }
 
-function closeParts({ lock, fds, kernel }: OpenParts): void {
+function openInterfaces(mtu: number): LinkInterfaces | string {
+  try {
+    return LinkInterfaces.open(mtu);
+  } catch (error) {
+    return `policies alone steer what goes to everywhere, for ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function closeParts({ lock, fds, kernel, interfaces }: OpenParts): void {
   for (const fd of fds) libc.close(fd);
   kernel?.close();
+  if (typeof interfaces !== "string") interfaces?.close();
   lock.close();
 }
 

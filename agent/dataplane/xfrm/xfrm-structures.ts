@@ -1,5 +1,5 @@
 import { formatAddress, parseAddress } from "../../wire/address.ts";
-import { viewOf } from "./netlink.ts";
+import { type Attribute, viewOf } from "./netlink.ts";
 
 /*
  * The structures that several messages of NETLINK_XFRM share (linux/xfrm.h; those with 64-bit members are padded to 8). Numbers are in the
@@ -72,6 +72,8 @@ export interface KernelSelector {
   readonly sourcePortMask: number;
   readonly destinationPort: number;
   readonly destinationPortMask: number;
+  /** XFRMA_IF_ID, which stands beside the structure: of packets through this interface alone. Absent: of those through none. */
+  readonly ifId?: number;
 }
 
 export function writeSelector(bytes: Uint8Array, at: number, selector: KernelSelector): void {
@@ -124,8 +126,23 @@ export function reverseSelector(selector: KernelSelector): KernelSelector {
 
 /** Two selectors have the same key exactly when the kernel takes them for the same. */
 export function selectorKey(selector: KernelSelector): string {
-  const { source, sourcePrefix, sourcePort, sourcePortMask, destination, destinationPrefix, destinationPort, destinationPortMask, protocol } = selector;
-  return `${source}/${sourcePrefix}:${sourcePort}/${sourcePortMask} ${destination}/${destinationPrefix}:${destinationPort}/${destinationPortMask} ${protocol}`;
+  const {
+    source,
+    sourcePrefix,
+    sourcePort,
+    sourcePortMask,
+    destination,
+    destinationPrefix,
+    destinationPort,
+    destinationPortMask,
+    protocol,
+    ifId = 0,
+  } = selector;
+  const [from, to] = [
+    `${source}/${sourcePrefix}:${sourcePort}/${sourcePortMask}`,
+    `${destination}/${destinationPrefix}:${destinationPort}/${destinationPortMask}`,
+  ];
+  return `${from} ${to} ${protocol} ${ifId}`;
 }
 
 /** struct xfrm_id: destination (16) · SPI (4) · protocol (1) · 3 of padding. With the addresses' family it names an SA. */
@@ -143,6 +160,13 @@ export function writeSaId(bytes: Uint8Array, at: number, id: SaId): void {
 
 export function readSaId(bytes: Uint8Array, at: number, family: AddressFamily): SaId {
   return { destination: readAddress(bytes, at, family), spi: viewOf(bytes).getUint32(at + 16), protocol: bytes[at + 20]! };
+}
+
+/** XFRMA_IF_ID: what carries it is of the interface with this if_id. Nothing for 0. */
+export function ifIdAttributes(ifId: number): Attribute[] {
+  const value = new Uint8Array(4);
+  viewOf(value).setUint32(0, ifId, true);
+  return ifId === 0 ? [] : [{ type: XfrmAttribute.IF_ID, value }];
 }
 
 /** Octets, packets, seconds since it was added; undefined: no limit. */

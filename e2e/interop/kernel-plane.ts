@@ -1,8 +1,9 @@
 import { deepEqual, equal, notEqual } from "node:assert/strict";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
+import { commandOf, startGuestHost } from "../lib/guest-host.ts";
 import { startLoneKernelHost, temporaryDirectory } from "../lib/kernel-host.ts";
-import type { Scenario } from "./scenario.ts";
+import type { Context, Scenario } from "./scenario.ts";
 
 const runner = join(import.meta.dirname, "run.ts");
 const environment = [`TMPDIR=${temporaryDirectory}`, `NODE_COMPILE_CACHE=${temporaryDirectory}/compiled`];
@@ -32,6 +33,8 @@ export function onKernelPlanes(name: string, what: string, scenarios: readonly s
   };
 }
 
+const testing = join(import.meta.dirname, "../../agent/testing");
+
 /** What a program of agent/testing prints: the name of each of its cases and null, or what went wrong. */
 const outcomes = z.record(z.string(), z.string().nullable());
 
@@ -49,18 +52,42 @@ export function inKernelHost(name: string, description: string, programs: Readon
       const host = await startLoneKernelHost(context.directory);
       try {
         for (const [about, file] of Object.entries(programs)) {
-          const path = join(import.meta.dirname, "../../agent/testing", file);
+          const path = join(testing, file);
           const argv = ["env", ...environment, "unshare", "--net", "bash", "-c", 'ip link set lo up && exec "$@"', "bash", process.execPath, path];
-          const cases = outcomes.parse(JSON.parse(await host.run(argv, { timeoutMilliseconds: 150_000 })));
-          const failed = Object.fromEntries(Object.entries(cases).filter(([, outcome]) => outcome !== null));
-          deepEqual(failed, {}, `${file}: ${Object.values(failed).join("\n")}`);
-          const count = Object.keys(cases).length;
-          notEqual(count, 0, `${file} has no cases`);
-          context.note(`${count} of ${count} ${about}`);
+          expectCases(context, about, file, await host.run(argv, { timeoutMilliseconds: 150_000 }));
         }
       } finally {
         await host.kill();
       }
     },
   };
+}
+
+/** A program of agent/testing in a machine that qemu plays, with Debian's kernel: for what user-mode Linux lacks. */
+export function inGuest(name: string, description: string, programs: Readonly<Record<string, string>>): Scenario {
+  return {
+    name,
+    description,
+    needsGuest: true,
+    longestSeconds: 240,
+    async run(context) {
+      const sources = [...Object.values(programs).map((file) => join(testing, file)), join(testing, "../dataplane/xfrm/xfrm-listener-worker.ts")];
+      const host = await startGuestHost(context.directory, sources);
+      try {
+        for (const [about, file] of Object.entries(programs))
+          expectCases(context, about, file, await host.run(commandOf(basename(file, ".ts")), { timeoutMilliseconds: 150_000 }));
+      } finally {
+        await host.kill();
+      }
+    },
+  };
+}
+
+function expectCases(context: Context, about: string, file: string, output: string): void {
+  const cases = outcomes.parse(JSON.parse(output));
+  const failed = Object.fromEntries(Object.entries(cases).filter(([, outcome]) => outcome !== null));
+  deepEqual(failed, {}, `${file}: ${Object.values(failed).join("\n")}`);
+  const count = Object.keys(cases).length;
+  notEqual(count, 0, `${file} has no cases`);
+  context.note(`${count} of ${count} ${about}`);
 }

@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { exitOnSignals, removeAtExit } from "../lib/cleanup.ts";
+import { makeCloudKernel } from "../lib/cloud-kernel.ts";
+import { missingForGuestHost } from "../lib/guest-host.ts";
 import { missingForKernelHost } from "../lib/kernel-host.ts";
 import { makeNewerPeerRoot } from "../lib/newer-peer.ts";
 import { makeThreeNamespaces, sweepLeftovers } from "../lib/namespaces.ts";
@@ -48,6 +50,7 @@ async function main(): Promise<number> {
   exitOnSignals();
   sweepLeftovers();
   if (scenarios.some((scenario) => scenario.needsNewPeer === true)) await makeNewerPeerRoot((line) => process.stdout.write(`${line}\n`));
+  if (scenarios.some((scenario) => scenario.needsGuest === true)) await makeCloudKernel((line) => process.stdout.write(`${line}\n`));
   const started = performance.now();
   const results = await runAll(scenarios, Number(values.jobs), { showLogs: values.logs, esp: values.kernel ? "kernel" : "userspace" });
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ peer: "strongSwan 5.9.8 and 6.1", results }, null, 2)}\n`);
@@ -91,9 +94,10 @@ function requirePrograms(scenarios: readonly Scenario[]): void {
     "/usr/sbin/nft",
   ].filter((path) => !existsSync(path));
   if (scenarios.some((scenario) => scenario.needsKernelPeer === true)) missing.push(...missingForKernelHost(existsSync));
+  if (scenarios.some((scenario) => scenario.needsGuest === true)) missing.push(...missingForGuestHost(existsSync));
   if (missing.length > 0) {
     const packages =
-      "strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins iperf3 openssl tcpdump nftables iputils-ping iproute2 user-mode-linux kmod";
+      "strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins iperf3 openssl tcpdump nftables iputils-ping iproute2 user-mode-linux kmod qemu-system-x86";
     throw new Error(`missing: ${missing.join(", ")}; on Debian: apt-get install ${packages}`);
   }
 }

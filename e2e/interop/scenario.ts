@@ -27,6 +27,8 @@ export interface Scenario {
   readonly needsNewPeer?: true;
   /** Needs a peer with ESP in its kernel, which is one in user-mode Linux. */
   readonly needsKernelPeer?: true;
+  /** Needs a machine of its own with Debian's kernel, which qemu plays. */
+  readonly needsGuest?: true;
   /** Runs only inside another scenario, where both ends use the ESP of a kernel. */
   readonly onlyKernelPlane?: true;
   /** Absent: 100. */

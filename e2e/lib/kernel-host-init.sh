@@ -1,7 +1,6 @@
 #!/bin/bash
 # The first and only program of a host in user-mode Linux (kernel-host.ts): sets up what a kernel needs for ESP, then runs what it is
-# told. A line on the console is a number and a command in base64; the answer is a line `@@ number exit-code output-in-base64`.
-# All other lines are logs.
+# told.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 stty raw -echo
 mount -t proc proc /proc
@@ -16,12 +15,4 @@ modules="esp4 esp6 ah4 ah6 xfrm_user aes_generic ctr ghash-generic gcm cbc hmac 
 # A parameter of the kernel's command line that it does not know is its first program's environment.
 modprobe -d /run/modules -a $modules ${EXTRA_MODULES//,/ }
 mount -t tmpfs tmp /mnt
-echo "@@ 0 0 "
-while read -r number command; do
-  (
-    output=$(base64 -d <<<"$command" | bash 2>&1)
-    code=$?
-    answer="@@ $number $code $(base64 -w0 <<<"$output")"
-    flock /run echo "$answer"
-  ) &
-done
+. "${0%/*}/console-loop.sh"

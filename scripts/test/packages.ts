@@ -22,6 +22,8 @@ const debianPackages = [
   // For the peers with a kernel of their own.
   "user-mode-linux",
   "kmod",
+  // For the one with Debian's own kernel, which has xfrm interfaces.
+  "qemu-system-x86",
   // For the gateway's optional native function.
   "gcc",
   "libc6-dev",

@@ -49,6 +49,7 @@ export const libc = {
   sendmmsg: self.func("int sendmmsg(int fd, uintptr_t messages, uint32_t count, int flags)"),
   recvmmsg: self.func("int recvmmsg(int fd, uintptr_t messages, uint32_t count, int flags, uintptr_t timeout)"),
   eventfd: self.func("int eventfd(uint32_t initial, int flags)"),
+  schedSetScheduler: self.func("int sched_setscheduler(int thread, int policy, uintptr_t parameters)"),
   setns: self.func("int setns(int fd, int kind)"),
 };
 

@@ -14,6 +14,7 @@ import { Heartbeat } from "../heartbeat.ts";
 import { AeadBatch } from "../ffi/aead-batch.ts";
 import { Arena } from "../ffi/arena.ts";
 import type { EspTransform } from "../ffi/esp-transform.ts";
+import { runInBatches } from "../ffi/scheduling.ts";
 import { readSockaddr, writeSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
@@ -70,6 +71,7 @@ let lastSa: ReceiveSa | undefined;
 run();
 
 function run(): void {
+  runInBatches(arena);
   const sources = sourcesOf(options);
   const polled = new PollSet(arena, [options.wakeFd, ...sources.map(({ fd }) => fd)]);
   say({ kind: "ready" });

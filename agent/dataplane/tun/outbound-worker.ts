@@ -9,6 +9,7 @@ import { Heartbeat } from "../heartbeat.ts";
 import { AeadBatch } from "../ffi/aead-batch.ts";
 import { Arena } from "../ffi/arena.ts";
 import { Errno, errno, libc } from "../ffi/native.ts";
+import { runInBatches } from "../ffi/scheduling.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
@@ -74,6 +75,7 @@ const sealSegment = (at: number, octets: number): boolean => currentSa !== null 
 run();
 
 function run(): void {
+  runInBatches(arena);
   if (heldUntil !== 0) polled.attend(TUN_POLLED, options.tunFd, false);
   say({ kind: "ready" });
   while (running) {

@@ -18,6 +18,8 @@ export class ReceiveBatch {
   readonly #names: number;
   readonly #controls: number;
   readonly #buffers: number;
+  /** How many headers the kernel has written to since they were set. */
+  #used = MESSAGES;
   readonly control: ReceivedControl = { segmentOctets: 0, destinationAt: 0, trafficClass: 0 };
 
   constructor(arena: Arena) {
@@ -31,18 +33,10 @@ export class ReceiveBatch {
 
   /** Number of messages received; 0 when none waits. @throws Error when the descriptor is no socket (any more): it would be ready for ever. */
   receive(fd: number): number {
-    for (let i = 0; i < MESSAGES; i++) {
-      writeIov(this.#arena, this.#iovs + 16 * i, this.dataAt(i), BUFFER_OCTETS);
-      writeMessageHeader(
-        this.#arena,
-        this.#headers + MMSGHDR_OCTETS * i,
-        // The kernel shortens both lengths to what it wrote, so they are set anew each time.
-        this.#name(i),
-        this.#iov(i),
-        this.#control(i),
-      );
-    }
+    // The kernel shortens the lengths of name and control messages to what it wrote.
+    for (let i = 0; i < this.#used; i++) this.#describe(i);
     const received: number = libc.recvmmsg(fd, this.#arena.address + this.#headers, MESSAGES, 0, 0);
+    this.#used = received < 0 ? MESSAGES : received;
     if (received >= 0) return received;
     const code = errno();
     if (code === Errno.EBADF || code === Errno.ENOTSOCK) throw new Error(`the NAT-T socket cannot be read any more (errno ${code})`);
@@ -71,6 +65,11 @@ export class ReceiveBatch {
   readControl(index: number): void {
     const octets = this.#arena.view.getUint32(this.#headers + MMSGHDR_OCTETS * index + 40, true);
     readControl(this.#arena, this.#controls + CONTROL_OCTETS * index, octets, this.control);
+  }
+
+  #describe(index: number): void {
+    writeIov(this.#arena, this.#iovs + 16 * index, this.dataAt(index), BUFFER_OCTETS);
+    writeMessageHeader(this.#arena, this.#headers + MMSGHDR_OCTETS * index, this.#name(index), this.#iov(index), this.#control(index));
   }
 
   // One object of each kind, refilled: a literal for every message would be three allocations.

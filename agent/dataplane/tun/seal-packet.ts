@@ -1,3 +1,4 @@
+import { highBits } from "../../ipsec/replay-window.ts";
 import { padLengthFor, writeEspTrailer } from "../../wire/esp.ts";
 import { writeU32 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
@@ -6,7 +7,6 @@ import { trafficClass } from "./ecn.ts";
 import { nextSequence, type TransmitSa } from "./outbound-sa.ts";
 import type { TransmitBatch } from "./transmit-batch.ts";
 
-const TWO_32 = 2 ** 32;
 const NEXT_IPV4 = 4;
 const NEXT_IPV6 = 41;
 
@@ -30,8 +30,8 @@ export function reserveInner(batch: TransmitBatch, sa: TransmitSa, innerOctets: 
 export function sealInner(arena: Arena, batch: TransmitBatch, sa: TransmitSa, innerAt: number, innerOctets: number, family: 4 | 6): boolean {
   const sequence = nextSequence(sa);
   if (sequence === 0) return false;
-  const low = sequence % TWO_32;
-  const high = Math.floor(sequence / TWO_32);
+  const low = sequence >>> 0;
+  const high = highBits(sequence);
   const nextHeader = family === 4 ? NEXT_IPV4 : NEXT_IPV6;
   const outerClass = trafficClass(arena.bytes, innerAt, family);
   const { transform } = sa;

@@ -163,19 +163,22 @@ export class EspTransform {
     const { address } = this.#arena;
     const contentAt = ivAt + this.ivOctets;
     this.#startAead(start, ivAt, contentEnd, sequenceHigh);
-    const length = address + this.#scratch + 48;
-    const done = crypto.cipherUpdate(this.#context, address + contentAt, length, address + contentAt, contentEnd - contentAt);
-    if (done !== 1 || crypto.cipherFinal(this.#context, address + contentEnd, length) !== 1) throw new Error("OpenSSL could not encrypt a packet");
+    if (!this.#process(address + contentAt, contentEnd - contentAt)) throw new Error("OpenSSL could not encrypt a packet");
   }
 
   #openAead(start: number, ivAt: number, contentEnd: number, sequenceHigh: number): boolean {
     const { address } = this.#arena;
     const contentAt = ivAt + this.ivOctets;
     this.#startAead(start, ivAt, contentEnd, sequenceHigh);
-    const length = address + this.#scratch + 48;
+    return this.#process(address + contentAt, contentEnd - contentAt);
+  }
+
+  /** The content in place, and the end of it: when opening, whether the ICV is right. */
+  #process(content: number, octets: number): boolean {
     return (
-      crypto.cipherUpdate(this.#context, address + contentAt, length, address + contentAt, contentEnd - contentAt) === 1 &&
-      crypto.cipherFinal(this.#context, address + this.#scratch + 64, length) === 1
+      crypto.cipherProcess(this.#context, content, content, octets) === octets &&
+      // CCM takes a call without an output for the length of what follows.
+      crypto.cipherProcess(this.#context, this.#arena.address + this.#scratch + 64, 0, 0) === 0
     );
   }
 
@@ -199,7 +202,8 @@ export class EspTransform {
       aad = scratch + 16;
       this.#writeAad(aad, start, sequenceHigh);
     }
-    crypto.cipherUpdate(this.#context, 0, address + scratch + 48, address + aad, this.#extended ? 12 : 8);
+    const aadOctets = this.#extended ? 12 : 8;
+    if (crypto.cipherProcess(this.#context, 0, address + aad, aadOctets) !== aadOctets) throw new Error("OpenSSL refused associated data");
   }
 
   /** The fewer arguments a native call has the less it costs: one parameter, made once, says where the ICV is read or written. */

@@ -62,8 +62,9 @@ export const crypto = {
   encryptInit: self.func("int EVP_EncryptInit(uintptr_t context, uintptr_t cipher, uintptr_t key, uintptr_t iv)"),
   decryptInit: self.func("int EVP_DecryptInit_ex2(uintptr_t context, uintptr_t cipher, uintptr_t key, uintptr_t iv, uintptr_t parameters)"),
   cipherGetParameters: self.func("int EVP_CIPHER_CTX_get_params(uintptr_t context, uintptr_t parameters)"),
+  // Update without, and final with, no input, in one function of fewer arguments; of an AEAD cipher it returns the octets processed, or a negative number.
+  cipherProcess: self.func("int EVP_Cipher(uintptr_t context, uintptr_t out, uintptr_t in, uint32_t length)"),
   cipherUpdate: self.func("int EVP_CipherUpdate(uintptr_t context, uintptr_t out, uintptr_t outLength, uintptr_t in, int length)"),
-  cipherFinal: self.func("int EVP_CipherFinal_ex(uintptr_t context, uintptr_t out, uintptr_t outLength)"),
   cipherControl: self.func("int EVP_CIPHER_CTX_ctrl(uintptr_t context, int type, int argument, uintptr_t pointer)"),
   cipherSetPadding: self.func("int EVP_CIPHER_CTX_set_padding(uintptr_t context, int padding)"),
   macFetch: self.func("uintptr_t EVP_MAC_fetch(uintptr_t library, const char *name, uintptr_t properties)"),

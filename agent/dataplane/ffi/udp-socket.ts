@@ -136,12 +136,14 @@ export function writeControl(arena: Arena, at: number, source: Uint8Array, segme
   const { view, bytes } = arena;
   const isV4 = source.length === 4;
   const infoOctets = isV4 ? 12 : 20;
-  bytes.fill(0, at, at + CONTROL_OCTETS);
   arena.writeSize(at, 16 + infoOctets);
   view.setInt32(at + 8, isV4 ? 0 : IPPROTO_IPV6, true);
   view.setInt32(at + 12, isV4 ? IP_PKTINFO : IPV6_PKTINFO, true);
   // in_pktinfo: interface, source, destination; in6_pktinfo: source, interface.
-  bytes.set(source, at + 16 + (isV4 ? 4 : 0));
+  const sourceAt = at + 16 + (isV4 ? 4 : 0);
+  for (let i = 0; i < source.length; i++) bytes[sourceAt + i] = source[i]!;
+  if (isV4) view.setInt32(at + 16, 0);
+  view.setInt32(sourceAt + source.length, 0);
   let next = at + 16 + (isV4 ? 16 : 24);
   if (segmentOctets !== 0) {
     arena.writeSize(next, 18);

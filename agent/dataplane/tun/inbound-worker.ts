@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { eraseSaKeys } from "../../crypto/sa-keys.ts";
 import { matchesPacket } from "../../ipsec/packet-match.ts";

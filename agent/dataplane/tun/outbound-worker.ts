@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { type OutboundPolicy, spisOf } from "../../ipsec/security-association.ts";
 import { eraseSaKeys } from "../../crypto/sa-keys.ts";

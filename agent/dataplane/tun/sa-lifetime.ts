@@ -1,3 +1,5 @@
+// Imported, because the global one is a getter, which costs a call of a function each time.
+import { performance } from "node:perf_hooks";
 import { type LifetimeState, lifetimeState } from "../../ipsec/lifetime.ts";
 import type { SaLifetimes } from "../../ipsec/security-association.ts";
 

@@ -59,7 +59,10 @@ export class TunWriter {
   }
 
   #writeOne(start: number, octets: number): void {
-    this.#arena.bytes.fill(0, this.#vnet, this.#vnet + VNET_HEADER_OCTETS);
+    const { view } = this.#arena;
+    view.setInt32(this.#vnet, 0);
+    view.setInt32(this.#vnet + 4, 0);
+    view.setInt16(this.#vnet + 8, 0);
     writeIov(this.#arena, this.#iovs, this.#vnet, VNET_HEADER_OCTETS);
     writeIov(this.#arena, this.#iovs + 16, start, octets);
     this.#give(1, octets);

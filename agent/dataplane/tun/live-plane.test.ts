@@ -126,13 +126,18 @@ describe("two live gateways", () => {
     // Every segment has the same headers then.
     for (const { namespace } of [left, right]) await inNamespace(namespace, "bash", "-c", "echo 0 > /proc/sys/net/ipv4/tcp_sack");
     await pair.mirroredStream(8 << 20);
+    const [l, r] = gateways;
+    // Both ends of the stream have ended: their kernels send no more, and the last of it may still be on its way.
+    await until("the last segment each way to be at the other gateway", async () => {
+      const [atLeft, atRight] = [await l.counters(), await r.counters()];
+      return atRight.inbound.packets === (await tcpSegmentsSent(left.namespace)) && atLeft.inbound.packets === (await tcpSegmentsSent(right.namespace));
+    });
     const [atLeft, atRight] = await Promise.all(gateways.map((gateway) => gateway.counters()));
     const sent = [
       { site: left, outbound: atLeft?.outbound, inbound: atRight?.inbound },
       { site: right, outbound: atRight?.outbound, inbound: atLeft?.inbound },
     ];
     for (const { site, outbound, inbound } of sent) {
-      // Both ends of the stream have ended: whatever its kernel sent is at the other gateway.
       const segments = await tcpSegmentsSent(site.namespace);
       const { packets: frames, bytes } = deviceSent(site.namespace);
       expect(frames).toBeLessThan(segments / 4);

@@ -78,7 +78,9 @@ function begin(turn: Turn, link: Link): void {
 function closeWhatRests(turn: Turn, link: Link): void {
   const used = inUse(turn, link);
   for (const sa of used) closeEmptied(turn, link, sa, sa.phase);
-  if (used.length === 0) link.resting.clear();
+  if (used.length === 0) return link.resting.clear();
+  // One that a closed one was to outlive rests as well.
+  if (inUse(turn, link).length === 0 && reviveLast(turn, link)) closeWhatRests(turn, link);
 }
 
 /**
@@ -183,13 +185,17 @@ function closeLowestNonce(turn: Turn, link: Link, one: Established, other: Estab
   if (isOurs) winner.window.queue.push({ kind: "liveness", thenDelete: loser.id });
 }
 
-/** The SA that was to outlive a superseded one is gone: the superseded one is what is left, or of several the one that stays of them. */
-function reviveLast(turn: Turn, link: Link): void {
-  if (inUse(turn, link).length > 0) return;
+/** The SA that was to outlive a superseded one is gone: the superseded one is what is left, or of several the one that stays of them. Whether there is any. */
+function reviveLast(turn: Turn, link: Link): boolean {
+  if (inUse(turn, link).length > 0) return false;
+  let isAny = false;
   for (const sa of ikeSasOf(turn, link.config.id)) {
     const phase = establishedPhase(sa);
-    if (phase !== null && phase.successor === null && phase.abandonAt !== null && !isEnding(sa)) phase.abandonAt = null;
+    if (phase === null || phase.successor !== null || phase.abandonAt === null || isEnding(sa)) continue;
+    phase.abandonAt = null;
+    isAny = true;
   }
+  return isAny;
 }
 
 /** Each was under negotiation when the other was: neither is a reauthentication of the other, as one begun in the same millisecond may be. */

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { fromPrefix } from "../../ipsec/traffic-selector.ts";
-import { type Bench, type ExchangeCase, layBench, rekey, testExchanges } from "../../testing/exchange-case.ts";
+import { type Bench, deleteChild, type ExchangeCase, layBench, nonce, rekey, testExchanges } from "../../testing/exchange-case.ts";
 import { answerInstead } from "../../testing/forgery.ts";
 import { linkConfigs, type Side } from "../../testing/pair.ts";
 import { NotifyType } from "../../wire/iana.ts";
+import { isEnding } from "../ike-sa.ts";
 import { notify } from "../messaging.ts";
 
 /*
@@ -111,6 +112,29 @@ const replaced = SIDES.flatMap((who): ExchangeCase[] => [
   },
 ]);
 
+/** The IKE SA of a link on demand goes with its last Child SA, and so does what a rekey that crossed its own has made. */
+const emptied: ExchangeCase = {
+  interrupts: true,
+  leaves: "none",
+  name: "b closes the Child SA while both rekey the IKE SA: a, which made it on demand, leaves neither new one behind",
+  play: (bench) => {
+    const { a, b, courier } = bench;
+    bench.pair.give(a, { kind: "setLink", link: { ...linkConfigs().a, initiate: "onDemand" } });
+    rekey(bench, a, "ike");
+    rekey(bench, a, "child");
+    deleteChild(bench, b);
+    // Of the two rekeys b's is redundant.
+    b.nonces.push(nonce(1));
+    rekey(bench, b, "ike");
+    courier.deliver(b);
+    courier.deliver(a, 1);
+    courier.deliver(b);
+    courier.deliver(a);
+    courier.deliver(b);
+    expect([...a.engine.ikeSas.values()].map(isEnding)).toEqual([true, true, true]);
+  },
+};
+
 /** What is to end, and is all that there is, is still sent over: a new IKE SA beside it is not the only one between the two (RFC 7296 §2.4). */
 const sentOver = SIDES.map(
   (who): ExchangeCase => ({
@@ -212,6 +236,7 @@ const rekeyedTwice = SIDES.map(
 
 describe("a link is closed that has been rekeyed twice", () => testExchanges(rekeyedTwice));
 describe("an IKE SA that the peer has not settled on is deleted", () => testExchanges(undecided));
+describe("nobody needs the IKE SA that is being rekeyed", () => testExchanges([emptied]));
 describe("an IKE SA that waits for its end is all that there is", () => testExchanges(sentOver));
 describe("an answer cannot be used", () => testExchanges(unusable));
 describe("a link is restarted while an answer is lost", () => testExchanges(restarts));

@@ -15,7 +15,7 @@ import { initRequest } from "./init-request.ts";
 
 const [target = "", rate = "20000", seconds = "30"] = process.argv.slice(2);
 const device = "flood0";
-const tun = openTun(device, 1_500).writer;
+const tun = openTun(device, 1_500).writers[0]!;
 for (const line of [`link set ${device} up`, `route add 10.66.0.0/16 dev ${device}`]) execFileSync("ip", line.split(" "));
 const packet = template();
 const started = performance.now();

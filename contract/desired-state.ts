@@ -148,6 +148,8 @@ export const desiredState = z.strictObject({
      * into the same). Absent: one.
      */
     outboundWorkers: z.number().int().min(1).max(16).optional(),
+    /** With a TUN device: threads that open what comes in, each those SAs whose SPIs say so. Absent: one. */
+    inboundWorkers: z.number().int().min(1).max(16).optional(),
     /** Name and MTU of the TUN device; 0: computed from the path (1,500 less the largest encapsulation in use). */
     tunName: z
       .string()

@@ -90,6 +90,8 @@ export interface DataPlaneCapabilities {
   readonly extendedSequenceNumbers: boolean;
   /** Threads that seal packets, each of which is best given SAs of its own. Absent: one, or as many as the kernel likes. */
   readonly outboundWorkers?: number;
+  /** Threads that open packets; which of them has an SA follows from its SPI (agent/ipsec/inbound-share.ts). Absent: one, or as the kernel likes. */
+  readonly inboundWorkers?: number;
   /** How packets come to it: by routes into its device, or by its policies on whatever route they take. */
   readonly steering: "device" | "policies";
   /** The plane has an interface for each link that wants one: this and a number is its name. Absent: it has none. */

@@ -122,6 +122,8 @@ export interface EndpointOptions {
   readonly probesPaths?: boolean;
   /** The address that packets to this one leave from, for links that name none; null, or absent: not known. */
   readonly sourceOf?: (remoteAddress: string) => string | null;
+  /** Workers of the data plane that open packets: SPIs are chosen so that the SAs of a child are spread over them. Absent: one. */
+  readonly inboundWorkers?: number;
   /** What is known of revoked certificates; absent: nothing, and nobody is asked. */
   readonly revocation?: RevocationSource;
   /** What has passed through a pair of SAs, both ways; absent: nothing is known, and every SA counts as unused. */

@@ -105,14 +105,6 @@ export function newIkeSpi(turn: Turn): IkeSpi {
   }
 }
 
-/** A random inbound SPI above 255 (RFC 4303 §2.1 reserves the rest) that no SA of ours has. */
-export function newEspSpi(turn: Turn): EspSpi {
-  for (;;) {
-    const spi = readU32(turn.engine.random.bytes(4), 0) as EspSpi;
-    if (spi > 255 && !turn.engine.children.isTaken(spi)) return spi;
-  }
-}
-
 export function linkById(turn: Turn, linkId: string | null): Link | null {
   const link = linkId === null ? undefined : turn.engine.links.get(linkId);
   if (link === undefined) return null;

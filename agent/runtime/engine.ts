@@ -46,6 +46,7 @@ export interface PlaneSettings {
   readonly tunMtu: number;
   readonly natPort: number;
   readonly outboundWorkers: number;
+  readonly inboundWorkers: number;
 }
 
 export interface ReceivedIke {
@@ -87,6 +88,7 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
     tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu,
     natPort: settings.natPort,
     outboundWorkers: settings.outboundWorkers ?? 1,
+    inboundWorkers: settings.inboundWorkers ?? 1,
   });
   const followsPolicies = plane.capabilities.steering === "policies";
   // Where the kernel protects packets, it also knows how large they may be.
@@ -95,7 +97,15 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
   try {
     const packets = (direction: "inbound" | "outbound", spi: EspSpi): number => plane.querySa(direction, spi)?.packets ?? 0;
     const traffic = { packets: (inbound: EspSpi, outbound: EspSpi) => packets("inbound", inbound) + packets("outbound", outbound) };
-    const settled = { ...endpointDefaults, ikePort, natPort, revocation, traffic, probesPaths: wholeSender !== null };
+    const settled = {
+      ...endpointDefaults,
+      ikePort,
+      natPort,
+      revocation,
+      traffic,
+      probesPaths: wholeSender !== null,
+      inboundWorkers: plane.capabilities.inboundWorkers ?? 1,
+    };
     const endpoint = factories.createEndpoint(settled, random);
     let driver: Driver | null = null;
     const transport = await factories.openTransport({
@@ -144,6 +154,7 @@ export function isSameEngine(a: GatewaySettings, b: GatewaySettings): boolean {
     (a.dataPlane ?? "auto") === (b.dataPlane ?? "auto") &&
     a.tunName === b.tunName &&
     a.tunMtu === b.tunMtu &&
-    (a.outboundWorkers ?? 1) === (b.outboundWorkers ?? 1);
+    (a.outboundWorkers ?? 1) === (b.outboundWorkers ?? 1) &&
+    (a.inboundWorkers ?? 1) === (b.inboundWorkers ?? 1);
   return isSamePlane && a.ikePort === b.ikePort && a.natPort === b.natPort;
 }

@@ -8,11 +8,11 @@ import { decodePem, decodeSecret } from "./secret-source.ts";
 
 /**
  * What the engine gets for a link that passed `checkState`. `remoteAddresses` are the resolved literals of the peer (empty: any
- * peer). Throws an Error without secrets if the link had not passed.
+ * peer); `workers`: of the data plane, in the direction that has more. Throws an Error without secrets if the link had not passed.
  */
-export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string[], forceEncapsulation: boolean, outboundWorkers = 1): LinkConfig {
+export function toLinkConfig(link: DesiredLink, remoteAddresses: readonly string[], forceEncapsulation: boolean, workers = 1): LinkConfig {
   const { ike, esp } = link;
-  const perResourceSas = esp.perResourceSas ?? (outboundWorkers > 1 ? outboundWorkers : 0);
+  const perResourceSas = esp.perResourceSas ?? (workers > 1 ? workers : 0);
   return {
     id: link.id,
     initiate: link.initiate,

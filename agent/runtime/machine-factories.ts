@@ -20,8 +20,8 @@ export const machineFactories: EngineFactories = {
 };
 
 /** The kernel's plane where it can be had, unless the configuration says which. Why it is which is in the plane's capabilities. */
-async function openPlane({ kind, tunName, tunMtu, natPort, outboundWorkers }: PlaneSettings): Promise<DataPlane> {
-  const tun = (reason: string) => TunDataPlane.create({ tunName, mtu: tunMtu, natPort, reason, outboundWorkers });
+async function openPlane({ kind, tunName, tunMtu, natPort, outboundWorkers, inboundWorkers }: PlaneSettings): Promise<DataPlane> {
+  const tun = (reason: string) => TunDataPlane.create({ tunName, mtu: tunMtu, natPort, reason, outboundWorkers, inboundWorkers });
   if (kind === "tun") return tun("userspace ESP through a TUN device, as configured");
   try {
     const missing = whyNoKernelEsp();

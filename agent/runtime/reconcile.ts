@@ -108,8 +108,9 @@ export class Reconciler {
     const { plane } = this.#parts;
     const beyond = beyondPlane(link, plane);
     if (beyond !== null) return beyond;
+    const workers = Math.max(plane.outboundWorkers ?? 1, plane.inboundWorkers ?? 1);
     const config = {
-      ...toLinkConfig(link, addresses, forcesEncapsulation(link, plane), plane.outboundWorkers),
+      ...toLinkConfig(link, addresses, forcesEncapsulation(link, plane), workers),
       ...(this.#steered.has(link.id) ? { interfaceNumber: this.#interfaceFor(link.id) } : {}),
     };
     const comparable = comparableForm(config);

@@ -83,7 +83,7 @@ function askOddly(pair: Pair, from: Side, exchangeType: number, payloads: readon
   const turn = newTurn(from.engine, pair.clock.now() + from.clockAheadMs);
   touchIkeSa(turn, ikeSaOf(from));
   const link = from.engine.links.get("link")!;
-  const child = requestChild(turn, link, link.config.children[0]!, null);
+  const child = requestChild(turn, ikeSaOf(from), link, link.config.children[0]!, null);
   sendRequest(turn, ikeSaOf(from), exchangeType, payloads, { kind: "createChild", child, followUp: null });
   reschedule(turn);
   pair.carryOut(from, turn.effects);

@@ -9,7 +9,7 @@ import { openTun } from "../dataplane/ffi/tun-device.ts";
  */
 const arena = new Arena(1 << 17);
 const frameAt = arena.allocate(1 << 16);
-const fd = openTun(process.argv[2] ?? "", 1_500).writer;
+const fd = openTun(process.argv[2] ?? "", 1_500).writers[0]!;
 console.log("ready");
 for await (const line of createInterface({ input: process.stdin })) {
   const frame = Buffer.from(line, "hex");

@@ -28,6 +28,8 @@ export interface GatewayCounters {
   readonly outbound: SaCounters;
   /** Packets under the SA of each worker. */
   readonly ofWorkers: readonly number[];
+  /** The SA that the peer has for each worker. */
+  readonly inboundOfWorkers: readonly SaCounters[];
   readonly global: DropCounters;
 }
 
@@ -69,9 +71,10 @@ export interface GatewayOptions {
   /** SAs and policies beside the one: static-gateway.ts. */
   readonly others?: number;
   readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
-  /** Outbound workers, and whether each has an SA of its own. */
+  /** Outbound workers, and whether each has an SA of its own; those of the other direction. */
   readonly workers?: number;
   readonly workerSas?: boolean;
+  readonly inboundWorkers?: number;
 }
 
 /** What a flow of counted-flow.ts has come to. */
@@ -203,13 +206,15 @@ export class LivePair {
       await new Promise((resolve) => sender.once("close", resolve));
       return JSON.parse(output);
     });
-    await during();
-    for (const sender of senders) sender.stdin?.end();
     try {
+      await during();
+      for (const sender of senders) sender.stdin?.end();
       return await Promise.all(results);
     } finally {
+      // Those that have not ended by themselves: `during` has failed.
+      for (const sender of senders) sender.kill("SIGTERM");
       mirror.kill("SIGTERM");
-      await mirrorEnded;
+      await Promise.allSettled([...results, mirrorEnded]);
     }
   }
 

@@ -3,7 +3,7 @@ import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
 import type { SaLifetimes } from "../ipsec/security-association.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
-import { isStaticAh, staticKeys, staticSpi, type StaticSuite } from "./static-keys.ts";
+import { isStaticAh, staticKeys, staticNumber, staticSpi, type StaticSuite } from "./static-keys.ts";
 
 /**
  * A gateway without IKE, for tests and benchmarks of the data plane: one SA in each direction from its arguments (one JSON object).
@@ -27,6 +27,7 @@ interface Arguments {
   /** So many outbound workers, and with `workerSas` an SA for each beside the one that all may send on. */
   readonly workers?: number;
   readonly workerSas?: boolean;
+  readonly inboundWorkers?: number;
   readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
 }
 
@@ -36,7 +37,8 @@ interface Spis {
 }
 
 const options: Arguments = JSON.parse(process.argv[2] ?? "{}");
-const plane = await TunDataPlane.create({ tunName: "culvert0", mtu: options.mtu, natPort: 4_500, outboundWorkers: options.workers ?? 1 });
+const { workers: outboundWorkers = 1, inboundWorkers = 1 } = options;
+const plane = await TunDataPlane.create({ tunName: "culvert0", mtu: options.mtu, natPort: 4_500, outboundWorkers, inboundWorkers });
 const common = {
   extendedSequenceNumbers: options.extendedSequenceNumbers ?? false,
   protocol: isStaticAh(options.suite) ? "ah" : "esp",
@@ -49,7 +51,7 @@ const networks = { local: options.localNetwork, remote: options.remoteNetwork };
 let generation = 0;
 /** The one that is sent on: the last one, or before it. */
 let sendsOn = -1;
-const workers = options.workerSas === true ? (options.workers ?? 1) : 0;
+const workers = options.workerSas === true ? outboundWorkers : 0;
 plane.onEvent((event) => console.error(JSON.stringify(event)));
 await receiveOwn();
 await sendOwn();
@@ -73,9 +75,9 @@ function ownId(worker: number): string {
   return worker === 0 ? `static-${generation}` : `static-${generation}-${worker}`;
 }
 
-/** `worker`: 0 for what all may send on. */
+/** `worker`: 0 for what all may send on. The peer's workers and ours are dealt alike: an SA of this one stays with the same inbound worker when it is rekeyed. */
 function spisOf(worker: number): Spis {
-  const number = worker * 0x100 + generation;
+  const number = staticNumber(worker) + generation * inboundWorkers;
   return { spiIn: staticSpi(options.side, number), spiOut: staticSpi(options.side === "left" ? "right" : "left", number) };
 }
 
@@ -131,6 +133,7 @@ async function obey(line: string): Promise<unknown> {
     inbound: plane.querySa("inbound", spiIn),
     outbound: plane.querySa("outbound", spiOut),
     ofWorkers: Array.from({ length: options.workers ?? 0 }, (_, index) => plane.querySa("outbound", spisOf(index + 1).spiOut)?.packets ?? 0),
+    inboundOfWorkers: Array.from({ length: workers }, (_, index) => plane.querySa("inbound", spisOf(index + 1).spiIn)),
     global: plane.globalDrops(),
   };
 }

@@ -22,9 +22,14 @@ export function isStaticAh(suite: StaticSuite): boolean {
   return suites[suite].encr === Encr.NULL;
 }
 
+/** Of the first SA of each worker; 0 is what all may send on. */
+export function staticNumber(worker: number): number {
+  return worker * 0x101;
+}
+
 /** Of the SA that this side receives on. */
-export function staticSpi(side: "left" | "right", generation: number): EspSpi {
-  return ((side === "left" ? 0x1000 : 0x2000) + generation) as EspSpi;
+export function staticSpi(side: "left" | "right", number: number): EspSpi {
+  return ((side === "left" ? 0x1000 : 0x2000) + number) as EspSpi;
 }
 
 export function staticKeys(name: StaticSuite, of: EspSpi): SaKeys {

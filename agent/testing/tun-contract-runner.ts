@@ -17,10 +17,11 @@ const device = `/sys/class/net/${options.tunName}`;
 const results: Record<string, string | null> = {};
 
 for (const { name, run } of dataPlaneContract) {
-  await report(name, async () => {
-    const plane = await TunDataPlane.create(options);
-    await run(plane).finally(() => plane.close());
-  });
+  for (const workers of [1, 2])
+    await report(`${name} (workers of a direction: ${workers})`, async () => {
+      const plane = await TunDataPlane.create({ ...options, inboundWorkers: workers, outboundWorkers: workers });
+      await run(plane).finally(() => plane.close());
+    });
 }
 await report("takes the device away when it closes", async () => {
   const plane = await TunDataPlane.create(options);
@@ -31,18 +32,24 @@ await report("takes the device away when it closes", async () => {
 await report("says in a sentence that the port or the device is taken, and leaves nothing behind", async () => {
   const first = await TunDataPlane.create(options);
   const port = await refusal({ ...options, tunName: "contract1" });
+  const portOfSeveral = await refusal({ ...options, tunName: "contract1", inboundWorkers: 2 });
   const name = await refusal({ ...options, natPort: 4_600 });
   await first.close();
-  if (!/port 4500 is in use/.test(port) || !/contract0 is in use/.test(name)) throw new Error(`said "${port}" and "${name}"`);
+  if (![port, portOfSeveral].every((said) => said.includes("port 4500 is in use")) || !/contract0 is in use/.test(name))
+    throw new Error(`said "${port}", "${portOfSeveral}" and "${name}"`);
   if (existsSync("/sys/class/net/contract1")) throw new Error("contract1 was left behind");
   await (await TunDataPlane.create({ ...options, natPort: 4_600 })).close();
 });
 await report("ends the other worker and holds nothing when one cannot start", async () => {
   const before = held();
-  for (const direction of ["inbound", "outbound"] as const) {
+  for (const [direction, workers] of [
+    ["inbound", 1],
+    ["outbound", 1],
+    ["inbound", 3],
+  ] as const) {
     const broken = new URL(`data:text/javascript,throw new Error("the ${direction} one is broken")`);
-    const said = await refusal({ ...options, workerFiles: { [direction]: broken } });
-    if (!said.includes(`the ${direction} worker failed: the ${direction} one is broken`)) throw new Error(`said "${said}"`);
+    const said = await refusal({ ...options, inboundWorkers: workers, workerFiles: { [direction]: broken } });
+    if (!/^the \w+(-\d)? worker failed: the \w+ one is broken$/.test(said) || !said.includes(`the ${direction} one`)) throw new Error(`said "${said}"`);
     if (existsSync(device)) throw new Error("the device was left behind");
     const after = held();
     if (after.descriptors !== before.descriptors || after.threads !== before.threads)

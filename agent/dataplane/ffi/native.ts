@@ -39,6 +39,7 @@ export const libc = {
   ioctl: self.func("int ioctl(int fd, unsigned long request, uintptr_t argument)"),
   poll: self.func("int poll(uintptr_t descriptors, unsigned long count, int timeout)"),
   socket: self.func("int socket(int domain, int type, int protocol)"),
+  socketpair: self.func("int socketpair(int domain, int type, int protocol, uintptr_t pair)"),
   bind: self.func("int bind(int fd, uintptr_t address, uint32_t length)"),
   connect: self.func("int connect(int fd, uintptr_t address, uint32_t length)"),
   getsockname: self.func("int getsockname(int fd, uintptr_t address, uintptr_t length)"),

@@ -1,4 +1,5 @@
 import { Errno, errno, libc } from "./native.ts";
+import { keepOwnSpis } from "./packet-filter.ts";
 import { AF_INET, AF_INET6, type Family, setOption, setPacketOptions } from "./udp-socket.ts";
 
 /*
@@ -20,22 +21,33 @@ export interface RawSockets {
 
 export const noRawSockets: RawSockets = { esp: [null, null], ah: [null, null] };
 
-/** A sentence, without a full stop, when there can be none. */
-export function openRawSockets(): RawSockets | string {
+const ESP_SPI_AT = 0;
+const AH_SPI_AT = 4;
+
+/** Those of one of several workers get what its SPIs say. A sentence, without a full stop, when there can be none. */
+export function openRawSockets(worker = 0, workers = 1): RawSockets | string {
+  const opened: number[] = [];
   const open = (family: Family, protocol: number): number | null => {
     const fd: number = libc.socket(family === 4 ? AF_INET : AF_INET6, SOCK_RAW_NONBLOCK_CLOEXEC, protocol);
     if (fd < 0) return null;
+    opened.push(fd);
     setPacketOptions(fd, family);
+    if (workers > 1) keepOwnSpis(fd, family, protocol === IPPROTO_AH ? AH_SPI_AT : ESP_SPI_AT, worker, workers);
     // AH covers fields of the outer header that the kernel would choose (RFC 4302 §3.3.3.1.1); of IPv6 it covers none of those.
     if (family === 4 && protocol === IPPROTO_AH) setOption(fd, 0, IP_HDRINCL, 1);
     return fd;
   };
-  const esp4 = open(4, IPPROTO_ESP);
-  if (esp4 === null) {
-    const code = errno();
-    return code === Errno.EPERM || code === Errno.EACCES ? "raw sockets need CAP_NET_RAW" : `raw sockets cannot be made (errno ${code})`;
+  try {
+    const esp4 = open(4, IPPROTO_ESP);
+    if (esp4 === null) {
+      const code = errno();
+      return code === Errno.EPERM || code === Errno.EACCES ? "raw sockets need CAP_NET_RAW" : `raw sockets cannot be made (errno ${code})`;
+    }
+    return { esp: [esp4, open(6, IPPROTO_ESP)], ah: [open(4, IPPROTO_AH), open(6, IPPROTO_AH)] };
+  } catch (error) {
+    for (const fd of opened) libc.close(fd);
+    throw error;
   }
-  return { esp: [esp4, open(6, IPPROTO_ESP)], ah: [open(4, IPPROTO_AH), open(6, IPPROTO_AH)] };
 }
 
 export function rawFds({ esp, ah }: RawSockets): number[] {

@@ -33,27 +33,23 @@ export interface Tun {
   /** One for each queue to be read; the kernel puts all packets of a flow into the same. */
   readonly queues: readonly number[];
   /**
-   * For what goes to the inside. With several queues it is none of them: the kernel would take each packet that is written to a queue as a wish to
-   * have its flow's answers there, and one writer would draw all flows to its own.
+   * For what goes to the inside, one for each that writes. With several queues or writers it is none of the queues: the kernel would take each packet that
+   * is written to a queue as a wish to have its flow's answers there, and one writer would draw all flows to its own.
    */
-  readonly writer: number;
+  readonly writers: readonly number[];
 }
 
-/** Creates the device with so many queues, sets its MTU and takes it up. @throws Error with a sentence. */
-export function openTun(name: string, mtu: number, queues = 1): Tun {
-  if (queues === 1) {
+/** Creates the device with so many queues, and descriptors to write to, sets its MTU and takes it up. @throws Error with a sentence. */
+export function openTun(name: string, mtu: number, queues = 1, writers = 1): Tun {
+  if (queues === 1 && writers === 1) {
     const fd = openQueue(name, IFF_TUN_NO_PI_VNET_HDR, mtu);
-    return { queues: [fd], writer: fd };
+    return { queues: [fd], writers: [fd] };
   }
   const fds: number[] = [];
   try {
-    for (let queue = 0; queue <= queues; queue++) fds.push(openQueue(name, IFF_TUN_NO_PI_VNET_HDR | IFF_MULTI_QUEUE, queue === 0 ? mtu : null));
-    const writer = fds.at(-1)!;
-    withScratch(IFREQ_OCTETS, (arena, request) => {
-      arena.view.setUint16(request + 16, IFF_DETACH_QUEUE, true);
-      if (libc.ioctl(writer, TUNSETQUEUE, arena.address + request) !== 0) throw new Error(`the TUN device ${name} keeps a queue (errno ${errno()})`);
-    });
-    return { queues: fds.slice(0, -1), writer };
+    for (let queue = 0; queue < queues + writers; queue++) fds.push(openQueue(name, IFF_TUN_NO_PI_VNET_HDR | IFF_MULTI_QUEUE, queue === 0 ? mtu : null));
+    for (const fd of fds.slice(queues)) detach(fd, name);
+    return { queues: fds.slice(0, queues), writers: fds.slice(queues) };
   } catch (error) {
     for (const fd of fds) libc.close(fd);
     throw error;
@@ -61,13 +57,13 @@ export function openTun(name: string, mtu: number, queues = 1): Tun {
 }
 
 /** Each of them, to be closed once. */
-export function tunFds({ queues, writer }: Tun): number[] {
-  return [...new Set([...queues, writer])];
+export function tunFds({ queues, writers }: Tun): number[] {
+  return [...new Set([...queues, ...writers])];
 }
 
 /** Makes the device again after it was deleted, and puts it in the place of its old descriptors, for whoever holds those. @throws Error with a sentence. */
 export function reopenTun(tun: Tun, name: string, mtu: number): void {
-  const fresh = tunFds(openTun(name, mtu, tun.queues.length));
+  const fresh = tunFds(openTun(name, mtu, tun.queues.length, tun.writers.length));
   const codes = tunFds(tun).map((fd, index) => (libc.dup3(fresh[index]!, fd, O_CLOEXEC) === fd ? 0 : errno()));
   for (const fd of fresh) libc.close(fd);
   const failed = codes.find((code) => code !== 0);
@@ -93,6 +89,13 @@ function openQueue(name: string, flags: number, mtu: number | null): number {
     throw error;
   }
   return fd;
+}
+
+function detach(fd: number, name: string): void {
+  withScratch(IFREQ_OCTETS, (arena, request) => {
+    arena.view.setUint16(request + 16, IFF_DETACH_QUEUE, true);
+    if (libc.ioctl(fd, TUNSETQUEUE, arena.address + request) !== 0) throw new Error(`the TUN device ${name} keeps a queue (errno ${errno()})`);
+  });
 }
 
 function attach(arena: Arena, request: number, fd: number, name: string, flags: number): void {

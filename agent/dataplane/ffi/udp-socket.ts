@@ -2,6 +2,7 @@ import type { UdpEndpoint } from "../../ipsec/security-association.ts";
 import { formatAddress, parseAddress } from "../../wire/address.ts";
 import { Arena } from "./arena.ts";
 import { Errno, errno, libc } from "./native.ts";
+import { spreadBySpi } from "./packet-filter.ts";
 import { withScratch } from "./scratch.ts";
 
 /*
@@ -23,6 +24,7 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 const SOCK_DGRAM_NONBLOCK_CLOEXEC = 2 | 0o4000 | 0o2000000;
 const SOL_SOCKET = 1;
+const SO_REUSEPORT = 15;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
@@ -45,6 +47,8 @@ export interface UdpSocketOptions {
   readonly address?: string;
   /** Without UDP_GRO: each datagram by itself, as the kernel's ESP must have them. */
   readonly single?: boolean;
+  /** Others of this user may be bound to the same port. */
+  readonly shared?: boolean;
 }
 
 /** Bound to every address of the family; null when the machine has no such family. @throws Error with a sentence when the port is taken. */
@@ -56,6 +60,7 @@ export function openUdpSocket(family: Family, port: number, options: UdpSocketOp
   }
   setPacketOptions(fd, family);
   if (options.single !== true) setOption(fd, SOL_UDP, UDP_GRO, 1);
+  if (options.shared === true) setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   const code = bind(fd, { address: options.address ?? (family === 4 ? "0.0.0.0" : "::"), port });
   if (code !== 0) {
@@ -68,6 +73,30 @@ export function openUdpSocket(family: Family, port: number, options: UdpSocketOp
   return fd;
 }
 
+/**
+ * A socket of the port for each of several workers: the kernel gives each packet to the one that its SPI says, what is not ESP to the first. Null and
+ * @throws as `openUdpSocket`.
+ */
+export function openUdpSockets(family: Family, port: number, workers: number): number[] | null {
+  // Alone, so that a port that another program has is refused: to sockets that share theirs the kernel would give it.
+  const alone = openUdpSocket(family, port);
+  if (alone === null || workers === 1) return alone === null ? null : [alone];
+  libc.close(alone);
+  const fds: number[] = [];
+  try {
+    for (let worker = 0; worker < workers; worker++) {
+      const fd = openUdpSocket(family, port, { shared: true });
+      if (fd === null) throw new Error(`the machine has lost IPv${family}`);
+      fds.push(fd);
+    }
+    spreadBySpi(fds[0]!, workers);
+  } catch (error) {
+    for (const fd of fds) libc.close(fd);
+    throw error;
+  }
+  return fds;
+}
+
 /** The errno, or 0. */
 function bind(fd: number, endpoint: UdpEndpoint): number {
   return withScratch(SOCKADDR_OCTETS, (arena, at) => {
@@ -78,8 +107,7 @@ function bind(fd: number, endpoint: UdpEndpoint): number {
 
 /** What sockets of packets have in common: large buffers, word of where a packet came to and of its class, and no path MTU of the kernel's. */
 export function setPacketOptions(fd: number, family: Family): void {
-  if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_OCTETS)) setOption(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_OCTETS);
-  if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_OCTETS)) setOption(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_OCTETS);
+  widenBuffers(fd);
   // The inner packet was measured against the path already; what is too large all the same is fragmented outside, not lost.
   if (family === 4) {
     setOption(fd, 0, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
@@ -90,6 +118,12 @@ export function setPacketOptions(fd: number, family: Family): void {
     setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     setOption(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
   }
+}
+
+/** As far as the kernel lets us. */
+export function widenBuffers(fd: number): void {
+  if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_OCTETS)) setOption(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_OCTETS);
+  if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_OCTETS)) setOption(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_OCTETS);
 }
 
 /** False when the kernel refuses it. */

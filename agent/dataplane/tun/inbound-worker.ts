@@ -22,6 +22,7 @@ import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
 import { combineEcn } from "./ecn.ts";
 import { Allowance } from "./allowance.ts";
 import { EarlyPackets } from "./early-packets.ts";
+import { HANDED_HEADER_OCTETS, handedClass, handedStep, HandOver } from "./hand-over.ts";
 import { closeReceiveSa, isFromPeer, makeReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
 import { PathMtus } from "./path-mtus.ts";
 import { type Opening, OpeningQueue } from "./opening-queue.ts";
@@ -59,6 +60,7 @@ const tun = new TunWriter(arena, options.tunFd, counters);
 const early = new EarlyPackets(arena);
 const batchedOpening = AeadBatch.create(arena, "open", OPENED_AT_ONCE);
 const opening = batchedOpening === null ? null : new OpeningQueue(batchedOpening);
+const handOver = options.handOver === null ? null : new HandOver(arena, options.handOver, options.worker, counters);
 const notices = new Allowance(NOTICES_A_SECOND);
 const view = makeIpPacketView();
 /** Milliseconds of a clock that is never set, and of the one on the wall. */
@@ -96,7 +98,7 @@ interface Source {
   readonly take: (index: number, fd: number) => void;
 }
 
-function sourcesOf({ udpFds, raw, icmpFds }: WorkerOptions): Source[] {
+function sourcesOf({ udpFds, raw, icmpFds, handOver: handed }: WorkerOptions): Source[] {
   const pairs: readonly (readonly [number | null, (index: number, fd: number) => void])[] = [
     [udpFds[0], takeMessage],
     [udpFds[1], takeMessage],
@@ -106,6 +108,7 @@ function sourcesOf({ udpFds, raw, icmpFds }: WorkerOptions): Source[] {
     [raw.ah[1], (index) => takeRawAh(index, 6)],
     [icmpFds[4], (index) => takeIcmp(index, 4)],
     [icmpFds[6], (index) => takeIcmp(index, 6)],
+    [handed?.own ?? null, takeHanded],
   ];
   return pairs.flatMap(([fd, take]) => (fd === null ? [] : [{ fd, take }]));
 }
@@ -116,6 +119,7 @@ function drainSocket({ fd, take }: Source): void {
     const count = batch.receive(fd);
     for (let index = 0; index < count; index++) take(index, fd);
     opening?.take(takeOpening);
+    handOver?.flush();
     // A lone segment must not wait for a next one, and the buffers are about to be reused.
     tun.flush();
     if (count < batch.capacity) return;
@@ -145,6 +149,15 @@ function takeMessage(index: number, fd: number): void {
         break;
     }
   }
+}
+
+/** ESP of this worker that came to another's socket. */
+function takeHanded(index: number): void {
+  const headerAt = batch.dataAt(index);
+  const messageEnd = headerAt + batch.octets(index);
+  const step = Math.max(handedStep(arena, headerAt), 1);
+  const outerClass = handedClass(arena, headerAt);
+  for (let at = headerAt + HANDED_HEADER_OCTETS; at < messageEnd; at += step) takeEsp(at, Math.min(at + step, messageEnd), headerAt, outerClass);
 }
 
 function takeRawEsp(index: number, family: 4 | 6): void {
@@ -189,6 +202,7 @@ function takeEsp(start: number, end: number, nameAt: number, outerClass: number)
   const spi = espSpi(bytes, start);
   const sa = saOf(spi);
   if (sa === undefined) {
+    if (handOver?.takes(spi, start, end, nameAt, outerClass) === true) return;
     counters.add(GLOBAL_ROW, Counter.noSa, 1);
     early.keep(spi, start, end, nameAt, outerClass, now);
     return;

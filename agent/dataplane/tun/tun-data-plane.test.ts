@@ -8,7 +8,7 @@ const namespace = `cvdt-${process.pid}-c`;
 const runner = fileURLToPath(new URL("../../testing/tun-contract-runner.ts", import.meta.url));
 const asker = fileURLToPath(new URL("../../testing/tun-capabilities.ts", import.meta.url));
 const names = [
-  ...dataPlaneContract.map(({ name }) => name),
+  ...dataPlaneContract.flatMap(({ name }) => [1, 2].map((workers) => `${name} (workers of a direction: ${workers})`)),
   "takes the device away when it closes",
   "says in a sentence that the port or the device is taken, and leaves nothing behind",
   "ends the other worker and holds nothing when one cannot start",

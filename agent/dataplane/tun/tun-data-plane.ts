@@ -12,13 +12,13 @@ import {
   type SaCounters,
 } from "../data-plane.ts";
 import { libc } from "../ffi/native.ts";
-import { noRawSockets, openRawSockets, rawFds, type RawSockets } from "../ffi/raw-socket.ts";
-import { openIcmpErrorSocket } from "../ffi/icmp-error-socket.ts";
-import { hasDevice, openTun, reopenTun, type Tun, tunFds } from "../ffi/tun-device.ts";
-import { DatagramSender, openUdpSocket } from "../ffi/udp-socket.ts";
-import { openWaker } from "../ffi/waiting.ts";
+import type { RawSockets } from "../ffi/raw-socket.ts";
+import { hasDevice, reopenTun, type Tun } from "../ffi/tun-device.ts";
+import { DatagramSender } from "../ffi/udp-socket.ts";
+import { inboundWorkerOf } from "../../ipsec/inbound-share.ts";
+import { type Descriptors, openDescriptors, type UdpPair } from "./descriptors.ts";
 import { shareOfLimits, sharedSequence } from "./shared-sequence.ts";
-import { type Direction, WorkerLane } from "./worker-lane.ts";
+import { type Direction, type LaneOptions, WorkerLane } from "./worker-lane.ts";
 
 export interface TunDataPlaneOptions {
   readonly tunName: string;
@@ -30,11 +30,14 @@ export interface TunDataPlaneOptions {
   readonly pathMtu?: number;
   /** Threads that read the device and seal, each its own queue. Absent: one. */
   readonly outboundWorkers?: number;
+  /** Threads that open what comes in, each the SAs that their SPIs give it (agent/ipsec/inbound-share.ts). Absent: one. */
+  readonly inboundWorkers?: number;
   /** In place of the workers' own files. */
   readonly workerFiles?: Partial<Readonly<Record<Direction, URL>>>;
 }
 
 const USUAL_PATH_MTU = 1_500;
+const NO_ICMP = { 4: null, 6: null } as const;
 const WORKER_FILES: Readonly<Record<Direction, URL>> = {
   inbound: workerFile("inbound-worker"),
   outbound: workerFile("outbound-worker"),
@@ -46,16 +49,17 @@ function workerFile(name: string): URL {
 }
 
 /**
- * The userspace plane: a TUN device inside, a UDP socket outside, and a worker thread for each direction; outbound, when told so, several, which share
- * each SA's sequence numbers. This class is the main thread's side: it owns the descriptors, gives commands, and passes IKE on.
+ * The userspace plane: a TUN device inside, a UDP socket outside, and a worker thread for each direction; when told so several: outbound ones share
+ * each SA's sequence numbers, of the inbound ones each has SAs of its own. This class is the main thread's side: it owns the descriptors, gives
+ * commands, and passes IKE on.
  */
 export class TunDataPlane implements DataPlane {
   readonly capabilities: DataPlaneCapabilities;
   readonly #natPort: number;
-  readonly #udpFds: readonly [number, number | null];
+  readonly #udpFds: UdpPair;
   readonly #fds: readonly number[];
   readonly #sender = new DatagramSender();
-  readonly #inbound: WorkerLane;
+  readonly #inbound: readonly WorkerLane[];
   readonly #outbound: readonly WorkerLane[];
   readonly #options: TunDataPlaneOptions;
   readonly #tun: Tun;
@@ -70,29 +74,7 @@ export class TunDataPlane implements DataPlane {
 
   /** Resolves when both directions run. @throws Error with one sentence when the device, the port or a capability is missing. */
   static async create(options: TunDataPlaneOptions): Promise<TunDataPlane> {
-    const udp4 = openUdpSocket(4, options.natPort);
-    if (udp4 === null) throw new Error("the machine has no IPv4");
-    const fds: number[] = [udp4];
-    const opened = (fd: number): number => {
-      fds.push(fd);
-      return fd;
-    };
-    let plane: TunDataPlane;
-    try {
-      const udp6 = openUdpSocket(6, options.natPort);
-      if (udp6 !== null) opened(udp6);
-      const raw = openRawSockets();
-      if (typeof raw !== "string") for (const fd of rawFds(raw)) opened(fd);
-      const icmp = { 4: openIcmpErrorSocket(4), 6: openIcmpErrorSocket(6) };
-      for (const fd of [icmp[4], icmp[6]]) if (fd !== null) opened(fd);
-      const tun = openTun(options.tunName, options.mtu, options.outboundWorkers);
-      for (const fd of tunFds(tun)) opened(fd);
-      const wakeFds = { inbound: opened(openWaker()), outbound: tun.queues.map(() => opened(openWaker())) };
-      plane = new TunDataPlane(options, { tun, udp: [udp4, udp6], raw, icmp, wakeFds, all: fds });
-    } catch (error) {
-      for (const fd of fds) libc.close(fd);
-      throw error;
-    }
+    const plane = new TunDataPlane(options, openDescriptors(options));
     try {
       await Promise.all(plane.#all().map((lane) => lane.ready));
     } catch (error) {
@@ -107,22 +89,23 @@ export class TunDataPlane implements DataPlane {
     this.#options = options;
     this.#tun = descriptors.tun;
     this.#natPort = options.natPort;
-    this.#udpFds = descriptors.udp;
     this.#fds = descriptors.all;
     const files = { ...WORKER_FILES, ...options.workerFiles };
-    const { raw } = descriptors;
-    this.capabilities = { ...capabilitiesWith(raw, options.reason), outboundWorkers: descriptors.tun.queues.length };
-    const common = {
-      udpFds: descriptors.udp,
-      icmpFds: descriptors.icmp,
-      raw: typeof raw === "string" ? noRawSockets : raw,
-      pathMtu: options.pathMtu ?? USUAL_PATH_MTU,
+    const { inbound, tun, icmp, wakeFds } = descriptors;
+    const [first] = inbound;
+    if (first === undefined) throw new Error("there is no inbound worker");
+    this.#udpFds = first.udp;
+    this.capabilities = {
+      ...capabilitiesWith(first.raw, descriptors.withoutRaw, options.reason),
+      outboundWorkers: tun.queues.length,
+      inboundWorkers: inbound.length,
     };
-    const lane = (direction: Direction, worker: number, tunFd: number, wakeFd: number): WorkerLane => {
+    const pathMtu = options.pathMtu ?? USUAL_PATH_MTU;
+    const lane = (direction: Direction, own: Omit<LaneOptions, "pathMtu">): WorkerLane => {
       const made: WorkerLane = new WorkerLane(
         direction,
         files[direction],
-        { ...common, tunFd, wakeFd, worker },
+        { ...own, pathMtu },
         {
           event: (event) => this.#emit(event),
           ike: (datagram) => this.#deliver(datagram),
@@ -133,8 +116,14 @@ export class TunDataPlane implements DataPlane {
       );
       return made;
     };
-    this.#inbound = lane("inbound", 0, descriptors.tun.writer, descriptors.wakeFds.inbound);
-    this.#outbound = descriptors.tun.queues.map((fd, worker) => lane("outbound", worker, fd, descriptors.wakeFds.outbound[worker]!));
+    this.#inbound = inbound.map(({ udp: udpFds, raw, handOver }, worker) => {
+      // Word of a path is for all SAs: one of them takes it.
+      const icmpFds = worker === 0 ? icmp : NO_ICMP;
+      return lane("inbound", { udpFds, raw, icmpFds, handOver, tunFd: tun.writers[worker]!, wakeFd: wakeFds.inbound[worker]!, worker });
+    });
+    this.#outbound = tun.queues.map((tunFd, worker) =>
+      lane("outbound", { udpFds: first.udp, raw: first.raw, icmpFds: NO_ICMP, handOver: null, tunFd, wakeFd: wakeFds.outbound[worker]!, worker }),
+    );
   }
 
   onEvent(listener: (event: DataPlaneEvent) => void): void {
@@ -155,24 +144,24 @@ export class TunDataPlane implements DataPlane {
   }
 
   installSa(sa: InboundSa | OutboundSa): Promise<void> {
-    const [first, ...others] = this.#lanes(sa.direction);
-    return others.length === 0 || sa.direction === "inbound" ? first!.installSa(sa) : this.#installShared(sa);
+    const [first, ...others] = this.#lanes(sa.direction, sa.spi);
+    return sa.direction === "inbound" || others.length === 0 ? first!.installSa(sa) : this.#installShared(sa);
   }
 
   async updateSa(direction: Direction, spi: EspSpi, remote: UdpEndpoint): Promise<void> {
-    await Promise.all(this.#lanes(direction).map((lane) => lane.command({ kind: "updateSa", spi, remote })));
+    await Promise.all(this.#lanes(direction, spi).map((lane) => lane.command({ kind: "updateSa", spi, remote })));
   }
 
   /** Of several workers what they have counted together. */
   querySa(direction: Direction, spi: EspSpi): SaCounters | null {
-    const counted = this.#lanes(direction)
+    const counted = this.#lanes(direction, spi)
       .map((lane) => lane.query(spi))
       .filter((counters) => counters !== null);
     return counted.length === 0 ? null : counted.reduce(addCounters);
   }
 
   async deleteSa(direction: Direction, spi: EspSpi): Promise<void> {
-    await Promise.all(this.#lanes(direction).map((lane) => lane.deleteSa(spi)));
+    await Promise.all(this.#lanes(direction, spi).map((lane) => lane.deleteSa(spi)));
   }
 
   async setPathMtu(remote: string, octets: number): Promise<void> {
@@ -217,7 +206,7 @@ export class TunDataPlane implements DataPlane {
    */
   #replaceDevice(reason: string): void {
     // Each worker tells of the same loss.
-    if (this.#closing || hasDevice(this.#tun.writer)) return;
+    if (this.#closing || hasDevice(this.#tun.writers[0]!)) return;
     try {
       reopenTun(this.#tun, this.#options.tunName, this.#options.mtu);
     } catch (error) {
@@ -251,12 +240,13 @@ export class TunDataPlane implements DataPlane {
     throw refused.reason;
   }
 
-  #lanes(direction: Direction): readonly WorkerLane[] {
-    return direction === "inbound" ? [this.#inbound] : this.#outbound;
+  /** Those that have an SA. */
+  #lanes(direction: Direction, spi: EspSpi): readonly WorkerLane[] {
+    return direction === "inbound" ? [this.#inbound[inboundWorkerOf(spi, this.#inbound.length)]!] : this.#outbound;
   }
 
   #all(): readonly WorkerLane[] {
-    return [this.#inbound, ...this.#outbound];
+    return [...this.#inbound, ...this.#outbound];
   }
 
   #send(local: UdpEndpoint, remote: UdpEndpoint, datagram: Uint8Array): void {
@@ -277,23 +267,12 @@ export class TunDataPlane implements DataPlane {
 }
 
 /** Transport mode is missing for good: what two gateways say to each other is for their own addresses, and no route leads that into the device. */
-function capabilitiesWith(raw: RawSockets | string, reason = "userspace ESP through a TUN device"): DataPlaneCapabilities {
+function capabilitiesWith(raw: RawSockets, withoutRaw: string | null, reason = "userspace ESP through a TUN device"): DataPlaneCapabilities {
   const common = { name: "tun", preferredEncapsulation: "udp", modes: ["tunnel"], extendedSequenceNumbers: true, steering: "device" } as const;
-  if (typeof raw === "string") return { ...common, reason: `${reason}, only in UDP and without AH: ${raw}`, encapsulations: ["udp"], protocols: ["esp"] };
+  if (withoutRaw !== null) return { ...common, reason: `${reason}, only in UDP and without AH: ${withoutRaw}`, encapsulations: ["udp"], protocols: ["esp"] };
   return { ...common, reason, encapsulations: ["udp", "none"], protocols: raw.ah[0] === null ? ["esp"] : ["esp", "ah"] };
 }
 
 function hold(lane: WorkerLane, policy: OutboundPolicy): Promise<void> {
   return lane.command({ kind: "installPolicy", policy: { ...policy, action: { kind: "discard" } } });
-}
-
-interface Descriptors {
-  readonly tun: Tun;
-  readonly udp: readonly [number, number | null];
-  /** A sentence: why there are none. */
-  readonly raw: RawSockets | string;
-  readonly icmp: Readonly<Record<4 | 6, number | null>>;
-  readonly wakeFds: { readonly inbound: number; readonly outbound: readonly number[] };
-  /** Each of them, to be closed once. */
-  readonly all: readonly number[];
 }

@@ -15,6 +15,8 @@ const MAX_SAS = 32_768;
 const RESTARTS = 3;
 const RESTARTS_WITHIN_MS = 60_000;
 
+export type LaneOptions = Omit<WorkerOptions, "counters" | "heartbeat" | "isReplacement">;
+
 export interface LaneListener {
   readonly event: (event: DataPlaneEvent) => void;
   readonly ike: (datagram: IkeDatagram) => void;
@@ -59,7 +61,7 @@ export class WorkerLane {
   #isStopping = false;
   #ended = false;
 
-  constructor(direction: Direction, file: URL, options: Omit<WorkerOptions, "counters" | "heartbeat" | "isReplacement">, listener: LaneListener) {
+  constructor(direction: Direction, file: URL, options: LaneOptions, listener: LaneListener) {
     this.#name = options.worker === 0 ? direction : `${direction}-${options.worker + 1}`;
     this.#file = file;
     this.#workerData = { ...options, counters: this.#counters.shared, isReplacement: false };

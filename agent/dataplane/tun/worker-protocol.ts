@@ -2,6 +2,7 @@ import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../i
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { RawSockets } from "../ffi/raw-socket.ts";
 import type { DataPlaneEvent, IkeDatagram } from "../data-plane.ts";
+import type { HandOverSockets } from "./hand-over.ts";
 
 /** What the main thread and a worker say to each other. A worker blocks in poll: commands wait in the port until an eventfd wakes it. */
 export interface WorkerOptions {
@@ -12,6 +13,8 @@ export interface WorkerOptions {
   /** Where routers say that a packet was too large; null where the kernel gives no such socket. */
   readonly icmpFds: Readonly<Record<4 | 6, number | null>>;
   readonly wakeFd: number;
+  /** Of several inbound workers; null: there is one, or it is an outbound one. */
+  readonly handOver: HandOverSockets | null;
   /** Which one of its direction, from 0. */
   readonly worker: number;
   readonly counters: SharedArrayBuffer;

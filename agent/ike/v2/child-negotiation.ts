@@ -21,8 +21,9 @@ import { deriveChildKeys } from "../negotiation/key-schedule.ts";
 import { formatKex } from "../negotiation/proposal-keywords.ts";
 import type { ChildRequest } from "../task.ts";
 import { describeSelectors, traceChoice } from "../trace.ts";
+import { newInboundSpi } from "../inbound-spi.ts";
 import { firstWithoutOwn, perResourceSas } from "../traffic-policy.ts";
-import { newEspSpi, type Turn } from "../turn.ts";
+import type { Turn } from "../turn.ts";
 import { asksToShare, refusalOfFurther, sharingRequest, specsOf } from "./child-sharing.ts";
 import {
   asksForTransport,
@@ -42,8 +43,15 @@ import {
 export const NONCE_OCTETS = 32;
 
 /** Our half of a new Child SA. `kexMethod`: a group for PFS, null for none (always in IKE_AUTH). */
-export function requestChild(turn: Turn, link: Link, child: ChildConfig, kexMethod: number | null, resource = 0): ChildRequest {
-  const inboundSpi = newEspSpi(turn);
+export function requestChild(
+  turn: Turn,
+  sa: IkeSa,
+  link: Link,
+  child: ChildConfig,
+  kexMethod: number | null,
+  place: { readonly resource: number; readonly replaces: ChildSa | null } = { resource: 0, replaces: null },
+): ChildRequest {
+  const inboundSpi = newInboundSpi(turn, link, sa, child.name, place.replaces);
   return {
     childName: child.name,
     config: child,
@@ -53,15 +61,15 @@ export function requestChild(turn: Turn, link: Link, child: ChildConfig, kexMeth
     offered: offer(link.esp, spiOctets(inboundSpi), kexMethod !== null),
     localSelectors: child.localSelectors,
     remoteSelectors: child.remoteSelectors,
-    sharing: perResourceSas(link) > 0 ? { kind: "allowed", resource } : { kind: "none" },
+    sharing: perResourceSas(link) > 0 ? { kind: "allowed", resource: place.resource } : { kind: "none" },
     deletedMeanwhile: [],
   };
 }
 
 /** The same of one beside another: what was agreed on for that one is asked for again, and nothing else (RFC 9611 §4). */
-export function requestFurther(turn: Turn, link: Link, there: readonly [ChildSa, ...ChildSa[]], kexMethod: number | null): ChildRequest {
+export function requestFurther(turn: Turn, sa: IkeSa, link: Link, there: readonly [ChildSa, ...ChildSa[]], kexMethod: number | null): ChildRequest {
   const [beside] = there;
-  const request = requestChild(turn, link, beside.config, kexMethod);
+  const request = requestChild(turn, sa, link, beside.config, kexMethod);
   const { localSelectors, remoteSelectors } = beside.inbound;
   return {
     ...request,
@@ -142,7 +150,7 @@ export function answerChild(
   if (refused !== null) return { ok: false, payloads: [notify(refused)], failure: null };
   const answerKex = suite.kex === Kex.NONE ? null : answerExchange(suite.kex, ke!.data);
   const nonceR = nonces === null ? turn.engine.random.bytes(NONCE_OCTETS) : nonces.nonceR;
-  const inboundSpi = newEspSpi(turn);
+  const inboundSpi = newInboundSpi(turn, link, sa, found.config.name, rekeyed);
   const agreed: AgreedChild = {
     name: found.config.name,
     config: found.config,

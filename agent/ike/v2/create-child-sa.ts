@@ -39,7 +39,7 @@ export function beginCreateChild(turn: Turn, sa: IkeSa, link: Link, childName: s
   const [beside, ...others] = sharedChildren(phase, childName);
   // Another request has made the last one meanwhile.
   if (beside !== undefined && 1 + others.length > perResourceSas(link)) return;
-  const child = beside === undefined ? requestChild(turn, link, config, kexMethod) : requestFurther(turn, link, [beside, ...others], kexMethod);
+  const child = beside === undefined ? requestChild(turn, sa, link, config, kexMethod) : requestFurther(turn, sa, link, [beside, ...others], kexMethod);
   sendRequest(turn, sa, ExchangeType.CREATE_CHILD_SA, childRequestPayloads(child, "create"), { kind: "createChild", child, followUp: null });
 }
 

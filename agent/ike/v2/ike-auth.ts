@@ -53,7 +53,7 @@ export function sendAuthRequest(turn: Turn, sa: IkeSa, link: Link, session: Sess
     return removeIkeSa(turn, sa);
   }
   const first = config.childless === true && session.childless ? undefined : config.children[0];
-  const child = first === undefined ? null : requestChild(turn, link, first, null);
+  const child = first === undefined ? null : requestChild(turn, sa, link, first, null);
   const isFirst = isFirstContact(turn, sa, link);
   const payloads: Payload[] = [
     { kind: "idi", ...identity },

@@ -54,7 +54,10 @@ export function beginRekeyChild(turn: Turn, sa: IkeSa, link: Link, childSaId: st
     remoteSelectors: old.inbound.remoteSelectors,
     ...(old.config.mode === undefined ? {} : { mode: old.config.mode }),
   };
-  const child = requestChild(turn, link, config, kexMethod, placeOf(link.policies.get(old.name), old.id) ?? 0);
+  const child = requestChild(turn, sa, link, config, kexMethod, {
+    resource: placeOf(link.policies.get(old.name), old.id) ?? 0,
+    replaces: old,
+  });
   const rekeySa = notify(NotifyType.REKEY_SA, undefined, { protocolId: protocolIdOf(old.inbound.protocol), spi: spiOctets(old.inbound.spi) });
   traceChoice(
     turn,

@@ -1,9 +1,11 @@
-import { deepEqual, ok } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import type { Agent } from "../../lib/agent.ts";
 import { countedFlow } from "../counted-rekeys.ts";
 import { expectTraffic, linkId, type Context, type Scenario } from "../scenario.ts";
 
 const WORKERS = 2;
+/** It takes one chance of 30,000 for all of them to fall to one of two workers. */
+const MOST_FLOWS = 16;
 
 /** Waits until this end has one Child SA that every worker may send on and one of each worker, and returns them in that order. */
 export function expectOneEach(us: Agent) {
@@ -15,9 +17,15 @@ export function expectOneEach(us: Agent) {
   });
 }
 
+/** Whether packets have come in and gone out on the SAs of all workers of each end. */
+async function areAllUsed(...ends: readonly Agent[]): Promise<boolean> {
+  const children = await Promise.all(ends.map(expectOneEach));
+  return children.every(([, ...own]) => own.every(({ packetsIn, packetsOut }) => packetsIn > 0 && packetsOut > 0));
+}
+
 async function startWithWorkers(context: Context): Promise<[Agent, Agent]> {
   const [ours, theirs] = [context.configuration(), context.configurationAtRight()];
-  const withWorkers = (config: typeof ours) => ({ ...config, gateway: { ...config.gateway, outboundWorkers: WORKERS } });
+  const withWorkers = (config: typeof ours) => ({ ...config, gateway: { ...config.gateway, outboundWorkers: WORKERS, inboundWorkers: WORKERS } });
   const right = await context.startUsAtRightWith(withWorkers(theirs));
   return [await context.startUsWith(withWorkers(ours)), right];
 }
@@ -25,7 +33,7 @@ async function startWithWorkers(context: Context): Promise<[Agent, Agent]> {
 export const scenario: Scenario = {
   name: "per-resource-sas",
   description:
-    "Our gateway at both ends with two outbound workers each: a Child SA for every worker and one for each (RFC 9611), all of them rekeyed from either end under traffic with 0 lost",
+    "Our gateway at both ends with two workers of each direction: a Child SA for every worker and one for each (RFC 9611), all of them rekeyed from either end under traffic with 0 lost, packets in and out on those of both workers",
   async run(context) {
     const [left, right] = await startWithWorkers(context);
     const before = await expectOneEach(left);
@@ -47,5 +55,9 @@ export const scenario: Scenario = {
     deepEqual(ours.map((child) => child.inboundSpi).toSorted(), theirs.map((child) => child.outboundSpi).toSorted());
     const [forAll, ...ofWorkers] = ours;
     ok(ofWorkers.some((child) => child.packetsOut > 0) && forAll?.packetsOut === 0, "what was sent after the last rekey went on the SA of a worker");
+    // Of the two SAs that the peer's workers send on, each inbound worker has one: the remainder of the SPI says which.
+    for (const [, ...own] of [ours, theirs]) equal(new Set(own.map(({ inboundSpi }) => Number.parseInt(inboundSpi, 16) % WORKERS)).size, WORKERS);
+    for (let flow = 0; flow < MOST_FLOWS && !(await areAllUsed(left, right)); flow++) await countedFlow(context, async () => undefined);
+    ok(await areAllUsed(left, right), `${MOST_FLOWS} flows went on the SA of one worker`);
   },
 };

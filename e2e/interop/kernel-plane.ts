@@ -69,13 +69,13 @@ export function inGuest(name: string, description: string, programs: Readonly<Re
     name,
     description,
     needsGuest: true,
-    longestSeconds: 240,
+    longestSeconds: 300,
     async run(context) {
       const sources = [...Object.values(programs).map((file) => join(testing, file)), join(testing, "../dataplane/xfrm/xfrm-listener-worker.ts")];
       const host = await startGuestHost(context.directory, sources);
       try {
         for (const [about, file] of Object.entries(programs))
-          expectCases(context, about, file, await host.run(commandOf(basename(file, ".ts")), { timeoutMilliseconds: 150_000 }));
+          expectCases(context, about, file, await host.run(commandOf(basename(file, ".ts")), { timeoutMilliseconds: 200_000 }));
       } finally {
         await host.kill();
       }

@@ -2,8 +2,8 @@ import { createSocket, type Socket } from "node:dgram";
 
 /**
  * A flow of UDP datagrams, each with its number, that a mirror sends back: as fast as it goes, with a bounded number of them on the way, so that no queue
- * overflows and whatever is missing was lost. `mirror ADDRESS` prints `ready`. `send SOURCE TARGET` sends until its standard input ends, waits for
- * what is still on the way, and prints one JSON object (`FlowResult`). Payloads are of many sizes.
+ * overflows and whatever is missing was lost. `mirror ADDRESS` prints `ready`. `send SOURCE TARGET` prints `answered` when the first has come back, sends until its
+ * standard input ends, waits for what is still on the way, and prints one line of JSON (`FlowResult`). Payloads are of many sizes.
  */
 interface FlowResult {
   readonly sent: number;
@@ -16,6 +16,7 @@ interface FlowResult {
 const PORT = 7_007;
 /** What the socket of a gateway without larger buffers holds: of its 200 kB the kernel counts some 1,500 octets for each, however small. */
 const ON_THE_WAY = 96;
+/** After which a datagram is taken for lost, and another one may go in its place. */
 const PATIENCE_MS = 3_000;
 const SMALLEST = 8;
 const LARGEST = 1_300;
@@ -32,19 +33,20 @@ async function mirror(address: string): Promise<void> {
 
 async function send(source: string, target: string): Promise<FlowResult> {
   const socket = await bound(0, source);
-  const open = new Set<number>();
+  /** Since when each is on its way. */
+  const open = new Map<number, number>();
+  const lost = new Set<number>();
   const payload = Buffer.alloc(LARGEST);
   let sent = 0;
   let doubled = 0;
   let late = 0;
   let highest = -1;
-  let heardAt = performance.now();
   let isEnding = false;
   const { promise: done, resolve } = Promise.withResolvers<void>();
   const fill = () => {
     while (!isEnding && open.size < ON_THE_WAY) {
       payload.writeUInt32BE(sent, 0);
-      open.add(sent);
+      open.set(sent, performance.now());
       socket.send(Buffer.from(payload.subarray(0, SMALLEST + ((sent * 37) % (LARGEST - SMALLEST)))), PORT, target);
       sent++;
     }
@@ -52,8 +54,8 @@ async function send(source: string, target: string): Promise<FlowResult> {
   };
   socket.on("message", (message) => {
     const number = message.readUInt32BE(0);
-    heardAt = performance.now();
-    if (!open.delete(number)) doubled++;
+    if (highest < 0) console.log("answered");
+    if (!open.delete(number) && !lost.delete(number)) doubled++;
     if (number < highest) late++;
     highest = Math.max(highest, number);
     fill();
@@ -63,13 +65,19 @@ async function send(source: string, target: string): Promise<FlowResult> {
     fill();
   });
   const watch = setInterval(() => {
-    if (performance.now() - heardAt > PATIENCE_MS) resolve();
+    const now = performance.now();
+    for (const [number, at] of open) {
+      if (now - at <= PATIENCE_MS) break;
+      open.delete(number);
+      lost.add(number);
+    }
+    fill();
   }, 100);
   fill();
   await done;
   clearInterval(watch);
   socket.close();
-  return { sent, lost: open.size, doubled, late };
+  return { sent, lost: lost.size, doubled, late };
 }
 
 function bound(port: number, address: string): Promise<Socket> {

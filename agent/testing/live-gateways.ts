@@ -204,7 +204,7 @@ export class LivePair {
         output += bytes.toString();
       });
       await new Promise((resolve) => sender.once("close", resolve));
-      return JSON.parse(output);
+      return JSON.parse(output.trim().split("\n").at(-1) ?? "");
     });
     try {
       await during();

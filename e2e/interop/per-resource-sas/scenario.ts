@@ -50,6 +50,9 @@ export const scenario: Scenario = {
         spis = (await expectOneEach(left)).map((child) => child.inboundSpi);
         await expectOneEach(right);
       }
+      await left.waitForLink(linkId, "packets after the last rekey", ({ ikeSas }) =>
+        ikeSas.some(({ childSas }) => childSas.some(({ inboundSpi, packetsOut }) => spis.includes(inboundSpi) && packetsOut > 0)) ? true : undefined,
+      );
     });
     const [ours, theirs] = [await expectOneEach(left), await expectOneEach(right)];
     deepEqual(ours.map((child) => child.inboundSpi).toSorted(), theirs.map((child) => child.outboundSpi).toSorted());

@@ -31,6 +31,8 @@ export interface ThreadSample {
   readonly scavenges: number;
   readonly markCompacts: number;
   readonly heapMegabytes: number;
+  /** What the latest full collection left: all that is in use, and no garbage. Null: there was none. */
+  readonly usedMegabytes: number | null;
 }
 
 const gcWatch = fileURLToPath(new URL("../agent/testing/gc-watch.ts", import.meta.url));
@@ -64,11 +66,12 @@ export async function benchSoak(seconds: number, say: (line: string) => void): P
 
 export function soakText({ seconds, rekeys, samples }: SoakFigures): string {
   const rows = samples.map(({ atSeconds, residentKilobytes: resident, packets, main, inbound, outbound }) => {
-    const thread = ({ scavenges, markCompacts, heapMegabytes }: ThreadSample) => `${heapMegabytes.toFixed(1)} | ${scavenges} + ${markCompacts}`;
+    const thread = ({ scavenges, markCompacts, heapMegabytes, usedMegabytes }: ThreadSample) =>
+      `${heapMegabytes.toFixed(1)}${usedMegabytes === null ? "" : ` (${usedMegabytes.toFixed(1)})`} | ${scavenges} + ${markCompacts}`;
     return `| ${atSeconds} | ${(resident / 1_024).toFixed(1)} | ${packets.toLocaleString("en")} | ${thread(main)} | ${thread(inbound)} | ${thread(outbound)} |`;
   });
   return [
-    `${seconds} s of TCP, small and large UDP and echoes through our gateway at both ends, ${rekeys} rekeys of the Child SA; of one end, in MB, with scavenges + full collections since the beginning:`,
+    `${seconds} s of TCP, small and large UDP and echoes through our gateway at both ends, ${rekeys} rekeys of the Child SA; of one end, in MB, in parentheses what the latest full collection left, with scavenges + full collections since the beginning:`,
     "",
     "| s | resident | packets | main heap | collections | inbound heap | collections | outbound heap | collections |",
     "|---|---|---|---|---|---|---|---|---|",
@@ -129,22 +132,26 @@ async function watch(left: Agent, right: Agent, pid: number, seconds: number, sa
 
 /** From V8's lines: `[pid:isolate] 512 ms: Scavenge 5.2 (6.5) -> 4.9 (7.5) MB, …`, of which the first of each thread say which it is. */
 function collections(log: string): Pick<SoakSample, "main" | "inbound" | "outbound"> {
-  const isolates = new Map<string, { introductions: number; scavenges: number; markCompacts: number; heapMegabytes: number }>();
+  const isolates = new Map<string, ThreadSample & { introductions: number }>();
   for (const [, isolate = "", kind = "", left = "", rest = ""] of log.matchAll(
     /\[\d+:(0x[0-9a-f]+)[^\]]*\]\s+\d+ ms: (Scavenge|Mark-Compact)[^>]*-> ([\d.]+) \([^)]*\) MB(.*)/g,
   )) {
-    const found = isolates.get(isolate) ?? { introductions: 0, scavenges: 0, markCompacts: 0, heapMegabytes: 0 };
-    isolates.set(isolate, found);
-    if (rest.includes("testing")) found.introductions++;
-    else if (kind === "Scavenge") found.scavenges++;
-    else found.markCompacts++;
-    found.heapMegabytes = Number(left);
+    const found = isolates.get(isolate) ?? { introductions: 0, scavenges: 0, markCompacts: 0, heapMegabytes: 0, usedMegabytes: null };
+    const isIntroduction = rest.includes("testing");
+    const isFull = kind === "Mark-Compact";
+    isolates.set(isolate, {
+      introductions: found.introductions + (isIntroduction ? 1 : 0),
+      scavenges: found.scavenges + (isIntroduction || isFull ? 0 : 1),
+      markCompacts: found.markCompacts + (isIntroduction || !isFull ? 0 : 1),
+      heapMegabytes: Number(left),
+      usedMegabytes: isFull ? Number(left) : found.usedMegabytes,
+    });
   }
   const of = (introductions: number): ThreadSample => {
     const found = [...isolates.values()].find((isolate) => isolate.introductions === introductions);
     if (found === undefined) throw new Error(`no thread has introduced itself with ${introductions} collections`);
-    const { scavenges, markCompacts, heapMegabytes } = found;
-    return { scavenges, markCompacts, heapMegabytes };
+    const { scavenges, markCompacts, heapMegabytes, usedMegabytes } = found;
+    return { scavenges, markCompacts, heapMegabytes, usedMegabytes };
   };
   return { main: of(1), inbound: of(2), outbound: of(3) };
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { SaKeys } from "../crypto/sa-keys.ts";
 import type { Effect } from "../ike/endpoint-types.ts";
-import type { InboundSa } from "../ipsec/security-association.ts";
+import type { InboundSa, OutboundPolicy } from "../ipsec/security-association.ts";
 import { Encr, Integ } from "../wire/iana.ts";
 import { Driver, type IkeTransport } from "./driver.ts";
 import { RecordingPlane, ScriptedEndpoint } from "./test-doubles.ts";
@@ -66,6 +66,20 @@ test("messages that wait together have their SAs installed together, and each of
   const installs = [...three("install inbound begin"), ...three("install inbound end")];
   expect(plane.calls).toEqual(["send 1", "send 2", "send 3", ...installs, "send 11", "send 12", "send 13", ...installs]);
   expect(endpoint.inputs.map(({ kind }) => kind)).toEqual(["datagram", "datagram", "datagram", "timer"]);
+});
+
+test("of messages that wait together the later does not end an SA before the earlier has taken its policy elsewhere", async () => {
+  const { plane, endpoint, driver } = setUp();
+  plane.delayMs = 10;
+  const policy: OutboundPolicy = { id: "l/net", localSelectors: [], remoteSelectors: [], action: { kind: "protect", spi: sa.spi } };
+  const lists: Effect[][] = [
+    [transmit(1), { kind: "installPolicy", policy }],
+    [{ kind: "installSa", sa }, { kind: "deleteSa", direction: "outbound", spi: sa.spi }, transmit(2)],
+  ];
+  endpoint.respond = () => lists.shift() ?? [];
+  const message = () => driver.submit({ kind: "datagram", local: remote, remote, bytes: new Uint8Array(1) });
+  await Promise.all([message(), message()]);
+  expect(plane.calls).toEqual(["install inbound begin", "install inbound end", "send 1", "policy protect", "delete", "send 2"]);
 });
 
 test.each([null, "no room"])("the keys of an SA are whole while the plane takes it and erased afterwards (refusal: %s)", async (refusal) => {

@@ -163,12 +163,21 @@ export class Driver {
     return this.#queue.splice(0, count);
   }
 
-  /** Each list in its order: changes of the plane up to something else, of all lists at once, then what comes up to the next change. */
+  /**
+   * Each list in its order: changes of the plane up to something else, of all lists at once, then what comes up to the next change. A list's new SAs
+   * overtake what lists before it have left to change, and nothing else does: both may be about one link, and an SA that ends must not do so
+   * before its policy has gone to another.
+   */
   async #performAll(lists: readonly (readonly Effect[])[]): Promise<void> {
     const open = lists.map((effects) => ({ effects, next: 0 }));
     while (open.some(({ effects, next }) => next < effects.length)) {
       // Nobody acts on a step of the trace, so it divides nothing.
-      const changes = open.flatMap((list) => this.#performWhile(list, (effect) => changesPlane(effect) || effect.kind === "trace"));
+      let isBehind = false;
+      const changes = open.flatMap((list) => {
+        const begun = this.#performWhile(list, (effect) => effect.kind === "trace" || effect.kind === "installSa" || (changesPlane(effect) && !isBehind));
+        isBehind ||= list.effects.slice(list.next).some(changesPlane);
+        return begun;
+      });
       if (changes.length > 0) await Promise.all(changes);
       const sent = open.flatMap((list) => this.#performWhile(list, (effect) => !changesPlane(effect)));
       if (sent.length > 0) await Promise.all(sent);

@@ -122,8 +122,7 @@ function finishReplacements(turn: Turn, link: Link): void {
     if (old !== null && oldPhase !== null) {
       // Whether it will carry a child more is not known before the answer is there.
       if (old.window.outstanding?.task.kind === "createChild") continue;
-      const own = knownNamesOf(sa);
-      if (namesOf(oldPhase).some((name) => !own.includes(name) && link.policies.has(name))) continue;
+      if (!takesOver(link, sa, oldPhase)) continue;
       traceChoice(turn, link.config.id, "REPLACE", "The new IKE SA carries all the traffic; the old one is deleted.");
       queueDeleteIke(old);
     }
@@ -138,14 +137,19 @@ function takePeersReplacement(turn: Turn, link: Link): void {
   const used = inUse(turn, link);
   const main = used.at(-1);
   if (since === null || main === undefined || main.replaces !== null || main.phase.authentication.begunAt <= since) return;
-  const own = knownNamesOf(main);
-  if (used.some((sa) => sa !== main && namesOf(sa.phase).some((name) => !own.includes(name) && link.policies.has(name)))) return;
+  if (!used.every((sa) => sa === main || takesOver(link, main, sa.phase))) return;
   traceChoice(turn, link.config.id, "REPLACE", "The peer has authenticated the link anew: nothing is left for this side to replace.");
   link.replaceWantedAt = null;
 }
 
 function carriesTraffic(sa: Established): boolean {
   return namesOf(sa.phase).length > 0;
+}
+
+/** All that `old` carries and the link still wants is on this one too, at the peer as well. */
+function takesOver(link: Link, sa: Established, old: EstablishedPhase): boolean {
+  const own = knownNamesOf(sa);
+  return namesOf(old).every((name) => own.includes(name) || !link.policies.has(name));
 }
 
 /** Of those that the peer is known to have too. */

@@ -175,29 +175,17 @@ function updateChildren(turn: Turn, link: Link, before: LinkConfig): void {
 }
 
 function identityPart(config: LinkConfig): unknown {
-  const {
-    localAddress,
-    localIdentity,
-    remoteAddresses,
-    remotePort,
-    remoteIdentity,
-    ikeProposals,
-    espProposals,
-    ahProposals,
-    forceEncapsulation,
-    interfaceNumber,
-  } = config;
   return {
-    localAddress,
-    localIdentity,
-    remoteAddresses,
-    remotePort,
-    remoteIdentity,
-    ikeProposals,
-    espProposals,
-    ahProposals,
-    forceEncapsulation,
-    interfaceNumber,
+    localAddress: config.localAddress,
+    localIdentity: config.localIdentity,
+    remoteAddresses: config.remoteAddresses,
+    remotePort: config.remotePort,
+    remoteIdentity: config.remoteIdentity,
+    ikeProposals: config.ikeProposals,
+    espProposals: config.espProposals,
+    ahProposals: config.ahProposals,
+    forceEncapsulation: config.forceEncapsulation,
+    interfaceNumber: config.interfaceNumber,
     method: config.credentials.method,
   };
 }

@@ -97,6 +97,12 @@ export const observedState = z.strictObject({
   startedAt: instant,
   plane: z.string(),
   planeReason: z.string(),
+  /** Processors that the gateway may use. Absent: a gateway of the version before does not say. */
+  processors: count.optional(),
+  /** Threads that open what comes in and seal what goes out, with a TUN device. Absent: the kernel protects packets, or there is no plane. */
+  workers: z.strictObject({ inbound: count, outbound: count }).optional(),
+  /** Why the gateway settings that are wanted cannot be had; those of before are in force. Absent: they can. */
+  settingsRefusal: z.string().optional(),
   links: z.array(observedLink),
   /** Datagrams that no SA could be charged with. */
   drops: dropCounters,

@@ -5,7 +5,7 @@ import type { Command, LinkVerdict, ProbeResult } from "../../contract/hub-proto
 import type { ObservedState, TraceEntry } from "../../contract/observed-state.ts";
 import type { TraceFile } from "../../contract/trace-file.ts";
 import type { LinkSnapshot, RandomSource, TraceSource } from "../ike/endpoint-types.ts";
-import { closeEngine, type Engine, type EngineFactories, isSameEngine, openEngine } from "./engine.ts";
+import { canServe, closeEngine, type Engine, type EngineFactories, type GatewaySettings, isSameSettings, openEngine } from "./engine.ts";
 import { LinkProbes } from "./link-probes.ts";
 import { linkMtu } from "./mtu.ts";
 import { Prober } from "./probe.ts";
@@ -39,6 +39,7 @@ export interface CommandResult {
 }
 
 const RECLAIM_AFTER_MS = 2_500;
+const RECLAIM_REOPENED_AFTER_MS = 500;
 const FAULT_QUIET_MS = 60_000;
 const FAULTS_A_MINUTE = 100;
 const REBUILD_RETRY_MS = 2_000;
@@ -65,6 +66,9 @@ export class Agent {
   #reclaimTimer: NodeJS.Timeout | null = null;
   readonly #quietUntil = new Map<string, number>();
   readonly #revocation: RevocationChecks;
+  /** Settings that could not be had: those of before are in force in their place. */
+  #refusedSettings: { readonly settings: GatewaySettings; readonly reason: string } | null = null;
+  #reopening: Promise<void> | null = null;
   #isClosed = false;
 
   constructor(options: AgentOptions) {
@@ -102,27 +106,65 @@ export class Agent {
     this.#traceListeners.add(listener);
   }
 
+  /** Why the gateway settings that are wanted are not in force; null: they are. */
+  get settingsRefusal(): string | null {
+    return this.#refusedSettings?.reason ?? null;
+  }
+
   /**
-   * Makes `state` the one in force. Rejects, with the former state still in force, when the device or the ports cannot be had;
-   * what is wrong with single links is in their verdicts.
+   * Makes `state` the one in force; what is wrong with single links is in their verdicts. When other gateway settings than those in force cannot be
+   * had, the links are taken under those in force and `settingsRefusal` says why; they are not tried again, which costs every tunnel a second, until
+   * others are wanted or `retriesSettings`. Rejects when no settings can be had.
    */
-  apply(state: DesiredState): Promise<LinkVerdict[]> {
+  apply(state: DesiredState, { retriesSettings = false } = {}): Promise<LinkVerdict[]> {
     return this.#exclusively(async () => {
-      const isStart = this.#state === null;
-      const reconciler = await this.#reconcilerFor(state);
-      // Before the links: none may be authenticated by what the new state says is revoked.
-      await this.#revocation.take(statedLists(state));
-      const verdicts = await reconciler.apply(state);
-      this.#engine?.driver.start();
-      if (isStart) this.#reclaimTimer = setTimeout(() => void this.#reclaimLinks(), RECLAIM_AFTER_MS);
-      this.#state = state;
-      await this.#applyRoutes();
-      this.#probes.apply([...reconciler.running.values()].map((link) => link.desired));
-      this.#noteIdleLinks(state);
-      for (const verdict of verdicts) if (verdict.outcome === "refused") this.#options.log(`link ${verdict.linkId} refused: ${verdict.reason}`);
-      this.#changed();
-      return verdicts;
+      const refused = this.#refusedSettings;
+      this.#refusedSettings = null;
+      const former = this.#state;
+      if (former === null) return this.#make(state);
+      const gateway = { ...former.gateway, name: state.gateway.name };
+      if (refused !== null && !retriesSettings && isSameSettings(refused.settings, state.gateway)) {
+        this.#refusedSettings = refused;
+        return this.#make({ ...state, gateway });
+      }
+      try {
+        return await this.#make(state);
+      } catch (error) {
+        if (this.#engine !== null || isSameSettings(gateway, state.gateway)) throw error;
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#options.log(`the new gateway settings cannot be had: ${reason}; the former ones stay in force`);
+        this.#refusedSettings = { settings: state.gateway, reason };
+        return await this.#makeOrReopen({ ...state, gateway });
+      }
     });
+  }
+
+  async #make(state: DesiredState): Promise<LinkVerdict[]> {
+    const before = this.#engine;
+    const reconciler = await this.#reconcilerFor(state);
+    // Before the links: none may be authenticated by what the new state says is revoked.
+    await this.#revocation.take(statedLists(state));
+    const verdicts = await reconciler.apply(state);
+    this.#engine?.driver.start();
+    if (this.#engine !== before) this.#reclaimLater(this.#state === null ? RECLAIM_AFTER_MS : RECLAIM_REOPENED_AFTER_MS);
+    this.#state = state;
+    await this.#applyRoutes();
+    this.#probes.apply([...reconciler.running.values()].map((link) => link.desired));
+    this.#noteIdleLinks(state);
+    for (const verdict of verdicts) if (verdict.outcome === "refused") this.#options.log(`link ${verdict.linkId} refused: ${verdict.reason}`);
+    this.#changed();
+    return verdicts;
+  }
+
+  /** A gateway that has tunnels must not be left without an engine: what could be had a moment ago is tried until it can be again. */
+  async #makeOrReopen(state: DesiredState): Promise<LinkVerdict[]> {
+    try {
+      return await this.#make(state);
+    } catch (error) {
+      this.#state = state;
+      void this.#reopen();
+      throw error;
+    }
   }
 
   async perform(command: Command): Promise<CommandResult> {
@@ -150,6 +192,7 @@ export class Agent {
       links: (this.#state?.links ?? emptyState).map((link) => this.#linkToReport(link)),
       snapshots: this.#snapshots(),
       idleSince: this.#idleSince,
+      settingsRefusal: this.settingsRefusal,
     });
   }
 
@@ -169,7 +212,7 @@ export class Agent {
   }
 
   async #reconcilerFor(state: DesiredState): Promise<Reconciler> {
-    if (this.#engine !== null && this.#reconciler !== null && isSameEngine(this.#engine.settings, state.gateway)) return this.#reconciler;
+    if (this.#engine !== null && this.#reconciler !== null && canServe(this.#engine, state.gateway)) return this.#reconciler;
     if (this.#engine !== null) {
       this.#options.log("gateway settings changed: device and ports are opened anew");
       await closeEngine(this.#engine);
@@ -206,10 +249,15 @@ export class Agent {
     return this.#reconciler;
   }
 
+  #reclaimLater(afterMs: number): void {
+    if (this.#reclaimTimer !== null) clearTimeout(this.#reclaimTimer);
+    this.#reclaimTimer = setTimeout(() => void this.#reclaimLinks(), afterMs);
+  }
+
   /**
    * After a crash the peer still holds the SAs of before and would notice only by its liveness checks, some 30 s on. So an end
    * that merely responds calls once itself when it has just started and the peer has not: INITIAL_CONTACT (RFC 7296 §2.4) then
-   * clears the peer's old SAs.
+   * clears the peer's old SAs. After the engine was opened anew the peer has no SAs, and may wait to be called as well.
    */
   async #reclaimLinks(): Promise<void> {
     const snapshots = this.#snapshots();
@@ -236,21 +284,33 @@ export class Agent {
 
   /** Opens device, ports and engine again and gives them the state in force; tries until it works. */
   async #rebuild(failed: Engine): Promise<void> {
-    const retry = await this.#exclusively(async () => {
+    await this.#exclusively(async () => {
       // Another failure of the same engine, or a change of settings, has been here before.
-      if (this.#engine !== failed || this.#state === null) return false;
+      if (this.#engine !== failed || this.#state === null) return;
       await closeEngine(failed);
       this.#engine = null;
-      return true;
+      void this.#reopen();
     });
-    while (retry && this.#state !== null && this.#engine === null && !this.#isClosed) {
-      try {
-        await this.apply(this.#state);
-      } catch (error) {
-        this.#logFault(error instanceof Error ? error.message : String(error));
-        await new Promise((resolve) => setTimeout(resolve, REBUILD_RETRY_MS));
+  }
+
+  /** Gives the state in force an engine, and tries until it works. Resolves then, or when the agent is closed. */
+  #reopen(): Promise<void> {
+    const untilOpen = async () => {
+      while (this.#state !== null && this.#engine === null && !this.#isClosed) {
+        try {
+          await this.#exclusively(async () => {
+            if (this.#state !== null && this.#engine === null && !this.#isClosed) await this.#make(this.#state);
+          });
+        } catch (error) {
+          this.#logFault(error instanceof Error ? error.message : String(error));
+          await new Promise((resolve) => setTimeout(resolve, REBUILD_RETRY_MS));
+        }
       }
-    }
+    };
+    this.#reopening ??= untilOpen().finally(() => {
+      this.#reopening = null;
+    });
+    return this.#reopening;
   }
 
   /** The same fault, such as a peer without a route, comes with every retransmission: it is told once a minute. */

@@ -148,8 +148,14 @@ export async function closeEngine(engine: Engine): Promise<void> {
   engine.wholeSender?.close();
 }
 
-/** Whether an engine made for `a` can serve `b`. */
-export function isSameEngine(a: GatewaySettings, b: GatewaySettings): boolean {
+/** Whether an engine can serve these settings. Where the kernel protects packets there are no workers whose number could differ. */
+export function canServe({ settings: own, plane }: Pick<Engine, "settings" | "plane">, wanted: GatewaySettings): boolean {
+  const hasWorkers = plane.capabilities.outboundWorkers !== undefined;
+  return isSameSettings(own, hasWorkers ? wanted : { ...wanted, outboundWorkers: own.outboundWorkers, inboundWorkers: own.inboundWorkers });
+}
+
+/** Whether the same engine comes of both. */
+export function isSameSettings(a: GatewaySettings, b: GatewaySettings): boolean {
   const isSamePlane =
     (a.dataPlane ?? "auto") === (b.dataPlane ?? "auto") &&
     a.tunName === b.tunName &&

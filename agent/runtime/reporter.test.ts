@@ -67,12 +67,14 @@ test("a report is one that the console accepts, with counters of both directions
     revision: 7,
     agentVersion: "0",
     startedAt: 1,
-    plane: new RecordingPlane(),
+    plane: new RecordingPlane({ inboundWorkers: 2, outboundWorkers: 3 }),
     links: [link],
     snapshots: new Map([["l", up]]),
     idleSince: new Map(),
+    settingsRefusal: "no room",
   });
   expect(observedState.parse(report)).toEqual(report);
+  expect(report).toMatchObject({ workers: { inbound: 2, outbound: 3 }, settingsRefusal: "no room" });
   expect(report.links[0]).toMatchObject({ state: "up", since: 5, ikeSas: [{ spiI: "0000000000000001", remoteEndpoint: "[2001:db8::1]:4500" }] });
   expect(report.links[0]!.ikeSas[0]!.childSas[0]).toMatchObject({
     inboundSpi: "000000c1",

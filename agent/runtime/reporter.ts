@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import type { Failure, ObservedChildSa, ObservedIkeSa, ObservedLink, ObservedState, TunnelState } from "../../contract/observed-state.ts";
 import { addDrops, type DataPlane, noDrops, type SaCounters } from "../dataplane/data-plane.ts";
 import type { ChildSaSnapshot, IkeSaSnapshot, LinkSnapshot } from "../ike/endpoint-types.ts";
@@ -28,6 +29,7 @@ export interface ReportInputs {
   readonly snapshots: ReadonlyMap<string, LinkSnapshot>;
   /** When each disabled or held link got into that state. */
   readonly idleSince: ReadonlyMap<string, number>;
+  readonly settingsRefusal: string | null;
 }
 
 /** What this gateway is doing now, from live SAs and never from configuration. */
@@ -40,10 +42,18 @@ export function buildReport(inputs: ReportInputs): ObservedState {
     startedAt: Math.floor(inputs.startedAt),
     plane: plane?.capabilities.name ?? "none",
     planeReason: plane?.capabilities.reason ?? "no configuration yet",
+    processors: availableParallelism(),
+    ...workersOf(plane),
+    ...(inputs.settingsRefusal === null ? {} : { settingsRefusal: inputs.settingsRefusal }),
     links: inputs.links.map((link) => reportLink(link, inputs)),
     drops: plane === null ? noDrops : plane.globalDrops(),
     memoryBytes: process.memoryUsage.rss(),
   };
+}
+
+function workersOf(plane: DataPlane | null): Pick<ObservedState, "workers"> {
+  const { outboundWorkers: outbound, inboundWorkers: inbound } = plane?.capabilities ?? {};
+  return outbound === undefined || inbound === undefined ? {} : { workers: { inbound, outbound } };
 }
 
 function reportLink(link: LinkToReport, inputs: ReportInputs): ObservedLink {

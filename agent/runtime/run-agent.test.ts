@@ -4,11 +4,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { observedState } from "../../contract/observed-state.ts";
 import { askAgent } from "./control-client.ts";
-import type { EngineFactories } from "./engine.ts";
 import { BadConfig, runAgent, type RunningAgent } from "./run-agent.ts";
 import { StateStore } from "./state-store.ts";
 import { createAuthority, issue } from "./test-certificates.ts";
-import { exampleYaml, RecordingPlane, ScriptedEndpoint, stateOfLinks } from "./test-doubles.ts";
+import { exampleYaml, recordingMachine, stateOfLinks } from "./test-doubles.ts";
 
 let directory: string;
 let running: RunningAgent | null;
@@ -22,43 +21,11 @@ afterEach(async () => {
 });
 
 function fakeMachine() {
-  const planes: RecordingPlane[] = [];
-  const endpoints: ScriptedEndpoint[] = [];
-  const ipCalls: string[] = [];
+  const machine = recordingMachine();
   const logs: string[] = [];
-  const faults: { plane: string | null } = { plane: null };
-  const factories: EngineFactories = {
-    openPlane: async () => {
-      if (faults.plane !== null) throw new Error(faults.plane);
-      planes.push(new RecordingPlane());
-      return planes.at(-1)!;
-    },
-    openTransport: async () => ({
-      send: async () => undefined,
-      sendAtOnce: () => undefined,
-      localAddressFor: () => "192.0.2.1",
-      close: () => void ipCalls.push("transport closed"),
-    }),
-    createEndpoint: () => {
-      endpoints.push(new ScriptedEndpoint());
-      return endpoints.at(-1)!;
-    },
-    runIp: async (args, input) => {
-      if (input === undefined) ipCalls.push(args.join(" "));
-      else
-        ipCalls.push(
-          ...input
-            .trim()
-            .split("\n")
-            .map((line) => `${args[0]} ${line}`),
-        );
-      return "";
-    },
-  };
+  const { factories } = machine;
   const options = { stateDir: join(directory, "state"), socket: join(directory, "agent.sock"), factories, log: (line: string) => void logs.push(line) };
-  const inputs = () =>
-    endpoints.flatMap((endpoint) => endpoint.inputs.splice(0)).map((input) => (input.kind === "setLink" ? `set ${input.link.id}` : input.kind));
-  return { options, planes, ipCalls, logs, faults, inputs };
+  return { ...machine, options, logs };
 }
 
 function writeConfig(text: string): string {
@@ -169,4 +136,17 @@ test("when the data plane fails, device, ports and links are set up anew", async
   await expect.poll(() => seen.push(...machine.inputs()) && seen).toEqual(["shutdown", "set berlin"]);
   expect(machine.planes[0]!.calls.at(-1)).toBe("close");
   expect(machine.planes.length).toBe(2);
+});
+
+test("gateway settings in the file that cannot be had: reload says why, the links are taken, and the next reload tries them again", async () => {
+  const machine = fakeMachine();
+  machine.faults.mostWorkers = 2;
+  running = await runAgent({ ...machine.options, config: writeConfig(exampleYaml) });
+  writeConfig(exampleYaml.replace("name: amsterdam", "name: amsterdam\n  inboundWorkers: 4").replace("10.2.0.0/24", "10.9.0.0/24"));
+  expect(await running.reload()).toMatchObject({ ok: false, message: expect.stringMatching(/former gateway settings stay in force: .*4 inbound/) });
+  expect(machine.ipCalls.at(-1)).toMatch(/route add 10\.9\.0\.0\/24/);
+  machine.faults.mostWorkers = 16;
+  expect(await running.reload()).toMatchObject({ ok: true });
+  const status = observedState.parse((await askAgent(machine.options.socket, { kind: "status" })).value);
+  expect(status.workers).toEqual({ inbound: 4, outbound: 1 });
 });

@@ -53,8 +53,16 @@ async function runStandalone(options: RunOptions, config: string): Promise<Runni
       return { ok: false, message: "The file has errors; the former configuration stays in force.", value: result.lines };
     }
     for (const line of result.warnings) log(line);
-    const verdicts = await agent.apply(result.state);
+    const verdicts = await agent
+      .apply(result.state, { retriesSettings: true })
+      .catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+    if (verdicts instanceof Error) {
+      log(`${config} could not be applied: ${verdicts.message}`);
+      return { ok: false, message: `The file was read and could not be applied: ${verdicts.message}`, value: null };
+    }
     log(`${config} read again: ${verdicts.filter((verdict) => verdict.outcome === "applied").length} of ${verdicts.length} links applied`);
+    const refusal = agent.settingsRefusal;
+    if (refusal !== null) return { ok: false, message: `The links were read again; the former gateway settings stay in force: ${refusal}`, value: verdicts };
     return { ok: true, message: "The file was read again.", value: verdicts };
   };
   const control = await openControl(options, agent, reload);

@@ -2,7 +2,10 @@ import type { ObservedChildSa, ObservedIkeSa, ObservedLink, ObservedState, Trace
 
 /** What `culvert-agent status` prints. */
 export function formatStatus(state: ObservedState): string {
-  const head = `agent ${state.agentVersion}, revision ${state.revision}, data plane ${state.plane} (${state.planeReason})`;
+  const head = [
+    `agent ${state.agentVersion}, revision ${state.revision}, data plane ${state.plane} (${state.planeReason})${workers(state)}`,
+    ...(state.settingsRefusal === undefined ? [] : [`new gateway settings are not in force: ${state.settingsRefusal}`]),
+  ].join("\n");
   if (state.links.length === 0) return `${head}\nno links configured\n`;
   return `${[head, ...state.links.map((link) => formatLink(link, state.at))].join("\n\n")}\n`;
 }
@@ -17,6 +20,12 @@ export function formatTrace(entries: readonly TraceEntry[]): string {
         `${new Date(entry.at).toISOString()} ${arrows[entry.direction]} ${entry.exchange}${entry.messageId === null ? "" : ` #${entry.messageId}`}  ${entry.summary}\n`,
     )
     .join("");
+}
+
+/** Nothing where it is as it always is: one a direction. */
+function workers({ workers: running }: ObservedState): string {
+  if (running === undefined || (running.inbound === 1 && running.outbound === 1)) return "";
+  return `, ${running.outbound} outbound and ${running.inbound} inbound workers`;
 }
 
 function formatLink(link: ObservedLink, now: number): string {

@@ -10,21 +10,13 @@ import {
   type SaCounters,
 } from "../dataplane/data-plane.ts";
 import type { Effect, IkeEndpoint, Input, LinkSnapshot } from "../ike/endpoint-types.ts";
+import type { EngineFactories } from "./engine.ts";
 import type { InboundSa, OutboundPolicy, OutboundSa } from "../ipsec/security-association.ts";
 
 /** Stand-ins of this folder's tests. They record what is asked of them. */
 
 export class RecordingPlane implements DataPlane {
-  readonly capabilities: DataPlaneCapabilities = {
-    name: "recording",
-    reason: "a test",
-    encapsulations: ["udp"],
-    preferredEncapsulation: "udp",
-    protocols: ["esp"],
-    modes: ["tunnel"],
-    extendedSequenceNumbers: true,
-    steering: "device",
-  };
+  readonly capabilities: DataPlaneCapabilities;
   readonly calls: string[] = [];
   /** Installing fails with this when set. */
   refusal: string | null = null;
@@ -32,6 +24,21 @@ export class RecordingPlane implements DataPlane {
   delayMs = 0;
   emit: (event: DataPlaneEvent) => void = () => undefined;
   deliver: (datagram: IkeDatagram) => void = () => undefined;
+
+  /** Without `workers` it has none, as the kernel's. */
+  constructor(workers: Pick<DataPlaneCapabilities, "outboundWorkers" | "inboundWorkers"> = {}) {
+    this.capabilities = {
+      name: "recording",
+      reason: "a test",
+      encapsulations: ["udp"],
+      preferredEncapsulation: "udp",
+      protocols: ["esp"],
+      modes: ["tunnel"],
+      extendedSequenceNumbers: true,
+      steering: "device",
+      ...workers,
+    };
+  }
 
   onEvent(listener: (event: DataPlaneEvent) => void): void {
     this.emit = listener;
@@ -113,6 +120,49 @@ export class ScriptedEndpoint implements IkeEndpoint {
   snapshot(): LinkSnapshot[] {
     return this.snapshots;
   }
+}
+
+/** A machine whose parts record: planes and endpoints in the order in which they were made, `ip` calls, and what is to go wrong. */
+export function recordingMachine() {
+  const planes: RecordingPlane[] = [];
+  const endpoints: ScriptedEndpoint[] = [];
+  const ipCalls: string[] = [];
+  /** `hasWorkers`: as a TUN device has, up to `mostWorkers` a direction. */
+  const faults: { plane: string | null; hasWorkers: boolean; mostWorkers: number } = { plane: null, hasWorkers: true, mostWorkers: 16 };
+  const factories: EngineFactories = {
+    openPlane: async ({ outboundWorkers, inboundWorkers }) => {
+      if (faults.plane !== null) throw new Error(faults.plane);
+      if (Math.max(outboundWorkers, inboundWorkers) > faults.mostWorkers)
+        throw new Error(`no room for ${outboundWorkers} outbound and ${inboundWorkers} inbound`);
+      planes.push(new RecordingPlane(faults.hasWorkers ? { outboundWorkers, inboundWorkers } : {}));
+      return planes.at(-1)!;
+    },
+    openTransport: async () => ({
+      send: async () => undefined,
+      sendAtOnce: () => undefined,
+      localAddressFor: () => "192.0.2.1",
+      close: () => void ipCalls.push("transport closed"),
+    }),
+    createEndpoint: () => {
+      endpoints.push(new ScriptedEndpoint());
+      return endpoints.at(-1)!;
+    },
+    runIp: async (args, input) => {
+      if (input === undefined) ipCalls.push(args.join(" "));
+      else
+        ipCalls.push(
+          ...input
+            .trim()
+            .split("\n")
+            .map((line) => `${args[0]} ${line}`),
+        );
+      return "";
+    },
+  };
+  /** What the endpoints were given since the last call. */
+  const inputs = () =>
+    endpoints.flatMap((endpoint) => endpoint.inputs.splice(0)).map((input) => (input.kind === "setLink" ? `set ${input.link.id}` : input.kind));
+  return { factories, planes, endpoints, ipCalls, faults, inputs };
 }
 
 /** A good configuration of one link, as an author writes it. */

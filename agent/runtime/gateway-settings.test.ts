@@ -1,0 +1,99 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { DesiredState } from "../../contract/desired-state.ts";
+import { Agent } from "./agent.ts";
+import { formatStatus } from "./status-text.ts";
+import { createSystemClock, systemRandom } from "./system-clock.ts";
+import { exampleState, recordingMachine } from "./test-doubles.ts";
+
+/* Gateway settings that change while the gateway runs: what is opened anew, and what is not. */
+
+let machine: ReturnType<typeof recordingMachine>;
+let logs: string[];
+let agent: Agent;
+beforeEach(() => {
+  machine = recordingMachine();
+  logs = [];
+  agent = new Agent({
+    factories: machine.factories,
+    clock: createSystemClock(),
+    random: systemRandom,
+    agentVersion: "test",
+    log: (line) => void logs.push(line),
+  });
+});
+afterEach(() => agent.shutdown());
+
+function withWorkers(workers: { outboundWorkers?: number; inboundWorkers?: number }, change: Partial<DesiredState> = {}): DesiredState {
+  const state = exampleState();
+  return { ...state, ...change, gateway: { ...state.gateway, ...workers } };
+}
+
+test("without a number there is one worker a direction, which is also what 1 says: nothing is opened anew", async () => {
+  await agent.apply(withWorkers({}));
+  await agent.apply(withWorkers({ outboundWorkers: 1, inboundWorkers: 1 }));
+  expect(machine.planes).toHaveLength(1);
+  expect(agent.report()).toMatchObject({ workers: { outbound: 1, inbound: 1 } });
+  expect(agent.report().processors).toBeGreaterThan(0);
+});
+
+test("another number of workers opens the data plane anew at once, tells the peers, and reports what runs", async () => {
+  await agent.apply(withWorkers({}));
+  machine.inputs();
+  expect(await agent.apply(withWorkers({ outboundWorkers: 4, inboundWorkers: 2 }))).toEqual([{ linkId: "berlin", outcome: "applied", reason: null }]);
+  expect(machine.inputs()).toEqual(["shutdown", "set berlin"]);
+  expect([machine.planes.length, machine.planes[0]?.calls.at(-1)]).toEqual([2, "close"]);
+  expect(agent.report().workers).toEqual({ outbound: 4, inbound: 2 });
+  expect(formatStatus(agent.report())).toMatch(/4 outbound and 2 inbound workers/);
+});
+
+test("a peer that waits to be called is called when the data plane was opened anew", async () => {
+  const state = withWorkers({});
+  const waiting = { ...state, links: state.links.map((link) => ({ ...link, initiate: "respond" as const })) };
+  await agent.apply(waiting);
+  await agent.apply({ ...waiting, gateway: { ...waiting.gateway, outboundWorkers: 2 } });
+  const seen: string[] = [];
+  await expect.poll(() => seen.push(...machine.inputs()) && seen).toEqual(["set berlin", "shutdown", "set berlin", "up"]);
+});
+
+test("where the kernel protects packets the number of workers changes nothing and drops nothing", async () => {
+  machine.faults.hasWorkers = false;
+  await agent.apply(withWorkers({}));
+  machine.inputs();
+  await agent.apply(withWorkers({ outboundWorkers: 4, inboundWorkers: 4 }));
+  expect([machine.planes.length, machine.inputs()]).toEqual([1, []]);
+  expect(agent.report()).not.toHaveProperty("workers");
+});
+
+test("a number that cannot be had: the former stays in force, the links are taken, and the report says why", async () => {
+  machine.faults.mostWorkers = 2;
+  await agent.apply(withWorkers({ outboundWorkers: 2 }));
+  const [link] = exampleState().links;
+  if (link === undefined) throw new Error("no link");
+  const verdicts = await agent.apply(withWorkers({ outboundWorkers: 8 }, { revision: 8, links: [{ ...link, id: "rome" }] }));
+  expect(verdicts).toEqual([{ linkId: "rome", outcome: "applied", reason: null }]);
+  expect(agent.report()).toMatchObject({ revision: 8, workers: { outbound: 2, inbound: 1 }, settingsRefusal: "no room for 8 outbound and 1 inbound" });
+  expect(formatStatus(agent.report())).toContain("new gateway settings are not in force: no room for 8");
+  expect(agent.state?.gateway.outboundWorkers).toBe(2);
+});
+
+test("what could not be had is not tried at every push, which would cost every tunnel a second: only when others are wanted", async () => {
+  machine.faults.mostWorkers = 2;
+  await agent.apply(withWorkers({}));
+  await agent.apply(withWorkers({ outboundWorkers: 8 }));
+  machine.inputs();
+  await agent.apply(withWorkers({ outboundWorkers: 8 }, { revision: 9 }));
+  expect(machine.inputs()).toEqual([]);
+  expect(agent.settingsRefusal).toMatch(/no room/);
+  await agent.apply(withWorkers({ outboundWorkers: 2 }));
+  expect([agent.settingsRefusal, agent.report().workers]).toEqual([null, { outbound: 2, inbound: 1 }]);
+});
+
+test("when neither the new settings nor the former can be had, the former are tried until they can", async () => {
+  await agent.apply(withWorkers({}));
+  machine.faults.plane = "the machine is out of memory";
+  await expect(agent.apply(withWorkers({ outboundWorkers: 2 }))).rejects.toThrow("out of memory");
+  expect(agent.report().plane).toBe("none");
+  machine.faults.plane = null;
+  await expect.poll(() => agent.report().workers, { timeout: 10_000 }).toEqual({ outbound: 1, inbound: 1 });
+  expect(machine.inputs().filter((input) => input === "set berlin")).toHaveLength(2);
+});

@@ -21,6 +21,7 @@ import { replaceImported } from "../rotation/replace-import.ts";
 import { requestLinkRun, requestScheduledRuns } from "../rotation/request-run.ts";
 import { deleteSchedule, listRotations, pauseSchedule, saveSchedule } from "../rotation/schedules.ts";
 import { createEnrolmentToken, revokeGateway } from "../sites/enrolment.ts";
+import { setGatewayWorkers } from "../sites/gateway-workers.ts";
 import { listSites, readSite } from "../sites/list-sites.ts";
 import { createSite, deleteSite, updateSite } from "../sites/save-site.ts";
 import { owner, startTestDatabase } from "../testing/database.ts";
@@ -85,6 +86,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   createSite: [owners, (actor) => createSite(actor, {})],
   updateSite: [owners, (actor) => updateSite(actor, id, {})],
   deleteSite: [owners, (actor) => deleteSite(actor, id)],
+  setGatewayWorkers: [owners, (actor) => setGatewayWorkers(actor, id, { outbound: 2, inbound: 2 })],
   addUser: [owners, (actor) => addUser(actor, {})],
   setUserDisabled: [owners, (actor) => setUserDisabled(actor, id, true)],
   setUserRole: [owners, (actor) => setUserRole(actor, id, "owner")],

@@ -3,6 +3,7 @@ import { desiredState } from "../../contract/desired-state.ts";
 import { database } from "../db/client.ts";
 import { setLinkEnabled } from "../links/save-link.ts";
 import { presets } from "../links/presets.ts";
+import { setGatewayWorkers } from "../sites/gateway-workers.ts";
 import { createSite, updateSite } from "../sites/save-site.ts";
 import { owner, startTestDatabase } from "../testing/database.ts";
 import { createTestLink } from "../testing/link-forms.ts";
@@ -91,6 +92,17 @@ describe("what gateways are told", () => {
       });
     // Amsterdam does not know where Berlin is.
     expect([a?.state.links[0]?.initiate, b?.state.links[0]?.initiate]).toEqual(["respond", "onDemand"]);
+  });
+
+  it("has the gateway's workers, and leaves out those that are one, which an older gateway knows no word for", async () => {
+    const told = async () => (await compileDesiredState(gatewayA)).state.gateway;
+    expect(Object.keys(await told())).not.toEqual(expect.arrayContaining([expect.stringMatching(/Workers$/)]));
+    await setGatewayWorkers(owner, siteA, { outbound: 4, inbound: 1 });
+    expect(await told()).toMatchObject({ outboundWorkers: 4 });
+    expect(Object.keys(await told())).not.toContain("inboundWorkers");
+    await setGatewayWorkers(owner, siteA, { outbound: 1, inbound: 16 });
+    expect(await told()).toMatchObject({ inboundWorkers: 16 });
+    expect(Object.keys(await told())).not.toContain("outboundWorkers");
   });
 
   it("follows a site's new address, under a new revision", async () => {

@@ -36,13 +36,17 @@ export async function compileDesiredState(gatewayId: string): Promise<CompiledSt
   }
   const isTold = compiled.some(usesOwnAuthority(authorities));
   const lists = isTold ? revocationLists(authorityRows) : [];
-  const { ikePort, natPort, tunName, tunMtu } = gateway;
+  const { ikePort, natPort, tunName, tunMtu, outboundWorkers, inboundWorkers } = gateway;
   const state = desiredState.parse({
     schema: 1,
     revision: gateway.desiredRevision,
-    gateway: { name: gateway.site.name, ikePort, natPort, tunName, tunMtu },
-    links: compiled,
     // What is as it always was is left out: a gateway of an older version knows no word for it.
+    gateway: {
+      ...{ name: gateway.site.name, ikePort, natPort, tunName, tunMtu },
+      ...(outboundWorkers === 1 ? {} : { outboundWorkers }),
+      ...(inboundWorkers === 1 ? {} : { inboundWorkers }),
+    },
+    links: compiled,
     ...(lists.length === 0 ? {} : { revocationLists: lists }),
   });
   return { state, refused };

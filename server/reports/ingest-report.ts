@@ -71,7 +71,9 @@ export class ReportIngest {
     // The database's clock, because it is what freshness is judged by.
     await tx.$executeRaw`
       UPDATE "Gateway" SET "lastHeardAt" = now(), "agentVersion" = ${state.agentVersion}, "startedAt" = ${new Date(state.startedAt)}, plane = ${state.plane},
-        "planeReason" = ${state.planeReason}, "memoryBytes" = ${state.memoryBytes}
+        "planeReason" = ${state.planeReason}, "memoryBytes" = ${state.memoryBytes}, processors = ${state.processors ?? null},
+        "runningOutbound" = ${state.workers?.outbound ?? null}, "runningInbound" = ${state.workers?.inbound ?? null},
+        "settingsRefusal" = ${state.settingsRefusal ?? null}
       WHERE id = ${this.#gatewayId} AND "hubId" = ${holder}`;
   }
 

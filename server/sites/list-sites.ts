@@ -13,7 +13,16 @@ export interface GatewayView {
   readonly version: string | null;
   readonly plane: string | null;
   readonly planeReason: string | null;
+  /** Processors of its machine; null: not known, as of a gateway that has not reported or whose agent is too old to have workers. */
+  readonly processors: number | null;
+  /** Threads that protect packets. `running` null: it has not reported any, or the kernel does it. */
+  readonly workers: { readonly wanted: WorkerCounts; readonly running: WorkerCounts | null; readonly refusal: string | null };
   readonly certificate: { readonly fingerprint: string; readonly notAfter: string } | null;
+}
+
+export interface WorkerCounts {
+  readonly outbound: number;
+  readonly inbound: number;
 }
 
 export interface SiteListItem {
@@ -71,6 +80,12 @@ interface SiteRow {
         readonly agentVersion: string | null;
         readonly plane: string | null;
         readonly planeReason: string | null;
+        readonly processors: number | null;
+        readonly outboundWorkers: number;
+        readonly inboundWorkers: number;
+        readonly runningOutbound: number | null;
+        readonly runningInbound: number | null;
+        readonly settingsRefusal: string | null;
         readonly certificates: readonly { readonly fingerprint: string; readonly notAfter: Date }[];
       })
     | null;
@@ -93,7 +108,16 @@ function itemOf(site: SiteRow, now: number): SiteListItem {
       version: gateway?.agentVersion ?? null,
       plane: gateway?.plane ?? null,
       planeReason: gateway?.planeReason ?? null,
+      processors: gateway?.processors ?? null,
+      workers: workersOf(gateway),
       certificate: certificate === undefined ? null : { fingerprint: certificate.fingerprint, notAfter: certificate.notAfter.toISOString() },
     },
   };
+}
+
+function workersOf(gateway: SiteRow["gateway"]): GatewayView["workers"] {
+  const wanted = { outbound: gateway?.outboundWorkers ?? 1, inbound: gateway?.inboundWorkers ?? 1 };
+  const { runningOutbound: outbound, runningInbound: inbound } = gateway ?? {};
+  const running = outbound == null || inbound == null ? null : { outbound, inbound };
+  return { wanted, running, refusal: gateway?.settingsRefusal ?? null };
 }

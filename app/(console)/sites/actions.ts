@@ -2,6 +2,7 @@
 
 import { revalidatePath } from "next/cache";
 import * as enrolment from "../../../server/sites/enrolment.ts";
+import { setGatewayWorkers } from "../../../server/sites/gateway-workers.ts";
 import * as sites from "../../../server/sites/save-site.ts";
 import { act } from "../../_server/answer.ts";
 import type { ActionResult } from "../../_ui/action-result.ts";
@@ -21,6 +22,11 @@ export async function createEnrolment(siteId: string): Promise<ActionResult<{ co
 
 export async function revokeGateway(siteId: string): Promise<ActionResult<void>> {
   return changed(act((actor) => enrolment.revokeGateway(actor, siteId)));
+}
+
+/** How many threads of a site's gateway send and receive; the gateway is told at once. */
+export async function saveWorkers(siteId: string, counts: { outbound: number; inbound: number }): Promise<ActionResult<void>> {
+  return changed(act((actor) => setGatewayWorkers(actor, siteId, counts)));
 }
 
 export async function deleteSite(siteId: string): Promise<ActionResult<void>> {

@@ -28,6 +28,7 @@ import { PathMtus } from "./path-mtus.ts";
 import { type Opening, OpeningQueue } from "./opening-queue.ts";
 import { outerHeaderAt, outerHeaderOctets, rawAhAt, rawEspAt } from "./raw-packets.ts";
 import { ReceiveBatch } from "./receive-batch.ts";
+import { ReceiveSas } from "./receive-sas.ts";
 import { clampMss } from "./tcp-header.ts";
 import { LifetimeTimer } from "./sa-lifetime.ts";
 import { TunWriter } from "./tun-writer.ts";
@@ -52,7 +53,7 @@ const options: WorkerOptions = workerData;
 const arena = new Arena(ARENA_OCTETS);
 const counters = new CounterTable(options.counters);
 const heartbeat = new Heartbeat(options.heartbeat);
-const sas = new Map<EspSpi, ReceiveSa>();
+const sas = new ReceiveSas();
 const paths = new PathMtus(options.pathMtu);
 const lifetimes = new LifetimeTimer(sas);
 const batch = new ReceiveBatch(arena);
@@ -67,9 +68,6 @@ const view = makeIpPacketView();
 let now = 0;
 let wallNow = 0;
 let running = true;
-/** Of the packet before: the next is most often for the same. -1 is no SPI. */
-let lastSpi = -1;
-let lastSa: ReceiveSa | undefined;
 
 run();
 
@@ -200,7 +198,7 @@ function takeAh(headerAt: number, ahAt: number, end: number, nameAt: number, out
 function takeEsp(start: number, end: number, nameAt: number, outerClass: number): void {
   const { bytes } = arena;
   const spi = espSpi(bytes, start);
-  const sa = saOf(spi);
+  const sa = sas.get(spi);
   if (sa === undefined) {
     if (handOver?.takes(spi, start, end, nameAt, outerClass) === true) return;
     counters.add(GLOBAL_ROW, Counter.noSa, 1);
@@ -219,14 +217,6 @@ function takeEsp(start: number, end: number, nameAt: number, outerClass: number)
   if (opening.isFull) opening.take(takeOpening);
   if (!transform.note(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
   opening.add(sa, start, end, sequence, nameAt, outerClass);
-}
-
-function saOf(spi: EspSpi): ReceiveSa | undefined {
-  if (spi !== lastSpi) {
-    lastSa = sas.get(spi);
-    lastSpi = spi;
-  }
-  return lastSa;
 }
 
 /** The window is asked once more: the same packet twice in one batch passed the first check twice. */
@@ -323,11 +313,10 @@ function obey(command: WorkerCommand): void {
   switch (command.kind) {
     case "installInbound": {
       const { sa, row } = command;
-      if (sas.has(sa.spi)) throw new Error(`an inbound SA with the SPI ${sa.spi.toString(16)} is installed already`);
       try {
+        if (sas.get(sa.spi) !== undefined) throw new Error(`an inbound SA with the SPI ${sa.spi.toString(16)} is installed already`);
         const made = makeReceiveSa(arena, sa, row, paths.of(sa.remote.address), batchedOpening, options.raw);
-        sas.set(sa.spi, made);
-        lastSpi = -1;
+        sas.add(made);
         lifetimes.watch(made);
       } finally {
         eraseSaKeys(sa.keys);
@@ -346,7 +335,7 @@ function obey(command: WorkerCommand): void {
     case "deleteSa":
       return remove(command.spi);
     case "flush":
-      for (const spi of [...sas.keys()]) remove(spi);
+      for (const { spi } of [...sas.values()]) remove(spi);
       return;
     case "stop":
       running = false;
@@ -374,9 +363,7 @@ function takeEarly(spi: EspSpi): void {
 function remove(spi: EspSpi): void {
   const sa = sas.get(spi);
   if (sa === undefined) return;
-  sas.delete(spi);
-  lastSpi = -1;
-  lastSa = undefined;
+  sas.delete(sa);
   closeReceiveSa(arena, sa);
 }
 

@@ -163,7 +163,7 @@ function prefixLength(selector: CompiledSelector): number | null {
   if (selector.family === 6) return prefixLengthOf(selector.startAddress, selector.endAddress);
   const hostBits = (selector.startWord ^ selector.endWord) >>> 0;
   const length = Math.clz32(hostBits);
-  const isPrefix = hostBits === 2 ** (32 - length) - 1 && maskedWord(selector.startWord, length) === selector.startWord;
+  const isPrefix = hostBits === 2 ** (32 - length) - 1 && maskedWord(selector.startWord, length) === (selector.startWord | 0);
   return isPrefix ? length : null;
 }
 
@@ -196,8 +196,9 @@ function hashedNetwork(bytes: Uint8Array, at: number, length: number): number {
   return hash;
 }
 
+/** Signed, as keys of a map should be: V8 keeps them in a word, and a number from 2^31 on would be an allocation for every lookup. */
 function maskedWord(word: number, length: number): number {
-  return length === 0 ? 0 : (word & (-1 << (32 - length))) >>> 0;
+  return length === 0 ? 0 : word & (-1 << (32 - length));
 }
 
 function equalSelectors(a: readonly CompiledSelector[], b: readonly CompiledSelector[]): boolean {

@@ -73,10 +73,10 @@ export class SaLifetime {
 
 /** When a worker that blocks in poll must look at its SAs' lifetimes again. */
 export class LifetimeTimer<Sa extends { readonly lifetime: SaLifetime }> {
-  readonly #sas: ReadonlyMap<unknown, Sa>;
+  readonly #sas: { values(): Iterable<Sa> };
   #nextAt = NONE;
 
-  constructor(sas: ReadonlyMap<unknown, Sa>) {
+  constructor(sas: { values(): Iterable<Sa> }) {
     this.#sas = sas;
   }
 

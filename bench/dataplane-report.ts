@@ -13,7 +13,7 @@ export function dataplaneText(figures: DataplaneFigures, machine: string): strin
     names.map((measure) => cell(medians[name][measure], digits)).join(" | ");
   const rows = (names: readonly MeasureName[], digits: number) => contenders.map(({ name, label }) => `| ${label} | ${cells(name, names, digits)} |`);
   return [
-    `Both ends and the internet between them on one machine (${machine}), MTU 1,500, AES-128-GCM (WireGuard: ChaCha20-Poly1305), ${rounds} interleaved rounds of ${secondsEach} s a figure after a second's stream over each path, medians, ${new Date().toISOString().slice(0, 10)}:`,
+    `Both ends and the internet between them on one machine (${machine}), MTU 1,500, AES-128-GCM (WireGuard: ChaCha20-Poly1305), TCP with cubic, ${rounds} interleaved rounds of ${secondsEach} s a figure after a second's stream over each path, medians, ${new Date().toISOString().slice(0, 10)}:`,
     "",
     "![What passes through each data plane](docs/images/dataplane.svg)",
     "",

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import type { Site, ThreeNamespaces } from "../e2e/lib/namespaces.ts";
-import { throughput } from "../e2e/lib/traffic.ts";
+import { pingUntilAnswered, throughput } from "../e2e/lib/traffic.ts";
 import { cpuSeconds } from "./process-usage.ts";
 
 /* What is measured of a path between the two sites, whatever it is made of. */
@@ -11,6 +11,9 @@ const source = fileURLToPath(new URL("./udp-source.ts", import.meta.url));
 const discardPort = 9;
 const ipAndUdpOctets = 28;
 const echoMilliseconds = 10;
+const answerMilliseconds = 15_000;
+/** Linux's and Debian's default. A machine may be set to BBR, which sends no faster than the rate that it has seen, and so leaves a path idle whose limit is a busy processor. */
+const congestionControl = "cubic";
 
 /** The processes that make up the path: what runs at both ends before anything is sent. */
 export function processesOf(net: ThreeNamespaces): number[] {
@@ -25,7 +28,7 @@ export interface TcpFigure {
 
 export async function measureTcp(net: ThreeNamespaces, processes: readonly number[], streams: number, seconds: number): Promise<TcpFigure> {
   const before = cpuOf(processes);
-  const { megabitsPerSecond, bytes } = await throughput(net.left, net.right, seconds, undefined, streams);
+  const { megabitsPerSecond, bytes } = await throughput(net.left, net.right, { seconds, streams, congestionControl });
   return { megabitsPerSecond, cpuSecondsAGigabit: processes.length === 0 ? null : (cpuOf(processes) - before) / ((bytes * 8) / 1e9) };
 }
 
@@ -100,7 +103,9 @@ export interface LatencyFigure {
 
 /** Echoes over an idle path, or beside one TCP stream that takes what it can get. */
 export async function measureLatency(net: ThreeNamespaces, seconds: number, isLoaded: boolean): Promise<LatencyFigure> {
-  const load = isLoaded ? throughput(net.left, net.right, seconds + 1) : null;
+  // What was measured before may have left a long queue.
+  await pingUntilAnswered(net.left, net.right, answerMilliseconds);
+  const load = isLoaded ? throughput(net.left, net.right, { seconds: seconds + 1, congestionControl }) : null;
   const times = await echoes(net.left, net.right, seconds);
   await load;
   return { p50: at(times, 0.5), p99: at(times, 0.99) };

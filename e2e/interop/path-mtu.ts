@@ -59,7 +59,7 @@ export async function expectFitted(context: Context, us: Agent, from: Site, to: 
   ]);
   match(stdout + stderr, new RegExp(`mtu\\s?=\\s?${largest}`));
   const capture = await startCapture(context.net.middle, from === context.net.left ? "right0" : "left0", join(context.directory, "narrow.pcap"));
-  const stream = await throughput(from, to, 1, 50);
+  const stream = await throughput(from, to, { seconds: 1, megabitsPerSecond: 50 });
   const packets = await capture.stop();
   ok(stream.bytes > 500_000, `the stream stalled at ${stream.bytes} octets`);
   const fragments = packets.filter(({ ip }) => (ip[0] ?? 0) >> 4 === 4 && (((ip[6] ?? 0) & 0x3f) !== 0 || ip[7] !== 0) && sameAddress(ip, from.outsideAddress));

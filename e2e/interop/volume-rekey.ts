@@ -13,7 +13,7 @@ export function volumeRekey(name: string, what: string, ours: Partial<LinkInput>
       await expectUp(context, us, peer);
       const seen = new Set<string>();
       await withoutLoss(context, async () => {
-        const stream = throughput(context.net.left, context.net.right, 3, 15);
+        const stream = throughput(context.net.left, context.net.right, { seconds: 3, megabitsPerSecond: 15 });
         await pollUntil(
           "three rekeys",
           15_000,

@@ -129,17 +129,30 @@ export interface ThroughputResult {
   readonly retransmits: number;
 }
 
+export interface StreamOptions {
+  readonly seconds?: number;
+  /** What each is held to; absent: as fast as it goes. */
+  readonly megabitsPerSecond?: number;
+  readonly streams?: number;
+  /** tcp(7)'s TCP_CONGESTION; absent: the machine's. */
+  readonly congestionControl?: string;
+}
+
 /**
- * One TCP stream, or several together, from one site's inside address to the other's with iperf3.
- * @param megabitsPerSecond what each is held to; absent: as fast as it goes.
+ * One TCP stream of a second, or several together, from one site's inside address to the other's with iperf3.
  * @throws when it cannot connect or when iperf3 reports an error.
  */
-export async function throughput(from: Site, to: Site, seconds = 1, megabitsPerSecond?: number, streams = 1): Promise<ThroughputResult> {
+export async function throughput(
+  from: Site,
+  to: Site,
+  { seconds = 1, megabitsPerSecond, streams = 1, congestionControl }: StreamOptions = {},
+): Promise<ThroughputResult> {
   const server = to.start(["iperf3", "-s", "-1", "-B", to.insideAddress], { stdio: "ignore" });
   const serverEnded = new Promise<void>((resolve) => server.once("close", () => resolve()));
   try {
     await listening(to, 5_201);
     const argv = ["iperf3", "-c", to.insideAddress, "-B", from.insideAddress, "-t", String(seconds), "-P", String(streams), "--json"];
+    if (congestionControl !== undefined) argv.push("-C", congestionControl);
     // With a small window, what is made up for after a stall of the machine is no burst that overflows a socket on the way.
     if (megabitsPerSecond !== undefined) argv.push("-b", `${megabitsPerSecond}M`, "-w", "64K");
     const { stdout } = await from.try(argv, { timeoutMilliseconds: (seconds + 10) * 1_000 });

@@ -10,8 +10,8 @@ export const scenario: Scenario = {
     const us = await context.startUs();
     await expectUp(context, us, peer);
     const { left, right } = context.net;
-    const out = await throughput(left, right, 2);
-    const back = await throughput(right, left, 2);
+    const out = await throughput(left, right, { seconds: 2 });
+    const back = await throughput(right, left, { seconds: 2 });
     context.note(`${Math.round(out.megabitsPerSecond)} Mbit/s out, ${Math.round(back.megabitsPerSecond)} Mbit/s in`);
     ok(out.bytes > 1_000_000 && back.bytes > 1_000_000, "the stream stalled");
     const { child } = await expectUp(context, us, peer);

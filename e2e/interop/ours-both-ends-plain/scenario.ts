@@ -37,7 +37,7 @@ export const scenario: Scenario = {
         deepEqual([child.protocol, child.encapsulation, child.mode, child.suite], [protocol, "none", "tunnel", suite]);
         deepEqual(ike.nat, "none");
       }
-      const stream = await throughput(context.net.left, context.net.right, 2);
+      const stream = await throughput(context.net.left, context.net.right, { seconds: 2 });
       context.note(`${protocol}: ${Math.round(stream.megabitsPerSecond)} Mbit/s`);
       ok(stream.bytes > 1_000_000, "the stream stalled");
     }

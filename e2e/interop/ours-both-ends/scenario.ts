@@ -32,7 +32,7 @@ export const scenario: Scenario = {
       deepEqual([end.ike.suite, end.ike.postQuantum], ["aes256gcm16-prfsha384-x25519-ke1_mlkem768", true]);
       deepEqual(end.child.suite, "aes256gcm16-x25519-ke1_mlkem768");
     }
-    const stream = await throughput(context.net.left, context.net.right, 2);
+    const stream = await throughput(context.net.left, context.net.right, { seconds: 2 });
     context.note(`${Math.round(stream.megabitsPerSecond)} Mbit/s`);
     ok(stream.bytes > 1_000_000, "the stream stalled");
   },

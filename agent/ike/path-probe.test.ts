@@ -3,23 +3,28 @@ import { linkConfigs, Pair } from "../testing/pair.ts";
 import type { Packet } from "../testing/lossy-link.ts";
 import { writeU32 } from "../wire/octets.ts";
 
-const IP_AND_UDP = 28;
+const UDP = 8;
 const MARKER = 4;
 
 function sizeOf(packet: Packet): number {
-  return packet.bytes.length + IP_AND_UDP + (packet.from.port === 4_500 ? MARKER : 0);
+  return packet.bytes.length + (packet.to.address.includes(":") ? 40 : 20) + UDP + (packet.from.port === 4_500 ? MARKER : 0);
 }
 
 interface Path {
   readonly takes: number;
   readonly says?: boolean;
+  /** 4 unless told. */
+  readonly family?: 4 | 6;
+  readonly ikeProposals?: readonly string[];
   /** The peer's answers get lost until then. */
   readonly isMute?: (packet: Packet) => boolean;
 }
 
 /** A pair that is up over such a path; routers drop what may not be fragmented, and say so or not. */
 function pairOver(path: Path): Pair {
-  const pair = new Pair(7, { a: { probesPaths: true }, b: { probesPaths: true } });
+  const { family = 4, ikeProposals } = path;
+  const addresses = family === 4 ? (["192.0.2.1", "192.0.2.2"] as const) : (["2001:db8::1", "2001:db8::2"] as const);
+  const pair = new Pair(7, { a: { probesPaths: true }, b: { probesPaths: true }, addresses });
   pair.link.drops = (packet) => {
     if (path.isMute?.(packet) === true) return true;
     if (!packet.dontFragment || sizeOf(packet) <= path.takes) return false;
@@ -29,7 +34,12 @@ function pairOver(path: Path): Pair {
       pair.schedule(pair.clock.now() + 5, () => pair.give(sender, { kind: "packetTooBig", remote: packet.to.address, quoted, mtu: path.takes }));
     return true;
   };
-  const configs = linkConfigs({ both: { forceEncapsulation: true } });
+  const [a, b] = addresses;
+  const configs = linkConfigs({
+    both: { forceEncapsulation: true, ...(ikeProposals === undefined ? {} : { ikeProposals }) },
+    a: { localAddress: a, remoteAddresses: [b] },
+    b: { localAddress: b, remoteAddresses: [a] },
+  });
   pair.give(pair.b, { kind: "setLink", link: configs.b });
   pair.give(pair.a, { kind: "setLink", link: configs.a });
   expect(pair.runUntil(() => pair.bothUp())).toBe(true);
@@ -72,6 +82,23 @@ describe("probes of the path", () => {
       expect(size).toBeGreaterThan(1_384);
     }
     expect(pair.a.link().ikeSas.map(({ id, state }) => `${id} ${state}`)).toEqual([`${before} established`]);
+    expect([...pair.a.failures(), ...pair.b.failures()]).toEqual([]);
+  });
+
+  const suites = ["aes256gcm16-prfsha384-x25519", "aes128-sha256-x25519", "aes256-sha512-x25519"];
+  const narrow = [1_280, 1_281, 1_290, 1_300, 1_363].flatMap((takes) => suites.map((suite) => ({ takes, suite })));
+  it.each(narrow)("find an IPv6 path of $takes octets whose routers say nothing, with $suite, and then rest", ({ takes, suite }) => {
+    const pair = pairOver({ takes, family: 6, ikeProposals: [suite] });
+    expect(pair.runUntil(() => pathMtus(pair).every((size) => size != null), 90_000)).toBe(true);
+    for (const size of pathMtus(pair)) {
+      expect(size).toBeLessThanOrEqual(takes);
+      expect(size).toBeGreaterThan(takes - 16);
+      expect(size).toBeGreaterThanOrEqual(1_280);
+    }
+    const probes = () => pair.link.sent.filter((packet) => packet.dontFragment).length;
+    const before = probes();
+    pair.run(200_000);
+    expect(probes()).toBe(before);
     expect([...pair.a.failures(), ...pair.b.failures()]).toEqual([]);
   });
 

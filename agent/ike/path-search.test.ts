@@ -1,16 +1,23 @@
 import { describe, expect, it } from "vitest";
 import { LARGEST_PACKET, PathSearch } from "./path-search.ts";
 
-/** Lets the search run over a path that takes packets of up to `takes` octets; every probe's size. `grid`: what sizes a probe can have. */
-function searched(search: PathSearch, takes: number, options: { readonly grid?: number; readonly says?: boolean } = {}): number[] {
+interface Probing {
+  /** Probes have sizes of a multiple of `grid`, less `offset`. */
+  readonly grid?: number;
+  readonly offset?: number;
+  readonly says?: boolean;
+}
+
+/** Lets the search run over a path that takes packets of up to `takes` octets; every probe's size. */
+function searched(search: PathSearch, takes: number, { grid = 1, offset = 0, says = false }: Probing = {}): number[] {
   const probes: number[] = [];
   for (let now = 0; search.nextAt <= now; now++) {
     const asked = search.probe;
-    const octets = asked - (asked % (options.grid ?? 1));
+    const octets = asked - ((asked + offset) % grid);
     probes.push(octets);
     if (probes.length > 60) throw new Error(`does not end: ${probes.join(" ")}`);
     if (octets <= takes) search.passed(octets, now);
-    else if (options.says === true) search.told(takes, now);
+    else if (says) search.told(takes, now);
     else search.failed(octets, now);
   }
   return probes;
@@ -31,18 +38,22 @@ describe("the search for a path's MTU", () => {
     }
   });
 
-  it.each([4, 6] as const)("finds, to 16 octets, what an IPv%d path of any size takes whose routers say nothing, with every suite's block size", (family) => {
-    for (const grid of [1, 4, 16]) {
-      for (let takes = family === 4 ? 600 : 1_300; takes <= 1_500; takes += 7) {
-        const search = new PathSearch(family, 0);
-        const probes = searched(search, takes, { grid });
+  const probings = [4, 6].flatMap((family) => [1, 4, 16].flatMap((grid) => Array.from({ length: grid }, (_, offset) => ({ family, grid, offset }))));
+  it.each(probings)(
+    "finds to 16 octets what an IPv$family path takes whose routers say nothing, in probes of $grid x n - $offset",
+    ({ family, ...probing }) => {
+      const least = family === 4 ? 576 + 16 : 1_280;
+      for (let takes = least; takes <= 1_500; takes++) {
+        const search = new PathSearch(family === 4 ? 4 : 6, 0);
+        const probes = searched(search, takes, probing);
         expect(search.isKnown).toBe(true);
         expect(search.size).toBeLessThanOrEqual(takes);
-        expect(search.size).toBeGreaterThan(takes - 16 - grid);
+        expect(search.size).toBeGreaterThan(takes - 16);
+        expect(search.size).toBeGreaterThanOrEqual(family === 4 ? 576 : 1_280);
         expect(probes.length).toBeLessThan(30);
       }
-    }
-  });
+    },
+  );
 
   it("keeps to what every path carries while a size is in doubt", () => {
     const search = new PathSearch(6, 0);

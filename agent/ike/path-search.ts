@@ -12,7 +12,7 @@ export const LARGEST_PACKET = 1_500;
 const BASE = 1_280;
 /** Below this nobody is believed (RFC 1191 §3 and RFC 8200 §5): less would be an attack. */
 const FLOOR = { 4: 576, 6: 1_280 } as const;
-/** How far apart a size that passes and one that does not may stay: a suite of whole blocks cannot probe every size. */
+/** How far apart a size that passes and one that does not may stay: a suite of whole blocks cannot probe every size, and its blocks are no larger. */
 const PRECISION = 16;
 /** A probe may get lost for other reasons. */
 const TRIES = 2;
@@ -59,16 +59,18 @@ export class PathSearch {
   get probe(): number {
     if (this.#candidate !== null) return this.#candidate;
     if (this.#fails > LARGEST_PACKET) return LARGEST_PACKET;
-    return Math.max(this.#passes, (this.#passes + ((this.#fails - this.#passes) >> 1)) & ~3);
+    // So far above what passes that its blocks reach beyond that as well: else the same probe would be made for ever.
+    return Math.max(this.#passes + PRECISION, (this.#passes + ((this.#fails - this.#passes) >> 1)) & ~3);
   }
 
-  /** A probe of this size was answered. */
+  /** A probe of this size was answered. What every path carries needs no proof: blocks may have made the probe a little smaller. */
   passed(octets: number, now: Instant): void {
+    const size = Math.max(octets, this.#floor);
     this.#tries = 0;
     this.#candidate = null;
-    this.#passes = octets;
-    this.#size = octets;
-    this.#isKnown = this.#fails - octets <= PRECISION;
+    this.#passes = size;
+    this.#size = size;
+    this.#isKnown = this.#fails - size <= PRECISION;
     if (this.#isKnown) this.#settle(now);
     else this.nextAt = now;
   }

@@ -70,6 +70,13 @@ export class Side {
   }
 }
 
+export interface PairOptions {
+  readonly a?: Partial<EndpointOptions>;
+  readonly b?: Partial<EndpointOptions>;
+  /** Of a and b; links must name the same. */
+  readonly addresses?: readonly [string, string];
+}
+
 /** Two endpoints, a link between them, and time that passes when told. */
 export class Pair {
   readonly clock = new VirtualClock();
@@ -83,11 +90,12 @@ export class Pair {
   timersFired = 0;
   readonly #agenda: { readonly at: number; readonly act: () => void }[] = [];
 
-  constructor(seed = 1, options: { readonly a?: Partial<EndpointOptions>; readonly b?: Partial<EndpointOptions> } = {}) {
+  constructor(seed = 1, options: PairOptions = {}) {
+    const [a, b] = options.addresses ?? ["192.0.2.1", "192.0.2.2"];
     this.random = new SeededRandom(seed);
     this.link = new LossyLink(new SeededRandom(seed + 1));
-    this.a = new Side("a", "192.0.2.1", { ...TEST_OPTIONS, ...options.a }, new SeededRandom(seed + 2));
-    this.b = new Side("b", "192.0.2.2", { ...TEST_OPTIONS, ...options.b }, new SeededRandom(seed + 3));
+    this.a = new Side("a", a, { ...TEST_OPTIONS, ...options.a }, new SeededRandom(seed + 2));
+    this.b = new Side("b", b, { ...TEST_OPTIONS, ...options.b }, new SeededRandom(seed + 3));
   }
 
   give(side: Side, input: Input): void {

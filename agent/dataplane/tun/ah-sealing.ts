@@ -3,14 +3,9 @@ import { AH, ahOctets, IPV6_HEADER, writeAhHeader } from "../../wire/ah.ts";
 import { writeU16 } from "../../wire/octets.ts";
 import { AhTransform } from "../ffi/ah-transform.ts";
 import type { Arena } from "../ffi/arena.ts";
-import type { TransmitSa } from "./outbound-sa.ts";
-import type { TransmitBatch } from "./transmit-batch.ts";
 
 const IPV4_HEADER = 20;
 const TTL = 64;
-/** Fragments of a packet that is too large for the path carry a multiple of 8 octets (RFC 791 §3.1). */
-const FRAGMENT_UNIT = 8;
-const MORE_FRAGMENTS = 0x2000;
 
 /**
  * How packets of an outbound SA get AH and their outer header. Over IPv4 that is written here, since the ICV covers its identification; over IPv6
@@ -77,42 +72,4 @@ export function sealWithAh(
   ah.transform.seal(start, IPV4_HEADER, start + IPV4_HEADER, end, high);
   bytes[start + 1] = trafficClass;
   bytes[start + 8] = TTL;
-}
-
-/** Room that fragments of a sealed packet with this inner one need beyond it, a header each; 0: it is sent whole. */
-export function fragmentRoom(ah: AhSealing, innerOctets: number, maxInner: number): number {
-  if (ah.family === 6 || innerOctets <= maxInner) return 0;
-  return IPV4_HEADER * Math.ceil((innerOctets + ah.frontOctets) / fragmentData(maxInner + ah.frontOctets));
-}
-
-/** Octets of data in a fragment that fits the path. */
-function fragmentData(pathMtu: number): number {
-  return (pathMtu - IPV4_HEADER) & ~(FRAGMENT_UNIT - 1);
-}
-
-/**
- * The kernel fragments no packet whose IPv4 header it has not made, and not every inner one could be cut before (IP options). Cuts the sealed packet `[start, end)` into fragments that fit the path
- * (RFC 4302 §3.3.4: after AH), each with its header in front, one behind the other, and commits each. The batch has room for them.
- */
-export function commitFragments(arena: Arena, batch: TransmitBatch, sa: TransmitSa, start: number, end: number, trafficClass: number): void {
-  const { bytes } = arena;
-  const pathMtu = sa.maxInner + (sa.ah?.frontOctets ?? 0);
-  const room = fragmentData(pathMtu);
-  let offset = 0;
-  for (let at = start, last = end; ; ) {
-    const isLast = last - at <= pathMtu;
-    const octets = isLast ? last - at : IPV4_HEADER + room;
-    if (!isLast) {
-      // The next one's header goes where its data were.
-      bytes.copyWithin(at + octets + IPV4_HEADER, at + octets, last);
-      bytes.copyWithin(at + octets, at, at + IPV4_HEADER);
-      last += IPV4_HEADER;
-    }
-    writeU16(bytes, at + 2, octets);
-    writeU16(bytes, at + 6, (isLast ? 0 : MORE_FRAGMENTS) | (offset / FRAGMENT_UNIT));
-    batch.commit(sa, octets, trafficClass);
-    if (isLast) return;
-    offset += room;
-    at += octets;
-  }
 }

@@ -9,6 +9,7 @@ import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
 import { noRawSockets, type RawSockets } from "../ffi/raw-socket.ts";
 import { type AhSealing, closeAhSealing, makeAhSealing } from "./ah-sealing.ts";
 import { innerByPath } from "./largest-inner.ts";
+import { aimOuterFragments, closeOuterFragments, makeOuterFragments, type OuterFragments } from "./outer-fragments.ts";
 import { socketIndex, withoutSocket } from "./outer-sockets.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
 import { SharedSequence } from "./shared-sequence.ts";
@@ -39,6 +40,8 @@ export interface TransmitSa {
   remote: string;
   maxInner: number;
   readonly innerFor: (pathMtu: number) => number;
+  /** Over IPv6, where there is a socket for it: how a packet goes that the path does not take whole. */
+  readonly fragments: OuterFragments | null;
   /** The number of the last packet sent: it never repeats under this key. */
   sequence: number;
   /** In its place where several workers send under the SA. */
@@ -72,7 +75,7 @@ export function makeTransmitSa(
   const transform = ah === null ? new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, sealing) : null;
   const innerFor = innerByPath(transform, ah?.transform ?? null, family, sa.encapsulation);
   const destinationAt = arena.allocate(SOCKADDR_OCTETS);
-  const made: TransmitSa = {
+  const whole: TransmitSa = {
     childSaId: sa.childSaId,
     spi: sa.spi,
     row,
@@ -88,10 +91,12 @@ export function makeTransmitSa(
     remote: sa.remote.address,
     maxInner: innerFor(pathMtu),
     innerFor,
+    fragments: null,
     sequence,
     numbers: numbers === null ? null : new SharedSequence(numbers),
     lifetime: new SaLifetime(withinSequence(sa), performance.now(), sequence),
   };
+  const made = family === 6 && raw.headedIpv6 !== null ? { ...whole, fragments: makeOuterFragments(arena, whole, sa.local.port) } : whole;
   moveTransmitSa(arena, made, sa.remote);
   return made;
 }
@@ -102,6 +107,7 @@ export function moveTransmitSa(arena: Arena, sa: TransmitSa, remote: UdpEndpoint
   // Only NATs move a peer; where there is one everything is in UDP.
   sa.socket = (sa.socket & ~1) | (sa.destinationOctets === 16 ? 0 : 1);
   sa.route = oneOfAKind(`${sa.socket} ${sa.source.join()} ${remote.address} ${remote.port}`);
+  if (sa.fragments !== null) aimOuterFragments(arena, sa.fragments, remote);
 }
 
 const ROUTES_KEPT = 65_536;
@@ -120,6 +126,7 @@ function oneOfAKind(route: string): string {
 export function closeTransmitSa(arena: Arena, sa: TransmitSa): void {
   sa.transform?.close();
   if (sa.ah !== null) closeAhSealing(arena, sa.ah);
+  if (sa.fragments !== null) closeOuterFragments(arena, sa.fragments);
   arena.free(sa.destinationAt, SOCKADDR_OCTETS);
 }
 

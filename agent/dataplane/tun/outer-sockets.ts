@@ -6,9 +6,12 @@ import type { RawSockets, SocketPair } from "../ffi/raw-socket.ts";
 /** Descriptors by `socketIndex`; null: not on this machine. */
 export type OuterSockets = readonly (number | null)[];
 
-export function outerSockets(udp: SocketPair, { esp, ah }: RawSockets): OuterSockets {
-  return [...udp, ...esp, ...ah];
+export function outerSockets(udp: SocketPair, { esp, ah, headedIpv6 }: RawSockets): OuterSockets {
+  return [...udp, ...esp, ...ah, headedIpv6];
 }
+
+/** The index of the socket of IPv6 packets that come with their header: fragments of all three. */
+export const HEADED_IPV6 = 6;
 
 export function socketIndex(sa: { readonly protocol: SaProtocol; readonly encapsulation: "udp" | "none" }, family: 4 | 6): number {
   const pair = sa.protocol === "ah" ? 2 : sa.encapsulation === "none" ? 1 : 0;

@@ -76,7 +76,7 @@ describe("an SA in its worker", () => {
 
 describe("what the main thread has sent for an SA", () => {
   const arena = new Arena(1 << 20);
-  const raw = { esp: [5, 6], ah: [7, 8] } as const;
+  const raw = { esp: [5, 6], ah: [7, 8], headedIpv6: 9 } as const;
   const ah = { encapsulation: "none", protocol: "ah", keys: { ...cbc, encr: Encr.NULL, encryptionKey: new Uint8Array(0) } } as const;
   setFlagsFromString("--expose-gc");
   const collectGarbage = runInNewContext("gc") as () => void;
@@ -100,7 +100,7 @@ describe("what the main thread has sent for an SA", () => {
 
 describe("an SA that does not go in UDP", () => {
   const arena = new Arena(1 << 20);
-  const raw = { esp: [5, 6], ah: [7, 8] } as const;
+  const raw = { esp: [5, 6], ah: [7, 8], headedIpv6: 9 } as const;
   const keys = { ...cbc, encr: Encr.NULL, encryptionKey: new Uint8Array(0) };
   const plain = { encapsulation: "none" } as const;
   const ah = { ...plain, protocol: "ah", keys } as const;

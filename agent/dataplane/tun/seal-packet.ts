@@ -2,9 +2,10 @@ import { highBits } from "../../ipsec/replay-window.ts";
 import { padLengthFor, writeEspTrailer } from "../../wire/esp.ts";
 import { writeU32 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
-import { type AhSealing, commitFragments, fragmentRoom, sealWithAh } from "./ah-sealing.ts";
+import { type AhSealing, sealWithAh } from "./ah-sealing.ts";
 import { trafficClass } from "./ecn.ts";
 import { nextSequence, type TransmitSa } from "./outbound-sa.ts";
+import { commitFragments, isCutOutside, roomBefore, roomForHeaders } from "./outer-fragments.ts";
 import type { TransmitBatch } from "./transmit-batch.ts";
 
 const NEXT_IPV4 = 4;
@@ -15,12 +16,13 @@ const OVERHEAD_OCTETS = 128;
 
 /** Where an inner packet of this length must be written so that it can be sealed in place. */
 export function reserveInner(batch: TransmitBatch, sa: TransmitSa, innerOctets: number): number {
-  if (sa.transform !== null) return batch.reserve(innerOctets + OVERHEAD_OCTETS) + 8 + sa.transform.ivOctets;
-  const ah = ahOf(sa);
-  const room = fragmentRoom(ah, innerOctets, sa.maxInner);
+  const front = sa.transform === null ? ahOf(sa).frontOctets : 8 + sa.transform.ivOctets;
+  const octets = innerOctets + OVERHEAD_OCTETS;
+  if (!isCutOutside(sa, innerOctets)) return batch.reserve(octets) + front;
   // An empty batch takes all fragments of a packet.
-  if (room > 0) batch.flush();
-  return batch.reserve(innerOctets + OVERHEAD_OCTETS + room) + ah.frontOctets;
+  batch.flush();
+  const before = roomBefore(sa);
+  return batch.reserve(before + octets + roomForHeaders(sa, octets)) + before + front;
 }
 
 /**
@@ -45,11 +47,10 @@ export function sealInner(arena: Arena, batch: TransmitBatch, sa: TransmitSa, in
   const padLength = padLengthFor(innerOctets, transform.alignment);
   const contentEnd = writeEspTrailer(arena.bytes, innerAt + innerOctets, padLength, nextHeader);
   const end = transform.seal(start, contentEnd, low, high);
-  batch.commit(sa, end - start, outerClass);
+  commitSealed(arena, batch, sa, start, end, innerOctets, outerClass);
   return true;
 }
 
-/** AH: one packet, or over IPv4 its fragments. */
 function authenticate(
   arena: Arena,
   batch: TransmitBatch,
@@ -65,8 +66,12 @@ function authenticate(
   const start = innerAt - ah.frontOctets;
   const end = innerAt + innerOctets;
   sealWithAh(arena, ah, start, end, sa.spi, low, high, nextHeader, outerClass);
-  if (fragmentRoom(ah, innerOctets, sa.maxInner) === 0) batch.commit(sa, end - start, outerClass);
-  else commitFragments(arena, batch, sa, start, end, outerClass);
+  commitSealed(arena, batch, sa, start, end, innerOctets, outerClass);
+}
+
+function commitSealed(arena: Arena, batch: TransmitBatch, sa: TransmitSa, start: number, end: number, innerOctets: number, outerClass: number): void {
+  if (isCutOutside(sa, innerOctets)) commitFragments(arena, batch, sa, start, end, outerClass);
+  else batch.commit(sa, end - start, outerClass);
 }
 
 function ahOf({ ah }: TransmitSa): AhSealing {

@@ -48,6 +48,13 @@ export class LinkIndex {
     return new Candidates(keys.map((key) => this.#buckets.get(key)).filter((bucket) => bucket !== undefined));
   }
 
+  /** Those that were taken down and would be among them. Looks at every link: only for what happens seldom. */
+  downBetween(local: string, remote: string): Link[] {
+    const fits = ({ localAddress, remoteAddresses }: Link["config"]): boolean =>
+      (localAddress === null || localAddress === local) && (remoteAddresses.length === 0 || remoteAddresses.includes(remote));
+    return [...this.#byId.values()].filter(({ wanted, config }) => wanted === "down" && fits(config));
+  }
+
   #enter(link: Link): void {
     for (const key of keysOf(link)) {
       let bucket = this.#buckets.get(key);

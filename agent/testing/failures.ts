@@ -165,6 +165,17 @@ function hosts(local: string, remote: string, inTransport: boolean): ChildConfig
   return { name: "host", localSelectors: net(`${local}/32`), remoteSelectors: net(`${remote}/32`), mode: inTransport ? "transport" : "tunnel" };
 }
 
+/** The link of `b` is there and not wanted when `a` begins. */
+function takenDownAtB(): FailedPair {
+  const pair = new Pair(7);
+  const configs = linkConfigs();
+  pair.give(pair.b, { kind: "setLink", link: configs.b });
+  pair.give(pair.b, { kind: "down", linkId: "link" });
+  pair.give(pair.a, { kind: "setLink", link: configs.a });
+  pair.run(4_000);
+  return { pair, configs };
+}
+
 export const failureScenarios: readonly FailureScenario[] = [
   simple(
     "NO_PROPOSAL_CHOSEN, IKE: the group",
@@ -241,5 +252,6 @@ export const failureScenarios: readonly FailureScenario[] = [
     pair.run(500);
   }),
   { name: "duplicate SA", provoke: async () => attempt({ b: { initiate: "start" } }, 5_000) },
+  { name: "the link was taken down at the peer", provoke: async () => takenDownAtB() },
   { name: "no link for the peer's address", provoke: async () => attempt({ b: { remoteAddresses: ["198.51.100.9"] } }, 4_000) },
 ];

@@ -50,6 +50,8 @@ export type Facts =
       readonly cookieAsked: boolean;
     }
   | { readonly cause: "noLink"; readonly local: string; readonly remote: string }
+  /** There is one, and it was taken down. */
+  | { readonly cause: "linkDown"; readonly local: string; readonly remote: string }
   | { readonly cause: "syntax"; readonly exchange: string; readonly reason: string }
   | { readonly cause: "criticalPayload"; readonly exchange: string; readonly payloadType: number }
   /** An error notify that has no cause of its own here. */
@@ -121,6 +123,7 @@ const SHAPES: { readonly [C in Cause]: { readonly [K in Exclude<keyof Extract<Fa
   ahBehindNat: { nat: text },
   silence: { exchange: text, address: text, port: number, sends: number, cookieAsked: truth },
   noLink: { local: text, remote: text },
+  linkDown: { local: text, remote: text },
   syntax: { exchange: text, reason: text },
   criticalPayload: { exchange: text, payloadType: number },
   notifyRefused: { exchange: text, notify: text, payloadType: (value) => value === null || number(value) },

@@ -54,13 +54,17 @@ export function intermediateMissing(): Failure {
   };
 }
 
+/** What a peer answers as well when it has no link for whoever asks (RFC 7296 §2.7 has no other notify for it), and does not tell a stranger. */
+const OR_NO_LINK = " Or it has no link for this gateway: it may be down there, deleted, not applied yet, or between other addresses.";
+
 /** The peer refuses this side's offer and does not say why. `offered` in keywords. */
 export function proposalsRefused(protocol: Protocol, offered: string, atRekey: boolean, hasGroup: boolean): Failure {
   const what = atRekey
     ? `The peer accepts none of the ${protocol} proposals that this side offered at the rekey`
     : `The peer accepts none of the ${protocol} proposals that this side offered`;
   const late = protocol !== "IKE" && atRekey && hasGroup ? " It may want another PFS group or none, which only shows at a rekey." : "";
-  return { code: "NO_PROPOSAL_CHOSEN", sentence: `${what}: ${offered}.${late}`, facts: { cause: "proposalsRefused", protocol, offered, atRekey } };
+  const reason = protocol === "IKE" && !atRekey ? OR_NO_LINK : late;
+  return { code: "NO_PROPOSAL_CHOSEN", sentence: `${what}: ${offered}.${reason}`, facts: { cause: "proposalsRefused", protocol, offered, atRekey } };
 }
 
 /** The peer wants a key exchange method that this side does not offer. `offered` in keywords. */

@@ -24,6 +24,7 @@ const RECORDED = [
   "SA lifetime mismatch",
   "SA lifetime mismatch of the IKE SA",
   "duplicate SA",
+  "the link was taken down at the peer",
   "no link for the peer's address",
 ];
 

@@ -10,6 +10,15 @@ export function noLinkBetween(local: string, remote: string): Failure {
   };
 }
 
+/** It is found by no stranger until it is brought up again. */
+export function linkIsDown(local: string, remote: string): Failure {
+  return {
+    code: "NO_PROPOSAL_CHOSEN",
+    sentence: `The link between ${local} and ${remote} was taken down here: whoever calls is refused until it is brought up.`,
+    facts: { cause: "linkDown", local, remote },
+  };
+}
+
 /** RFC 7296 §2.6: nothing is remembered of a request until it brings the cookie back. */
 export function cookieAsked(halfOpen: number, threshold: number, address: string): Failure {
   return {

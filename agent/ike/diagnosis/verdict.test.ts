@@ -6,12 +6,12 @@ import { ownVerdict, type Verdict, verdict } from "./verdict.ts";
 /** Of each failure of engine.md: what each end says by its own trace alone, and what both traces say together. */
 const SENTENCES: Readonly<Record<string, { readonly a: string | null; readonly b: string | null; readonly both: string }>> = {
   "NO_PROPOSAL_CHOSEN, IKE: the group": {
-    a: "NO_PROPOSAL_CHOSEN: The peer accepts none of the IKE proposals that this side offered: aes256gcm16-prfsha384-modp2048.",
+    a: "NO_PROPOSAL_CHOSEN: The peer accepts none of the IKE proposals that this side offered: aes256gcm16-prfsha384-modp2048. Or it has no link for this gateway: it may be down there, deleted, not applied yet, or between other addresses.",
     b: "NO_PROPOSAL_CHOSEN: No common IKE proposal: the peer offers aes256gcm16-prfsha384-modp2048; this side allows aes256gcm16-prfsha384-x25519 (key exchange: offered modp2048, allowed x25519).",
     both: "NO_PROPOSAL_CHOSEN: Amsterdam offers group modp2048 only for IKE, Berlin only x25519: add modp2048 to Berlin or x25519 to Amsterdam.",
   },
   "NO_PROPOSAL_CHOSEN, IKE: several algorithms": {
-    a: "NO_PROPOSAL_CHOSEN: The peer accepts none of the IKE proposals that this side offered: aes256gcm16-prfsha384-x25519.",
+    a: "NO_PROPOSAL_CHOSEN: The peer accepts none of the IKE proposals that this side offered: aes256gcm16-prfsha384-x25519. Or it has no link for this gateway: it may be down there, deleted, not applied yet, or between other addresses.",
     b: "NO_PROPOSAL_CHOSEN: No common IKE proposal: the peer offers aes256gcm16-prfsha384-x25519; this side allows aes128-sha256-modp2048, aes256-sha256-modp2048 (encryption: offered aes256gcm16, allowed aes128).",
     both: "NO_PROPOSAL_CHOSEN: No common IKE proposal: Amsterdam offers aes256gcm16-prfsha384-x25519, Berlin allows aes128-sha256-modp2048, aes256-sha256-modp2048 (encryption aes256gcm16 against aes128, PRF prfsha384 against prfsha256, integrity none against sha256, key exchange x25519 against modp2048): add aes128-sha256-modp2048 to Amsterdam or aes256gcm16-prfsha384-x25519 to Berlin.",
   },
@@ -165,8 +165,13 @@ const SENTENCES: Readonly<Record<string, { readonly a: string | null; readonly b
     b: "DUPLICATE_SA: Both ends began at once, so there are two IKE SAs: c47b6aa1cb2871ea/cb58c452b7db1195 stays, 7d4fa84a8df59128/f48e003452bde0da has the lowest nonce and is closed by the peer, which began it (RFC 7296 §2.8.2).",
     both: "DUPLICATE_SA: Berlin and Amsterdam both began at once and made two IKE SAs; Amsterdam closes 7d4fa84a8df59128/f48e003452bde0da: let only one of them start the link.",
   },
+  "the link was taken down at the peer": {
+    a: "NO_PROPOSAL_CHOSEN: The peer accepts none of the IKE proposals that this side offered: aes256gcm16-prfsha384-x25519. Or it has no link for this gateway: it may be down there, deleted, not applied yet, or between other addresses.",
+    b: "NO_PROPOSAL_CHOSEN: The link between 192.0.2.2 and 192.0.2.1 was taken down here: whoever calls is refused until it is brought up.",
+    both: "NO_PROPOSAL_CHOSEN: The link was taken down at Berlin, which refuses Amsterdam: bring it up at Berlin, or take it down at Amsterdam too.",
+  },
   "no link for the peer's address": {
-    a: "NO_PROPOSAL_CHOSEN: The peer accepts none of the IKE proposals that this side offered: aes256gcm16-prfsha384-x25519.",
+    a: "NO_PROPOSAL_CHOSEN: The peer accepts none of the IKE proposals that this side offered: aes256gcm16-prfsha384-x25519. Or it has no link for this gateway: it may be down there, deleted, not applied yet, or between other addresses.",
     b: "NO_PROPOSAL_CHOSEN: No link of this gateway is between 192.0.2.2 and 192.0.2.1.",
     both: "NO_PROPOSAL_CHOSEN: Berlin has no link between its address 192.0.2.2 and 192.0.2.1, from where Amsterdam calls: correct the peer address at Berlin, or the outside address of Amsterdam.",
   },
@@ -199,6 +204,23 @@ describe("one plain sentence for each failure", () => {
     expect(spoken(verdict({ name: "Amsterdam", trace: pair.a.trace }, { name: "Partner", trace: null }))).toBe(
       "PEER_SILENT: Amsterdam: The peer is silent: IKE_SA_INIT to 192.0.2.2 port 500 was sent 6 times without an answer; no gateway may run there, or a NAT or firewall is likely to drop UDP on that port.",
     );
+  });
+
+  it("does not take a peer's NO_PROPOSAL_CHOSEN for more than it says", async () => {
+    const { pair } = await failureScenarios.find((one) => one.name === "no link for the peer's address")!.provoke();
+    // What a request without a link left at the peer is in no link's trace.
+    expect(spoken(verdict({ name: "Amsterdam", trace: pair.a.trace }, { name: "Berlin", trace: [] }))).toBe(
+      "NO_PROPOSAL_CHOSEN: Berlin accepts none of the IKE proposals of Amsterdam (aes256gcm16-prfsha384-x25519), or has no link for it: give both one in common, and see that the link is applied and up at Berlin.",
+    );
+  });
+
+  it("tells who asks for a link that was taken down in its trace, which is no failure of it", async () => {
+    const { pair } = await failureScenarios.find((one) => one.name === "the link was taken down at the peer")!.provoke();
+    const ofLink = (side: typeof pair.a) => side.trace.filter(({ linkId }) => linkId === "link");
+    expect(spoken(verdict({ name: "Amsterdam", trace: ofLink(pair.a) }, { name: "Berlin", trace: ofLink(pair.b) }))).toMatch(/taken down at Berlin/);
+    expect(pair.b.link().lastFailure).toBeNull();
+    pair.give(pair.b, { kind: "up", linkId: "link" });
+    expect(pair.runUntil(() => pair.bothUp())).toBe(true);
   });
 
   it("says nothing of a link that came up at once", () => {

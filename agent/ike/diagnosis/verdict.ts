@@ -111,6 +111,7 @@ const RANKS: Readonly<Record<Cause, number>> = {
   ownIdentity: 4,
   selectors: 4,
   noLink: 4,
+  linkDown: 4,
   syntax: 4,
   criticalPayload: 4,
 };
@@ -126,7 +127,7 @@ function sentenceOf(facts: Facts, self: TracedEnd, other: TracedEnd): string | n
     case "intermediateMissing":
       return `What ${peer} and ${me} have in common needs IKE_INTERMEDIATE, which ${peer} does not announce: add a proposal without additional key exchanges to both, or update ${peer}.`;
     case "proposalsRefused":
-      return `${peer} accepts none of the ${facts.protocol} proposals of ${me} (${facts.offered})${facts.atRekey ? " at a rekey" : ""}: give both one in common.`;
+      return proposalsRefusedSentence(facts, me, peer);
     case "groupRefused": {
       const where = facts.protocol === "IKE" ? "IKE proposals" : `${facts.protocol} proposals (PFS)`;
       return `${atRekey(facts)}${peer} insists on the key exchange ${facts.wanted}, ${me} offers ${facts.offered}: add ${facts.wanted} to the ${where} of ${me}, or one of its groups to ${peer}.`;
@@ -159,6 +160,8 @@ function sentenceOf(facts: Facts, self: TracedEnd, other: TracedEnd): string | n
       return silenceSentence(facts, self, other);
     case "noLink":
       return `${me} has no link between its address ${facts.local} and ${facts.remote}, from where ${peer} calls: correct the peer address at ${me}, or the outside address of ${peer}.`;
+    case "linkDown":
+      return `The link was taken down at ${me}, which refuses ${peer}: bring it up at ${me}, or take it down at ${peer} too.`;
     case "syntax":
       return `${me} cannot use the ${facts.exchange} of ${peer}: ${lowerFirst(facts.reason)} Update the software of ${peer}, or look for what changes messages on the path.`;
     case "criticalPayload":
@@ -193,6 +196,13 @@ function proposalsSentence(facts: Extract<Facts, { cause: "proposals" }>, me: st
     return `${start}No common ${facts.protocol} proposal: ${peer} offers ${facts.offered}, ${me} allows ${facts.allowed}${where === "" ? "" : ` (${where})`}: ${common}.`;
   }
   return `${start}${differenceSentence(only, facts.protocol, me, peer)}`;
+}
+
+/** What the peer has against them it may know, and its trace does not say. */
+function proposalsRefusedSentence({ protocol, offered, atRekey }: Extract<Facts, { cause: "proposalsRefused" }>, me: string, peer: string): string {
+  const refused = `${peer} accepts none of the ${protocol} proposals of ${me} (${offered})${atRekey ? " at a rekey" : ""}`;
+  if (protocol !== "IKE" || atRekey) return `${refused}: give both one in common.`;
+  return `${refused}, or has no link for it: give both one in common, and see that the link is applied and up at ${peer}.`;
 }
 
 function differenceSentence({ kind, offered, allowed }: Difference, protocol: string, me: string, peer: string): string {

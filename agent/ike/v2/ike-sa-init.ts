@@ -10,7 +10,7 @@ import { readU16 } from "../../wire/octets.ts";
 import { type Failure, recordFailure, traceFinding } from "../diagnosis/failure.ts";
 import { groupRefused, intermediateMissing, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
 import { brokenByPeer, refusedByNotify } from "../diagnosis/refusal.ts";
-import { cookieAsked, cookieLoop, cookieReturned, halfOpenLimit, noLinkBetween } from "../diagnosis/strangers.ts";
+import { cookieAsked, cookieLoop, cookieReturned, halfOpenLimit, linkIsDown, noLinkBetween } from "../diagnosis/strangers.ts";
 import { newReassembly } from "../fragmentation.ts";
 import { establishedPhase, type IkeSa, type InitAnsweredPhase, type InitOffer, isEnding, type Link, newWindow, type Role } from "../ike-sa.ts";
 import {
@@ -201,7 +201,11 @@ export function noteUnusableAnswer(sa: IkeSa, error: IkeProtocolError): void {
 function refuseStranger(turn: Turn, request: Header, local: UdpEndpoint, remote: UdpEndpoint): void {
   if (turn.now - turn.engine.strangerReportedAt < STRANGER_PAUSE_MS) return;
   turn.engine.strangerReportedAt = turn.now;
-  recordFailure(turn, null, "IKE_SA_INIT", noLinkBetween(local.address, remote.address));
+  const down = turn.engine.links.downBetween(local.address, remote.address);
+  const failure = (down.length > 0 ? linkIsDown : noLinkBetween)(local.address, remote.address);
+  recordFailure(turn, null, "IKE_SA_INIT", failure);
+  // In the link's own trace as well, for who looks at both ends; nothing has failed at this one.
+  if (down.length === 1) traceFinding(turn, down[0]!.config.id, "IKE_SA_INIT", failure);
   answerInClear(turn, request, local, remote, null, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
 }
 

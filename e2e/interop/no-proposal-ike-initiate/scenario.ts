@@ -8,6 +8,11 @@ export const scenario: Scenario = {
     await context.startPeer({ connection: { proposals: "aes128-sha256-modp2048" } });
     const us = await context.startUs();
     const ours = defaultIkeProposals.join(", ");
-    await expectSentence(context, us, "NO_PROPOSAL_CHOSEN", `The peer accepts none of the IKE proposals that this side offered: ${ours}.`);
+    await expectSentence(
+      context,
+      us,
+      "NO_PROPOSAL_CHOSEN",
+      `The peer accepts none of the IKE proposals that this side offered: ${ours}. Or it has no link for this gateway: it may be down there, deleted, not applied yet, or between other addresses.`,
+    );
   },
 };

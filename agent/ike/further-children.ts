@@ -66,7 +66,7 @@ export function furtherTimer({ furtherLimits }: Link): Instant | null {
   return earliest;
 }
 
-/** The peer has refused one beside `count`: what there is goes on alone, and that is no failure (RFC 9611 §4). */
+/** The peer has refused one beside `count`: what there is goes on alone, and that is no failure (RFC 9611). */
 export function onFurtherRefused(turn: Turn, link: Link, childName: string, count: number, error: Pick<Notify, "type">): void {
   if (error.type === NotifyType.TEMPORARY_FAILURE || error.type === NotifyType.STATE_NOT_FOUND) return pauseFurther(link, childName, temporaryRetryAt(turn));
   endFurther(turn, link, childName, count, nameOf(NotifyType, error.type));

@@ -66,7 +66,7 @@ export function requestChild(
   };
 }
 
-/** The same of one beside another: what was agreed on for that one is asked for again, and nothing else (RFC 9611 §4). */
+/** The same of one beside another: what was agreed on for that one is asked for again, and nothing else (RFC 9611). */
 export function requestFurther(turn: Turn, sa: IkeSa, link: Link, there: readonly [ChildSa, ...ChildSa[]], kexMethod: number | null): ChildRequest {
   const [beside] = there;
   const request = requestChild(turn, sa, link, beside.config, kexMethod);
@@ -252,7 +252,7 @@ export function installChild(
     outboundKeys: role === "initiator" ? keys.fromInitiator : keys.fromResponder,
     localSelectors: agreed.localSelectors,
     remoteSelectors: agreed.remoteSelectors,
-    // A rekey may leave the notify out, and the new one has the place of the old one all the same (RFC 9611 §4).
+    // A rekey may leave the notify out, and the new one has the place of the old one all the same (RFC 9611).
     isShared: agreed.isShared || replaces?.isShared === true,
     replaces: replaces?.id ?? null,
     use,

@@ -14,7 +14,7 @@ import type { Turn } from "../turn.ts";
 import type { SelectorPair } from "./child-mode.ts";
 
 /*
- * SA_RESOURCE_INFO and TS_MAX_QUEUE (RFC 9611 §5) in the exchanges that make Child SAs. What the notify's data says of the resource is for people
+ * SA_RESOURCE_INFO and TS_MAX_QUEUE (RFC 9611) in the exchanges that make Child SAs. What the notify's data says of the resource is for people
  * who read a trace: nothing here follows from the peer's.
  */
 
@@ -29,7 +29,7 @@ export function asksToShare(payloads: readonly Payload[]): boolean {
 
 /**
  * Responder: why one more beside those there is refused, when that is what is asked for; null: it is not, or there is room. Those of the same
- * selectors have the same algorithms and mode (RFC 9611 §4).
+ * selectors have the same algorithms and mode (RFC 9611).
  */
 export function refusalOfFurther(
   turn: Turn,

@@ -152,7 +152,7 @@ function deleteByPeer(turn: Turn, sa: IkeSa, link: Link | null, protocol: SaProt
   }
   if (link !== null) {
     const isOneOfSeveral = child.isShared && liveChildren(turn, link.config.id, child.name).length > 1;
-    // Of several any may be deleted by either end (RFC 9611 §4): the others carry the traffic.
+    // Of several any may be deleted by either end (RFC 9611): the others carry the traffic.
     if (!isOneOfSeveral) noteEarlyChildDelete(turn, link, child);
     if (child.state.kind === "established" && !isOneOfSeveral) noteClosed(link, child.name);
     if (child.isShared) pauseFurther(link, child.name, retryAfterRefusal(turn));

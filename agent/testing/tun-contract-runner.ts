@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { dataPlaneContract } from "../dataplane/data-plane.contract.ts";
 import type { DataPlaneEvent } from "../dataplane/data-plane.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
-import { Encr, Integ } from "../wire/iana.ts";
+import { staticKeys } from "./static-keys.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { TunDataPlane, type TunDataPlaneOptions } from "../dataplane/tun/tun-data-plane.ts";
 
@@ -134,7 +134,7 @@ async function installPair(plane: TunDataPlane, index: number): Promise<void> {
   const common = {
     childSaId: String(index),
     spi: manySpi(index),
-    keys: { encr: Encr.AES_GCM_16, encryptionKey: new Uint8Array(16), salt: new Uint8Array(4), integ: Integ.NONE, integrityKey: new Uint8Array(0) },
+    keys: staticKeys("aes128gcm16", manySpi(index)),
     extendedSequenceNumbers: false,
     protocol: "esp",
     mode: "tunnel",

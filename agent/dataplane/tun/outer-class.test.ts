@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { Encr, Integ } from "../../wire/iana.ts";
+import { staticKeys } from "../../testing/static-keys.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { Arena } from "../ffi/arena.ts";
 import { libc } from "../ffi/native.ts";
@@ -33,7 +33,7 @@ describe("the outer traffic class", () => {
         childSaId: "c",
         direction: "outbound",
         spi: 1 as EspSpi,
-        keys: { encr: Encr.AES_GCM_16, encryptionKey: new Uint8Array(16), salt: new Uint8Array(4), integ: Integ.NONE, integrityKey: new Uint8Array(0) },
+        keys: staticKeys("aes128gcm16", 1 as EspSpi),
         extendedSequenceNumbers: false,
         protocol: "esp",
         mode: "tunnel",

@@ -2,6 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { InboundSa, OutboundSa } from "../../ipsec/security-association.ts";
+import { staticKeys } from "../../testing/static-keys.ts";
 import { Encr, Integ } from "../../wire/iana.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { Arena } from "../ffi/arena.ts";
@@ -12,10 +13,11 @@ import { closeTransmitSa, makeTransmitSa } from "./outbound-sa.ts";
 import { reserveInner, sealInner } from "./seal-packet.ts";
 import { TransmitBatch } from "./transmit-batch.ts";
 
+const spi = 0x1234 as EspSpi;
 const common = {
   childSaId: "c",
-  spi: 0x1234 as EspSpi,
-  keys: { encr: Encr.AES_GCM_16, encryptionKey: new Uint8Array(16), salt: new Uint8Array(4), integ: Integ.NONE, integrityKey: new Uint8Array(0) },
+  spi,
+  keys: staticKeys("aes128gcm16", spi),
   extendedSequenceNumbers: false,
   protocol: "esp",
   mode: "tunnel",

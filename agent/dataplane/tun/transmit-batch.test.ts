@@ -2,7 +2,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { OutboundSa } from "../../ipsec/security-association.ts";
-import { Encr, Integ } from "../../wire/iana.ts";
+import { staticKeys } from "../../testing/static-keys.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { Arena } from "../ffi/arena.ts";
 import { libc } from "../ffi/native.ts";
@@ -34,10 +34,11 @@ afterAll(() => {
 });
 
 function saOf(row: number, port: number): TransmitSa {
+  const spi = (0x1000 + row) as EspSpi;
   const sa: OutboundSa = {
     childSaId: `c${row}`,
-    spi: (0x1000 + row) as EspSpi,
-    keys: { encr: Encr.AES_GCM_16, encryptionKey: new Uint8Array(16), salt: new Uint8Array(4), integ: Integ.NONE, integrityKey: new Uint8Array(0) },
+    spi,
+    keys: staticKeys("aes128gcm16", spi),
     extendedSequenceNumbers: false,
     protocol: "esp",
     mode: "tunnel",

@@ -6,7 +6,7 @@ import { canBeAskedFor, isDeserted, isKnownToPeer, type Usable, usableChildren }
 import { hex32, traceChoice } from "./trace.ts";
 import { isAlike, placeOf, sendAllOver, sendOver } from "./traffic-policy.ts";
 import { ikeSasOf, randomShare, type Turn } from "./turn.ts";
-import { compareNonces } from "./v2/child-negotiation.ts";
+import { compareNonces } from "./v2/exchange-values.ts";
 import { postpone } from "./v2/retry.ts";
 
 /* The Child SAs of an IKE SA compared with those the link should have: what is missing is made, what is there twice is closed. */

@@ -7,7 +7,7 @@ import { isDeserted, isKnownToPeer } from "./known-to-peer.ts";
 import { hex32, traceChoice } from "./trace.ts";
 import { perResourceSas, placeOf, sendOver, sharedChildren } from "./traffic-policy.ts";
 import type { Turn } from "./turn.ts";
-import { compareNonces } from "./v2/child-negotiation.ts";
+import { compareNonces } from "./v2/exchange-values.ts";
 import { temporaryRetryAt } from "./v2/retry.ts";
 
 /*

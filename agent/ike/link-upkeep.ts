@@ -9,7 +9,7 @@ import { isKnownToPeer } from "./known-to-peer.ts";
 import { queueDeleteIke } from "./task.ts";
 import { traceChoice } from "./trace.ts";
 import { emitEvent, ikeSaById, ikeSasOf, type Turn } from "./turn.ts";
-import { compareNonces } from "./v2/child-negotiation.ts";
+import { compareNonces } from "./v2/exchange-values.ts";
 import { beginIkeSa } from "./v2/ike-sa-init.ts";
 import { isUndecided } from "./v2/rekey-ike.ts";
 import { postpone } from "./v2/retry.ts";

@@ -3,7 +3,7 @@ import { Endpoint } from "../ike/endpoint.ts";
 import type { Effect, EndpointOptions, IkeEvent, Input, LinkConfig, LinkSnapshot, TraceRecord } from "../ike/endpoint-types.ts";
 import type { InboundSa, OutboundPolicy, OutboundSa } from "../ipsec/security-association.ts";
 import { type EngineState, newEngineState } from "../ike/turn.ts";
-import { NONCE_OCTETS } from "../ike/v2/child-negotiation.ts";
+import { NONCE_OCTETS } from "../ike/v2/exchange-values.ts";
 import { fromPrefix } from "../ipsec/traffic-selector.ts";
 import { LossyLink } from "./lossy-link.ts";
 import { SeededRandom } from "./seeded-random.ts";

@@ -8,7 +8,7 @@ import { chooseEsp, chooseIke, describeOffer, formatEspSuite, formatIkeSuite, pr
 import { formatKex } from "../negotiation/proposal-keywords.ts";
 import { describeSelectors } from "../trace.ts";
 import { asksForTransport, modeAllowed } from "../v2/child-mode.ts";
-import { childRefusal } from "../v2/child-negotiation.ts";
+import { childRefusal } from "./child-refusal.ts";
 import { ikeRekeyRefusal } from "../v2/rekey-ike.ts";
 import { authenticationRefused } from "./identities.ts";
 import { modeDeclined, transportRequired } from "./mode.ts";

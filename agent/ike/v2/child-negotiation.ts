@@ -1,20 +1,17 @@
 import type { AgreedChild } from "../agreement.ts";
-import { CryptoError } from "../../crypto/crypto-error.ts";
-import { answerKeyExchange, startKeyExchange } from "../../crypto/key-exchange.ts";
-import type { SaMode } from "../../ipsec/security-association.ts";
-import { contains, formatSelector, fromWire, equalLists, toWire, type TrafficSelector } from "../../ipsec/traffic-selector.ts";
-import { Kex, NotifyType, ProtocolId } from "../../wire/iana.ts";
-import type { EspSpi, Payload, WireTrafficSelector } from "../../wire/ikev2/message-types.ts";
+import { startKeyExchange } from "../../crypto/key-exchange.ts";
+import { fromWire, toWire, type TrafficSelector } from "../../ipsec/traffic-selector.ts";
+import { Kex, NotifyType } from "../../wire/iana.ts";
+import type { EspSpi, Payload, Proposal, WireTrafficSelector } from "../../wire/ikev2/message-types.ts";
 import { IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
-import { type PackedOctets, packOctets, readU16, readU32, writeU32 } from "../../wire/octets.ts";
-import { addChild, type ChildSa, liveChildren, type NewChild } from "../child-sa.ts";
+import { readU32, writeU32 } from "../../wire/octets.ts";
+import { addChild, type ChildSa, type NewChild } from "../child-sa.ts";
 import type { Failure } from "../diagnosis/failure.ts";
-import { groupRefused, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
+import { noCommonProposal } from "../diagnosis/proposals.ts";
 import { transportRequired } from "../diagnosis/mode.ts";
-import { refusedByNotify } from "../diagnosis/refusal.ts";
-import { noCommonSelectors, selectorsRefused } from "../diagnosis/selectors.ts";
+import { noCommonSelectors } from "../diagnosis/selectors.ts";
 import type { ChildConfig } from "../endpoint-types.ts";
-import { establishedPhase, type IkeSa, type Link, type Notify, type Role, sessionOf } from "../ike-sa.ts";
+import { establishedPhase, type IkeSa, type Link, type Role, sessionOf } from "../ike-sa.ts";
 import { findPayload, invalidKe, notify } from "../messaging.ts";
 import { chooseEsp, describeOffer, offer, protocolName } from "../negotiation/choose-proposal.ts";
 import { deriveChildKeys } from "../negotiation/key-schedule.ts";
@@ -24,23 +21,12 @@ import { describeSelectors, traceChoice } from "../trace.ts";
 import { newInboundSpi } from "../inbound-spi.ts";
 import { firstWithoutOwn, perResourceSas } from "../traffic-policy.ts";
 import type { Turn } from "../turn.ts";
+import { chooseChild, type FoundChild } from "./child-choice.ts";
 import { asksToShare, refusalOfFurther, sharingRequest, specsOf } from "./child-sharing.ts";
-import {
-  asksForTransport,
-  asSeenHere,
-  asSeenThere,
-  modeAllowed,
-  modeAnswer,
-  modeAnswered,
-  modeRequest,
-  narrowPair,
-  obstacleToAh,
-  type SelectorPair,
-} from "./child-mode.ts";
+import { asksForTransport, asSeenHere, asSeenThere, modeAnswer, modeAnswered, modeRequest, narrowPair, obstacleToAh, type SelectorPair } from "./child-mode.ts";
+import { answerExchange, lowerNonce, NONCE_OCTETS, peerSecret, requireNonce } from "./exchange-values.ts";
 
 /* The part that IKE_AUTH and every CREATE_CHILD_SA of a Child SA share: proposals, selectors, keys (RFC 7296 §1.2, §1.3, §2.9, §2.17). */
-
-export const NONCE_OCTETS = 32;
 
 /** Our half of a new Child SA. `kexMethod`: a group for PFS, null for none (always in IKE_AUTH). */
 export function requestChild(
@@ -165,13 +151,31 @@ export function answerChild(
     remoteSelectors: found.remote,
     isShared,
   };
-  const sharing = isShared ? [notify(NotifyType.SA_RESOURCE_INFO)] : [];
-  const answer: Payload[] = [...modeAnswer(found.mode), ...sharing, { kind: "sa", proposals: [{ ...choice.proposal, spi: spiOctets(inboundSpi) }] }];
-  if (nonces === null) answer.push({ kind: "nonce", data: nonceR });
-  if (answerKex !== null) answer.push({ kind: "ke", method: suite.kex, data: answerKex.publicData });
-  const theirs = { local: asSeenThere(found.local, found.here.local, peers.local), remote: asSeenThere(found.remote, found.here.remote, peers.remote) };
-  answer.push({ kind: "tsi", selectors: theirs.remote.map(toWire) }, { kind: "tsr", selectors: theirs.local.map(toWire) });
-  return { ok: true, payloads: answer, agreed };
+  const proposal = { ...choice.proposal, spi: spiOctets(inboundSpi) };
+  const value = answerKex === null ? null : { method: suite.kex, data: answerKex.publicData };
+  return { ok: true, payloads: childAnswerPayloads(agreed, found, peers, proposal, value, withKex), agreed };
+}
+
+/** SA, TSi and TSr of what was agreed on, the selectors as the peer sees them; `isCreated`: in CREATE_CHILD_SA, with the nonce and, for PFS, KE. */
+function childAnswerPayloads(
+  agreed: AgreedChild,
+  found: FoundChild,
+  peers: SelectorPair,
+  proposal: Proposal,
+  value: { readonly method: number; readonly data: Uint8Array } | null,
+  isCreated: boolean,
+): Payload[] {
+  const local = asSeenThere(found.local, found.here.local, peers.local);
+  const remote = asSeenThere(found.remote, found.here.remote, peers.remote);
+  return [
+    ...modeAnswer(agreed.mode),
+    ...(agreed.isShared ? [notify(NotifyType.SA_RESOURCE_INFO)] : []),
+    { kind: "sa", proposals: [proposal] },
+    ...(isCreated ? [{ kind: "nonce", data: agreed.nonceR } as const] : []),
+    ...(value === null ? [] : [{ kind: "ke", ...value } as const]),
+    { kind: "tsi", selectors: remote.map(toWire) },
+    { kind: "tsr", selectors: local.map(toWire) },
+  ];
 }
 
 /** Initiator: checks the answer. Throws IkeProtocolError when it is not one to our offer. `nonces` as above. */
@@ -274,106 +278,10 @@ export function isDeletedMeanwhile(request: ChildRequest, agreed: AgreedChild): 
   return request.deletedMeanwhile.includes(agreed.outboundSpi);
 }
 
-/** Packed, since it is kept as long as the SA. */
-export function lowerNonce(a: Uint8Array, b: Uint8Array): PackedOctets {
-  const [packedA, packedB] = [packOctets(a), packOctets(b)];
-  return compareNonces(packedA, packedB) <= 0 ? packedA : packedB;
-}
-
-/** RFC 7296 §2.8.1: nonces compare octet by octet, a prefix is lower. */
-export function compareNonces(a: PackedOctets, b: PackedOctets): number {
-  return a === b ? 0 : a < b ? -1 : 1;
-}
-
-/** Throws INVALID_SYNTAX without a nonce of 16 to 256 octets (RFC 7296 §2.10). A copy. */
-export function requireNonce(payloads: readonly Payload[]): Uint8Array {
-  const nonce = findPayload(payloads, "nonce");
-  if (nonce === null || nonce.data.length < 16 || nonce.data.length > 256) throw invalidSyntax("The message needs a nonce of 16 to 256 octets.");
-  return nonce.data.slice();
-}
-
-/** A peer's value that is no valid public value breaks the protocol. */
-export function answerExchange(method: number, data: Uint8Array): ReturnType<typeof answerKeyExchange> {
-  return peerSecret(() => answerKeyExchange(method, data));
-}
-
-export function peerSecret<T>(compute: () => T): T {
-  try {
-    return compute();
-  } catch (error) {
-    if (!(error instanceof CryptoError)) throw error;
-    throw invalidSyntax(`The key exchange value is refused: ${error.message}.`);
-  }
-}
-
 export function spiOctets(spi: EspSpi): Uint8Array {
   const octets = new Uint8Array(4);
   writeU32(octets, 0, spi);
   return octets;
-}
-
-/** What a refusal is compared with: of a ChildRequest, or of a request in a trace. */
-export type AskedChild = Pick<ChildRequest, "childName" | "offered" | "localSelectors" | "remoteSelectors"> & { readonly kex: object | null };
-
-/** The sentence for a child that the peer refused, with what this side asked for. `exchange`: what the request went in. */
-export function childRefusal(request: AskedChild, error: Pick<Notify, "type" | "data">, exchange: string, atRekey = false): Failure {
-  switch (error.type) {
-    case NotifyType.TS_UNACCEPTABLE:
-      return selectorsRefused(request.childName, request.localSelectors, request.remoteSelectors);
-    case NotifyType.NO_PROPOSAL_CHOSEN:
-      return proposalsRefused(offeredProtocol(request), describeOffer(request.offered), atRekey, request.kex !== null);
-    case NotifyType.INVALID_KE_PAYLOAD:
-      return groupRefused(offeredProtocol(request), error.data.length === 2 ? readU16(error.data, 0) : Kex.NONE, describeOffer(request.offered), atRekey);
-    default:
-      return refusedByNotify(exchange, error);
-  }
-}
-
-function offeredProtocol({ offered }: AskedChild): "ESP" | "AH" {
-  return offered[0]?.protocolId === ProtocolId.AH ? "AH" : "ESP";
-}
-
-interface FoundChild {
-  readonly config: ChildConfig;
-  readonly mode: SaMode;
-  readonly local: TrafficSelector[];
-  readonly remote: TrafficSelector[];
-  /** What the peer asked for, as this side sees the addresses. */
-  readonly here: SelectorPair;
-}
-
-/**
- * The child of ours that the offered selectors mean: exactly equal before narrowed, without an SA before with one. A name: only this one fits,
- * and it is not allowed in tunnel mode, which the peer asks for.
- */
-function chooseChild(turn: Turn, sa: IkeSa, link: Link, peers: SelectorPair, isTransportAsked: boolean, rekeyed: ChildSa | null): FoundChild | string | null {
-  let best: (FoundChild & { readonly rank: number }) | null = null;
-  let refused: string | null = null;
-  for (const config of link.config.children) {
-    if (rekeyed !== null && config.name !== rekeyed.name) continue;
-    const mode = modeAllowed(config, isTransportAsked);
-    const here = mode === "transport" ? asSeenHere(sa, peers) : peers;
-    const { local, remote } = narrowPair(here, { local: config.localSelectors, remote: config.remoteSelectors });
-    if (remote.length === 0 || local.length === 0) continue;
-    if (mode === null) {
-      refused ??= config.name;
-      continue;
-    }
-    const isExact = equalLists(remote, config.remoteSelectors) && equalLists(local, config.localSelectors);
-    const rank = (isExact ? 2 : 0) + (liveChildren(turn, link.config.id, config.name).length === 0 ? 1 : 0);
-    if (best === null || rank > best.rank) best = { config, mode, local, remote, here, rank };
-  }
-  if (best === null) return refused;
-  traceNarrowing(turn, link, best);
-  return best;
-}
-
-function traceNarrowing(turn: Turn, link: Link, { config, here, local, remote }: FoundChild): void {
-  const isWhole =
-    here.remote.every((one) => remote.some((other) => contains(other, one))) && here.local.every((one) => local.some((other) => contains(other, one)));
-  if (isWhole) return;
-  const [from, to] = [remote, local].map((list) => list.map(formatSelector).join(", "));
-  traceChoice(turn, link.config.id, "CHILD_SA", `The peer's selectors are narrowed to "${config.name}": ${from} to ${to}.`);
 }
 
 function parseSelectors(wire: readonly WireTrafficSelector[]): TrafficSelector[] {

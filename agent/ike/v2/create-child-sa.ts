@@ -11,7 +11,6 @@ import { perResourceSas, sharedChildren } from "../traffic-policy.ts";
 import { emitEvent, type Turn } from "../turn.ts";
 import {
   answerChild,
-  childRefusal,
   childRequestPayloads,
   isDeletedMeanwhile,
   installChild,
@@ -21,6 +20,7 @@ import {
   requestChild,
   requestFurther,
 } from "./child-negotiation.ts";
+import { childRefusal } from "../diagnosis/child-refusal.ts";
 import { refusesMode } from "./child-mode.ts";
 import { awaitFollowUp, followUp, isRekeyPending, takeFollowUp } from "./follow-up-ke.ts";
 import { answerRekeyChild, succeedChild } from "./rekey-child.ts";

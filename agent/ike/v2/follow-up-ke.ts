@@ -9,7 +9,7 @@ import type { AdditionalKex } from "../negotiation/choose-proposal.ts";
 import { formatAdditionalKex } from "../negotiation/proposal-keywords.ts";
 import type { ActiveTask } from "../task.ts";
 import type { Turn } from "../turn.ts";
-import { answerExchange, peerSecret } from "./child-negotiation.ts";
+import { answerExchange, peerSecret } from "./exchange-values.ts";
 import { temporaryRetryAt } from "./retry.ts";
 
 /*

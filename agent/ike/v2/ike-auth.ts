@@ -32,7 +32,9 @@ import { afterAuth, type Session } from "../session.ts";
 import { type ActiveTask, queueDeleteIke } from "../task.ts";
 import { traceChoice } from "../trace.ts";
 import { emitEvent, ikeSasOf, touchIkeSa, type Turn } from "../turn.ts";
-import { answerChild, childRefusal, childRequestPayloads, installChild, lowerNonce, readChildAnswer, refuseChild, requestChild } from "./child-negotiation.ts";
+import { answerChild, childRequestPayloads, installChild, readChildAnswer, refuseChild, requestChild } from "./child-negotiation.ts";
+import { lowerNonce } from "./exchange-values.ts";
+import { childRefusal } from "../diagnosis/child-refusal.ts";
 import { obstacleToAh, refusesMode } from "./child-mode.ts";
 
 /* IKE_AUTH (RFC 7296 §1.2, §2.15): SK {IDi, [CERT+,] [CERTREQ,] [IDr,] AUTH, SAi2, TSi, TSr}  -->  <--  SK {IDr, [CERT+,] AUTH, SAr2, TSi, TSr} */

@@ -15,7 +15,7 @@ import { type Session, zeroizeSession } from "../session.ts";
 import type { ActiveTask } from "../task.ts";
 import { traceChoice } from "../trace.ts";
 import type { Turn } from "../turn.ts";
-import { answerExchange, peerSecret } from "./child-negotiation.ts";
+import { answerExchange, peerSecret } from "./exchange-values.ts";
 import { sendAuthRequest } from "./ike-auth.ts";
 
 /*

@@ -34,7 +34,7 @@ import { natDetectionNotifies } from "../negotiation/nat-detection.ts";
 import { formatKex } from "../negotiation/proposal-keywords.ts";
 import { traceChoice, traceMessage } from "../trace.ts";
 import { ikeSasOf, newId, newIkeSpi, type Turn } from "../turn.ts";
-import { answerExchange, NONCE_OCTETS, peerSecret, requireNonce } from "./child-negotiation.ts";
+import { answerExchange, NONCE_OCTETS, peerSecret, requireNonce } from "./exchange-values.ts";
 import { certificateRequest } from "./ike-auth.ts";
 import { capabilities, newSession, traceSession } from "./init-session.ts";
 

@@ -13,17 +13,16 @@ import { placeOf } from "../traffic-policy.ts";
 import { emitEvent, type Turn } from "../turn.ts";
 import {
   answerChild,
-  childRefusal,
   childRequestPayloads,
-  compareNonces,
   isDeletedMeanwhile,
   installChild,
-  lowerNonce,
   readChildAnswer,
   refuseChild,
   requestChild,
   spiOctets,
 } from "./child-negotiation.ts";
+import { compareNonces, lowerNonce } from "./exchange-values.ts";
+import { childRefusal } from "../diagnosis/child-refusal.ts";
 import { refusesMode } from "./child-mode.ts";
 import { awaitFollowUp, followUp, forget } from "./follow-up-ke.ts";
 import { retryAfterRefusal, temporaryRetryAt } from "./retry.ts";

@@ -16,7 +16,7 @@ import { deriveRekeyedIkeKeys } from "../negotiation/key-schedule.ts";
 import type { ActiveTask, IkeRival } from "../task.ts";
 import { hex64, traceChoice } from "../trace.ts";
 import { emitEvent, ikeSasOf, newId, newIkeSpi, type Turn } from "../turn.ts";
-import { answerExchange, compareNonces, lowerNonce, NONCE_OCTETS, peerSecret, requireNonce } from "./child-negotiation.ts";
+import { answerExchange, compareNonces, lowerNonce, NONCE_OCTETS, peerSecret, requireNonce } from "./exchange-values.ts";
 import { awaitFollowUp, followUp, forget } from "./follow-up-ke.ts";
 import { retryAfterRefusal, temporaryRetryAt } from "./retry.ts";
 

@@ -96,29 +96,39 @@ export function closeDuplicateChildren(turn: Turn, link: Link, sa: IkeSa, phase:
 }
 
 /**
- * Where a policy does not point at what serves best. What it was on may have ended while the peer was not known to have any other: then it points
- * at one whose answer of ours may never arrive. As soon as another one is known to be there it goes to that one, and a peer that can be
- * asked for what it has is asked at once. And once the peer has what it has begun anew (`main`), the older one may end any time, unheard by us; it may
- * have given up the newer one as well, if it does not answer there and is heard elsewhere.
+ * Points each policy at what the peer is known to have: the one for all that serves best, and beside it, for single workers, what of `main`, the IKE SA authenticated last,
+ * may have others beside it. Whoever asked for it sends first, so that no packet comes before its SA.
  */
 export function sendOverKnown(turn: Turn, link: Link, main: IkeSa | undefined): void {
-  for (const [name, policy] of link.policies) {
+  const isThere = ({ sa, child }: Usable): boolean => isKnownToPeer(sa, child) && !isDeserted(turn, link, sa);
+  for (const name of link.policies.keys()) {
     const usable = usableChildren(turn, link, name);
-    const current = usable.find(({ child }) => child.id === policy.childSaId);
-    if (current === undefined || usable.length === 1) continue;
-    const isThere = ({ sa, child }: Usable): boolean => isKnownToPeer(sa, child) && !isDeserted(turn, link, sa);
-    const isGood = isThere(current);
-    // One that has been a single worker's so far serves all of them better than one that the peer may not have.
-    const others = usable.filter(({ sa, child }) => child !== current.child && (!isGood || (sa === main && placeOf(policy, child.id) === null)));
-    const better = isGood && current.sa === main ? null : (others.findLast(isThere)?.child ?? null);
-    if (better !== null) {
-      if (isGood) sendOver(turn, link, better);
-      else sendAllOver(turn, link, better);
-      if (link.policies.get(name)?.childSaId === better.id)
-        traceChoice(turn, link.config.id, "CHILD_SA", `"${name}" is sent over ${hex32(better.outboundSpi)} (out), which the peer is known to have.`);
-    } else if (!isGood) {
-      for (const { sa, child } of usable) if (canBeAskedFor(sa, child)) sa.window.queue.push({ kind: "liveness", thenDelete: null });
-    }
+    sendAllOverKnown(turn, link, name, usable, main, isThere);
+    for (const one of usable)
+      if (one.sa === main && one.child.isShared && one.child.state.kind === "established" && isThere(one)) sendOver(turn, link, one.child);
+  }
+}
+
+/**
+ * What a policy was on may have ended while the peer was not known to have any other: then it points at one whose answer of ours may never arrive. As soon as
+ * another one is known to be there it goes to that one, and a peer that can be asked for what it has is asked at once. And once the peer has what it has begun
+ * anew (`main`), the older one may end any time, unheard by us; it may have given up the newer one as well, if it does not answer there and is heard elsewhere.
+ */
+function sendAllOverKnown(turn: Turn, link: Link, name: string, usable: readonly Usable[], main: IkeSa | undefined, isThere: (one: Usable) => boolean): void {
+  const policy = link.policies.get(name);
+  const current = usable.find(({ child }) => child.id === policy?.childSaId);
+  if (current === undefined || usable.length === 1) return;
+  const isGood = isThere(current);
+  // One that has been a single worker's so far serves all of them better than one that the peer may not have.
+  const others = usable.filter(({ sa, child }) => child !== current.child && (!isGood || (sa === main && placeOf(policy, child.id) === null)));
+  const better = isGood && current.sa === main ? null : (others.findLast(isThere)?.child ?? null);
+  if (better !== null) {
+    if (isGood) sendOver(turn, link, better);
+    else sendAllOver(turn, link, better);
+    if (link.policies.get(name)?.childSaId === better.id)
+      traceChoice(turn, link.config.id, "CHILD_SA", `"${name}" is sent over ${hex32(better.outboundSpi)} (out), which the peer is known to have.`);
+  } else if (!isGood) {
+    for (const { sa, child } of usable) if (canBeAskedFor(sa, child)) sa.window.queue.push({ kind: "liveness", thenDelete: null });
   }
 }
 

@@ -3,9 +3,8 @@ import type { ChildSa } from "./child-sa.ts";
 import { hasChildTask } from "./child-upkeep.ts";
 import type { Instant } from "./endpoint-types.ts";
 import type { EstablishedPhase, FurtherLimit, IkeSa, Link, Notify } from "./ike-sa.ts";
-import { isDeserted, isKnownToPeer } from "./known-to-peer.ts";
 import { hex32, traceChoice } from "./trace.ts";
-import { perResourceSas, placeOf, sendOver, sharedChildren } from "./traffic-policy.ts";
+import { perResourceSas, sharedChildren } from "./traffic-policy.ts";
 import type { Turn } from "./turn.ts";
 import { compareNonces } from "./v2/exchange-values.ts";
 import { temporaryRetryAt } from "./v2/retry.ts";
@@ -17,9 +16,8 @@ import { temporaryRetryAt } from "./v2/retry.ts";
  */
 
 /** Brings those of an IKE SA to the number that this end has room for. `sa`: the one in use that was authenticated last. */
-export function upkeepFurther(turn: Turn, link: Link, sa: IkeSa, phase: EstablishedPhase): void {
+export function upkeepFurther(link: Link, sa: IkeSa, phase: EstablishedPhase): void {
   for (const { name } of link.config.children) {
-    sendOnKnown(turn, link, sa, sharedChildren(phase, name));
     if (phase.begunAs === "initiator" && link.wanted !== "down" && !hasChildTask(sa) && lacksFurther(link, phase, name))
       sa.window.queue.push({ kind: "createChild", childName: name });
   }
@@ -79,14 +77,6 @@ export function onFurtherRefused(turn: Turn, link: Link, childName: string, coun
 export function endFurther(turn: Turn, link: Link, childName: string, count: number, answer: string): void {
   traceChoice(turn, link.config.id, "CREATE_CHILD_SA", `${count} Child SA${count === 1 ? "" : "s"} of "${childName}", the peer takes no more (${answer}).`);
   limit(link, childName, { most: count, pausedUntil: null });
-}
-
-/** As responder this end sends on what the peer has made once the peer is known to have it, so that no packet comes before its SA; and has it still. */
-function sendOnKnown(turn: Turn, link: Link, sa: IkeSa, children: readonly ChildSa[]): void {
-  if (isDeserted(turn, link, sa)) return;
-  for (const child of children) {
-    if (placeOf(link.policies.get(child.name), child.id) === null && isKnownToPeer(sa, child)) sendOver(turn, link, child);
-  }
 }
 
 /** Whether the peer is to be asked for one more now. */

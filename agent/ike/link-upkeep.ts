@@ -40,7 +40,7 @@ export function upkeepLink(turn: Turn, link: Link): void {
   begin(turn, link);
   const main = inUse(turn, link).at(-1);
   if (main !== undefined) {
-    upkeepFurther(turn, link, main, main.phase);
+    upkeepFurther(link, main, main.phase);
     confirmMade(main, main.phase);
   }
   watchActivity(turn, link);

@@ -50,6 +50,17 @@ function beginAgain(pair: Pair, courier: Courier): void {
   );
 }
 
+/** b has authenticated anew, and cannot close the old IKE SA: the answer that its DELETE has to wait for does not come. */
+function replaceInVain(pair: Pair, courier: Courier): void {
+  const before = sentOver(pair).spi;
+  pair.give(pair.b, { kind: "rekey", linkId: "link", what: "child" });
+  courier.keep(pair.b);
+  pair.give(pair.b, { kind: "reauthenticate", linkId: "link" });
+  courier.deliverAll();
+  expect(pair.a.link().ikeSas.length).toBe(2);
+  expect(sentOver(pair).spi).not.toBe(before);
+}
+
 function isAnswerOf(exchange: number, packet: Packet): boolean {
   const { header } = parseHeader(packet.bytes);
   return header.isResponse && header.exchangeType === exchange;
@@ -107,14 +118,7 @@ describe("answers that the peer never gets", () => {
   it("a peer that cannot close the old IKE SA yet says that it has what was made last on the new one, and the traffic goes there", () => {
     const pair = establishedPair(7, { both: { livenessMs: 0, childless: true } });
     const courier = new Courier(pair);
-    const before = sentOver(pair).spi;
-    // The answer that its DELETE has to wait for does not come.
-    pair.give(pair.b, { kind: "rekey", linkId: "link", what: "child" });
-    courier.keep(pair.b);
-    pair.give(pair.b, { kind: "reauthenticate", linkId: "link" });
-    courier.deliverAll();
-    expect(pair.a.link().ikeSas.length).toBe(2);
-    expect(sentOver(pair).spi).not.toBe(before);
+    replaceInVain(pair, courier);
     expect(sentOver(pair).isThere).toBe(true);
     courier.leave();
     settle(pair);
@@ -124,11 +128,7 @@ describe("answers that the peer never gets", () => {
     const pair = establishedPair(7, QUIET);
     const courier = new Courier(pair);
     const before = sentOver(pair).spi;
-    pair.give(pair.b, { kind: "rekey", linkId: "link", what: "child" });
-    courier.keep(pair.b);
-    pair.give(pair.b, { kind: "reauthenticate", linkId: "link" });
-    courier.deliverAll();
-    expect(sentOver(pair).spi).not.toBe(before);
+    replaceInVain(pair, courier);
     const made = pair.a.link().ikeSas.at(-1)!;
     pair.give(pair.a, { kind: "expire", childSaId: made.children[0]!.id, spi: made.children[0]!.outboundSpi, hard: false });
     courier.leave("lose");

@@ -32,10 +32,14 @@ export function canBeAskedFor(sa: IkeSa, { answer }: ChildSa): boolean {
   return answer?.inAuth === true && sa.window.outstanding === null && sa.window.queue.length === 0;
 }
 
-/** The peer has not answered there for several sends, and has been heard on another IKE SA since: it lives, and may have taken us for dead on this one. */
-export function isDeserted(turn: Turn, link: Link, { id, window: { outstanding } }: IkeSa): boolean {
+/**
+ * The peer has not answered there for several sends, and has been heard on another IKE SA since, and not on this one: it lives, and may have taken us for
+ * dead here.
+ */
+export function isDeserted(turn: Turn, link: Link, { id, lastReceivedAt, window: { outstanding } }: IkeSa): boolean {
   if (outstanding === null || outstanding.sends < DESERTED_SENDS) return false;
-  const isHeard = (sa: IkeSa): boolean => sa.id !== id && establishedPhase(sa) !== null && sa.lastReceivedAt > outstanding.firstSentAt;
+  const since = Math.max(outstanding.firstSentAt, lastReceivedAt);
+  const isHeard = (sa: IkeSa): boolean => sa.id !== id && establishedPhase(sa) !== null && sa.lastReceivedAt > since;
   return ikeSasOf(turn, link.config.id).some(isHeard);
 }
 

@@ -37,11 +37,31 @@ const FIRST_ANSWER_LOST: Situation = {
   wordAfterMs: 700,
 };
 
+/** Found by a longer search: what the peer had made last was not sent over although it was known to have it, since a question of before on that IKE SA was still without an answer. */
+const HEARD_AGAIN: Situation = {
+  seed: 299_747_571,
+  starts: "a",
+  steps: [
+    { side: "a", command: "reauthenticate", pauseMs: 0 },
+    { side: "a", command: "delete child", pauseMs: 2_026 },
+    { side: "b", command: "rekey child", pauseMs: 0 },
+  ],
+  line: { delayMs: 1, loss: 0.6, duplicate: 0, reorder: 0, reorderMs: 5 },
+  firstPacketMs: null,
+  keyExchange: "none",
+  childCount: 2,
+  perResource: { a: 0, b: 0 },
+  childless: false,
+  onDemand: false,
+  wordAfterMs: 5_000,
+};
+
 describe("from any interleaving both ends converge", () => {
   const timeout = searchMs(SEARCH);
   it("rekeys of both kinds at both ends", () => check(["rekey child", "rekey ike", "rekey all"]), timeout);
   it("rekeys and deletes of Child SAs", () => check(["rekey child", "rekey ike", "rekey all", "delete child"]), timeout);
   it("rekeys and reauthentications", () => check(["rekey child", "rekey ike", "rekey all", "reauthenticate"]), timeout);
   it("a first answer that is lost again and again", () => expect(playThrough(FIRST_ANSWER_LOST)).toEqual([]));
+  it("a peer that is heard again on an IKE SA where it owes an answer", () => expect(playThrough(HEARD_AGAIN)).toEqual([]));
   it("everything, also closing and opening the link", () => check(COMMANDS), timeout);
 });

@@ -3,7 +3,7 @@ import { ExchangeType, NotifyType, PayloadType } from "../wire/iana.ts";
 import { readU16, readU32, readU64, writeU16, writeU32 } from "../wire/octets.ts";
 import type { Instant } from "./endpoint-types.ts";
 import type { EngineState } from "./turn.ts";
-import { FLOOD_REPORT_MS, halfOpenKey } from "./v2/ike-sa-init.ts";
+import { FLOOD_REPORT_MS, halfOpenKey } from "./v2/init-strangers.ts";
 
 /*
  * Under a flood of IKE_SA_INIT most requests are answered with a cookie and leave nothing behind (RFC 7296 §2.6). Those are answered

@@ -2,15 +2,14 @@ import { proceedAfterInit } from "./ike-intermediate.ts";
 import { findKex, startKeyExchange } from "../../crypto/key-exchange.ts";
 import type { UdpEndpoint } from "../../ipsec/security-association.ts";
 import { ExchangeType, NotifyType } from "../../wire/iana.ts";
-import { HEADER_LENGTH, parseHeader } from "../../wire/ikev2/header.ts";
-import { type PlainOctets, refuseUnknownCritical, serializeMessage } from "../../wire/ikev2/message.ts";
-import type { Header, IkeSpi, Message, Payload, Proposal } from "../../wire/ikev2/message-types.ts";
+import { refuseUnknownCritical, serializeMessage } from "../../wire/ikev2/message.ts";
+import type { IkeSpi, Message, Payload, Proposal } from "../../wire/ikev2/message-types.ts";
 import { type IkeProtocolError, invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { readU16 } from "../../wire/octets.ts";
 import { type Failure, recordFailure, traceFinding } from "../diagnosis/failure.ts";
 import { groupRefused, intermediateMissing, noCommonProposal, proposalsRefused } from "../diagnosis/proposals.ts";
 import { brokenByPeer, refusedByNotify } from "../diagnosis/refusal.ts";
-import { cookieAsked, cookieLoop, cookieReturned, halfOpenLimit, linkIsDown, noLinkBetween } from "../diagnosis/strangers.ts";
+import { cookieLoop, cookieReturned } from "../diagnosis/strangers.ts";
 import { newReassembly } from "../fragmentation.ts";
 import { establishedPhase, type IkeSa, type InitAnsweredPhase, type InitOffer, isEnding, type Link, newWindow, type Role } from "../ike-sa.ts";
 import {
@@ -37,6 +36,7 @@ import { ikeSasOf, newId, newIkeSpi, type Turn } from "../turn.ts";
 import { answerExchange, NONCE_OCTETS, peerSecret, requireNonce } from "./exchange-values.ts";
 import { certificateRequest } from "./ike-auth.ts";
 import { capabilities, newSession, traceSession } from "./init-session.ts";
+import { halfOpenKey, passesFloodControl, plainOf, refuseStranger } from "./init-strangers.ts";
 
 /* IKE_SA_INIT (RFC 7296 §1.2, §2.6, §2.7, §2.23): HDR, SAi1, KEi, Ni  -->  <--  HDR, SAr1, KEr, Nr */
 
@@ -44,9 +44,6 @@ import { capabilities, newSession, traceSession } from "./init-session.ts";
 export const MOST_ROUNDS = 5;
 /** An error in the clear may be forged: wait at most this long for a real answer (RFC 7296 §2.21.1). */
 const HINT_PATIENCE_MS = 2_000;
-/** Anyone can send a request from an address that has no link: one a second is answered and reported. */
-const STRANGER_PAUSE_MS = 1_000;
-
 /** Sends our IKE_SA_INIT to the peer. `replaces`: the IKE SA that goes once this one is up. */
 export function beginIkeSa(turn: Turn, link: Link, remoteAddress: string, replaces: string | null): IkeSa {
   const { config } = link;
@@ -168,45 +165,10 @@ export function onInitRequest(turn: Turn, links: Candidates, message: Message, d
   acceptInit(turn, links, agreement, { message, datagram, local, remote, nonceI, cacheKey, keData: ke.data, linkId });
 }
 
-/** What a retransmitted IKE_SA_INIT is recognised by. */
-export function halfOpenKey(remote: UdpEndpoint, spiI: bigint): string {
-  return `${remote.address}|${remote.port}|${spiI}`;
-}
-
-/** Anyone can send a request that nobody understands: it is answered, and told of once a second. */
-export function refuseCritical(
-  turn: Turn,
-  links: Candidates,
-  { header }: Message,
-  datagram: Uint8Array,
-  error: IkeProtocolError,
-  local: UdpEndpoint,
-  remote: UdpEndpoint,
-): void {
-  const linkId = links.only?.config.id ?? null;
-  if (turn.now - turn.engine.strangerReportedAt >= STRANGER_PAUSE_MS) {
-    turn.engine.strangerReportedAt = turn.now;
-    traceMessage(turn, linkId, "received", header, plainOf(datagram));
-    recordFailure(turn, linkId, "IKE_SA_INIT", brokenByPeer("IKE_SA_INIT", error));
-  }
-  answerInClear(turn, header, local, remote, linkId, [notify(error.cause, error.data)]);
-}
-
 /** The peer's answer cannot be used. It is not authenticated, so a better one is waited for, and this told if none comes (RFC 7296 §2.21.1). */
 export function noteUnusableAnswer(sa: IkeSa, error: IkeProtocolError): void {
   const { outstanding } = sa.window;
   if (outstanding !== null) outstanding.hint ??= brokenByPeer("answer to IKE_SA_INIT", error);
-}
-
-function refuseStranger(turn: Turn, request: Header, local: UdpEndpoint, remote: UdpEndpoint): void {
-  if (turn.now - turn.engine.strangerReportedAt < STRANGER_PAUSE_MS) return;
-  turn.engine.strangerReportedAt = turn.now;
-  const down = turn.engine.links.downBetween(local.address, remote.address);
-  const failure = (down.length > 0 ? linkIsDown : noLinkBetween)(local.address, remote.address);
-  recordFailure(turn, null, "IKE_SA_INIT", failure);
-  // In the link's own trace as well, for who looks at both ends; nothing has failed at this one.
-  if (down.length === 1) traceFinding(turn, down[0]!.config.id, "IKE_SA_INIT", failure);
-  answerInClear(turn, request, local, remote, null, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
 }
 
 interface Agreement {
@@ -262,33 +224,6 @@ function acceptInit(turn: Turn, links: Candidates, { link, choice }: Agreement, 
   traceSession(turn, linkId, session);
   traceMessage(turn, linkId, "sent", header, plainOf(response));
   transmit(turn, sa, [response]);
-}
-
-/** RFC 7296 §2.6: from the threshold on only an initiator that can receive at its address gets further; at the limit none does. */
-function passesFloodControl(turn: Turn, message: Message, nonceI: Uint8Array, local: UdpEndpoint, remote: UdpEndpoint): boolean {
-  const { options, cookies, halfOpen } = turn.engine;
-  if (halfOpen.size < Math.min(options.cookieThreshold, options.halfOpenLimit)) return true;
-  const facts = { spiI: message.header.spiI, nonceI, remote };
-  const returned = findNotify(message.payloads, NotifyType.COOKIE);
-  if (returned === null || !cookies.isValid(returned.data, facts, turn.now)) {
-    const isTold = reportFlood(turn, cookieAsked(halfOpen.size, options.cookieThreshold, remote.address));
-    answerInClear(turn, message.header, local, remote, null, [notify(NotifyType.COOKIE, cookies.bake(facts, turn.now))], isTold);
-    return false;
-  }
-  if (halfOpen.size < options.halfOpenLimit) return true;
-  reportFlood(turn, halfOpenLimit(halfOpen.size, options.halfOpenLimit, remote.address));
-  return false;
-}
-
-/** How often a flood is told of. */
-export const FLOOD_REPORT_MS = 1_000;
-
-/** Once in a while, and says whether it was now: a flood must neither fill the trace nor cost its making. */
-function reportFlood(turn: Turn, finding: Failure): boolean {
-  if (turn.now - turn.engine.floodReportedAt < FLOOD_REPORT_MS) return false;
-  turn.engine.floodReportedAt = turn.now;
-  traceFinding(turn, null, "IKE_SA_INIT", finding);
-  return true;
 }
 
 /** Additional key exchanges before IKE_AUTH need IKE_INTERMEDIATE, which both sides have to announce (RFC 9242 §3.1, RFC 9370 §2.2.1). */
@@ -381,11 +316,6 @@ function newIkeSa(
     window: newWindow(0, role === "initiator" ? 0 : 1),
     reassembly: newReassembly(),
   };
-}
-
-/** IKE_SA_INIT is not encrypted: its payloads follow the header. */
-function plainOf(datagram: Uint8Array): PlainOctets {
-  return { firstPayload: parseHeader(datagram).firstPayload, bytes: datagram.subarray(HEADER_LENGTH) };
 }
 
 /** RFC 7296 §2.23: from here on both ends use the NAT-T port. */

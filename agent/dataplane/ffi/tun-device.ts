@@ -37,19 +37,21 @@ export interface Tun {
    * is written to a queue as a wish to have its flow's answers there, and one writer would draw all flows to its own.
    */
   readonly writers: readonly number[];
+  /** The kernel takes many datagrams of a flow as one packet that says how it is to be cut (Linux 6.2). */
+  readonly takesDatagrams: boolean;
 }
 
 /** Creates the device with so many queues, and descriptors to write to, sets its MTU and takes it up. @throws Error with a sentence. */
 export function openTun(name: string, mtu: number, queues = 1, writers = 1): Tun {
   if (queues === 1 && writers === 1) {
     const fd = openQueue(name, IFF_TUN_NO_PI_VNET_HDR, mtu);
-    return { queues: [fd], writers: [fd] };
+    return { queues: [fd], writers: [fd], takesDatagrams: takesDatagrams(fd) };
   }
   const fds: number[] = [];
   try {
     for (let queue = 0; queue < queues + writers; queue++) fds.push(openQueue(name, IFF_TUN_NO_PI_VNET_HDR | IFF_MULTI_QUEUE, queue === 0 ? mtu : null));
     for (const fd of fds.slice(queues)) detach(fd, name);
-    return { queues: fds.slice(0, queues), writers: fds.slice(queues) };
+    return { queues: fds.slice(0, queues), writers: fds.slice(queues), takesDatagrams: takesDatagrams(fds[0]!) };
   } catch (error) {
     for (const fd of fds) libc.close(fd);
     throw error;
@@ -91,6 +93,11 @@ function openQueue(name: string, flags: number, mtu: number | null): number {
   return fd;
 }
 
+/** What a kernel leaves to be cut by us it also cuts for us: both came at once. */
+function takesDatagrams(fd: number): boolean {
+  return libc.ioctl(fd, TUNSETOFFLOAD, OFFLOADS | USO_OFFLOADS) === 0;
+}
+
 function detach(fd: number, name: string): void {
   withScratch(IFREQ_OCTETS, (arena, request) => {
     arena.view.setUint16(request + 16, IFF_DETACH_QUEUE, true);
@@ -109,7 +116,7 @@ function attach(arena: Arena, request: number, fd: number, name: string, flags: 
 }
 
 function configure(arena: Arena, request: number, fd: number, name: string, mtu: number): void {
-  const offloaded = libc.ioctl(fd, TUNSETOFFLOAD, OFFLOADS | USO_OFFLOADS) === 0 || libc.ioctl(fd, TUNSETOFFLOAD, OFFLOADS) === 0;
+  const offloaded = takesDatagrams(fd) || libc.ioctl(fd, TUNSETOFFLOAD, OFFLOADS) === 0;
   if (!offloaded) throw new Error(`the TUN device ${name} takes no offloads (errno ${errno()})`);
   const socket: number = libc.socket(2, 2, 0);
   arena.view.setUint32(request + 16, mtu, true);

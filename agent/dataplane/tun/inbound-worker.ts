@@ -57,7 +57,7 @@ const sas = new ReceiveSas();
 const paths = new PathMtus(options.pathMtu);
 const lifetimes = new LifetimeTimer(sas);
 const batch = new ReceiveBatch(arena);
-const tun = new TunWriter(arena, options.tunFd, counters);
+const tun = new TunWriter(arena, options.tunFd, counters, options.mergesDatagrams);
 const early = new EarlyPackets(arena);
 const batchedOpening = AeadBatch.create(arena, "open", OPENED_AT_ONCE);
 const opening = batchedOpening === null ? null : new OpeningQueue(batchedOpening);

@@ -22,9 +22,10 @@ import { type CompiledPolicy, PolicyTable } from "./policy-table.ts";
 import { outerSockets } from "./outer-sockets.ts";
 import { LifetimeTimer } from "./sa-lifetime.ts";
 import { reserveInner, sealInner } from "./seal-packet.ts";
-import { segmentTcp, segmentUdp, UDP_HEADER_OCTETS } from "./segmentation.ts";
+import { segmentTcp, segmentUdp } from "./segmentation.ts";
 import { clampMss, folded, tcpHeaderOctets } from "./tcp-header.ts";
 import { TransmitBatch } from "./transmit-batch.ts";
+import { UDP_HEADER_OCTETS } from "./udp-header.ts";
 import { type CommandBatch, type FromWorker, type WorkerOptions, obeyAll, type WorkerCommand } from "./worker-protocol.ts";
 
 /*

@@ -3,6 +3,7 @@ import { IpProtocol } from "../../wire/ip.ts";
 import { readU16, readU32, writeU16, writeU32 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { folded, Tcp, TcpFlag, tcpHeaderOctets } from "./tcp-header.ts";
+import { Udp, UDP_HEADER_OCTETS } from "./udp-header.ts";
 
 /**
  * TCP segmentation (what a NIC with TSO does): the packet at `start` with a payload longer than `segmentOctets` is cut, and each piece is
@@ -19,10 +20,6 @@ export function segmentUdp(arena: Arena, start: number, view: IpPacketView, segm
   const isWhole = view.protocol === IpProtocol.UDP && !view.isFragment && view.transportOffset + UDP_HEADER_OCTETS <= start + view.totalLength;
   return isWhole && cut(arena, start, view, UDP_HEADER_OCTETS, segmentOctets, place, done);
 }
-
-export const UDP_HEADER_OCTETS = 8;
-const UDP_LENGTH = 4;
-const UDP_CHECKSUM = 6;
 
 type Place = (octets: number) => number;
 type Done = (at: number, octets: number) => boolean;
@@ -71,8 +68,8 @@ function readHeaders(arena: Arena, start: number, view: IpPacketView, headerOcte
     bytes[at + Tcp.flags] = 0;
     writeU16(bytes, at + Tcp.checksum, 0);
   } else {
-    writeU16(bytes, at + UDP_LENGTH, 0);
-    writeU16(bytes, at + UDP_CHECKSUM, 0);
+    writeU16(bytes, at + Udp.length, 0);
+    writeU16(bytes, at + Udp.checksum, 0);
   }
   // The pseudo-header without its length.
   headers.transportSum = arena.sum(view.sourceOffset, view.family === 4 ? 8 : 32) + view.protocol + arena.sum(at, headerOctets);
@@ -100,8 +97,8 @@ function mendTcp(bytes: Uint8Array, at: number, octets: number, payloadSum: numb
 }
 
 function mendUdp(bytes: Uint8Array, at: number, octets: number, payloadSum: number): void {
-  writeU16(bytes, at + UDP_LENGTH, octets);
+  writeU16(bytes, at + Udp.length, octets);
   const checksum = ~folded(headers.transportSum + 2 * octets + payloadSum) & 0xffff;
   // RFC 768: a checksum of zero means "none", so it is sent as all ones.
-  writeU16(bytes, at + UDP_CHECKSUM, checksum === 0 ? 0xffff : checksum);
+  writeU16(bytes, at + Udp.checksum, checksum === 0 ? 0xffff : checksum);
 }

@@ -101,11 +101,11 @@ export class TunDataPlane implements DataPlane {
       inboundWorkers: inbound.length,
     };
     const pathMtu = options.pathMtu ?? USUAL_PATH_MTU;
-    const lane = (direction: Direction, own: Omit<LaneOptions, "pathMtu">): WorkerLane => {
+    const lane = (direction: Direction, own: Omit<LaneOptions, "pathMtu" | "mergesDatagrams">): WorkerLane => {
       const made: WorkerLane = new WorkerLane(
         direction,
         files[direction],
-        { ...own, pathMtu },
+        { ...own, pathMtu, mergesDatagrams: tun.takesDatagrams },
         {
           event: (event) => this.#emit(event),
           ike: (datagram) => this.#deliver(datagram),

@@ -8,7 +8,7 @@ import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { Arena } from "../ffi/arena.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
 import { CounterTable } from "./counters.ts";
-import { segmentTcp } from "./segmentation.ts";
+import { segmentTcp, segmentUdp } from "./segmentation.ts";
 import { TcpFlag } from "./tcp-header.ts";
 import { TunWriter } from "./tun-writer.ts";
 
@@ -29,10 +29,10 @@ interface Frame {
 }
 
 /** What a writer writes for these packets, given to it in this order. */
-function written(packets: readonly Uint8Array[]): Frame[] {
+function written(packets: readonly Uint8Array[], mergesDatagrams = true): Frame[] {
   const path = join(directory, String(files++));
   const fd = openSync(path, "w");
-  const writer = new TunWriter(arena, fd, counters);
+  const writer = new TunWriter(arena, fd, counters, mergesDatagrams);
   let at = inputAt;
   for (const packet of packets) {
     const view = makeIpPacketView();
@@ -65,7 +65,8 @@ function unmerged({ vnet, packet }: Frame): Uint8Array[] {
   arena.bytes.set(packet, piecesAt);
   readIpPacket(arena.bytes, piecesAt, piecesAt + packet.length, view);
   const pieces: Uint8Array[] = [];
-  segmentTcp(
+  const segment = vnet.getUint8(1) === Vnet.GSO_UDP_L4 ? segmentUdp : segmentTcp;
+  segment(
     arena,
     piecesAt,
     view,
@@ -228,6 +229,100 @@ describe("TunWriter", () => {
     expect(written([first, shorter, behind]).map((frame) => unmerged(frame).length)).toEqual([2, 1]);
   });
 
+  it("hands over runs of datagrams that, cut again, are what came in: every octet, checksum and, where it may be fragmented, identification", () => {
+    const runs = fc.record({
+      address: fc.constantFrom(v4, v6),
+      octets: fc.integer({ min: 1, max: 1_400 }),
+      count: fc.integer({ min: 1, max: 80 }),
+      lastOctets: fc.integer({ min: 1, max: 1_400 }),
+      identification: fc.nat(0xffff),
+      mayFragment: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(runs, { minLength: 1, maxLength: 4 }), (specs) => {
+        const packets = specs.flatMap(({ address, octets, count, lastOctets, identification, mayFragment }, which) =>
+          Array.from({ length: count }, (_, index) => {
+            const content = payload(index === count - 1 ? Math.min(lastOctets, octets) : octets, index);
+            const packet = datagram({ ...address, sourcePort: which, identification: (identification + index) & 0xffff, payload: content });
+            return mayFragment ? fragmentable(packet) : packet;
+          }),
+        );
+        const frames = written(packets);
+        // At most 64 and less than 64 KB of one flow in a frame, and what is shorter ends it: nothing else does.
+        const atLeast = specs.reduce((sum, { octets, count }) => sum + Math.ceil(count / Math.min(64, Math.floor(65_000 / octets))), 0);
+        expect(frames.length).toBeLessThanOrEqual(atLeast + specs.length);
+        const out = frames.flatMap(unmerged);
+        expect(out).toHaveLength(packets.length);
+        for (const [index, packet] of packets.entries()) {
+          const mayDiffer = (packet[6]! & 0x40) !== 0 ? withoutIdentification : (whole: Uint8Array) => Buffer.from(whole);
+          expect(mayDiffer(out[index]!).equals(mayDiffer(packet))).toBe(true);
+        }
+        for (const packet of out) expect(naiveTransportChecksum(packet)).toBe(0);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it.each([
+    ["IPv4", v4],
+    ["IPv6", v6],
+  ] as const)("describes a run of datagrams over %s in the vnet header and leaves the pseudo-header's sum in the checksum", (_name, address) => {
+    const frames = written(Array.from({ length: 10 }, (_, index) => datagram({ ...address, payload: payload(1_000, index) })));
+    expect(frames).toHaveLength(1);
+    const { vnet, packet } = frames[0]!;
+    const udpAt = headerOctets(packet);
+    const fields = [vnet.getUint8(0), vnet.getUint8(1), ...[2, 4, 6, 8].map((at) => vnet.getUint16(at, true))];
+    expect(fields).toEqual([Vnet.NEEDS_CSUM, Vnet.GSO_UDP_L4, udpAt + 8, 1_000, udpAt, 6]);
+    expect(packet.length).toBe(udpAt + 8 + 10_000);
+    expect(new DataView(packet.buffer).getUint16(udpAt + 4)).toBe(10_008);
+    if (address.family === 4) expect(naiveChecksum(packet.subarray(0, 20))).toBe(0);
+    const completed = packet.slice();
+    new DataView(completed.buffer).setUint16(udpAt + 6, naiveChecksum(packet.subarray(udpAt)));
+    expect(naiveTransportChecksum(completed)).toBe(0);
+  });
+
+  it("writes each datagram by itself where the kernel takes no runs of them", () => {
+    const packets = Array.from({ length: 5 }, (_, index) => datagram({ ...v4, payload: payload(100, index) }));
+    const frames = written(packets, false);
+    expect(frames.map(({ packet }) => Buffer.from(packet).toString("hex"))).toEqual(packets.map((packet) => Buffer.from(packet).toString("hex")));
+    for (const { vnet } of frames) expect(new Uint8Array(vnet.buffer).every((octet) => octet === 0)).toBe(true);
+  });
+
+  const nextDatagram = { ...v4, identification: 1, payload: payload(100, 1) };
+  const withoutChecksum = datagram(nextDatagram);
+  withoutChecksum.fill(0, 26, 28);
+  const damagedDatagram = datagram(nextDatagram);
+  damagedDatagram[60] = damagedDatagram[60]! ^ 1;
+  const shorterThanItsPacket = datagram(nextDatagram);
+  shorterThanItsPacket[25] = 100;
+  const nearerItsEnd = datagram(nextDatagram);
+  nearerItsEnd[8] = 63;
+  const otherClass = datagram(nextDatagram);
+  otherClass[1] = 3;
+  it.each<[string, Uint8Array]>([
+    ["other ports", datagram({ ...nextDatagram, sourcePort: 9 })],
+    ["another destination", datagram({ ...nextDatagram, destination: Uint8Array.of(10, 9, 0, 3) })],
+    ["more data", datagram({ ...nextDatagram, payload: payload(101, 1) })],
+    ["no data", datagram({ ...nextDatagram, payload: payload(0, 1) })],
+    ["no checksum", withoutChecksum],
+    ["a wrong checksum", damagedDatagram],
+    ["a length that is not its packet's", shorterThanItsPacket],
+    ["another TTL", nearerItsEnd],
+    ["another traffic class", otherClass],
+    ["a fragment that may come of it", fragmentable(datagram({ ...nextDatagram, identification: 1 }))],
+    ["another family", datagram({ ...v6, payload: payload(100, 1) })],
+  ])("leaves apart a datagram with %s, as it came", (_name, packet) => {
+    const first = datagram({ ...v4, payload: payload(100, 0) });
+    const frames = written([first, packet]);
+    expect(frames.map((frame) => Buffer.from(frame.packet).toString("hex"))).toEqual([first, packet].map((one) => Buffer.from(one).toString("hex")));
+    for (const { vnet } of frames) expect(new Uint8Array(vnet.buffer).every((octet) => octet === 0)).toBe(true);
+  });
+
+  it("leaves apart datagrams that may be fragmented and whose identifications do not follow each other", () => {
+    const packets = [7, 9, 10].map((identification) => fragmentable(datagram({ ...v4, identification, payload: payload(100, identification) })));
+    expect(written(packets).map((frame) => unmerged(frame).length)).toEqual([1, 2]);
+  });
+
   const next: TcpPacket = { ...v4, ...base, sequence: (0xffff_fff0 + 100) >>> 0, payload: payload(100, 1), identification: 1 };
   const damaged = buildTcp(next);
   damaged[60] = damaged[60]! ^ 1;
@@ -271,7 +366,7 @@ describe("TunWriter", () => {
   it("counts packets and octets when the device takes them, each under its SA, and as unsent when it does not", () => {
     const table = CounterTable.ofRows(4);
     const write = (fd: number) => {
-      const writer = new TunWriter(arena, fd, table);
+      const writer = new TunWriter(arena, fd, table, true);
       let at = inputAt;
       // Five segments of one flow: three came under one SA, two under its successor.
       for (const [index, packet] of run(5, 100).entries()) {
@@ -299,6 +394,19 @@ describe("TunWriter", () => {
     ]);
   });
 });
+
+function datagram(packet: Partial<TcpPacket> & Pick<TcpPacket, "family" | "source" | "destination" | "payload">): Uint8Array {
+  return buildDatagram({ sourcePort: base.sourcePort, destinationPort: base.destinationPort, ...packet });
+}
+
+/** Without don't-fragment, where there is such a bit. */
+function fragmentable(packet: Uint8Array): Uint8Array {
+  if (packet[0]! >> 4 === 6) return packet;
+  packet[6] = 0;
+  packet.fill(0, 10, 12);
+  new DataView(packet.buffer).setUint16(10, naiveChecksum(packet.subarray(0, 20)));
+  return packet;
+}
 
 function withoutIdentification(packet: Uint8Array): Buffer {
   const copy = Buffer.from(packet);

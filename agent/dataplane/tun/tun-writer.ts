@@ -1,24 +1,26 @@
 import { copyView, type IpPacketView, IpProtocol, makeIpPacketView } from "../../wire/ip.ts";
-import { readU32, writeU16 } from "../../wire/octets.ts";
+import { readU16, readU32, writeU16 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { Errno, errno, libc } from "../ffi/native.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
 import { writeIov } from "../ffi/udp-socket.ts";
 import { Counter, type CounterTable, GLOBAL_ROW } from "./counters.ts";
 import { pseudoHeaderSum, Tcp, TcpFlag, tcpHeaderOctets, writeIpv4Checksum } from "./tcp-header.ts";
+import { Udp, UDP_HEADER_OCTETS } from "./udp-header.ts";
 
 const MAX_PIECES = 64;
 const MAX_OCTETS = 65_535;
 
 /**
- * Writes opened packets to the TUN device. Consecutive segments of one TCP flow are handed over as one packet with its segment size
- * in the vnet header (what GRO does), gathered from where they lie: nothing is copied. `flush` must be called before the
- * packets' memory is reused.
+ * Writes opened packets to the TUN device. Consecutive segments of one TCP flow, and datagrams of one UDP flow where the kernel takes such (USO), are handed over
+ * as one packet with its segment size in the vnet header (what GRO does), gathered from where they lie: nothing is copied. `flush` must be called
+ * before the packets' memory is reused.
  */
 export class TunWriter {
   readonly #arena: Arena;
   readonly #fd: number;
   readonly #counters: CounterTable;
+  readonly #mergesDatagrams: boolean;
   readonly #vnet: number;
   readonly #iovs: number;
   /** The first packet of the run and what the next must continue. */
@@ -32,10 +34,12 @@ export class TunWriter {
   #nextSequence = 0;
   #closed = true;
 
-  constructor(arena: Arena, fd: number, counters: CounterTable) {
+  /** `mergesDatagrams`: the device takes datagrams that are to be cut (`Tun.takesDatagrams`). */
+  constructor(arena: Arena, fd: number, counters: CounterTable, mergesDatagrams: boolean) {
     this.#arena = arena;
     this.#fd = fd;
     this.#counters = counters;
+    this.#mergesDatagrams = mergesDatagrams;
     this.#vnet = arena.allocate(VNET_HEADER_OCTETS);
     this.#iovs = arena.allocate(16 * (MAX_PIECES + 1));
   }
@@ -80,20 +84,34 @@ export class TunWriter {
   }
 
   /**
-   * Offset of the payload when this packet may be part of a run, else 0: whole TCP with data, no flag but ACK and PSH, no IPv4 options,
-   * and a right checksum, which the run's one checksum would otherwise hide.
+   * Offset of the payload when this packet may be part of a run, else 0: whole, with data, no IPv4 options, of TCP no flag but ACK and PSH, and a right checksum,
+   * which the run's one checksum would otherwise hide.
    */
   #mergeablePayload(start: number, view: IpPacketView): number {
-    const { bytes } = this.#arena;
-    if (view.protocol !== IpProtocol.TCP || view.isFragment || view.transportOffset - start !== (view.family === 4 ? 20 : 40)) return 0;
+    const isTcp = view.protocol === IpProtocol.TCP;
+    if (!isTcp && (view.protocol !== IpProtocol.UDP || !this.#mergesDatagrams)) return 0;
+    if (view.isFragment || view.transportOffset - start !== (view.family === 4 ? 20 : 40)) return 0;
     const packetEnd = start + view.totalLength;
-    const tcpOctets = tcpHeaderOctets(bytes, view, packetEnd);
-    const payloadAt = view.transportOffset + tcpOctets;
-    if (tcpOctets === 0 || payloadAt >= packetEnd) return 0;
-    if ((bytes[view.transportOffset + Tcp.flags]! & ~TcpFlag.PSH) !== TcpFlag.ACK) return 0;
-    // The addresses lie right before the TCP header, so that one sum is of both.
-    const sum = this.#arena.sum(view.sourceOffset, packetEnd - view.sourceOffset) + IpProtocol.TCP + (packetEnd - view.transportOffset);
+    const payloadAt = isTcp ? this.#segmentPayload(view, packetEnd) : this.#datagramPayload(view, packetEnd);
+    if (payloadAt === 0 || payloadAt >= packetEnd) return 0;
+    // The addresses lie right before the transport header, so that one sum is of both.
+    const sum = this.#arena.sum(view.sourceOffset, packetEnd - view.sourceOffset) + view.protocol + (packetEnd - view.transportOffset);
     return sum === 0xffff || sum === 0x1fffe ? payloadAt : 0;
+  }
+
+  #segmentPayload(view: IpPacketView, packetEnd: number): number {
+    const { bytes } = this.#arena;
+    const tcpOctets = tcpHeaderOctets(bytes, view, packetEnd);
+    if (tcpOctets === 0 || (bytes[view.transportOffset + Tcp.flags]! & ~TcpFlag.PSH) !== TcpFlag.ACK) return 0;
+    return view.transportOffset + tcpOctets;
+  }
+
+  /** RFC 768: a datagram that fills its packet; one without a checksum would get one. */
+  #datagramPayload(view: IpPacketView, packetEnd: number): number {
+    const { bytes } = this.#arena;
+    const at = view.transportOffset;
+    if (at + UDP_HEADER_OCTETS > packetEnd || readU16(bytes, at + Udp.length) !== packetEnd - at || readU16(bytes, at + Udp.checksum) === 0) return 0;
+    return at + UDP_HEADER_OCTETS;
   }
 
   #begin(start: number, view: IpPacketView, payloadAt: number): void {
@@ -104,8 +122,11 @@ export class TunWriter {
     this.#segmentOctets = packetEnd - payloadAt;
     this.#total = view.totalLength;
     this.#pieces = 1;
-    this.#nextSequence = (readU32(this.#arena.bytes, view.transportOffset + Tcp.sequence) + this.#segmentOctets) >>> 0;
-    this.#closed = (this.#arena.bytes[view.transportOffset + Tcp.flags]! & TcpFlag.PSH) !== 0;
+    this.#closed = false;
+    if (view.protocol === IpProtocol.TCP) {
+      this.#nextSequence = (readU32(this.#arena.bytes, view.transportOffset + Tcp.sequence) + this.#segmentOctets) >>> 0;
+      this.#closed = (this.#arena.bytes[view.transportOffset + Tcp.flags]! & TcpFlag.PSH) !== 0;
+    }
     writeIov(this.#arena, this.#iovs + 16, start, view.totalLength);
   }
 
@@ -117,22 +138,23 @@ export class TunWriter {
     this.#pieces++;
     writeIov(this.#arena, this.#iovs + 16 * this.#pieces, payloadAt, octets);
     this.#total += octets;
+    this.#closed = octets < this.#segmentOctets;
+    if (view.protocol !== IpProtocol.TCP) return true;
     this.#nextSequence = (this.#nextSequence + octets) >>> 0;
-    const isPushed = (bytes[view.transportOffset + Tcp.flags]! & TcpFlag.PSH) !== 0;
-    if (isPushed) bytes[this.#head.transportOffset + Tcp.flags] = bytes[this.#head.transportOffset + Tcp.flags]! | TcpFlag.PSH;
-    this.#closed = isPushed || octets < this.#segmentOctets;
+    if ((bytes[view.transportOffset + Tcp.flags]! & TcpFlag.PSH) !== 0) {
+      bytes[this.#head.transportOffset + Tcp.flags] = bytes[this.#head.transportOffset + Tcp.flags]! | TcpFlag.PSH;
+      this.#closed = true;
+    }
     return true;
   }
 
-  /** Same flow, next sequence number, and headers alike in all that one header must stand for. */
+  /** Same flow, the one that follows, and headers alike in all that one header must stand for. */
   #continues(start: number, view: IpPacketView): boolean {
     const { view: memory } = this.#arena;
     const head = this.#head;
     const headStart = this.#headStart;
-    const tcp = view.transportOffset;
-    const headTcp = head.transportOffset;
-    if (view.family !== head.family || memory.getUint32(tcp + Tcp.sequence) !== this.#nextSequence) return false;
-    // IPv4: version to TOS, DF, TTL and addresses; IPv6: the first word, the hop limit and addresses. The protocol is TCP in both.
+    if (view.family !== head.family || view.protocol !== head.protocol) return false;
+    // IPv4: version to TOS, DF, TTL and addresses; IPv6: the first word, the hop limit and addresses.
     if (view.family === 4) {
       if (memory.getUint16(start) !== memory.getUint16(headStart) || memory.getUint16(start + 6) !== memory.getUint16(headStart + 6)) return false;
       if (memory.getUint8(start + 8) !== memory.getUint8(headStart + 8) || !sameWords(memory, start + 12, headStart + 12, 2)) return false;
@@ -140,10 +162,18 @@ export class TunWriter {
       if (memory.getInt32(start) !== memory.getInt32(headStart) || memory.getUint8(start + 7) !== memory.getUint8(headStart + 7)) return false;
       if (!sameWords(memory, start + 8, headStart + 8, 8)) return false;
     }
-    // Ports; acknowledgment; data offset; window; urgent pointer; options.
-    const options = this.#headerOctets - (headTcp - headStart) - Tcp.options;
+    // Ports
+    if (memory.getInt32(view.transportOffset) !== memory.getInt32(head.transportOffset)) return false;
+    return view.protocol === IpProtocol.TCP ? this.#continuesStream(view.transportOffset) : this.#continuesDatagrams(start, view);
+  }
+
+  /** Next sequence number; acknowledgment; data offset; window; urgent pointer; options. */
+  #continuesStream(tcp: number): boolean {
+    const { view: memory } = this.#arena;
+    const headTcp = this.#head.transportOffset;
+    const options = this.#headerOctets - (headTcp - this.#headStart) - Tcp.options;
     return (
-      memory.getInt32(tcp) === memory.getInt32(headTcp) &&
+      memory.getUint32(tcp + Tcp.sequence) === this.#nextSequence &&
       memory.getInt32(tcp + Tcp.acknowledgment) === memory.getInt32(headTcp + Tcp.acknowledgment) &&
       memory.getUint8(tcp + Tcp.dataOffset) === memory.getUint8(headTcp + Tcp.dataOffset) &&
       memory.getUint16(tcp + Tcp.window) === memory.getUint16(headTcp + Tcp.window) &&
@@ -152,26 +182,36 @@ export class TunWriter {
     );
   }
 
+  /** The kernel numbers the pieces from the first one's identification on: where a packet may still be fragmented, that must be what they had (RFC 6864 §4). */
+  #continuesDatagrams(start: number, { family, dontFragment }: IpPacketView): boolean {
+    const { view: memory } = this.#arena;
+    return family === 6 || dontFragment || memory.getUint16(start + 4) === ((memory.getUint16(this.#headStart + 4) + this.#pieces) & 0xffff);
+  }
+
   /** One packet of `pieces` segments: lengths of the whole, and a checksum that the kernel completes. */
   #writeRun(): void {
     const arena = this.#arena;
     const { bytes, view } = arena;
     const head = this.#head;
     const start = this.#headStart;
-    const tcpAt = head.transportOffset - start;
+    const isTcp = head.protocol === IpProtocol.TCP;
+    const transportAt = head.transportOffset - start;
+    const transportOctets = this.#total - transportAt;
+    const checksumAt = isTcp ? Tcp.checksum : Udp.checksum;
     if (head.family === 4) {
       writeU16(bytes, start + 2, this.#total);
       writeIpv4Checksum(arena, start, head.transportOffset);
     } else {
       writeU16(bytes, start + 4, this.#total - 40);
     }
-    writeU16(bytes, head.transportOffset + Tcp.checksum, pseudoHeaderSum(arena, head, IpProtocol.TCP, this.#total - tcpAt));
+    if (!isTcp) writeU16(bytes, head.transportOffset + Udp.length, transportOctets);
+    writeU16(bytes, head.transportOffset + checksumAt, pseudoHeaderSum(arena, head, head.protocol, transportOctets));
     bytes[this.#vnet] = Vnet.NEEDS_CSUM;
-    bytes[this.#vnet + 1] = head.family === 4 ? Vnet.GSO_TCPV4 : Vnet.GSO_TCPV6;
+    bytes[this.#vnet + 1] = !isTcp ? Vnet.GSO_UDP_L4 : head.family === 4 ? Vnet.GSO_TCPV4 : Vnet.GSO_TCPV6;
     view.setUint16(this.#vnet + 2, this.#headerOctets, true);
     view.setUint16(this.#vnet + 4, this.#segmentOctets, true);
-    view.setUint16(this.#vnet + 6, tcpAt, true);
-    view.setUint16(this.#vnet + 8, Tcp.checksum, true);
+    view.setUint16(this.#vnet + 6, transportAt, true);
+    view.setUint16(this.#vnet + 8, checksumAt, true);
     writeIov(arena, this.#iovs, this.#vnet, VNET_HEADER_OCTETS);
     this.#give(this.#pieces, this.#total + (this.#pieces - 1) * this.#headerOctets);
   }

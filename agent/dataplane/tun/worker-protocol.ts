@@ -7,6 +7,8 @@ import type { HandOverSockets } from "./hand-over.ts";
 /** What the main thread and a worker say to each other. A worker blocks in poll: commands wait in the port until an eventfd wakes it. */
 export interface WorkerOptions {
   readonly tunFd: number;
+  /** The device takes datagrams that are to be cut: see `Tun`. */
+  readonly mergesDatagrams: boolean;
   /** IPv4 and IPv6; null where the machine has no IPv6. */
   readonly udpFds: readonly [number, number | null];
   readonly raw: RawSockets;

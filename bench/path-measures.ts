@@ -50,7 +50,7 @@ export async function measurePackets(from: PacketEnd, to: PacketEnd, octets: num
     const began = performance.now();
     await from.run(argv, { timeoutMilliseconds: (seconds + 10) * 1_000 });
     // At once: what is still on its way is not of these seconds.
-    return (await arrived(to)) / ((performance.now() - began) / 1_000);
+    return (await arrived(to, octets)) / ((performance.now() - began) / 1_000);
   } finally {
     await to.run(["nft", "delete", "table", "inet", "bench"]);
   }
@@ -84,13 +84,14 @@ async function unheard(where: PacketEnd): Promise<number> {
 }
 
 const counters = z.object({ nftables: z.array(z.object({ rule: z.object({ expr: z.array(z.looseObject({})) }).optional() })) });
-const counter = z.object({ counter: z.object({ packets: z.number() }) });
+const counter = z.object({ counter: z.object({ packets: z.number(), bytes: z.number() }) });
 
-async function arrived(where: PacketEnd): Promise<number> {
+/** Datagrams that came. A path may hand several to the kernel in one packet, which has their headers once and is counted once. */
+async function arrived(where: PacketEnd, octets: number): Promise<number> {
   const { nftables } = counters.parse(JSON.parse(await where.run(["nft", "-j", "list", "table", "inet", "bench"])));
   for (const expression of nftables.flatMap(({ rule }) => rule?.expr ?? [])) {
     const found = counter.safeParse(expression);
-    if (found.success) return found.data.counter.packets;
+    if (found.success) return (found.data.counter.bytes - found.data.counter.packets * ipAndUdpOctets) / (octets - ipAndUdpOctets);
   }
   throw new Error("nftables counts nothing");
 }

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { newerPeerRoot } from "../e2e/lib/newer-peer.ts";
@@ -26,9 +26,12 @@ export async function startWireguard(net: ThreeNamespaces): Promise<void> {
 
 async function startEnd(program: string, own: Site, privateKey: KeyObject, peer: { readonly key: KeyObject; readonly site: Site }): Promise<void> {
   const device = deviceName(own);
-  own.start([program, "-f", device], { stdio: "ignore", env: { LOG_LEVEL: "silent" } });
   const socket = join(socketDirectory, `${device}.sock`);
-  await pollUntil(`wireguard-go's socket ${socket}`, 5_000, async () => (existsSync(socket) ? true : undefined));
+  const running = own.start([program, "-f", device], { stdio: "ignore", env: { LOG_LEVEL: "silent" } });
+  // Killed, it leaves it behind.
+  running.once("close", () => rmSync(socket, { force: true }));
+  // The file is there a moment before anybody listens.
+  await pollUntil(`wireguard-go to listen at ${socket}`, 5_000, async () => ((await accepts(socket)) ? true : undefined));
   await configure(socket, [
     `private_key=${rawKey(privateKey, "d")}`,
     `listen_port=${listenPort}`,
@@ -44,6 +47,16 @@ async function startEnd(program: string, own: Site, privateKey: KeyObject, peer:
 function deviceName(site: Namespace): string {
   const [, pid, rest] = /-(\d+)-(.*)$/.exec(site.name) ?? [];
   return `wg${pid ?? "0"}${(rest ?? "").replace("-", "")}`.slice(0, 15);
+}
+
+function accepts(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = connect(socket, () => {
+      connection.destroy();
+      resolve(true);
+    });
+    connection.on("error", () => resolve(false));
+  });
 }
 
 /** The cross-platform configuration protocol: `set=1`, lines of key=value, an empty line; the answer ends with errno=0. */

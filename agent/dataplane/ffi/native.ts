@@ -51,6 +51,7 @@ export const libc = {
   recvmmsg: self.func("int recvmmsg(int fd, uintptr_t messages, uint32_t count, int flags, uintptr_t timeout)"),
   eventfd: self.func("int eventfd(uint32_t initial, int flags)"),
   schedSetScheduler: self.func("int sched_setscheduler(int thread, int policy, uintptr_t parameters)"),
+  gettid: self.func("int gettid()"),
   setns: self.func("int setns(int fd, int kind)"),
 };
 

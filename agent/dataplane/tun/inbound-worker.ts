@@ -15,6 +15,7 @@ import { Heartbeat } from "../heartbeat.ts";
 import { AeadBatch } from "../ffi/aead-batch.ts";
 import { Arena } from "../ffi/arena.ts";
 import type { EspTransform } from "../ffi/esp-transform.ts";
+import { libc } from "../ffi/native.ts";
 import { runInBatches } from "../ffi/scheduling.ts";
 import { readSockaddr, writeSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
@@ -73,6 +74,7 @@ run();
 
 function run(): void {
   runInBatches(arena);
+  heartbeat.begin(libc.gettid());
   const sources = sourcesOf(options);
   const polled = new PollSet(arena, [options.wakeFd, ...sources.map(({ fd }) => fd)]);
   say({ kind: "ready" });

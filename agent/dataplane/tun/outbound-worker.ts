@@ -78,6 +78,7 @@ run();
 
 function run(): void {
   runInBatches(arena);
+  heartbeat.begin(libc.gettid());
   if (heldUntil !== 0) polled.attend(TUN_POLLED, options.tunFd, false);
   say({ kind: "ready" });
   while (running) {

@@ -2,6 +2,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { formatAddress } from "../../wire/address.ts";
 import { classifyEncapsulated, NON_ESP_MARKER_LENGTH } from "../../wire/udp-encap.ts";
 import { Arena } from "../ffi/arena.ts";
+import { libc } from "../ffi/native.ts";
 import { NetlinkPort } from "../ffi/netlink-socket.ts";
 import { readSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
@@ -29,6 +30,7 @@ run();
 function run(): void {
   const fds = options.udpFds.filter((fd) => fd !== null);
   const polled = new PollSet(arena, [options.wakeFd, options.eventFd, ...fds]);
+  heartbeat.begin(libc.gettid());
   say({ kind: "ready" });
   while (true) {
     polled.wait(heartbeat.turn(-1));

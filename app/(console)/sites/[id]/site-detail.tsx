@@ -15,6 +15,8 @@ import { counted } from "../../../_ui/words.ts";
 import { deleteSite, revokeGateway } from "../actions.ts";
 import { Enrolment } from "../enrolment.tsx";
 import { SiteForm } from "../site-form.tsx";
+import { WorkersForm } from "./workers-form.tsx";
+import { coresText } from "./workers-note.ts";
 
 /** One site: its gateway's state and identity, its networks, its links. */
 export function SiteDetail({ initial, mayEdit }: { initial: SiteView; mayEdit: boolean }) {
@@ -73,6 +75,11 @@ export function SiteDetail({ initial, mayEdit }: { initial: SiteView; mayEdit: b
               {gateway.plane ?? "—"}
               {gateway.planeReason ? <span className="text-text-2"> · {gateway.planeReason}</span> : null}
             </dd>
+            <dt>Traffic runs on</dt>
+            <dd>
+              {gateway.workers.running === null ? "—" : coresText(gateway.workers.running)}
+              {gateway.processors === null ? null : <span className="text-text-2"> · the machine has {gateway.processors}</span>}
+            </dd>
             <dt>Certificate</dt>
             <dd className="mono break-all">{gateway.certificate?.fingerprint ?? "—"}</dd>
             <dt>Expires</dt>
@@ -82,6 +89,7 @@ export function SiteDetail({ initial, mayEdit }: { initial: SiteView; mayEdit: b
           </dl>
         </Panel>
         {mayEdit ? <Enrolment siteId={site.id} again={enrolled} /> : null}
+        {mayEdit ? <WorkersForm site={site} /> : null}
         <Panel title="Site">{mayEdit ? <SiteForm site={site} /> : <p className="mono text-[13px]">{site.networks.join(", ")}</p>}</Panel>
         <Panel title={counted(site.links.length, "link")} flush>
           {site.links.length === 0 ? (

@@ -42,6 +42,7 @@ const faces = {
   disconnected: { word: "Disconnected", tone: "down", icon: Unplug },
   never: { word: "Not enrolled", tone: "off", icon: CircleMinus },
   revoked: { word: "Revoked", tone: "down", icon: Ban },
+  withdrawn: { word: "Withdrawn", tone: "down", icon: Ban },
   succeeded: { word: "Succeeded", tone: "up", icon: CircleCheck },
   failed: { word: "Failed", tone: "down", icon: CircleX },
   running: { word: "Running", tone: "neg", icon: LoaderCircle },

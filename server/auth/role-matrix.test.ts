@@ -8,6 +8,7 @@ import { Forbidden, Refusal } from "../errors.ts";
 import { deleteImportedCertificate, importCertificate, listImportedCertificates } from "../keys/import-certificate.ts";
 import { reissueCertificate, revokeCertificate } from "../keys/revoke-certificate.ts";
 import { listKeys } from "../keys/list-keys.ts";
+import { listRevoked } from "../keys/list-revoked.ts";
 import { explainLink } from "../links/explain-link.ts";
 import { listLinkNames, listLinks } from "../links/list-links.ts";
 import { preflightEdit, preflightLink } from "../links/preflight-link.ts";
@@ -43,6 +44,7 @@ const matrix: Readonly<Record<string, readonly [Roles, (actor: Actor) => Promise
   listEvents: [everyone, (actor) => listEvents(actor, {})],
   recentEvents: [everyone, (actor) => recentEvents(actor, 1)],
   listKeys: [everyone, listKeys],
+  listRevoked: [everyone, listRevoked],
   listImportedCertificates: [everyone, listImportedCertificates],
   listLinkNames: [everyone, listLinkNames],
   listLinks: [everyone, (actor) => listLinks(actor, {})],

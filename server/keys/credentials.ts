@@ -73,6 +73,17 @@ export async function issueFor(tx: Transaction, authority: Authority, identity: 
   return { issued, privateKeyPem: keys.privateKeyPem };
 }
 
+type Issued = Pick<Credential, "certificatePem" | "trustedPem" | "importId" | "notAfter">;
+
+/** Those certificates that the console itself issued and that have not ended, also those that are not in use any more: a machine may have kept them. */
+export function issuedHere<T extends Issued>(credentials: readonly T[]): (T & { readonly certificatePem: string })[] {
+  const now = new Date();
+  return credentials.filter((each): each is T & { readonly certificatePem: string } => {
+    const { certificatePem, trustedPem, importId, notAfter } = each;
+    return certificatePem !== null && trustedPem === null && importId === null && notAfter !== null && notAfter > now;
+  });
+}
+
 /** 256 random bits as text that no peer reads as anything but text: a leading `0x` or `0s` would mean hexadecimal or base64. */
 export function newPreSharedKey(): string {
   for (;;) {

@@ -2,16 +2,24 @@ import { X509Certificate } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { database } from "../db/client.ts";
 import { type RunningHub, startHub } from "../hub/start-hub.ts";
+import { linkConfig } from "../links/link-config.ts";
 import { readLink } from "../links/read-link.ts";
+import { deleteLink } from "../links/save-link.ts";
 import { compileDesiredState } from "../publishing/compile-desired-state.ts";
 import { createEnrolmentToken, revokeGateway } from "../sites/enrolment.ts";
 import { createSite } from "../sites/save-site.ts";
 import { owner, startTestDatabase } from "../testing/database.ts";
 import { enrol } from "../testing/fake-gateway.ts";
 import { createTestLink } from "../testing/link-forms.ts";
+import { createCredentials } from "./credentials.ts";
+import { listKeys } from "./list-keys.ts";
+import { listRevoked } from "./list-revoked.ts";
 import { reissueCertificate } from "./revoke-certificate.ts";
 
-/* What a gateway that was revoked could prove itself with counts no more at its peers, and is made anew when it is enrolled again. */
+/*
+ * What a gateway that was revoked could prove itself with counts no more at its peers, and is made anew when it is enrolled again. Certificates of a
+ * link that was deleted count no more either.
+ */
 
 let stop: () => Promise<void>;
 let hub: RunningHub;
@@ -67,6 +75,7 @@ describe("revoking a gateway whose links have certificates", () => {
     expect((await readLink(owner, linkId)).halt).toEqual({
       sentence: "The gateway of Amsterdam was revoked and Berlin refuses its certificate: the tunnel stays down until Amsterdam is enrolled again.",
       credentialId: null,
+      enrol: { siteId: siteA, siteName: "Amsterdam" },
     });
     await expect(reissueCertificate(owner, (await inUse(linkId, "A")).id)).rejects.toThrow(/The gateway of Amsterdam is revoked\. Enrol it again/);
   });
@@ -98,6 +107,8 @@ describe("revoking a gateway whose links have a pre-shared key", () => {
     expect((await readLink(owner, linkId)).halt?.sentence).toMatch(
       /^The gateway of Amsterdam was revoked and Berlin does not accept its pre-shared key any more/,
     );
+    const keyOfLink = async () => (await listKeys(owner)).find(({ id }) => id === before.id);
+    expect(await keyOfLink()).toMatchObject({ state: "withdrawn", linkId: null });
     await enrolAgain();
     const after = await inUse(linkId, null);
     expect(after.fingerprint).not.toBe(before.fingerprint);
@@ -122,3 +133,67 @@ it("a gateway that is enrolled anew without having been revoked keeps its links'
   await enrolAgain();
   expect((await inUse(linkId, "A")).id).toBe(before.id);
 });
+
+describe("deleting a link", () => {
+  const elsewhere = { name: "Second", networksA: ["10.11.0.0/24"], networksB: ["10.12.0.0/24"], method: "certificate" };
+
+  it("revokes every certificate that the console issued for it and that has not ended, and tells the gateways that believe such ones", async () => {
+    await createTestLink(siteA, siteB, elsewhere);
+    const linkId = await createTestLink(siteA, siteB, { method: "certificate" });
+    await createCredentials(database(), { id: linkId, config: await configOf(linkId) }, "retiring");
+    const issued = await database().credential.findMany({ where: { linkId } });
+    const [ended, ...valid] = issued;
+    if (ended === undefined) throw new Error("no certificate");
+    await database().credential.update({ where: { id: ended.id }, data: { notAfter: new Date(Date.now() - 1_000) } });
+    const before = await Promise.all([gatewayAt(siteA), gatewayAt(siteB)]);
+    await deleteLink(owner, linkId);
+    expect(valid).toHaveLength(3);
+    expect(await revokedSerials()).toEqual(serialsOf(valid));
+    for (const site of [siteA, siteB]) expect((await told(site)).state.revocationLists).toHaveLength(1);
+    const after = await Promise.all([gatewayAt(siteA), gatewayAt(siteB)]);
+    expect(after.map(({ desiredRevision }, index) => desiredRevision - (before[index]?.desiredRevision ?? 0))).toEqual([1, 1]);
+  });
+
+  it("tells gateways of other links too: what was issued for one link would be believed on another of the same authority", async () => {
+    const siteC = (await createSite(owner, { name: "Cologne", networks: ["10.3.0.0/24"], address: "203.0.113.1" })).id;
+    await createTestLink(siteB, siteC, { ...elsewhere, networksA: ["10.2.0.0/24"], networksB: ["10.3.0.0/24"] });
+    const linkId = await createTestLink(siteA, siteB, { method: "certificate" });
+    const before = await gatewayAt(siteC);
+    await deleteLink(owner, linkId);
+    expect((await gatewayAt(siteC)).desiredRevision).toBe(before.desiredRevision + 1);
+    expect((await told(siteC)).state.revocationLists).toHaveLength(1);
+  });
+
+  it("says so in the events and on the list of revoked certificates, by the name that the link had", async () => {
+    const linkId = await createTestLink(siteA, siteB, { method: "certificate" });
+    const deleting = { resourceId: linkId, verb: { in: ["deleted", "revoked"] } };
+    await deleteLink(owner, linkId);
+    expect((await database().event.findMany({ where: deleting, orderBy: { id: "asc" } })).map(({ resource, summary }) => [resource, summary])).toEqual([
+      ["link", "Link Amsterdam – Berlin was deleted"],
+      ["key", "2 certificates of Amsterdam – Berlin revoked: it was deleted"],
+    ]);
+    const { rows, total } = await listRevoked(owner);
+    expect(rows.map(({ name, reason }) => [name, reason]).toSorted()).toEqual([
+      ["Amsterdam – Berlin, Amsterdam", "cessationOfOperation"],
+      ["Amsterdam – Berlin, Berlin", "cessationOfOperation"],
+    ]);
+    expect(total).toBe(2);
+  });
+
+  it("with a pre-shared key revokes nothing, makes no list and records nothing of certificates", async () => {
+    const linkId = await createTestLink(siteA, siteB);
+    await deleteLink(owner, linkId);
+    expect(await database().event.count({ where: { resourceId: linkId, verb: "revoked" } })).toBe(0);
+    expect(await listRevoked(owner)).toEqual({ rows: [], total: 0 });
+  });
+
+  it("that fails revokes nothing: both are one step", async () => {
+    const linkId = await createTestLink(siteA, siteB, { method: "certificate" });
+    await database().secret.updateMany({ where: { authorities: { some: { purpose: "ipsec" } } }, data: { masterKeyId: "another" } });
+    await expect(deleteLink(owner, linkId)).rejects.toThrow(/master key another/);
+    expect(await revokedSerials()).toEqual([]);
+    expect(await database().link.count({ where: { id: linkId } })).toBe(1);
+  });
+});
+
+const configOf = async (linkId: string) => linkConfig.parse((await database().link.findUniqueOrThrow({ where: { id: linkId } })).config);

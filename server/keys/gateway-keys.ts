@@ -3,7 +3,7 @@ import { announce } from "../db/changes.ts";
 import type { Transaction } from "../db/client.ts";
 import { linkConfig } from "../links/link-config.ts";
 import { touchLinks } from "../publishing/touch.ts";
-import { createCredentials, retireCredential } from "./credentials.ts";
+import { createCredentials, issuedHere, retireCredential } from "./credentials.ts";
 import { gatewaysWithCertificates, revokeInLists } from "./revocation-list.ts";
 import { replaceRevoked } from "./revoke-certificate.ts";
 
@@ -18,19 +18,25 @@ import { replaceRevoked } from "./revoke-certificate.ts";
  */
 export async function revokeKeysOfGateway(tx: Transaction, siteId: string): Promise<void> {
   const links = await linksOf(tx, siteId);
-  const now = new Date();
   const issued = links.flatMap((link) =>
-    link.credentials.filter(({ end, certificatePem, trustedPem, notAfter }) => {
-      const isOurs = certificatePem !== null && trustedPem === null && notAfter !== null && notAfter > now;
-      return isOurs && end === endOf(link, siteId);
-    }),
+    issuedHere(link.credentials.filter(({ end }) => end === endOf(link, siteId))).map((credential) => ({
+      ...credential,
+      name: certificateName(link, credential.end),
+    })),
   );
-  await revokeInLists(
-    tx,
-    issued.flatMap(({ certificatePem }) => certificatePem ?? []),
-  );
-  await tx.credential.updateMany({ where: { id: { in: issued.map(({ id }) => id) }, revokedAt: null }, data: { revokedAt: now } });
+  await revokeInLists(tx, issued, "keyCompromise");
+  await tx.credential.updateMany({ where: { id: { in: issued.map(({ id }) => id) }, revokedAt: null }, data: { revokedAt: new Date() } });
   await tellGateways(tx, links);
+}
+
+/**
+ * Revokes the certificates that the console issued for a link that is about to be deleted: nobody is to be believed with them any more, and nothing else
+ * remembers them. Returns how many, and the gateways that must be told the list.
+ */
+export async function revokeKeysOfLink(tx: Transaction, link: LinkWithEnds): Promise<{ count: number; gatewayIds: string[] }> {
+  const issued = issuedHere(link.credentials).map((credential) => ({ ...credential, name: certificateName(link, credential.end) }));
+  const count = await revokeInLists(tx, issued, "cessationOfOperation");
+  return { count, gatewayIds: count === 0 ? [] : await gatewaysWithCertificates(tx) };
 }
 
 /** New keys for the links of a site whose gateway was revoked and is enrolled again: with them its tunnels come back. */
@@ -58,8 +64,17 @@ function isSharedKey(link: Link): boolean {
   return link.siteBId !== null && linkConfig.parse(link.config).method === "psk";
 }
 
+/** What the functions here need of a link. */
+export const withEnds = { credentials: true, siteA: { select: { name: true } }, siteB: { select: { name: true } } } as const;
+
+type LinkWithEnds = Awaited<ReturnType<typeof linksOf>>[number];
+
 function linksOf(tx: Transaction, siteId: string) {
-  return tx.link.findMany({ where: { OR: [{ siteAId: siteId }, { siteBId: siteId }] }, include: { credentials: true } });
+  return tx.link.findMany({ where: { OR: [{ siteAId: siteId }, { siteBId: siteId }] }, include: withEnds });
+}
+
+function certificateName({ name, siteA, siteB }: LinkWithEnds, end: string | null): string {
+  return `${name}, ${(end === "A" ? siteA : siteB)?.name ?? ""}`;
 }
 
 function endOf(link: Link, siteId: string): "A" | "B" {

@@ -1,3 +1,4 @@
+import type { Credential } from "../../generated/prisma/client.ts";
 import { type Actor, authorize } from "../auth/actor.ts";
 import { database } from "../db/client.ts";
 
@@ -8,7 +9,8 @@ export interface KeyView {
   readonly fingerprint: string;
   readonly createdAt: string;
   readonly expiresAt: string | null;
-  readonly state: "valid" | "staged" | "retiring" | "expiring" | "expired" | "revoked";
+  /** withdrawn: a pre-shared key that no gateway is told any more, because one that has it was revoked. */
+  readonly state: "valid" | "staged" | "retiring" | "expiring" | "expired" | "revoked" | "withdrawn";
   readonly usedBy: { readonly href: string; readonly name: string }[];
   /** The link whose keys "Replace" rotates; null: it renews by itself. */
   readonly linkId: string | null;
@@ -43,6 +45,7 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
   const lapsed = new Set(credentials.filter(({ state, revokedAt }) => state === "active" && revokedAt !== null).map(({ linkId }) => linkId));
   const keys: KeyView[] = [
     ...credentials.map((row): KeyView => {
+      const isWithdrawn = row.kind === "psk" && row.link.siteB !== null && [row.link.siteA, row.link.siteB].some(({ gateway }) => gateway?.revokedAt != null);
       const end = row.end === "A" ? row.link.siteA.name : row.end === "B" ? row.link.siteB?.name : undefined;
       return {
         id: row.id,
@@ -51,9 +54,9 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
         fingerprint: row.fingerprint,
         createdAt: row.createdAt.toISOString(),
         expiresAt: row.notAfter?.toISOString() ?? null,
-        state: row.revokedAt !== null ? "revoked" : row.state === "active" ? stateAt(row.notAfter) : row.state === "staged" ? "staged" : "retiring",
+        state: stateOf(row, isWithdrawn),
         usedBy: [{ href: `/links/${row.linkId}`, name: row.link.name }],
-        linkId: row.state === "active" && !lapsed.has(row.linkId) ? row.linkId : null,
+        linkId: row.state === "active" && !lapsed.has(row.linkId) && !isWithdrawn ? row.linkId : null,
         isRevocable: row.state === "active" && row.kind === "certificate" && row.revokedAt === null,
         isReissuable: row.state === "active" && row.revokedAt !== null && (row.end === "A" ? row.link.siteA : row.link.siteB)?.gateway?.revokedAt == null,
         isImported: false,
@@ -109,6 +112,13 @@ export async function listKeys(actor: Actor): Promise<KeyView[]> {
     ),
   ];
   return keys.toSorted((a, b) => (a.expiresAt ?? "9999").localeCompare(b.expiresAt ?? "9999") || a.name.localeCompare(b.name));
+}
+
+function stateOf(row: Pick<Credential, "state" | "revokedAt" | "notAfter">, isWithdrawn: boolean): KeyView["state"] {
+  if (row.revokedAt !== null) return "revoked";
+  if (isWithdrawn) return "withdrawn";
+  if (row.state === "active") return stateAt(row.notAfter);
+  return row.state === "staged" ? "staged" : "retiring";
 }
 
 function stateAt(notAfter: Date | null): "valid" | "expiring" | "expired" {

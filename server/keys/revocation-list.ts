@@ -2,6 +2,7 @@ import "reflect-metadata";
 import { X509Certificate as NodeCertificate } from "node:crypto";
 import { AuthorityKeyIdentifierExtension, Extension, PemConverter, X509Certificate, X509CrlGenerator, X509CrlReason } from "@peculiar/x509";
 import type { Authority } from "../../generated/prisma/client.ts";
+import type { RevocationReason } from "../../generated/prisma/enums.ts";
 import { database, type Transaction } from "../db/client.ts";
 import { lockConfiguration } from "../db/configuration-lock.ts";
 import { linkConfig } from "../links/link-config.ts";
@@ -20,27 +21,39 @@ const renewMilliseconds = 30 * dayMilliseconds;
 /** For clocks of gateways that are behind. */
 const backdateMilliseconds = 300_000;
 
+export interface ToRevoke {
+  readonly certificatePem: string;
+  /** The link and the site it is for, for people. */
+  readonly name: string;
+}
+
 /**
- * Puts certificates (PEM) into their authorities' lists, and makes those lists anew; what is in one already stays as it is. Throws when none of
- * the console's authorities issued one of them.
+ * Puts certificates into their authorities' lists, and makes those lists anew; what is in one already stays as it is. Returns how many were not.
+ * Throws when none of the console's authorities issued one of them.
  */
-export async function revokeInLists(tx: Transaction, certificatesPem: readonly string[]): Promise<void> {
+export async function revokeInLists(tx: Transaction, certificates: readonly ToRevoke[], reason: RevocationReason): Promise<number> {
   const authorities = await tx.authority.findMany({ where: { purpose: "ipsec" } });
   const changed = new Set<Authority>();
-  for (const certificate of certificatesPem.map((pem) => new NodeCertificate(pem))) {
+  let added = 0;
+  for (const { certificatePem, name } of certificates) {
+    const certificate = new NodeCertificate(certificatePem);
     const authority = authorities.find((each) => certificate.verify(new NodeCertificate(each.certificatePem).publicKey));
     if (authority === undefined) throw new Error(`no authority of this console issued the certificate with serial number ${certificate.serialNumber}`);
     const entry = {
       serial: certificate.serialNumber.toLowerCase(),
       authorityId: authority.id,
       subject: certificate.subject,
+      name,
+      reason,
       revokedAt: new Date(),
       notAfter: certificate.validToDate,
     };
     const { count } = await tx.revokedCertificate.createMany({ data: [entry], skipDuplicates: true });
+    added += count;
     if (count > 0) changed.add(authority);
   }
   for (const authority of changed) await makeList(tx, authority);
+  return added;
 }
 
 /** PEM of the newest list of each authority of link certificates; an authority that never needed one has none. */
@@ -87,7 +100,7 @@ async function makeList(tx: Transaction, authority: Authority, now = new Date())
     issuer: issuer.subject,
     thisUpdate: new Date(now.getTime() - backdateMilliseconds),
     nextUpdate: new Date(now.getTime() + validMilliseconds),
-    entries: revoked.map(({ serial, revokedAt }) => ({ serialNumber: serial, revocationDate: revokedAt, reason: X509CrlReason.keyCompromise })),
+    entries: revoked.map(({ serial, revokedAt, reason }) => ({ serialNumber: serial, revocationDate: revokedAt, reason: X509CrlReason[reason] })),
     extensions: [await AuthorityKeyIdentifierExtension.create(await issuer.publicKey.export()), new Extension("2.5.29.20", false, integerInDer(crlNumber))],
     signingAlgorithm: signatureOf,
     signingKey: await signingKeyOf(tx, authority),

@@ -83,6 +83,7 @@ describe("revoking a link certificate", () => {
     expect(halt).toEqual({
       sentence: "The certificate of Amsterdam was revoked and Berlin refuses it: the tunnel stays down until a new one is issued.",
       credentialId: before.id,
+      enrol: null,
     });
     const keys = (await listKeys(owner)).filter((each) => each.usedBy.some(({ href }) => href === `/links/${linkId}`));
     expect(keys.map((key) => [key.name.split(", ")[1], key.state, key.isRevocable, key.isReissuable, key.linkId]).toSorted()).toEqual([

@@ -20,7 +20,7 @@ export async function revokeCertificate(actor: Actor, credentialId: string, reis
   await database().$transaction(async (tx) => {
     const { credential, end, certificatePem } = await ownCertificate(tx, credentialId);
     if (credential.revokedAt !== null) throw new Conflict("This certificate is revoked already.");
-    await revokeInLists(tx, [certificatePem]);
+    await revokeInLists(tx, [{ certificatePem, name: nameOf(credential, end) }], "keyCompromise");
     await tx.credential.update({ where: { id: credential.id }, data: { revokedAt: new Date() } });
     if (reissue) await replaceRevoked(tx, credential, end);
     const of = `The certificate of ${siteAt(credential.link, end)?.name ?? ""} for ${credential.link.name} was revoked`;
@@ -74,6 +74,10 @@ function siteAt(link: OwnCertificate["link"], end: "A" | "B") {
   return end === "A" ? link.siteA : link.siteB;
 }
 
+function nameOf(credential: OwnCertificate, end: "A" | "B"): string {
+  return `${credential.link.name}, ${siteAt(credential.link, end)?.name ?? ""}`;
+}
+
 /** The link's own of what changed for it, all others of the new list. */
 async function tellGateways(tx: Transaction, link: Link): Promise<void> {
   await touchLinks(tx, [link], await gatewaysWithCertificates(tx));
@@ -84,7 +88,7 @@ function eventOf(actor: Actor, credential: OwnCertificate, end: "A" | "B", verb:
   return {
     resource: "key",
     resourceId: credential.id,
-    resourceName: `${credential.link.name}, ${siteAt(credential.link, end)?.name ?? ""}`,
+    resourceName: nameOf(credential, end),
     verb,
     actorId: actor.userId,
     actorName: actor.name,

@@ -4,7 +4,16 @@ export interface LinkHalt {
   readonly sentence: string;
   /** The certificate whose end can be given a new one from here; null: none. */
   readonly credentialId: string | null;
+  /** The site whose gateway must be enrolled again; null: none. */
+  readonly enrol: { readonly siteId: string; readonly siteName: string } | null;
 }
+
+/** What a link must be read with. */
+export const withHaltSource = {
+  siteA: { include: { gateway: true } },
+  siteB: { include: { gateway: true } },
+  credentials: { where: { state: "active" }, select: { id: true, end: true, revokedAt: true } },
+} as const;
 
 interface HaltSource {
   readonly siteA: HaltEnd;
@@ -17,6 +26,7 @@ interface HaltSource {
 }
 
 interface HaltEnd {
+  readonly id: string;
   readonly name: string;
   readonly gateway: { readonly revokedAt: Date | null } | null;
 }
@@ -26,11 +36,17 @@ export function linkHalt({ siteA, siteB, peerName, method, credentials }: HaltSo
   for (const [end, own, peer] of [["A", siteA, siteB] as const, ["B", siteB, siteA] as const]) {
     if (own === null) continue;
     const revoked = credentials.find((credential) => credential.end === end && credential.revokedAt !== null);
-    if (own.gateway?.revokedAt != null) return { sentence: gatewayRevoked(own.name, peer === null ? null : peer.name, peerName, method), credentialId: null };
+    if (own.gateway?.revokedAt != null)
+      return {
+        sentence: gatewayRevoked(own.name, peer === null ? null : peer.name, peerName, method),
+        credentialId: null,
+        enrol: { siteId: own.id, siteName: own.name },
+      };
     if (revoked !== undefined)
       return {
         sentence: `The certificate of ${own.name} was revoked and ${peer?.name ?? peerName} refuses it: the tunnel stays down until a new one is issued.`,
         credentialId: revoked.id,
+        enrol: null,
       };
   }
   return null;

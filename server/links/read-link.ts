@@ -4,7 +4,7 @@ import { database } from "../db/client.ts";
 import { NotFound } from "../errors.ts";
 import { type GatewayState, gatewayState } from "../sites/gateway-state.ts";
 import { type LinkConfig, linkConfig } from "./link-config.ts";
-import { type LinkHalt, linkHalt } from "./link-halt.ts";
+import { type LinkHalt, linkHalt, withHaltSource } from "./link-halt.ts";
 import { linkStatuses, type Tunnel } from "./link-status.ts";
 
 export interface LinkEnd {
@@ -48,10 +48,8 @@ export async function readLink(actor: Actor, linkId: string): Promise<LinkDetail
   const link = await database().link.findUnique({
     where: { id: linkId },
     include: {
-      siteA: { include: { gateway: true } },
-      siteB: { include: { gateway: true } },
+      ...withHaltSource,
       states: true,
-      credentials: { where: { state: "active" }, select: { id: true, end: true, revokedAt: true } },
     },
   });
   if (link === null) throw new NotFound("There is no such link.");

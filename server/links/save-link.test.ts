@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { database } from "../db/client.ts";
 import { Invalid } from "../errors.ts";
+import { readOverview } from "../overview/read-overview.ts";
 import { createSite } from "../sites/save-site.ts";
 import { authenticationOf } from "../testing/authentication-of.ts";
 import { owner, startTestDatabase } from "../testing/database.ts";
@@ -178,6 +179,35 @@ describe("the tunnel's state", () => {
     };
     expect(await failedAt(Date.now())).toBe("down");
     expect(await failedAt(Date.now() - 60_000)).toBe("idle");
+  });
+
+  it("is down, not unknown, when a gateway that is heard was not given the link and reports it no more; the overview says why", async () => {
+    const { id } = await createLink(owner, form());
+    await report(id, ["up", "up"]);
+    await database().gateway.update({ where: { siteId: siteA }, data: { revokedAt: new Date() } });
+    // Berlin goes on reporting; Amsterdam is not heard.
+    const { id: gatewayId } = await database().gateway.findUniqueOrThrow({ where: { siteId: siteB } });
+    const status = async () => (await linkStatuses(database(), [id])).get(id);
+    const state = { where: { linkId_gatewayId: { linkId: id, gatewayId } } };
+    await database().linkState.update({ ...state, data: { reportedAt: new Date(Date.now() - 8_000) } });
+    expect((await status())?.tunnel).toBe("unknown");
+    const verdictAt = new Date(Date.now() - 9_000);
+    const { requiredRevision } = await database().linkState.findUniqueOrThrow(state);
+    const refused = { verdict: "refused", verdictReason: "withheld", verdictAt, verdictRevision: requiredRevision } as const;
+    await database().linkState.update({ ...state, data: refused });
+    expect(await status()).toMatchObject({ tunnel: "down", since: verdictAt });
+    const { attention } = await readOverview(owner);
+    expect(attention.find(({ href }) => href === `/links/${id}`)).toMatchObject({
+      state: "down",
+      sentence: expect.stringMatching(
+        /^The gateway of Amsterdam was revoked and Berlin does not accept its pre-shared key any more: .* until Amsterdam is enrolled again\.$/,
+      ),
+    });
+    // One that still reports it, or was given it since, is believed.
+    await database().linkState.update({ ...state, data: { reportedAt: new Date() } });
+    expect((await status())?.tunnel).toBe("unknown");
+    await database().linkState.update({ ...state, data: { reportedAt: new Date(Date.now() - 8_000), requiredRevision: requiredRevision + 1 } });
+    expect((await status())?.tunnel).toBe("unknown");
   });
 
   it("filters, counts and pages in the database, worst first", async () => {

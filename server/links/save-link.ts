@@ -5,6 +5,7 @@ import { database, type Transaction } from "../db/client.ts";
 import { lockConfiguration } from "../db/configuration-lock.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { createCredentials } from "../keys/credentials.ts";
+import { revokeKeysOfLink, withEnds } from "../keys/gateway-keys.ts";
 import { credentialOfImport } from "../keys/import-certificate.ts";
 import { ensureLists } from "../keys/revocation-list.ts";
 import { gatewaysOfLink, touchGateways } from "../publishing/touch.ts";
@@ -69,18 +70,29 @@ export async function rollbackLink(actor: Actor, linkId: string, version: number
   });
 }
 
-/** Deletes a link with its keys and history. The gateways drop it with their next revision. */
+/** Deletes a link with its keys and history; certificates that the console issued for it are revoked. The gateways drop it with their next revision. */
 export async function deleteLink(actor: Actor, linkId: string): Promise<void> {
   authorize(actor, "edit");
   await database().$transaction(async (tx) => {
     await lockConfiguration(tx);
-    const link = await tx.link.findUnique({ where: { id: linkId }, include: { credentials: true } });
+    const link = await tx.link.findUnique({ where: { id: linkId }, include: withEnds });
     if (link === null) throw new NotFound("There is no such link.");
     const gateways = await gatewaysOfLink(tx, link);
+    const revoked = await revokeKeysOfLink(tx, link);
     await tx.link.delete({ where: { id: linkId } });
     await tx.secret.deleteMany({ where: { id: { in: link.credentials.map((each) => each.secretId).filter((id) => id !== null) } } });
     await recordEvent(tx, { ...eventOf(actor, link, "deleted", `Link ${link.name} was deleted`), before: linkConfig.parse(link.config) });
-    await touchGateways(tx, gateways, []);
+    if (revoked.count > 0)
+      await recordEvent(tx, {
+        ...eventOf(
+          actor,
+          link,
+          "revoked",
+          `${revoked.count === 1 ? "A certificate" : `${revoked.count} certificates`} of ${link.name} revoked: it was deleted`,
+        ),
+        resource: "key",
+      });
+    await touchGateways(tx, [...new Set([...gateways, ...revoked.gatewayIds])], []);
     await announce(tx, { resource: "link", id: linkId }, { resource: "key", id: linkId });
   });
 }

@@ -3,6 +3,8 @@ import { type Actor, authorize } from "../auth/actor.ts";
 import { database } from "../db/client.ts";
 import { observedLink } from "../../contract/observed-state.ts";
 import { listKeys } from "../keys/list-keys.ts";
+import { linkConfig } from "../links/link-config.ts";
+import { linkHalt, withHaltSource } from "../links/link-halt.ts";
 import { type LinkStatus, linkStatuses, type Tunnel, tunnelOrder } from "../links/link-status.ts";
 import { readSeries, type SeriesPoint } from "../reports/read-series.ts";
 import { listSites } from "../sites/list-sites.ts";
@@ -103,7 +105,7 @@ async function troubledLinks(statuses: readonly LinkStatus[]): Promise<Attention
     .slice(0, attentionCount);
   const rows = await database().link.findMany({
     where: { id: { in: troubled.map((status) => status.id) } },
-    select: { id: true, name: true, states: { select: { observed: true } } },
+    include: { ...withHaltSource, states: { select: { observed: true } } },
   });
   const byId = new Map(rows.map((row) => [row.id, row]));
   return troubled.flatMap((status) => {
@@ -114,14 +116,22 @@ async function troubledLinks(statuses: readonly LinkStatus[]): Promise<Attention
         href: `/links/${row.id}`,
         name: row.name,
         state: status.tunnel,
-        sentence: sentenceOf(
-          status.tunnel,
-          row.states.map((state) => state.observed),
-        ),
+        sentence:
+          haltOf(row) ??
+          sentenceOf(
+            status.tunnel,
+            row.states.map((state) => state.observed),
+          ),
         since: status.since?.toISOString() ?? null,
       },
     ];
   });
+}
+
+/** What was taken back that the link needs: its gateways may not know of it any more. */
+function haltOf(link: Omit<Parameters<typeof linkHalt>[0], "peerName" | "method"> & { readonly config: unknown }): string | null {
+  const { method, peer } = linkConfig.parse(link.config);
+  return linkHalt({ ...link, method, peerName: peer.kind === "third-party" ? peer.name : (link.siteB?.name ?? "") })?.sentence ?? null;
 }
 
 function sentenceOf(tunnel: Tunnel, observed: readonly unknown[]): string {

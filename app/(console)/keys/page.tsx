@@ -2,8 +2,10 @@ import type { Metadata } from "next";
 import { listKeys } from "../../../server/keys/list-keys.ts";
 import { mayEdit, mayOperate, pageActor } from "../../_server/actor.ts";
 import { PageHead } from "../../_ui/page.tsx";
+import { listRevoked } from "../../../server/keys/list-revoked.ts";
 import { ImportCertificate } from "./import-certificate.tsx";
 import { KeysList } from "./keys-list.tsx";
+import { RevokedList } from "./revoked-list.tsx";
 
 export const metadata: Metadata = { title: "Keys" };
 
@@ -17,6 +19,7 @@ export default async function KeysPage() {
         actions={mayEdit(actor) ? <ImportCertificate /> : null}
       />
       <KeysList initial={await listKeys(actor)} mayEdit={mayEdit(actor)} mayOperate={mayOperate(actor)} />
+      <RevokedList initial={await listRevoked(actor)} />
     </>
   );
 }

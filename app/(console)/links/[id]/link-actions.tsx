@@ -113,7 +113,7 @@ export function LinkActions({
         open={asked === "delete"}
         onOpenChange={close}
         title={`Delete ${link.name}?`}
-        consequence="Its tunnel drops on both gateways, its keys are destroyed and its history goes with it. This cannot be undone."
+        consequence="Its tunnel drops on both gateways, its keys are destroyed, certificates that this console issued for it are revoked, and its history goes with it. This cannot be undone."
         confirmLabel="Delete link"
         danger
         typeToConfirm={link.name}

@@ -1,6 +1,6 @@
 "use client";
 
-import { BadgeCheck, Send } from "lucide-react";
+import { BadgeCheck, KeyRound, Send } from "lucide-react";
 import Link from "next/link";
 import { useState } from "react";
 import type { ProbeResult } from "../../../../contract/hub-protocol.ts";
@@ -99,7 +99,7 @@ export function LinkOverview({ link, mayOperate, mayEdit }: { link: LinkDetail; 
 /** What was revoked that the link needs, and the way out where it is here. */
 function Halt({ halt, mayEdit }: { halt: LinkHalt; mayEdit: boolean }) {
   const { run, busy } = useAction();
-  const { credentialId } = halt;
+  const { credentialId, enrol } = halt;
   return (
     <div role="alert" className="flex flex-wrap items-center justify-between gap-3 rounded-lg border border-down bg-down-bg p-4 text-[13px]">
       <p className="min-w-0 flex-1 basis-64 font-medium text-down">{halt.sentence}</p>
@@ -112,6 +112,11 @@ function Halt({ halt, mayEdit }: { halt: LinkHalt; mayEdit: boolean }) {
         >
           <BadgeCheck aria-hidden className="size-4" /> {busy === null ? "Issue a new certificate" : "Issuing…"}
         </button>
+      ) : null}
+      {mayEdit && enrol !== null ? (
+        <Link className="btn btn-primary" href={`/sites/${enrol.siteId}`}>
+          <KeyRound aria-hidden className="size-4" /> Enrol {enrol.siteName} again
+        </Link>
       ) : null}
     </div>
   );

@@ -72,13 +72,13 @@ const socketOf = (side: Side): string => join(directory, `${side.name}.sock`);
 const oneKey = { keys: `[{ id: k1, secret: ${secret} }]`, use: "k1" };
 const bothKeys = `[{ id: k1, secret: ${secret} }, { id: k2, secret: another-${secret} }]`;
 
-function writeConfig(side: Side, auth: { readonly keys: string; readonly use: string } = oneKey): string {
+function writeConfig(side: Side, auth: { readonly keys: string; readonly use: string } = oneKey, workers = 1): string {
   const peer = side.name === "a" ? sides.b : sides.a;
   const path = join(directory, `${side.name}.yaml`);
   const text = `
 schema: 1
 revision: 1
-gateway: { name: site-${side.name}, dataPlane: tun }
+gateway: { name: site-${side.name}, dataPlane: tun, outboundWorkers: ${workers}, inboundWorkers: ${workers} }
 links:
   - id: link
     name: Two agents
@@ -257,6 +257,28 @@ describe("two gateways", () => {
       expect(counts.sent - counts.received).toBeLessThanOrEqual(1);
     },
     40_000,
+  );
+
+  asRoot(
+    "another number of workers is in force at once, at the end that calls and at the one that is called, and the link is back",
+    async () => {
+      const lastKey = { keys: `[{ id: k2, secret: another-${secret} }]`, use: "k2" };
+      for (const side of [sides.b, sides.a]) {
+        writeConfig(side, lastKey, 2);
+        expect(await askAgent(socketOf(side), { kind: "reload" })).toMatchObject({ ok: true });
+        await waitUntilUp(sides.a, a);
+        await waitUntilUp(sides.b, b);
+        const report = observedState.parse((await askAgent(socketOf(side), { kind: "status" })).value);
+        expect(report).toMatchObject({ workers: { outbound: 2, inbound: 2 } });
+        expect(inside(sides.a.namespace, "ping", "-n", "-c", "5", "-l", "5", "-i", "2", "-W", "2", sides.b.inside)).toContain(
+          "5 packets transmitted, 5 received",
+        );
+      }
+      // Both ends have two now: a Child SA for all workers and one for each.
+      const childCount = async () => childSpis(await waitUntilUp(sides.a, a)).length;
+      await expect.poll(childCount, { timeout: 8_000 }).toBe(3);
+    },
+    60_000,
   );
 
   asRoot("neither log nor trace holds the key", async () => {

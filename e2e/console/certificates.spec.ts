@@ -173,6 +173,33 @@ test("writes no private key to a log, a page or an API answer", async () => {
   expect(written).not.toMatch(/BEGIN [A-Z ]*PRIVATE KEY/);
 });
 
+test("deletes the link: the certificates that were issued for it are on the revocation list, by its name", async () => {
+  await page.goto(linkPath);
+  await page.getByRole("button", { name: "More actions" }).click();
+  await page.getByRole("menuitem", { name: "Delete…" }).click();
+  const dialog = page.getByRole("alertdialog");
+  await expect(dialog).toContainText("certificates that this console issued for it are revoked");
+  await dialog.getByRole("textbox").fill("By certificate");
+  await dialog.getByRole("button", { name: "Delete link" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Links" })).toBeVisible();
+  await page.goto("/keys");
+  const list = page.getByRole("table", { name: "Revocation list" });
+  for (const site of ["Amsterdam", "Berlin"])
+    await expect(
+      list
+        .getByRole("row")
+        .filter({ hasText: `By certificate, ${site}` })
+        .filter({ hasText: "Link deleted" })
+        .first(),
+    ).toBeVisible();
+  for (const theme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme: theme });
+    expect((await new AxeBuilder({ page }).analyze()).violations.map(({ id }) => [theme, id])).toEqual([]);
+  }
+  await page.goto("/events");
+  await expect(page.getByRole("listitem").filter({ hasText: /\d certificates of By certificate revoked: it was deleted/ })).toContainText("Ada Admin");
+});
+
 const linkId = () => linkPath.split("/").at(-1) ?? "";
 
 /** The peer has ended every SA of the link by itself, and nothing passes. */

@@ -233,6 +233,18 @@ test("shows within 5 s that a gateway was revoked", async () => {
   await page.getByRole("alertdialog").getByRole("button", { name: "Revoke gateway" }).click();
   const revokedAt = Date.now();
   await expect(page.locator("[data-status]", { hasText: "Revoked" }).first()).toBeVisible({ timeout: 5_000 });
+
+  test("says what became of its tunnel: down, because its peer takes the key no more, and where to enrol it again", async () => {
+    await expect(tunnelStatus(page, "Down")).toBeVisible({ timeout: 15_000 });
+    await expect(page.getByText("Berlin does not accept its pre-shared key any more: the tunnel stays down until Amsterdam is enrolled again.")).toBeVisible();
+    expect((await new AxeBuilder({ page }).analyze()).violations.map(({ id }) => id)).toEqual([]);
+    await page.goto("/keys");
+    await expect(page.getByRole("row").filter({ hasText: "Amsterdam – Berlin" })).toContainText("Withdrawn");
+    await page.goto(linkPath);
+    await page.getByRole("link", { name: "Enrol Amsterdam again" }).click();
+    await expect(page.getByRole("heading", { level: 1, name: "Amsterdam", exact: true })).toBeVisible();
+    await page.goto(linkPath);
+  });
   await page.goto(linkPath);
   await expect(tunnelStatus(page, /Unknown|Down/)).toBeVisible({ timeout: Math.max(1, 5_000 - (Date.now() - revokedAt)) });
 });
@@ -272,6 +284,9 @@ test("shows a viewer everything and lets the viewer change nothing", async ({ br
   for (const name of ["Rekey now", "Restart", "Disable", "Send test traffic"]) await expect(view.getByRole("button", { name })).toHaveCount(0);
   await view.goto("/links");
   await expect(view.getByRole("link", { name: "New link" })).toHaveCount(0);
+  await view.goto(await sitePath(view, "Berlin"));
+  await expect(view.getByText("Traffic runs on")).toBeVisible();
+  for (const name of ["Review change", "Save site", "Revoke gateway"]) await expect(view.getByRole("button", { name })).toHaveCount(0);
   await viewer.close();
 });
 

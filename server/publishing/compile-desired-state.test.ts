@@ -96,13 +96,19 @@ describe("what gateways are told", () => {
 
   it("has the gateway's workers, and leaves out those that are one, which an older gateway knows no word for", async () => {
     const told = async () => (await compileDesiredState(gatewayA)).state.gateway;
-    expect(Object.keys(await told())).not.toEqual(expect.arrayContaining([expect.stringMatching(/Workers$/)]));
+    const older = desiredState.extend({ gateway: desiredState.shape.gateway.omit({ outboundWorkers: true, inboundWorkers: true }) });
+    const isReadByOlder = async () => older.safeParse((await compileDesiredState(gatewayA)).state).success;
+    expect(Object.keys(await told()).filter((key) => key.endsWith("Workers"))).toEqual([]);
+    expect(await isReadByOlder()).toBe(true);
     await setGatewayWorkers(owner, siteA, { outbound: 4, inbound: 1 });
     expect(await told()).toMatchObject({ outboundWorkers: 4 });
     expect(Object.keys(await told())).not.toContain("inboundWorkers");
     await setGatewayWorkers(owner, siteA, { outbound: 1, inbound: 16 });
     expect(await told()).toMatchObject({ inboundWorkers: 16 });
     expect(Object.keys(await told())).not.toContain("outboundWorkers");
+    expect(await isReadByOlder()).toBe(false);
+    await setGatewayWorkers(owner, siteA, { outbound: 1, inbound: 1 });
+    expect(await isReadByOlder()).toBe(true);
   });
 
   it("follows a site's new address, under a new revision", async () => {

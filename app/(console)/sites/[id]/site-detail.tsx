@@ -77,7 +77,7 @@ export function SiteDetail({ initial, mayEdit }: { initial: SiteView; mayEdit: b
             </dd>
             <dt>Traffic runs on</dt>
             <dd>
-              {gateway.workers.running === null ? "—" : coresText(gateway.workers.running)}
+              {gateway.workers.running === null ? (gateway.plane === "kernel" ? "the kernel's choice" : "—") : coresText(gateway.workers.running)}
               {gateway.processors === null ? null : <span className="text-text-2"> · the machine has {gateway.processors}</span>}
             </dd>
             <dt>Certificate</dt>

@@ -1,3 +1,4 @@
+import { silenceMilliseconds } from "../../contract/hub-protocol.ts";
 import { type Failure, type ObservedIkeSa, observedLink, type TraceEntry } from "../../contract/observed-state.ts";
 import { type Actor, authorize } from "../auth/actor.ts";
 import { database } from "../db/client.ts";
@@ -93,6 +94,7 @@ interface SiteRow {
 
 interface StateRow {
   readonly observed: unknown;
+  readonly reportedAt: Date | null;
   readonly requiredRevision: number;
   readonly verdictRevision: number;
   readonly verdict: "applied" | "refused" | null;
@@ -102,8 +104,9 @@ interface StateRow {
 function endOf(site: SiteRow, state: StateRow | undefined, own: { networks: string[]; identity: string }, now: number): LinkEnd {
   const gateway = site.gateway === null ? "never" : gatewayState(site.gateway, now);
   const parsed = observedLink.safeParse(state?.observed);
-  // What a gateway said before it fell silent is history: its SAs are not shown as if they were there.
-  const observed = parsed.success && gateway === "connected" ? parsed.data : null;
+  // What a gateway said before it fell silent, or before it was told of the link no more, is history: its SAs are not shown as if they were there.
+  const isReported = gateway === "connected" && now - (state?.reportedAt?.getTime() ?? 0) <= silenceMilliseconds;
+  const observed = parsed.success && isReported ? parsed.data : null;
   const answered = state !== undefined && state.verdictRevision >= state.requiredRevision ? state.verdict : null;
   return {
     siteId: site.id,

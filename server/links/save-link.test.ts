@@ -48,6 +48,10 @@ function form(change: Record<string, unknown> = {}) {
   };
 }
 
+function observedOf(id: string) {
+  return { id, state: "up", since: 1, ikeSas: [], lastFailure: null, roundTripMs: null, probesSent: 7, probesAnswered: 7 };
+}
+
 async function refusedFields(promise: Promise<unknown>): Promise<string[]> {
   const error = await promise.then(
     () => null,
@@ -203,9 +207,13 @@ describe("the tunnel's state", () => {
         /^The gateway of Amsterdam was revoked and Berlin does not accept its pre-shared key any more: .* until Amsterdam is enrolled again\.$/,
       ),
     });
+    // The SAs of its last report are history.
+    await database().$executeRaw`UPDATE "LinkState" SET observed = ${JSON.stringify(observedOf(id))}::jsonb WHERE "linkId" = ${id}`;
+    expect((await readLink(owner, id)).ends.map(({ probesSent }) => probesSent)).toEqual([0, 0]);
     // One that still reports it, or was given it since, is believed.
     await database().linkState.update({ ...state, data: { reportedAt: new Date() } });
     expect((await status())?.tunnel).toBe("unknown");
+    expect((await readLink(owner, id)).ends.map(({ probesSent }) => probesSent)).toEqual([0, 7]);
     await database().linkState.update({ ...state, data: { reportedAt: new Date(Date.now() - 8_000), requiredRevision: requiredRevision + 1 } });
     expect((await status())?.tunnel).toBe("unknown");
   });

@@ -21,37 +21,39 @@ export function RevokedList({ initial }: { initial: RevokedPage }) {
         would have ended.
         {page.total > page.rows.length ? ` The newest ${page.rows.length} of ${page.total} are shown.` : ""}
       </p>
-      <table className="table hidden md:table">
-        <caption className="sr-only">Revocation list</caption>
-        <thead>
-          <tr>
-            <th>Certificate</th>
-            <th>Serial number</th>
-            <th>Why</th>
-            <th className="num">Revoked</th>
-            <th className="num">On the list until</th>
-          </tr>
-        </thead>
-        <tbody>
-          {page.rows.map((row) => (
-            <tr key={row.serial}>
-              <td className="font-medium">{row.name}</td>
-              <td className="max-w-64">
-                <code className="block truncate" title={row.serial}>
-                  {row.serial}
-                </code>
-              </td>
-              <td>{reasons[row.reason]}</td>
-              <td className="num">
-                <Ago at={row.revokedAt} />
-              </td>
-              <td className="num">
-                <When at={row.notAfter} />
-              </td>
+      <div className="hidden md:block">
+        <table className="table">
+          <caption className="sr-only">Revocation list</caption>
+          <thead>
+            <tr>
+              <th>Certificate</th>
+              <th>Serial number</th>
+              <th>Why</th>
+              <th className="num">Revoked</th>
+              <th className="num">On the list until</th>
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {page.rows.map((row) => (
+              <tr key={row.serial}>
+                <td className="font-medium">{row.name}</td>
+                <td className="max-w-64">
+                  <code className="block truncate" title={row.serial}>
+                    {row.serial}
+                  </code>
+                </td>
+                <td>{reasons[row.reason]}</td>
+                <td className="num">
+                  <Ago at={row.revokedAt} />
+                </td>
+                <td className="num">
+                  <When at={row.notAfter} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
       <ul className="divide-y divide-line md:hidden">
         {page.rows.map((row) => (
           <li key={row.serial} className="p-4 text-[13px]">

@@ -55,65 +55,69 @@ export function SiteDetail({ initial, mayEdit }: { initial: SiteView; mayEdit: b
         }
       />
       <div className="grid items-start gap-4 lg:grid-cols-2">
-        <Panel title="Gateway">
-          <dl className="facts">
-            <dt>State</dt>
-            <dd className="flex flex-wrap items-center gap-2">
-              <Status name={gateway.state} />
-              <span className="text-text-2">
-                last heard <Ago at={gateway.lastHeardAt} absent="never" />
-              </span>
-            </dd>
-            <dt>Host name</dt>
-            <dd className="mono">{gateway.hostname ?? "—"}</dd>
-            <dt>Address</dt>
-            <dd className="mono">{gateway.address ?? "—"}</dd>
-            <dt>Version</dt>
-            <dd>{gateway.version ?? "—"}</dd>
-            <dt>Data plane</dt>
-            <dd>
-              {gateway.plane ?? "—"}
-              {gateway.planeReason ? <span className="text-text-2"> · {gateway.planeReason}</span> : null}
-            </dd>
-            <dt>Traffic runs on</dt>
-            <dd>
-              {gateway.workers.running === null ? (gateway.plane === "kernel" ? "the kernel's choice" : "—") : coresText(gateway.workers.running)}
-              {gateway.processors === null ? null : <span className="text-text-2"> · the machine has {gateway.processors}</span>}
-            </dd>
-            <dt>Certificate</dt>
-            <dd className="mono break-all">{gateway.certificate?.fingerprint ?? "—"}</dd>
-            <dt>Expires</dt>
-            <dd>
-              <When at={gateway.certificate?.notAfter} />
-            </dd>
-          </dl>
-        </Panel>
-        {mayEdit ? <Enrolment siteId={site.id} again={enrolled} /> : null}
-        {mayEdit ? <WorkersForm site={site} /> : null}
-        <Panel title="Site">{mayEdit ? <SiteForm site={site} /> : <p className="mono text-[13px]">{site.networks.join(", ")}</p>}</Panel>
-        <Panel title={counted(site.links.length, "link")} flush>
-          {site.links.length === 0 ? (
-            <p className="p-4 text-[13px] text-text-2">
-              No link uses this site yet.{" "}
-              {mayEdit ? (
-                <Link className="link underline" href={`/links/new?site=${site.id}`}>
-                  Create one
-                </Link>
-              ) : null}
-            </p>
-          ) : (
-            <ul className="divide-y divide-line">
-              {site.links.map((link) => (
-                <li key={link.id} className="flex items-center justify-between gap-3 px-4 py-2.5">
-                  <Link href={`/links/${link.id}`} className="name-link text-[13px]">
-                    {link.name}
+        <div className="grid gap-4">
+          <Panel title="Gateway">
+            <dl className="facts">
+              <dt>State</dt>
+              <dd className="flex flex-wrap items-center gap-2">
+                <Status name={gateway.state} />
+                <span className="text-text-2">
+                  last heard <Ago at={gateway.lastHeardAt} absent="never" />
+                </span>
+              </dd>
+              <dt>Host name</dt>
+              <dd className="mono">{gateway.hostname ?? "—"}</dd>
+              <dt>Address</dt>
+              <dd className="mono">{gateway.address ?? "—"}</dd>
+              <dt>Version</dt>
+              <dd>{gateway.version ?? "—"}</dd>
+              <dt>Data plane</dt>
+              <dd>
+                {gateway.plane ?? "—"}
+                {gateway.planeReason ? <span className="text-text-2"> · {gateway.planeReason}</span> : null}
+              </dd>
+              <dt>Traffic runs on</dt>
+              <dd>
+                {gateway.workers.running === null ? (gateway.plane === "kernel" ? "the kernel's choice" : "—") : coresText(gateway.workers.running)}
+                {gateway.processors === null ? null : <span className="text-text-2"> · the machine has {gateway.processors}</span>}
+              </dd>
+              <dt>Certificate</dt>
+              <dd className="mono break-all">{gateway.certificate?.fingerprint ?? "—"}</dd>
+              <dt>Expires</dt>
+              <dd>
+                <When at={gateway.certificate?.notAfter} />
+              </dd>
+            </dl>
+          </Panel>
+          {mayEdit ? <Enrolment siteId={site.id} again={enrolled} /> : null}
+          <Panel title={counted(site.links.length, "link")} flush>
+            {site.links.length === 0 ? (
+              <p className="p-4 text-[13px] text-text-2">
+                No link uses this site yet.{" "}
+                {mayEdit ? (
+                  <Link className="link underline" href={`/links/new?site=${site.id}`}>
+                    Create one
                   </Link>
-                  <Status name={link.tunnel} />
-                </li>
-              ))}
-            </ul>
-          )}
-        </Panel>
+                ) : null}
+              </p>
+            ) : (
+              <ul className="divide-y divide-line">
+                {site.links.map((link) => (
+                  <li key={link.id} className="flex items-center justify-between gap-3 px-4 py-2.5">
+                    <Link href={`/links/${link.id}`} className="name-link text-[13px]">
+                      {link.name}
+                    </Link>
+                    <Status name={link.tunnel} />
+                  </li>
+                ))}
+              </ul>
+            )}
+          </Panel>
+        </div>
+        <div className="grid gap-4">
+          <Panel title="Site">{mayEdit ? <SiteForm site={site} /> : <p className="mono text-[13px]">{site.networks.join(", ")}</p>}</Panel>
+          {mayEdit && enrolled ? <WorkersForm site={site} /> : null}
+        </div>
       </div>
       <Confirm
         open={asked === "revoke"}

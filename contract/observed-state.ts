@@ -82,6 +82,8 @@ export const observedLink = z.strictObject({
   id: z.string(),
   state: tunnelState,
   since: instant,
+  /** Of the kernel's data plane: the link's own interface, into which routes lead. Absent: it has none. */
+  interface: z.string().optional(),
   ikeSas: z.array(observedIkeSa),
   lastFailure: failure.nullable(),
   /** The last probe's round trip in milliseconds; null: none answered or none sent. */

@@ -61,8 +61,10 @@ export type DataPlaneEvent =
   | { readonly kind: "acquire"; readonly policyId: string }
   /** A direction has lost all its SAs and runs again without them; policies discard until they are told of new ones. The other direction goes on. */
   | { readonly kind: "sasLost"; readonly direction: "inbound" | "outbound"; readonly reason: string }
-  /** The inner device was deleted and made again; SAs and policies are as before, its routes are gone. */
+  /** An inner device was deleted and made again; SAs and policies are as before, its routes are gone. */
   | { readonly kind: "deviceReplaced"; readonly reason: string }
+  /** One of several inner devices was deleted and cannot be made again yet: the plane goes on without it, and tries until it can. Told with each try. */
+  | { readonly kind: "deviceLost"; readonly reason: string }
   /**
    * A router says that it passes on no more than `mtu` octets of a packet of ours to `remote`, which began with `quoted` behind its UDP header (or its
    * IP header when it was plain ESP). Unauthenticated; at most a few a second.

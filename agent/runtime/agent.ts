@@ -272,6 +272,7 @@ export class Agent {
   async #repair(engine: Engine, fault: Parameters<DriverParts["onPlaneFault"]>[0]): Promise<void> {
     const { log } = this.#options;
     if (this.#engine !== engine) return;
+    if (fault.kind === "deviceLost") return this.#logFault(fault.reason);
     if (fault.kind === "deviceReplaced") {
       log(`${fault.reason}: it was made again`);
       return this.#restoreRoutes();
@@ -345,22 +346,29 @@ export class Agent {
 
   async #applyRoutes(): Promise<void> {
     if (this.#engine === null || this.#reconciler === null) return;
-    const { interfacePrefix } = this.#engine.plane.capabilities;
     const links = [...this.#reconciler.running.values()].map(({ desired, config }): LinkRoutes => {
       // In transport mode nothing is routed anywhere: the packets are the gateway's own.
       const routed = desired.children.filter(({ mode = "tunnel" }) => mode === "tunnel");
+      const device = this.#deviceOf(desired.id);
       const outerFamily = config.remoteAddresses.some((address) => address.includes(":")) || config.localAddress?.includes(":") ? 6 : 4;
       return {
         linkId: desired.id,
         localNetworks: routed.flatMap((child) => child.localNetworks),
         remoteNetworks: routed.flatMap((child) => child.remoteNetworks),
         peers: config.remoteAddresses,
-        ...(interfacePrefix === undefined || config.interfaceNumber === undefined ? {} : { device: `${interfacePrefix}${config.interfaceNumber}` }),
+        ...(device === undefined ? {} : { device }),
         mtu: linkMtu(desired, outerFamily),
       };
     });
     this.#routeFaults = await this.#engine.routes.apply(links);
     for (const [linkId, fault] of this.#routeFaults) this.#logFault(`link ${linkId}: ${fault}`);
+  }
+
+  /** The link's own device; undefined: it has none. */
+  #deviceOf(linkId: string): string | undefined {
+    const prefix = this.#engine?.plane.capabilities.interfacePrefix;
+    const number = this.#reconciler?.running.get(linkId)?.config.interfaceNumber;
+    return prefix === undefined || number === undefined ? undefined : `${prefix}${number}`;
   }
 
   async #performProbe(link: DesiredLink, command: Extract<Command, { name: "probe" }>): Promise<CommandResult> {
@@ -393,6 +401,7 @@ export class Agent {
       enabled: link.enabled,
       heldReason: this.#reconciler?.held.get(link.id)?.reason ?? null,
       routeFault: this.#routeFaults.get(link.id) ?? null,
+      device: this.#deviceOf(link.id),
       children: link.children,
       probe: this.#probes.stateOf(link.id),
     };

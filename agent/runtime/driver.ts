@@ -28,8 +28,8 @@ export interface DriverParts {
   readonly onRevocationQuery: (query: RevocationQuery) => void;
   /** The plane is no more: everything must be set up anew. */
   readonly onPlaneFailed: (reason: string) => void;
-  /** The plane has lost the SAs of a direction, or its device with the routes into it, and runs on. */
-  readonly onPlaneFault: (fault: Extract<DataPlaneEvent, { kind: "sasLost" | "deviceReplaced" }>) => void;
+  /** The plane has lost the SAs of a direction, or a device with the routes into it, and runs on. */
+  readonly onPlaneFault: (fault: Extract<DataPlaneEvent, { kind: "sasLost" | "deviceReplaced" | "deviceLost" }>) => void;
   /** Sends a datagram that may not be fragmented on the way, or does not. Absent: there is none to send. */
   readonly sendWhole?: (local: UdpEndpoint, remote: UdpEndpoint, datagram: Uint8Array) => void;
   /** Something that went wrong outside the protocol: a send that failed, a bug in the engine. One sentence, no secrets. */
@@ -80,6 +80,7 @@ export class Driver {
           return;
         case "sasLost":
         case "deviceReplaced":
+        case "deviceLost":
           parts.onPlaneFault(event);
           return;
         case "failed":

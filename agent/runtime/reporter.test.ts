@@ -4,6 +4,7 @@ import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import type { LinkSnapshot } from "../ike/endpoint-types.ts";
 import { parsePrefix, toSelector } from "./prefix.ts";
 import { buildReport, type LinkToReport, tunnelStateOf } from "./reporter.ts";
+import { formatStatus } from "./status-text.ts";
 import { RecordingPlane } from "./test-doubles.ts";
 
 const endpoint = { address: "192.0.2.1", port: 4_500 };
@@ -84,6 +85,15 @@ test("a report is one that the console accepts, with counters of both directions
     bytesOut: 300,
     drops: { replay: 2 },
   });
+});
+
+test("a link's own interface is in its report and in the text of it", () => {
+  const inputs = { at: 10, revision: 7, agentVersion: "0", startedAt: 1, plane: new RecordingPlane(), snapshots: new Map([["l", up]]), idleSince: new Map() };
+  const [without, withOne] = [buildReport({ ...inputs, links: [link] }), buildReport({ ...inputs, links: [{ ...link, device: "culvertx1" }] })];
+  expect(observedState.parse(withOne)).toEqual(withOne);
+  expect([without, withOne].map(({ links }) => links[0]?.interface)).toEqual([undefined, "culvertx1"]);
+  expect(formatStatus(without)).not.toContain("through");
+  expect(formatStatus(withOne)).toContain("l: up for 0 s, through culvertx1, round trip");
 });
 
 test("up means every child, its routes and its probes; anything less is degraded", () => {

@@ -15,6 +15,8 @@ export interface LinkToReport {
   readonly heldReason: string | null;
   /** A route that could not be set. */
   readonly routeFault: string | null;
+  /** Its own device; absent: it has none. */
+  readonly device?: string | undefined;
   readonly children: readonly { readonly name: string }[];
   readonly probe: ProbeState;
 }
@@ -63,6 +65,7 @@ function reportLink(link: LinkToReport, inputs: ReportInputs): ObservedLink {
     id: link.id,
     state: tunnelStateOf(link, snapshot),
     since: Math.floor(since),
+    ...(link.device === undefined ? {} : { interface: link.device }),
     ikeSas: (snapshot?.ikeSas ?? []).map((sa) => reportIkeSa(sa, inputs.plane)),
     lastFailure: failureOf(link, snapshot, since),
     roundTripMs: link.probe.roundTripMs,

@@ -30,7 +30,7 @@ function workers({ workers: running }: ObservedState): string {
 
 function formatLink(link: ObservedLink, now: number): string {
   const lines = [
-    `${link.id}: ${link.state} for ${duration(now - link.since)}${link.roundTripMs === null ? "" : `, round trip ${link.roundTripMs.toFixed(1)} ms`}`,
+    `${link.id}: ${link.state} for ${duration(now - link.since)}${link.interface === undefined ? "" : `, through ${link.interface}`}${link.roundTripMs === null ? "" : `, round trip ${link.roundTripMs.toFixed(1)} ms`}`,
   ];
   if (link.lastFailure !== null)
     lines.push(`  last failure, ${duration(now - link.lastFailure.at)} ago: ${link.lastFailure.sentence} (${link.lastFailure.code})`);

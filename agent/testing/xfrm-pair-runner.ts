@@ -1,6 +1,4 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { enterNetworkNamespace } from "../dataplane/ffi/network-namespace.ts";
 import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
@@ -12,8 +10,10 @@ import {
   flushBoth,
   gcm,
   hmac,
+  holdUntilKilled,
   inside,
   installBoth,
+  killOneThatHolds,
   left,
   listen,
   makeNamespaces,
@@ -27,7 +27,6 @@ import {
   selectorsOf,
   spiOf,
   states,
-  WAIT_MS,
 } from "./xfrm-pair.ts";
 
 /*
@@ -54,7 +53,7 @@ const suites: Readonly<Record<string, Options>> = {
   "AH in transport mode": { keys: hmac, protocol: "ah", mode: "transport" },
 };
 
-if (process.argv[2] === "child") await holdUntilKilled();
+if (process.argv[2] === "child") await holdUntilKilled({ keys: gcm });
 else await main();
 
 async function main(): Promise<void> {
@@ -201,14 +200,9 @@ async function leftovers(): Promise<void> {
     "tunnel",
   );
   const foreign = { states: await states(), policies: await policies() };
-  const killed = spawn(process.execPath, [import.meta.filename, "child"], { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = once(killed, "exit");
-  ok(await Promise.race([once(killed.stdout, "data"), ended.then(() => null)]), "the one to be killed has ended by itself");
-  killed.kill("SIGKILL");
-  await ended;
+  await killOneThatHolds();
   strictEqual((await states()).length, foreign.states.length + 2);
-  enterNetworkNamespace("left");
-  const plane = await XfrmDataPlane.create({ natPort: 4_500 });
+  const plane = await planeIn(left);
   deepStrictEqual(await states(), foreign.states);
   // What they keep in is still kept in: there is no SA, and nothing goes in clear.
   strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 2), 0);
@@ -230,16 +224,6 @@ async function leftovers(): Promise<void> {
   });
   await plane.close();
   deepStrictEqual({ states: await states(), policies: await policies() }, foreign);
-}
-
-async function holdUntilKilled(): Promise<void> {
-  enterNetworkNamespace("left");
-  const plane = await XfrmDataPlane.create({ natPort: 4_500 });
-  await plane.installSa(saOf(left, "inbound", { keys: gcm }));
-  await plane.installSa(saOf(left, "outbound", { keys: gcm }));
-  await plane.installPolicy({ id: "child", ...selectorsOf(left, { keys: gcm }), action: { kind: "protect", spi: spiOf("left", "outbound") } });
-  console.log("held");
-  setInterval(() => undefined, WAIT_MS);
 }
 
 /** The two addresses that echoes are sent between. */

@@ -1,4 +1,5 @@
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { promisify } from "node:util";
 import type { SaKeys } from "../crypto/sa-keys.ts";
 import type { DataPlaneEvent } from "../dataplane/data-plane.ts";
@@ -98,6 +99,26 @@ export function policyOf(end: End, options: Options): OutboundPolicy {
 
 function idOf({ interfaceNumber }: Options): string {
   return interfaceNumber === undefined ? "child" : `child${interfaceNumber}`;
+}
+
+/** What a program does that `killOneThatHolds` starts: a plane at the left that has SAs and a policy. */
+export async function holdUntilKilled(options: Options): Promise<void> {
+  const plane = await planeIn(left);
+  await plane.installSa(saOf(left, "inbound", options));
+  await plane.installSa(saOf(left, "outbound", options));
+  await plane.installPolicy(policyOf(left, options));
+  console.log("held");
+  setInterval(() => undefined, WAIT_MS);
+}
+
+/** Starts this program once more, with `child` as its argument, and kills it when it holds what it is to hold. */
+export async function killOneThatHolds(): Promise<void> {
+  const killed = spawn(process.execPath, [process.argv[1]!, "child"], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(killed, "exit");
+  const isHeld = await Promise.race([once(killed.stdout, "data"), ended.then(() => null)]);
+  if (isHeld === null) throw new Error("the one to be killed has ended by itself");
+  killed.kill("SIGKILL");
+  await ended;
 }
 
 export async function flushBoth(planes: Planes): Promise<void> {

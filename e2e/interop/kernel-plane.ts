@@ -33,7 +33,7 @@ export function onKernelPlanes(name: string, what: string, scenarios: readonly s
   };
 }
 
-const testing = join(import.meta.dirname, "../../agent/testing");
+export const testing = join(import.meta.dirname, "../../agent/testing");
 
 /** What a program of agent/testing prints: the name of each of its cases and null, or what went wrong. */
 const outcomes = z.record(z.string(), z.string().nullable());
@@ -63,7 +63,10 @@ export function inKernelHost(name: string, description: string, programs: Readon
   };
 }
 
-/** A program of agent/testing in a machine that qemu plays, with Debian's kernel: for what user-mode Linux lacks. */
+/**
+ * Programs in a machine that qemu plays, with Debian's kernel, one after the other: for what user-mode Linux lacks. Every one of their cases must hold.
+ * @param programs what a program's cases are about, and its file.
+ */
 export function inGuest(name: string, description: string, programs: Readonly<Record<string, string>>): Scenario {
   return {
     name,
@@ -71,7 +74,7 @@ export function inGuest(name: string, description: string, programs: Readonly<Re
     needsGuest: true,
     longestSeconds: 300,
     async run(context) {
-      const sources = [...Object.values(programs).map((file) => join(testing, file)), join(testing, "../dataplane/xfrm/xfrm-listener-worker.ts")];
+      const sources = [...Object.values(programs), join(testing, "../dataplane/xfrm/xfrm-listener-worker.ts")];
       const host = await startGuestHost(context.directory, sources);
       try {
         for (const [about, file] of Object.entries(programs))

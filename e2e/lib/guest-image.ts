@@ -8,7 +8,7 @@ import type { CloudKernel } from "./cloud-kernel.ts";
 /* The initial file system of a machine that qemu plays: everything it has. It lies in the machine's memory, where a program is read fastest. */
 
 /** Programs of this machine, with the libraries that they need. */
-const programs = ["bash", "mount", "ip", "ping", "kmod", "cat", "echo", "base64", "flock", "stty", "env"];
+const programs = ["bash", "mount", "ip", "ping", "kmod", "cat", "echo", "base64", "flock", "stty", "env", "sysctl"];
 /** For ESP, AH and xfrm interfaces with AES-GCM and HMAC-SHA-256; the rest is built in. Without the generator (drbg, which tries HMAC-SHA-512 first) no SA is taken. */
 const modules = "xfrm_interface esp4 esp6 ah4 ah6 xfrm_user ctr gcm ghash-generic crypto_null sha512_generic drbg seqiv echainiv authenc authencesn veth".split(
   " ",
@@ -17,9 +17,16 @@ const directories = ["dev", "proc", "sys", "run", "tmp", "etc", "var"];
 /** What a bundle leaves outside, because it has native code. */
 const packages = ["koffi", "@koromix"];
 export const programDirectory = "/culvert";
+/**
+ * Where its files are: the above is a link to it. A module that acts when it is the program itself (its import.meta.url is argv[1]), as scripts/setup.mjs does, must not take a bundle
+ * that it is part of for itself.
+ */
+const filesDirectory = "/culvert-files";
+/** As a gateway runs; set-up makes it. */
+const gateway = join(root, "dist/agent");
 
 /**
- * Writes the image. In the machine the TypeScript program `x.ts` is `/culvert/x.mjs`; init is guest-init.sh.
+ * Writes the image. In the machine the TypeScript program `x.ts` is `/culvert/x.mjs`, the gateway's bundle lies in `/culvert/agent`; init is guest-init.sh.
  * @param sources programs, with those of their workers.
  */
 export async function writeGuestImage(file: string, kernel: CloudKernel, sources: readonly string[]): Promise<void> {
@@ -29,6 +36,7 @@ export async function writeGuestImage(file: string, kernel: CloudKernel, sources
     archive.link("/sbin", "bin");
     archive.link("/usr/bin", "../bin");
     archive.link("/bin/sh", "bash");
+    archive.link(programDirectory, basename(filesDirectory));
     archive.link("/bin/insmod", "kmod");
     const found = [...programs.map((name) => [name, locate(name)] as const), ["node", process.execPath] as const];
     for (const [name, path] of found) archive.file(`/bin/${name}`, readFileSync(path), true);
@@ -36,8 +44,10 @@ export async function writeGuestImage(file: string, kernel: CloudKernel, sources
     for (const [index, path] of modulesInOrder(kernel).entries())
       archive.file(`/modules/${String(index).padStart(2, "0")}-${basename(path)}`, readFileSync(path), false);
     for (const name of ["guest-init.sh", "console-loop.sh"]) archive.file(`/${name}`, readFileSync(join(import.meta.dirname, name)), true);
-    for (const name of packages) archive.tree(join(root, "node_modules", name), `${programDirectory}/node_modules/${name}`);
-    for (const { name, contents } of await bundled(sources)) archive.file(`${programDirectory}/${name}`, contents, false);
+    for (const name of packages) archive.tree(join(root, "node_modules", name), `${filesDirectory}/node_modules/${name}`);
+    for (const name of readdirSync(gateway).filter((file) => file.endsWith(".mjs")))
+      archive.file(`${filesDirectory}/agent/${name}`, readFileSync(join(gateway, name)), false);
+    for (const { name, contents } of await bundled(sources)) archive.file(`${filesDirectory}/${name}`, contents, false);
   } finally {
     archive.close();
   }

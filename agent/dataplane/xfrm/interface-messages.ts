@@ -5,6 +5,8 @@ import { type Attribute, decodeAttributes, encodeAttributes, viewOf } from "./ne
  * change (4); then attributes, some of which hold attributes themselves.
  */
 export const NETLINK_ROUTE = 0;
+/** RTNLGRP_LINK: hears of each device that comes, changes or goes. */
+export const LINK_GROUP = 1;
 /** RTM_*. */
 export const LinkMessage = { NEWLINK: 16, DELLINK: 17, GETLINK: 18 } as const;
 const IFINFO_OCTETS = 16;

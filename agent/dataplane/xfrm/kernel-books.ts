@@ -18,6 +18,8 @@ import { YoungSas } from "./young-sas.ts";
 const MOVE_SKIP = 1 << 20;
 /** A discarding policy tells of a packet again after so long. */
 const ACQUIRE_AGAIN_MS = 1_000;
+/** An interface that cannot be made again is tried again after so long. */
+const RESTORE_AGAIN_MS = 1_000;
 
 type Facts = Omit<KernelSa, "keys" | "reqid" | "selector" | "ifId"> & { readonly childSaId: string; readonly spi: EspSpi };
 
@@ -45,6 +47,7 @@ export class KernelBooks {
   readonly #askAgain = new Map<string, NodeJS.Timeout>();
   /** By policy: the interface that it holds. */
   readonly #interfaceOf = new Map<string, number>();
+  #restoreTimer: NodeJS.Timeout | null = null;
 
   /** `interfaces`: null where the kernel has none. Removes the SAs that a killed run left; its policies stay until `removeLeftovers` or until one of ours takes their place. */
   constructor(kernel: XfrmKernel, interfaces: LinkInterfaces | null, emit: (event: DataPlaneEvent) => void) {
@@ -151,6 +154,7 @@ export class KernelBooks {
     this.#outbound.clear();
     this.#store.clear();
     this.#interfaceOf.clear();
+    if (this.#restoreTimer !== null) clearTimeout(this.#restoreTimer);
     this.#interfaces?.clear();
   }
 
@@ -168,6 +172,8 @@ export class KernelBooks {
         return this.#takeMapping(event.spi, event.reqid, event.remote);
       case "lost":
         return this.#lookForExpiries();
+      case "interfaceGone":
+        return this.#restoreInterfaces();
     }
   }
 
@@ -180,6 +186,15 @@ export class KernelBooks {
   #releaseInterface(number: number, { id, interfaceNumber }: Pick<OutboundPolicy, "id" | "interfaceNumber">): void {
     if (interfaceNumber === undefined) this.#interfaceOf.delete(id);
     this.#interfaces?.release(number, id);
+  }
+
+  #restoreInterfaces(): void {
+    if (this.#interfaces === null) return;
+    if (this.#restoreTimer !== null) clearTimeout(this.#restoreTimer);
+    const { made, refused } = this.#interfaces.restore();
+    for (const name of made) this.#emit({ kind: "deviceReplaced", reason: `the interface ${name} was taken away` });
+    for (const reason of refused) this.#emit({ kind: "deviceLost", reason });
+    this.#restoreTimer = refused.length === 0 ? null : setTimeout(() => this.#restoreInterfaces(), RESTORE_AGAIN_MS).unref();
   }
 
   #takeAcquire(index: number): void {

@@ -1,9 +1,11 @@
 import type { UdpEndpoint } from "../../ipsec/security-association.ts";
+import { decodeInterface, LinkMessage } from "./interface-messages.ts";
 import { type NetlinkMessage, viewOf } from "./netlink.ts";
+import { isOurs } from "./ownership.ts";
 import { decodeSa, SA_INFO_OCTETS, type SaReport } from "./sa-messages.ts";
 import { familyOf, readAddress, XfrmMessage } from "./xfrm-structures.ts";
 
-/* What the kernel tells of itself, to the groups acquire, expire and mapping (linux/xfrm.h). */
+/* What the kernel tells of itself, to the groups acquire, expire and mapping (linux/xfrm.h) and to that of network devices (rtnetlink(7)). */
 export type KernelEvent =
   /** A packet met a policy whose template has no SA. */
   | { readonly kind: "acquire"; readonly policyIndex: number }
@@ -11,7 +13,9 @@ export type KernelEvent =
   /** An authenticated packet of an encapsulated SA came from elsewhere. */
   | { readonly kind: "mapping"; readonly spi: number; readonly reqid: number; readonly remote: UdpEndpoint }
   /** So many came at once that the kernel dropped some. */
-  | { readonly kind: "lost" };
+  | { readonly kind: "lost" }
+  /** An xfrm interface with an if_id of ours is no longer here, or may not be: the kernel dropped some of what it told. */
+  | { readonly kind: "interfaceGone" };
 
 /** struct xfrm_user_acquire: id (24) · source (16) · selector (56) · policy (168, its index at 156) · algorithms (12) · sequence (4). */
 const ACQUIRE_OCTETS = 280;
@@ -36,4 +40,10 @@ export function decodeEvent({ type, payload }: NetlinkMessage): KernelEvent | nu
     return { kind: "mapping", spi: view.getUint32(16), reqid: view.getUint32(24, true), remote };
   }
   return null;
+}
+
+/** Whether an interface like ours is no more, by whomsoever: `message` is of the group of network devices. */
+export function isAboutLostInterface({ type, payload }: NetlinkMessage): boolean {
+  const report = type === LinkMessage.DELLINK ? decodeInterface(payload) : null;
+  return report !== null && isOurs(report.ifId);
 }

@@ -13,6 +13,20 @@ import { NetlinkFlag } from "./netlink.ts";
 import { ENODEV, KernelRefusal, NetlinkDialog } from "./netlink-dialog.ts";
 import { ifIdOf, interfaceName, isOurs, LAST_INTERFACE } from "./ownership.ts";
 
+interface Made {
+  /** The kernel's; null: somebody has taken it away. */
+  index: number | null;
+  readonly users: Set<string>;
+}
+
+/** What became of those that somebody has taken away. */
+export interface Restored {
+  /** Names of those that are there again, without routes. */
+  readonly made: readonly string[];
+  /** A sentence for each that cannot be made now. */
+  readonly refused: readonly string[];
+}
+
 /**
  * The xfrm interfaces of links whose packets are steered by routes. One is there while a policy is for it. Those that a killed run left are removed at the start, with the routes into
  * them; the kernel's other devices are not touched.
@@ -20,7 +34,7 @@ import { ifIdOf, interfaceName, isOurs, LAST_INTERFACE } from "./ownership.ts";
 export class LinkInterfaces {
   readonly #dialog: NetlinkDialog;
   readonly #mtu: number;
-  readonly #made = new Map<number, { readonly index: number; readonly users: Set<string> }>();
+  readonly #made = new Map<number, Made>();
 
   private constructor(dialog: NetlinkDialog, mtu: number) {
     this.#dialog = dialog;
@@ -62,6 +76,27 @@ export class LinkInterfaces {
     this.#remove(made.index);
   }
 
+  /** Makes those again that somebody has deleted, or moved to another network namespace. SAs and policies name an if_id and no device: the kernel has kept them. */
+  restore(): Restored {
+    const present = new Map(this.#ours().map(({ index, ifId }) => [ifId, index]));
+    const made: string[] = [];
+    const refused: string[] = [];
+    for (const [number, one] of this.#made) {
+      const found = present.get(ifIdOf(number)) ?? null;
+      if (found !== null && found === one.index) continue;
+      one.index = null;
+      try {
+        // Who has taken it may have put another one like it in its place.
+        one.index = found ?? this.#make(number).index;
+        this.#prepare(one.index);
+        made.push(interfaceName(number));
+      } catch (error) {
+        refused.push(`the interface ${interfaceName(number)} was taken away: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    return { made, refused };
+  }
+
   clear(): void {
     for (const { index } of this.#made.values()) this.#remove(index);
     this.#made.clear();
@@ -91,7 +126,8 @@ export class LinkInterfaces {
   }
 
   /** Somebody else may have deleted it. */
-  #remove(index: number): void {
+  #remove(index: number | null): void {
+    if (index === null) return;
     const outcome = this.#dialog.order(LinkMessage.DELLINK, encodeInterfaceId(index));
     if (outcome.errno !== 0 && outcome.errno !== ENODEV) throw new KernelRefusal(outcome, "to delete an interface");
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Encr, Integ } from "../../wire/iana.ts";
-import { decodeInterface, encodeInterfaceId, encodeNewInterface, encodeNoOwnAddress, encodeUp } from "./interface-messages.ts";
-import { decodeEvent } from "./kernel-events.ts";
+import { decodeInterface, encodeInterfaceId, encodeNewInterface, encodeNoOwnAddress, encodeUp, LinkMessage } from "./interface-messages.ts";
+import { decodeEvent, isAboutLostInterface } from "./kernel-events.ts";
 import { decodeAttributes, decodeError, decodeMessages, encodeMessage, NetlinkFlag } from "./netlink.ts";
 import { decodePolicy, encodePolicy, encodePolicyId, type PolicyTemplate } from "./policy-messages.ts";
 import { decodeSa, encodeSa, encodeSaId, type KernelSa, moveSa, SA_INFO_OCTETS } from "./sa-messages.ts";
@@ -228,6 +228,21 @@ describe("interfaces", () => {
     other[report.indexOf(0x6d, 50)] = 0x6e;
     expect(decodeInterface(other)).toBeNull();
     for (let length = 0; length < report.length; length++) expect(decodeInterface(report.subarray(0, length))).toBeNull();
+  });
+});
+
+describe("word of network devices", () => {
+  const isLoss = (type: number, payload: Uint8Array) => isAboutLostInterface({ type, flags: 0, sequence: 0, payload });
+
+  test("is of a lost interface when one like ours is deleted, and not when one changes or another program's goes", () => {
+    const ours = bytesOf(of("newlink"));
+    expect([isLoss(LinkMessage.DELLINK, ours), isLoss(LinkMessage.NEWLINK, ours)]).toEqual([true, false]);
+    // The if_id, 0x43000007, in the host's order.
+    const another = ours.slice();
+    another[ours.lastIndexOf(0x43)] = 0;
+    expect(decodeInterface(another)).toMatchObject({ ifId: 7 });
+    expect(isLoss(LinkMessage.DELLINK, another)).toBe(false);
+    expect(isLoss(LinkMessage.DELLINK, bytesOf(of("linkid")))).toBe(false);
   });
 });
 

@@ -8,10 +8,12 @@ import { openNetlink, NETLINK_XFRM } from "../ffi/netlink-socket.ts";
 import { DatagramSender } from "../ffi/udp-socket.ts";
 import { openWaker } from "../ffi/waiting.ts";
 import { openNatSocket } from "./ike-socket.ts";
+import { LINK_GROUP, NETLINK_ROUTE } from "./interface-messages.ts";
 import { KernelBooks } from "./kernel-books.ts";
 import type { KernelEvent } from "./kernel-events.ts";
 import { KernelListener } from "./kernel-listener.ts";
 import { LinkInterfaces } from "./link-interfaces.ts";
+import type { ListenerOptions } from "./listener-protocol.ts";
 import { INTERFACE_PREFIX } from "./ownership.ts";
 import { XfrmKernel } from "./xfrm-kernel.ts";
 import { XfrmGroup } from "./xfrm-structures.ts";
@@ -194,7 +196,7 @@ interface OpenParts {
 interface Parts extends OpenParts {
   readonly kernel: XfrmKernel;
   readonly interfaces: LinkInterfaces | string;
-  readonly listener: { readonly udpFds: readonly [number, number | null]; readonly eventFd: number; readonly wakeFd: number };
+  readonly listener: Omit<ListenerOptions, "heartbeat">;
 }
 
 /** What is opened is noted in `parts` at once, for a later step may fail. */
@@ -213,7 +215,8 @@ function openParts({ natPort, interfaceMtu = 1_500 }: XfrmDataPlaneOptions, part
   const udp6 = openNatSocket(6, natPort);
   if (udp6 !== null) opened(udp6);
   const eventFd = opened(openNetlink(NETLINK_XFRM, [XfrmGroup.ACQUIRE, XfrmGroup.EXPIRE, XfrmGroup.MAPPING]));
-  return { ...parts, kernel, interfaces, listener: { udpFds: [udp4, udp6], eventFd, wakeFd: opened(openWaker()) } };
+  const linkFd = typeof interfaces === "string" ? null : opened(openNetlink(NETLINK_ROUTE, [LINK_GROUP]));
+  return { ...parts, kernel, interfaces, listener: { udpFds: [udp4, udp6], eventFd, linkFd, wakeFd: opened(openWaker()) } };
 }
 
 function openInterfaces(mtu: number): LinkInterfaces | string {

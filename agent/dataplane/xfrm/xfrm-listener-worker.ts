@@ -8,12 +8,12 @@ import { readSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Heartbeat } from "../heartbeat.ts";
 import { ReceiveBatch } from "../tun/receive-batch.ts";
-import { decodeEvent, type KernelEvent } from "./kernel-events.ts";
+import { decodeEvent, type KernelEvent, isAboutLostInterface } from "./kernel-events.ts";
 import type { FromListener, ListenerOptions } from "./listener-protocol.ts";
-import { decodeMessages } from "./netlink.ts";
+import { decodeMessages, type NetlinkMessage } from "./netlink.ts";
 
 /*
- * Listens for the main thread: to the NAT-T port, where the kernel leaves IKE and nothing else, and to what the kernel tells of SAs and policies.
+ * Listens for the main thread: to the NAT-T port, where the kernel leaves IKE and nothing else, and to what the kernel tells of SAs, policies and interfaces.
  * Blocks in poll; takes no orders but the one to end.
  */
 const ARENA_OCTETS = 2 << 20;
@@ -22,32 +22,47 @@ if (port === null) throw new Error("this file is a worker");
 const options: ListenerOptions = workerData;
 const arena = new Arena(ARENA_OCTETS);
 const batch = new ReceiveBatch(arena);
-const kernel = new NetlinkPort(options.eventFd);
 const heartbeat = new Heartbeat(options.heartbeat);
+const interfaceGone: KernelEvent = { kind: "interfaceGone" };
 
 run();
 
 function run(): void {
-  const fds = options.udpFds.filter((fd) => fd !== null);
-  const polled = new PollSet(arena, [options.wakeFd, options.eventFd, ...fds]);
+  const sources = [
+    { fd: options.wakeFd, take: () => undefined },
+    { fd: options.eventFd, take: listenTo(options.eventFd, { kind: "lost" }, decodeEvent) },
+    ...(options.linkFd === null ? [] : [{ fd: options.linkFd, take: listenTo(options.linkFd, interfaceGone, decodeLinkEvent) }]),
+    ...options.udpFds.filter((fd) => fd !== null).map((fd) => ({ fd, take: () => takeDatagrams(fd) })),
+  ];
+  const polled = new PollSet(
+    arena,
+    sources.map(({ fd }) => fd),
+  );
   heartbeat.begin(libc.gettid());
   say({ kind: "ready" });
   while (true) {
     polled.wait(heartbeat.turn(-1));
     if (polled.ready(0)) return;
-    if (polled.ready(1)) takeEvents();
-    for (const [index, fd] of fds.entries()) if (polled.ready(index + 2)) takeDatagrams(fd);
+    for (const [index, { take }] of sources.entries()) if (polled.ready(index)) take();
   }
 }
 
-function takeEvents(): void {
-  const events: KernelEvent[] = [];
-  for (let received = kernel.receive(); received !== "none"; received = kernel.receive()) {
-    heartbeat.beat();
-    if (received === "lost") events.push({ kind: "lost" });
-    else events.push(...decodeMessages(received).flatMap((message) => decodeEvent(message) ?? []));
-  }
-  if (events.length > 0) say({ kind: "kernel", events });
+function decodeLinkEvent(message: NetlinkMessage): KernelEvent | null {
+  return isAboutLostInterface(message) ? interfaceGone : null;
+}
+
+/** `ifLost`: what it comes to when the kernel has dropped some of what it told. */
+function listenTo(fd: number, ifLost: KernelEvent, decode: (message: NetlinkMessage) => KernelEvent | null): () => void {
+  const kernel = new NetlinkPort(fd);
+  return () => {
+    const events: KernelEvent[] = [];
+    for (let received = kernel.receive(); received !== "none"; received = kernel.receive()) {
+      heartbeat.beat();
+      if (received === "lost") events.push(ifLost);
+      else events.push(...decodeMessages(received).flatMap((message) => decode(message) ?? []));
+    }
+    if (events.length > 0) say({ kind: "kernel", events });
+  };
 }
 
 function takeDatagrams(fd: number): void {

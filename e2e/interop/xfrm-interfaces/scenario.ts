@@ -1,9 +1,11 @@
-import { inGuest } from "../kernel-plane.ts";
+import { join } from "node:path";
+import { inGuest, testing } from "../kernel-plane.ts";
 
 export const scenario = inGuest(
   "xfrm-interfaces",
-  "xfrm interfaces of Debian's kernel: routes say what goes through a link of 0.0.0.0/0, rekeyed with 0 lost",
+  "xfrm interfaces of Debian's kernel: routes say what goes through a link of 0.0.0.0/0, rekeyed with 0 lost; two gateways with such a link, its interface deleted, one of them killed",
   {
-    "cases of interfaces between two planes": "xfrm-interface-runner.ts",
+    "cases of interfaces between two planes": join(testing, "xfrm-interface-runner.ts"),
+    "cases of two gateways": join(import.meta.dirname, "gateways.ts"),
   },
 );

@@ -150,6 +150,10 @@ export const desiredState = z.strictObject({
     outboundWorkers: z.number().int().min(1).max(16).optional(),
     /** With a TUN device: threads that open what comes in, each those SAs whose SPIs say so. Absent: one. */
     inboundWorkers: z.number().int().min(1).max(16).optional(),
+    /**
+     * With the kernel's ESP: network cards are asked to seal and open packets of SAs that do not go in UDP; what one refuses the kernel does. Never tried on a card. Absent: no.
+     */
+    espOffload: z.boolean().optional(),
     /** Name and MTU of the TUN device; 0: computed from the path (1,500 less the largest encapsulation in use). */
     tunName: z
       .string()

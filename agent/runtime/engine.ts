@@ -47,6 +47,8 @@ export interface PlaneSettings {
   readonly natPort: number;
   readonly outboundWorkers: number;
   readonly inboundWorkers: number;
+  /** Of the kernel's plane: ESP is offered to network cards. */
+  readonly espOffload: boolean;
 }
 
 export interface ReceivedIke {
@@ -89,6 +91,7 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
     natPort: settings.natPort,
     outboundWorkers: settings.outboundWorkers ?? 1,
     inboundWorkers: settings.inboundWorkers ?? 1,
+    espOffload: settings.espOffload ?? false,
   });
   const followsPolicies = plane.capabilities.steering === "policies";
   // Where the kernel protects packets, it also knows how large they may be.
@@ -161,6 +164,7 @@ export function isSameSettings(a: GatewaySettings, b: GatewaySettings): boolean 
     a.tunName === b.tunName &&
     a.tunMtu === b.tunMtu &&
     (a.outboundWorkers ?? 1) === (b.outboundWorkers ?? 1) &&
-    (a.inboundWorkers ?? 1) === (b.inboundWorkers ?? 1);
+    (a.inboundWorkers ?? 1) === (b.inboundWorkers ?? 1) &&
+    (a.espOffload ?? false) === (b.espOffload ?? false);
   return isSamePlane && a.ikePort === b.ikePort && a.natPort === b.natPort;
 }

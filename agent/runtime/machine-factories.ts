@@ -20,7 +20,7 @@ export const machineFactories: EngineFactories = {
 };
 
 /** The kernel's plane where it can be had, unless the configuration says which. Why it is which is in the plane's capabilities. */
-async function openPlane({ kind, tunName, tunMtu, natPort, outboundWorkers, inboundWorkers }: PlaneSettings): Promise<DataPlane> {
+async function openPlane({ kind, tunName, tunMtu, natPort, outboundWorkers, inboundWorkers, espOffload }: PlaneSettings): Promise<DataPlane> {
   const tun = (reason: string) => TunDataPlane.create({ tunName, mtu: tunMtu, natPort, reason, outboundWorkers, inboundWorkers });
   if (kind === "tun") return tun("userspace ESP through a TUN device, as configured");
   try {
@@ -29,6 +29,7 @@ async function openPlane({ kind, tunName, tunMtu, natPort, outboundWorkers, inbo
     return await XfrmDataPlane.create({
       natPort,
       interfaceMtu: tunMtu,
+      espOffload,
       reason: `ESP of the kernel${kind === "kernel" ? ", as configured" : ", which has it"}`,
     });
   } catch (error) {

@@ -55,6 +55,7 @@ async function main(): Promise<void> {
   await report("makes an interface again that somebody takes away, tells of it, and keeps the SAs", deletion);
   await report("takes the interface away with its last policy, and its routes with it", removal);
   await Promise.all([planes.left.close(), planes.right.close()]);
+  await cases.report("leaves ESP to the kernel where a network card is asked and refuses, and says why", refusedByCard);
   await cases.report("removes the interfaces that a killed run left, and touches none of others", leftovers);
   console.log(JSON.stringify(cases.outcomes));
 }
@@ -185,6 +186,39 @@ async function removal(planes: Planes): Promise<void> {
   ok(routes.includes("10.22.0.0/24 dev culvertx2") && !routes.includes("10.21.0.0/24"), routes);
   await planes.left.flush();
   deepStrictEqual(await interfaces("left"), []);
+}
+
+/** A bond says of itself that it takes ESP, and asks its slave, which takes none. */
+async function refusedByCard(): Promise<void> {
+  const outside = { left: "192.0.3.1", right: "192.0.3.2" };
+  const batch = [
+    "link add card0 type veth peer name card0 netns right",
+    "link add bond9 type bond mode active-backup",
+    "link set card0 master bond9",
+    "link set bond9 up",
+    `address add ${outside.left}/24 dev bond9`,
+  ];
+  execFileSync("ip", ["-n", "left", "-batch", "-"], { input: `${batch.join("\n")}\n` });
+  execFileSync("ip", ["-n", "right", "-batch", "-"], { input: `link set card0 up\naddress add ${outside.right}/24 dev card0\n` });
+  const planes = { right: await planeIn(right), left: await planeIn(left, { espOffload: true }) };
+  const said = () => planes.left.capabilities.reason.replace(/^.*; /, "");
+  strictEqual(said(), "offload to a network card wanted");
+  const kinds: readonly [Partial<Options>, RegExp][] = [
+    [{}, /wanted: 2 SAs by the kernel \(the device that leads to the peer takes none\)$/],
+    [{ outside }, /wanted: 2 SAs by the kernel \(the kernel refused the SA: /],
+    [{ outside, esn: true }, /wanted: 2 SAs by the kernel \(the kernel refused the SA: /],
+    [{ encapsulation: "udp" }, /wanted: 2 SAs by the kernel \(in UDP\)$/],
+    [{ keys: hmac, protocol: "ah" }, /wanted: 2 SAs by the kernel \(AH\)$/],
+  ];
+  for (const [kind, sentence] of kinds) {
+    await installBoth(planes, { ...first, ...kind });
+    match(said(), sentence);
+    routeInside(1);
+    strictEqual(await answered("left", "10.11.0.1", "10.21.0.1", ECHOES), ECHOES, said());
+    strictEqual(planes.left.querySa("outbound", spiOf("left", "outbound"))?.packets, ECHOES);
+    await flushBoth(planes);
+  }
+  await Promise.all([planes.left.close(), planes.right.close()]);
 }
 
 async function leftovers(): Promise<void> {

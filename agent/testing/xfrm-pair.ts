@@ -37,6 +37,8 @@ export interface Options {
   readonly encapsulation?: "udp" | "none";
   readonly esn?: boolean;
   readonly outer?: 4 | 6;
+  /** In place of the ends' own. */
+  readonly outside?: Readonly<Record<"left" | "right", string>>;
   readonly inner?: 4 | 6;
   readonly window?: number;
   readonly lifetimes?: SaLifetimes;
@@ -77,9 +79,9 @@ export function makeNamespaces(): void {
   }
 }
 
-export async function planeIn(end: End): Promise<XfrmDataPlane> {
+export async function planeIn(end: End, options: { readonly espOffload?: boolean } = {}): Promise<XfrmDataPlane> {
   enterNetworkNamespace(end.name);
-  return XfrmDataPlane.create({ natPort: 4_500, interfaceMtu: INTERFACE_MTU });
+  return XfrmDataPlane.create({ natPort: 4_500, interfaceMtu: INTERFACE_MTU, ...options });
 }
 
 export async function installBoth(planes: Planes, options: Options): Promise<void> {
@@ -130,7 +132,7 @@ export function saOf(end: End, direction: "outbound", options: Options): Outboun
 export function saOf(end: End, direction: "inbound" | "outbound", options: Options): InboundSa | OutboundSa {
   const peer = end === left ? right : left;
   const spi = spiOf(end.name, direction, options.generation);
-  const outer = (of: End) => ({ address: options.outer === 6 ? of.outside6 : of.outside, port: 4_500 });
+  const outer = (of: End) => ({ address: options.outside?.[of.name] ?? (options.outer === 6 ? of.outside6 : of.outside), port: 4_500 });
   const common = {
     ...(direction === "outbound" ? options.lifetimes : {}),
     childSaId: idOf(options),

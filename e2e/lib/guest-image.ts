@@ -9,10 +9,11 @@ import type { CloudKernel } from "./cloud-kernel.ts";
 
 /** Programs of this machine, with the libraries that they need. */
 const programs = ["bash", "mount", "ip", "ping", "kmod", "cat", "echo", "base64", "flock", "stty", "env", "sysctl"];
-/** For ESP, AH and xfrm interfaces with AES-GCM and HMAC-SHA-256; the rest is built in. Without the generator (drbg, which tries HMAC-SHA-512 first) no SA is taken. */
-const modules = "xfrm_interface esp4 esp6 ah4 ah6 xfrm_user ctr gcm ghash-generic crypto_null sha512_generic drbg seqiv echainiv authenc authencesn veth".split(
-  " ",
-);
+/** For ESP, AH and xfrm interfaces with AES-GCM and HMAC-SHA-256, and a device that says it takes ESP (bonding); the rest is built in. Without the generator (drbg, which tries HMAC-SHA-512 first) no SA is taken. */
+const modules =
+  "xfrm_interface esp4 esp6 ah4 ah6 xfrm_user ctr gcm ghash-generic crypto_null sha512_generic drbg seqiv echainiv authenc authencesn veth esp4_offload esp6_offload bonding".split(
+    " ",
+  );
 const directories = ["dev", "proc", "sys", "run", "tmp", "etc", "var"];
 /** What a bundle leaves outside, because it has native code. */
 const packages = ["koffi", "@koromix"];

@@ -52,6 +52,7 @@ export const libc = {
   eventfd: self.func("int eventfd(uint32_t initial, int flags)"),
   schedSetScheduler: self.func("int sched_setscheduler(int thread, int policy, uintptr_t parameters)"),
   gettid: self.func("int gettid()"),
+  ifIndexToName: self.func("uintptr_t if_indextoname(uint32_t index, uintptr_t name)"),
   setns: self.func("int setns(int fd, int kind)"),
 };
 

@@ -1,6 +1,7 @@
 import { type InboundSa, type OutboundPolicy, type OutboundSa, spisOf, type UdpEndpoint } from "../../ipsec/security-association.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { type DataPlaneEvent, noDrops, type SaCounters } from "../data-plane.ts";
+import { type CardOutcome, describeOutcomes, outcomeOf, whyNotOffered } from "./card-offload.ts";
 import { InboundPolicies } from "./inbound-policies.ts";
 import type { KernelEvent } from "./kernel-events.ts";
 import type { LinkInterfaces } from "./link-interfaces.ts";
@@ -21,7 +22,7 @@ const ACQUIRE_AGAIN_MS = 1_000;
 /** An interface that cannot be made again is tried again after so long. */
 const RESTORE_AGAIN_MS = 1_000;
 
-type Facts = Omit<KernelSa, "keys" | "reqid" | "selector" | "ifId"> & { readonly childSaId: string; readonly spi: EspSpi };
+type Facts = Omit<KernelSa, "keys" | "reqid" | "selector" | "ifId" | "offload"> & { readonly childSaId: string; readonly spi: EspSpi };
 
 interface BookedSa {
   facts: Facts;
@@ -31,12 +32,23 @@ interface BookedSa {
   /** What it had counted when it was last seen; the kernel deletes an SA at its hard limit. */
   last: SaReport | null;
   isOver: boolean;
+  /** Null: no network card is wanted. */
+  readonly card: CardOutcome | null;
+}
+
+export interface BooksOptions {
+  /** Null where the kernel has none. */
+  readonly interfaces: LinkInterfaces | null;
+  /** SAs are offered to network cards. */
+  readonly offload: boolean;
+  readonly emit: (event: DataPlaneEvent) => void;
 }
 
 /** Which SAs and policies of the kernel's are ours, and what its events mean to whoever gave the orders. Each order is carried out when it returns. */
 export class KernelBooks {
   readonly #kernel: XfrmKernel;
   readonly #interfaces: LinkInterfaces | null;
+  readonly #offload: boolean;
   readonly #emit: (event: DataPlaneEvent) => void;
   readonly #reqids = new Reqids();
   readonly #sas = { inbound: new Map<number, BookedSa>(), outbound: new Map<number, BookedSa>() };
@@ -49,10 +61,11 @@ export class KernelBooks {
   readonly #interfaceOf = new Map<string, number>();
   #restoreTimer: NodeJS.Timeout | null = null;
 
-  /** `interfaces`: null where the kernel has none. Removes the SAs that a killed run left; its policies stay until `removeLeftovers` or until one of ours takes their place. */
-  constructor(kernel: XfrmKernel, interfaces: LinkInterfaces | null, emit: (event: DataPlaneEvent) => void) {
+  /** Removes the SAs that a killed run left; its policies stay until `removeLeftovers` or until one of ours takes their place. */
+  constructor(kernel: XfrmKernel, { interfaces, offload, emit }: BooksOptions) {
     this.#kernel = kernel;
     this.#interfaces = interfaces;
+    this.#offload = offload;
     this.#emit = emit;
     for (const { id } of kernel.dumpSas().filter(({ reqid }) => isOurs(reqid))) kernel.deleteSa(id);
     this.#store = new PolicyStore(
@@ -75,7 +88,7 @@ export class KernelBooks {
     const facts: Facts = { ...rest, replayWindowPackets: sa.direction === "inbound" ? sa.replayWindowPackets : 0 };
     // With one selector the SA itself carries nothing else; with several it is their policies' matter.
     const [only, ...more] = selectors.map(reverseSelector);
-    this.#kernel.addSa({ ...facts, keys, reqid, ifId, selector: only !== undefined && more.length === 0 ? only : null });
+    const card = this.#add({ ...facts, keys, reqid, ifId, selector: only !== undefined && more.length === 0 ? only : null });
     if (sa.direction === "inbound") {
       try {
         this.#inbound.add(sa.spi, selectors, { ...templateOf(facts, reqid), source: null, destination: null, spi: 0 });
@@ -85,7 +98,21 @@ export class KernelBooks {
       }
       this.#young.add(sa.spi);
     }
-    booked.set(sa.spi, { facts, reqid, selectors, last: null, isOver: false });
+    booked.set(sa.spi, { facts, reqid, selectors, last: null, isOver: false, card });
+  }
+
+  /** What came of offering SAs to network cards, in a sentence; null: none is wanted. */
+  describeOffload(): string | null {
+    if (!this.#offload) return null;
+    return describeOutcomes([...this.#sas.inbound.values(), ...this.#sas.outbound.values()].flatMap(({ card }) => card ?? []));
+  }
+
+  #add(sa: Omit<KernelSa, "offload">): CardOutcome | null {
+    const whyNot = this.#offload ? whyNotOffered(sa) : null;
+    const offload = this.#offload && whyNot === null;
+    const refusal = this.#kernel.addSa({ ...sa, offload });
+    if (offload) return outcomeOf(refusal, this.#kernel.querySa(saIdOf(sa))?.offloadDevice ?? 0);
+    return whyNot === null ? null : { kind: "kernel", reason: whyNot };
   }
 
   updateSa(direction: "inbound" | "outbound", spi: EspSpi, remote: UdpEndpoint): void {

@@ -39,6 +39,7 @@ function probe(reqid: number): KernelSa {
     replayWindowPackets: 64,
     selector: null,
     ifId: 0,
+    offload: false,
     keys: {
       encr: Encr.AES_GCM_16,
       encryptionKey: crypto.getRandomValues(new Uint8Array(16)),

@@ -59,6 +59,7 @@ const inbound: KernelSa = {
   replayWindowPackets: 1_024,
   selector: reverseSelector(toSite),
   ifId: 0,
+  offload: false,
   keys: gcm,
   softBytes: 1_000,
   hardBytes: 2_000,
@@ -127,6 +128,22 @@ describe("SAs", () => {
     expect(moved?.attributes.filter(({ type }) => type === 31)).toEqual([{ type: 31, value: bytesOf("07000043") }]);
   });
 
+  test("that a network card is asked to take say the direction and the family, and leave the device to the kernel", () => {
+    const offloads = (sa: Partial<KernelSa>) =>
+      encodeSa({ ...inbound, ...sa, offload: true }).attributes.flatMap(({ type, value }) => (type === 28 ? hex(value) : []));
+    const over6 = { local: { address: "2001:db8::1", port: 0 }, remote: { address: "2001:db8::2", port: 0 } };
+    expect(offloads({})).toEqual(["0000000002000000"]);
+    expect(offloads({ direction: "outbound" })).toEqual(["0000000000000000"]);
+    // struct xfrm_user_offload as a C program writes it.
+    expect(offloads(over6)).toEqual(["0000000003000000"]);
+    const taken = encodeSa({ ...inbound, offload: true });
+    for (const { type, value } of taken.attributes) if (type === 28) value[0] = 5;
+    const report = encodeMessage(XfrmMessage.NEWSA, 0, 1, taken.fixed, taken.attributes).subarray(16);
+    expect(decodeSa(report)).toMatchObject({ offloadDevice: 5 });
+    // Elsewhere another card would have to have it.
+    expect(moveSa(report, { direction: "inbound", remote: inbound.remote, skip: 0 })?.attributes.map(({ type }) => type)).not.toContain(28);
+  });
+
   test("are named to the octet", () => {
     expect(hex(encodeSaId({ destination: "2001:db8::1", spi: 0xc0ffee01, protocol: 51 }))).toBe(of("id"));
   });
@@ -143,6 +160,7 @@ describe("SAs", () => {
       replayed: 3,
       integrityFailed: 3,
       hasKeys: false,
+      offloadDevice: 0,
     });
     for (let length = 0; length < SA_INFO_OCTETS; length++) expect(decodeSa(report.subarray(0, length))).toBeNull();
   });

@@ -45,6 +45,10 @@ const ENCAP_OCTETS = 24;
 const UDP_ENCAP_ESPINUDP = 2;
 /** struct xfrm_replay_state_esn: words of the bitmap · numbers sent and seen, low halves · high halves · window; then the bitmap. */
 const REPLAY_OCTETS = 24;
+/** struct xfrm_user_offload: interface (4) · flags (1) · 3 of padding. Interface 0: the kernel takes the device that the route to the peer leads to. */
+const OFFLOAD_OCTETS = 8;
+const XFRM_OFFLOAD_IPV6 = 1;
+const XFRM_OFFLOAD_INBOUND = 2;
 /** A mapping that stays changed is told again after so long, not with every packet. */
 const MAPPING_SECONDS = 5;
 
@@ -65,6 +69,8 @@ export interface KernelSa extends SaLifetimes {
   readonly keys: SaKeys;
   /** Of the interface that its packets go through; 0: none. */
   readonly ifId: number;
+  /** A network card is asked to seal or open. */
+  readonly offload: boolean;
 }
 
 export function saIdOf(sa: Pick<KernelSa, "direction" | "spi" | "protocol" | "local" | "remote">): SaId {
@@ -92,6 +98,7 @@ export function encodeSa(sa: KernelSa): { readonly fixed: Uint8Array; readonly a
   }
   const replay = replayState(sa);
   if (replay !== null) attributes.push({ type: XfrmAttribute.REPLAY_ESN_VAL, value: replay });
+  if (sa.offload) attributes.push({ type: XfrmAttribute.OFFLOAD_DEV, value: encodeOffload(sa.direction, family) });
   attributes.push(...ifIdAttributes(sa.ifId));
   return { fixed, attributes };
 }
@@ -123,6 +130,12 @@ function replayState(sa: KernelSa): Uint8Array | null {
   return bytes;
 }
 
+function encodeOffload(direction: KernelSa["direction"], family: AddressFamily): Uint8Array {
+  const bytes = new Uint8Array(OFFLOAD_OCTETS);
+  bytes[4] = (family === 6 ? XFRM_OFFLOAD_IPV6 : 0) | (direction === "inbound" ? XFRM_OFFLOAD_INBOUND : 0);
+  return bytes;
+}
+
 /** struct xfrm_usersa_id, the body of XFRM_MSG_DELSA and XFRM_MSG_GETSA: destination (16) · SPI (4) · family (2) · protocol (1) · 1 of padding. */
 export function encodeSaId({ destination, spi, protocol }: SaId): Uint8Array {
   const bytes = new Uint8Array(24);
@@ -147,6 +160,8 @@ export interface SaReport {
   readonly integrityFailed: number;
   /** Without algorithms it is only the kernel's placeholder for one that it waits for. */
   readonly hasKeys: boolean;
+  /** Index of the network device that seals or opens; 0: the kernel itself does. */
+  readonly offloadDevice: number;
 }
 
 const ALGORITHMS: ReadonlySet<number> = new Set([XfrmAttribute.ALG_AEAD, XfrmAttribute.ALG_AUTH, XfrmAttribute.ALG_AUTH_TRUNC, XfrmAttribute.ALG_CRYPT]);
@@ -158,6 +173,7 @@ export function decodeSa(payload: Uint8Array): SaReport | null {
   const family = familyOf(view.getUint16(FAMILY_AT, true));
   if (family === null) return null;
   const attributes = decodeAttributes(payload, SA_INFO_OCTETS);
+  const offload = attributes.find(({ type, value }) => type === XfrmAttribute.OFFLOAD_DEV && value.length === OFFLOAD_OCTETS);
   const lastUsed = attributes.find(({ type }) => type === XfrmAttribute.LASTUSED);
   return {
     id: readSaId(payload, ID_AT, family),
@@ -169,10 +185,11 @@ export function decodeSa(payload: Uint8Array): SaReport | null {
     replayed: view.getUint32(STATISTICS_AT, true) + view.getUint32(STATISTICS_AT + 4, true),
     integrityFailed: view.getUint32(STATISTICS_AT + 8, true),
     hasKeys: attributes.some(({ type }) => ALGORITHMS.has(type)),
+    offloadDevice: offload === undefined ? 0 : viewOf(offload.value).getUint32(0, true),
   };
 }
 
-/** What of a dumped SA goes into the message that makes it again. Old and new form of an algorithm come together: the new one does. */
+/** What of a dumped SA goes into the message that makes it again. Old and new form of an algorithm come together: the new one does. It moves away from a network card. */
 const KEPT: ReadonlySet<number> = new Set([
   XfrmAttribute.ALG_AEAD,
   XfrmAttribute.ALG_CRYPT,
@@ -181,7 +198,6 @@ const KEPT: ReadonlySet<number> = new Set([
   XfrmAttribute.REPLAY_ESN_VAL,
   XfrmAttribute.REPLAY_VAL,
   XfrmAttribute.SA_EXTRA_FLAGS,
-  XfrmAttribute.OFFLOAD_DEV,
   XfrmAttribute.IF_ID,
   XfrmAttribute.MTIMER_THRESH,
 ]);

@@ -23,6 +23,8 @@ export interface XfrmDataPlaneOptions {
   readonly natPort: number;
   /** Of the links' interfaces, in octets. Absent: 1,500. */
   readonly interfaceMtu?: number;
+  /** ESP is offered to network cards (card-offload.ts). Absent: it is not. */
+  readonly espOffload?: boolean;
   /** Why this plane was chosen, in a sentence. */
   readonly reason?: string;
 }
@@ -37,7 +39,7 @@ const LEFTOVERS_MS = 10_000;
  * ESP out, and a worker reads the rest, along with what the kernel tells.
  */
 export class XfrmDataPlane implements DataPlane {
-  readonly capabilities: DataPlaneCapabilities;
+  readonly #capabilities: DataPlaneCapabilities;
   readonly #natPort: number;
   readonly #parts: Parts;
   readonly #listener: KernelListener;
@@ -72,7 +74,7 @@ export class XfrmDataPlane implements DataPlane {
   private constructor(options: XfrmDataPlaneOptions, parts: Parts) {
     const reason = options.reason ?? "the kernel has ESP";
     const { interfaces } = parts;
-    this.capabilities = {
+    this.#capabilities = {
       name: "kernel",
       ...(typeof interfaces === "string" ? { reason: `${reason}; ${interfaces}` } : { reason, interfacePrefix: INTERFACE_PREFIX }),
       encapsulations: ["none", "udp"],
@@ -84,7 +86,11 @@ export class XfrmDataPlane implements DataPlane {
     };
     this.#natPort = options.natPort;
     this.#parts = parts;
-    this.#books = new KernelBooks(parts.kernel, typeof interfaces === "string" ? null : interfaces, (event) => this.#emit(event));
+    this.#books = new KernelBooks(parts.kernel, {
+      interfaces: typeof interfaces === "string" ? null : interfaces,
+      offload: options.espOffload ?? false,
+      emit: (event) => this.#emit(event),
+    });
     this.#leftoverTimer = setTimeout(() => this.#books.removeLeftovers(), LEFTOVERS_MS).unref();
     this.#listener = new KernelListener(parts.listener, {
       event: (event: KernelEvent) => {
@@ -93,6 +99,11 @@ export class XfrmDataPlane implements DataPlane {
       ike: (datagram) => this.#deliver(datagram),
       failed: (reason) => this.#emit({ kind: "failed", reason }),
     });
+  }
+
+  get capabilities(): DataPlaneCapabilities {
+    const offload = this.#books.describeOffload();
+    return offload === null ? this.#capabilities : { ...this.#capabilities, reason: `${this.#capabilities.reason}; ${offload}` };
   }
 
   onEvent(listener: (event: DataPlaneEvent) => void): void {

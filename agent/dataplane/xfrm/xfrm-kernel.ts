@@ -2,7 +2,7 @@ import { NETLINK_XFRM } from "../ffi/netlink-socket.ts";
 import { type Body, ENOENT, ESRCH, KernelRefusal, NetlinkDialog } from "./netlink-dialog.ts";
 import { decodePolicy, encodePolicy, encodePolicyId, type KernelPolicy, type PolicyReport } from "./policy-messages.ts";
 import { decodeSa, encodeSa, encodeSaId, type KernelSa, moveSa, type NewPlace, type SaReport } from "./sa-messages.ts";
-import { type SaId, XfrmMessage } from "./xfrm-structures.ts";
+import { type SaId, XfrmAttribute, XfrmMessage } from "./xfrm-structures.ts";
 
 /** The kernel's SAD and SPD through NETLINK_XFRM. Each call is carried out when it returns: an answer takes a few microseconds. */
 export class XfrmKernel {
@@ -19,9 +19,9 @@ export class XfrmKernel {
     return new XfrmKernel(dialog);
   }
 
-  /** @throws KernelRefusal, or Error for a suite that no kernel has. */
-  addSa(sa: KernelSa): void {
-    this.#putSa(XfrmMessage.NEWSA, encodeSa(sa), "the SA");
+  /** @returns why an SA that was to be a network card's is the kernel's own; null: nothing was refused. @throws KernelRefusal, or Error for a suite that no kernel has. */
+  addSa(sa: KernelSa): string | null {
+    return this.#putSa(XfrmMessage.NEWSA, encodeSa(sa), "the SA");
   }
 
   /** False when there was none. */
@@ -82,9 +82,16 @@ export class XfrmKernel {
     this.#dialog.close();
   }
 
-  #putSa(type: number, body: Body, what: string): void {
+  /** What is refused with a network card may be taken without one: how and why a driver refuses is its own matter. */
+  #putSa(type: number, body: Body, what: string): string | null {
     try {
-      this.#mustDo(type, body, what);
+      const outcome = this.#dialog.order(type, body);
+      if (outcome.errno === 0) return null;
+      const attributes = body.attributes.filter((attribute) => attribute.type !== XfrmAttribute.OFFLOAD_DEV);
+      const refusal = new KernelRefusal(outcome, what);
+      if (attributes.length === body.attributes.length) throw refusal;
+      this.#mustDo(type, { fixed: body.fixed, attributes }, what);
+      return refusal.message;
     } finally {
       for (const { value } of body.attributes) value.fill(0);
     }

@@ -1,6 +1,10 @@
-import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, notStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import type { Worker } from "node:worker_threads";
+import type { DataPlaneEvent } from "../dataplane/data-plane.ts";
 import { enterNetworkNamespace } from "../dataplane/ffi/network-namespace.ts";
+import { KernelBooks } from "../dataplane/xfrm/kernel-books.ts";
 import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
+import { XfrmKernel } from "../dataplane/xfrm/xfrm-kernel.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { staticKeys } from "./static-keys.ts";
@@ -34,6 +38,8 @@ import {
  * went wrong. With `child` it is a plane at the left that holds an SA and a policy until it is killed.
  */
 const cases = new Cases();
+const workers: Worker[] = [];
+process.on("worker", (worker: Worker) => workers.push(worker));
 const report = cases.report.bind(cases);
 
 const suites: Readonly<Record<string, Options>> = {
@@ -82,11 +88,13 @@ async function main(): Promise<void> {
     if (interfacePrefix === undefined)
       await rejects(planes.left.installPolicy(policyOf(left, { keys: gcm, interfaceNumber: 1 })), /no xfrm interfaces|not installed/);
   });
+  await report("loses nothing when its listening worker dies, and says when it dies too often", () => workerDies(planes).finally(() => flushBoth(planes)));
   await report("is one in a network namespace, and says so", async () => {
     enterNetworkNamespace("left");
     await rejects(XfrmDataPlane.create({ natPort: 4_600 }), /another gateway of ours/);
   });
   await Promise.all([planes.left.close(), planes.right.close()]);
+  await report("finds what the kernel could not tell: limits that were reached, packets that were discarded", lossOfEvents);
   await report("removes what a killed run left, its policies last, and touches nothing of others", leftovers);
   console.log(JSON.stringify(cases.outcomes));
 }
@@ -99,6 +107,55 @@ async function firstPacket(planes: Planes): Promise<void> {
   deepStrictEqual(event, { kind: "firstInboundPacket", childSaId: "child", spi: spiOf("right", "inbound") });
   await answered("left", "10.1.0.1", "10.2.0.1", 3);
   strictEqual(heard.all.filter(({ kind }) => kind === "firstInboundPacket").length, 1);
+}
+
+async function workerDies(planes: Planes): Promise<void> {
+  await installBoth(planes, { keys: gcm, lifetimes: { softPackets: 3 } });
+  const heard = listen(planes.left);
+  // The left's plane is the first to be made.
+  let mortal = workers[0];
+  for (let times = 0; times < 3; times++) {
+    const replaced = heard.next("listenerReplaced");
+    void mortal?.terminate();
+    strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
+    deepStrictEqual(await replaced, { kind: "listenerReplaced", reason: "the listening worker ended with code 1" });
+    mortal = workers.at(-1);
+  }
+  const limits = heard.all.filter(({ kind }) => kind === "expire");
+  deepStrictEqual(limits, [{ kind: "expire", childSaId: "child", spi: spiOf("left", "outbound"), hard: false }]);
+  const failed = heard.next("failed");
+  void mortal?.terminate();
+  deepStrictEqual(await failed, { kind: "failed", reason: "the listening worker ended with code 1" });
+}
+
+async function lossOfEvents(): Promise<void> {
+  enterNetworkNamespace("left");
+  const kernel = XfrmKernel.open();
+  const events: DataPlaneEvent[] = [];
+  // Nobody listens: whatever the kernel tells is lost.
+  const books = new KernelBooks(kernel, { interfaces: null, offload: false, emit: (event) => events.push(event) });
+  const told = () => {
+    books.take({ kind: "lost" });
+    return events.splice(0).map((event) => (event.kind === "expire" ? event.hard : event.kind));
+  };
+  try {
+    books.installSa(saOf(left, "outbound", { keys: gcm, lifetimes: { softPackets: 3, hardPackets: 6 } }));
+    books.installPolicy(policyOf(left, { keys: gcm }));
+    deepStrictEqual(told(), []);
+    await answered("left", "10.1.0.1", "10.2.0.1", 4);
+    deepStrictEqual([told(), told()], [[false], []]);
+    await answered("left", "10.1.0.1", "10.2.0.1", 4);
+    deepStrictEqual([told(), told()], [[true], []]);
+    strictEqual(books.querySa("outbound", spiOf("left", "outbound"))?.packets, 4);
+    books.installPolicy({ ...policyOf(left, { keys: gcm }), action: { kind: "discard" } });
+    const [before] = await policies();
+    deepStrictEqual(told(), []);
+    // It waits for another SA than before, so the kernel tells of the next packet.
+    notStrictEqual((await policies())[0], before);
+  } finally {
+    books.flush();
+    kernel.close();
+  }
 }
 
 async function expiry(planes: Planes): Promise<void> {

@@ -31,7 +31,8 @@ interface BookedSa {
   readonly selectors: readonly KernelSelector[];
   /** What it had counted when it was last seen; the kernel deletes an SA at its hard limit. */
   last: SaReport | null;
-  isOver: boolean;
+  /** Of its limits. */
+  told: "nothing" | "soft" | "hard";
   /** Null: no network card is wanted. */
   readonly card: CardOutcome | null;
 }
@@ -98,7 +99,7 @@ export class KernelBooks {
       }
       this.#young.add(sa.spi);
     }
-    booked.set(sa.spi, { facts, reqid, selectors, last: null, isOver: false, card });
+    booked.set(sa.spi, { facts, reqid, selectors, last: null, told: "nothing", card });
   }
 
   /** What came of offering SAs to network cards, in a sentence; null: none is wanted. */
@@ -125,10 +126,10 @@ export class KernelBooks {
     // The kernel takes what an inbound SA receives from wherever it comes; its port alone can be changed in place.
     if (direction === "inbound" && facts.remote.address !== remote.address) return;
     try {
-      if (!this.#kernel.moveSa(id, { direction, remote, skip: MOVE_SKIP })) this.#end(booked);
+      if (!this.#kernel.moveSa(id, { direction, remote, skip: MOVE_SKIP })) this.#tellOfLimit(booked, "hard");
       if (direction === "outbound") this.#outbound.retarget(spi, templateOf(booked.facts, booked.reqid));
     } catch (error) {
-      this.#end(booked);
+      this.#tellOfLimit(booked, "hard");
       throw error;
     }
   }
@@ -198,7 +199,7 @@ export class KernelBooks {
       case "mapping":
         return this.#takeMapping(event.spi, event.reqid, event.remote);
       case "lost":
-        return this.#lookForExpiries();
+        return this.#afterLoss();
       case "interfaceGone":
         return this.#restoreInterfaces();
     }
@@ -239,10 +240,9 @@ export class KernelBooks {
   #takeExpiry(report: SaReport, hard: boolean): void {
     for (const direction of ["inbound", "outbound"] as const) {
       const booked = this.#sas[direction].get(report.id.spi);
-      if (booked === undefined || booked.reqid !== report.reqid || booked.isOver) continue;
+      if (booked === undefined || booked.reqid !== report.reqid || booked.told === "hard") continue;
       booked.last = report;
-      booked.isOver = hard;
-      this.#emit({ kind: "expire", childSaId: booked.facts.childSaId, spi: booked.facts.spi, hard });
+      this.#tellOfLimit(booked, hard ? "hard" : "soft");
     }
   }
 
@@ -255,19 +255,24 @@ export class KernelBooks {
     this.#emit({ kind: "natMappingChanged", childSaId: facts.childSaId, spi: facts.spi, remote });
   }
 
-  /** What was dropped may have been the end of an SA. */
-  #lookForExpiries(): void {
+  /** What was dropped may have been word of a limit, or of a packet that a policy discards. A mapping that has changed is told again by itself. */
+  #afterLoss(): void {
     for (const direction of ["inbound", "outbound"] as const) {
       for (const booked of [...this.#sas[direction].values()]) {
-        if (!booked.isOver && this.#kernel.querySa(saIdOf(booked.facts)) === null) this.#end(booked);
+        if (booked.told === "hard") continue;
+        const report = this.#kernel.querySa(saIdOf(booked.facts));
+        booked.last = report ?? booked.last;
+        if (report === null) this.#tellOfLimit(booked, "hard");
+        else if (booked.told === "nothing" && isPastSoftLimit(report, booked.facts)) this.#tellOfLimit(booked, "soft");
       }
     }
+    this.#outbound.askAllAgain();
   }
 
-  /** The kernel has it no more. */
-  #end(booked: BookedSa): void {
-    booked.isOver = true;
-    this.#emit({ kind: "expire", childSaId: booked.facts.childSaId, spi: booked.facts.spi, hard: true });
+  /** Hard: the kernel has it no more. */
+  #tellOfLimit(booked: BookedSa, limit: "soft" | "hard"): void {
+    booked.told = limit;
+    this.#emit({ kind: "expire", childSaId: booked.facts.childSaId, spi: booked.facts.spi, hard: limit === "hard" });
   }
 
   #isUsed(spi: number): boolean | null {
@@ -278,6 +283,10 @@ export class KernelBooks {
     this.#emit({ kind: "firstInboundPacket", childSaId: booked.facts.childSaId, spi: booked.facts.spi });
     return true;
   }
+}
+
+function isPastSoftLimit({ bytes, packets }: SaReport, { softBytes = Infinity, softPackets = Infinity }: Facts): boolean {
+  return bytes >= softBytes || packets >= softPackets;
 }
 
 /** In transport mode the ends are the packet's own. */

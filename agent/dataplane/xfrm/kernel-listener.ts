@@ -7,55 +7,90 @@ import type { FromListener, ListenerOptions } from "./listener-protocol.ts";
 
 const file = new URL(`./xfrm-listener-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".mjs"}`, import.meta.url);
 
+/** Who loses more of them than this has another fault. */
+const RESTARTS = 3;
+const RESTARTS_WITHIN_MS = 60_000;
+
 export interface ListenerParts {
   readonly event: (event: KernelEvent) => void;
   readonly ike: (datagram: IkeDatagram) => void;
+  /** The worker died and another listens in its place. What it had read and not told is lost; what came since waited. */
+  readonly replaced: (reason: string) => void;
+  /** Nobody listens any more. */
   readonly failed: (reason: string) => void;
 }
 
-/** The main thread's side of xfrm-listener-worker.ts. */
+/** The main thread's side of xfrm-listener-worker.ts. SAs and policies are the kernel's: a worker that dies, or hangs and is ended, is replaced and takes none of them along. */
 export class KernelListener {
+  /** Resolves when the first worker listens. */
   readonly ready: Promise<void>;
-  readonly #wakeFd: number;
-  readonly #exited: Promise<void>;
+  readonly #options: Omit<ListenerOptions, "heartbeat">;
+  readonly #parts: ListenerParts;
+  #exited: Promise<void> = Promise.resolve();
+  #replacedAt: readonly number[] = [];
   #isStopping = false;
 
   constructor(options: Omit<ListenerOptions, "heartbeat">, parts: ListenerParts) {
-    this.#wakeFd = options.wakeFd;
+    this.#options = options;
+    this.#parts = parts;
+    this.ready = this.#start(false);
+  }
+
+  /** Resolves when the worker's thread is no more. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    wake(this.#options.wakeFd);
+    await this.#exited;
+  }
+
+  #start(isReplacement: boolean): Promise<void> {
     const heartbeat = new Heartbeat();
-    const workerData: ListenerOptions = { ...options, heartbeat: heartbeat.shared };
+    const workerData: ListenerOptions = { ...this.#options, heartbeat: heartbeat.shared };
     const worker = new Worker(file, { workerData, name: "xfrm-listener" });
-    this.#exited = new Promise((resolve) => worker.once("exit", () => resolve()));
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.ready = promise;
-    const fail = (reason: string) => {
-      if (this.#isStopping) return;
-      this.#isStopping = true;
+    const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+    this.#exited = Promise.all([this.#exited, exited]).then(() => undefined);
+    const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
+    let isReady = false;
+    let isDead = false;
+    const die = (reason: string) => {
+      if (isDead || this.#isStopping) return;
+      isDead = true;
       reject(new Error(reason));
-      parts.failed(reason);
+      if ((isReady || isReplacement) && this.#mayReplace()) return this.#replace(reason);
+      this.#isStopping = true;
+      this.#parts.failed(reason);
     };
     const watch = () => {
       const endWatch = watchWorker(heartbeat, (silence) => {
-        fail(`the listening worker failed: ${silence}`);
+        die(`the listening worker failed: ${silence}`);
         void worker.terminate();
       });
       worker.once("exit", endWatch);
     };
     worker.on("message", (message: FromListener) => {
       if (message.kind === "ready") {
+        isReady = true;
         watch();
         resolve();
-      } else if (message.kind === "ike") parts.ike(message.datagram);
-      else for (const event of message.events) parts.event(event);
+      } else if (message.kind === "ike") this.#parts.ike(message.datagram);
+      else for (const event of message.events) this.#parts.event(event);
     });
-    worker.on("error", (error) => fail(`the listening worker failed: ${error instanceof Error ? error.message : String(error)}`));
-    worker.on("exit", (code) => fail(`the listening worker ended with code ${code}`));
+    worker.on("error", (error) => die(`the listening worker failed: ${error instanceof Error ? error.message : String(error)}`));
+    worker.on("exit", (code) => die(`the listening worker ended with code ${code}`));
+    return ready;
   }
 
-  /** Resolves when the worker's thread is no more. */
-  async stop(): Promise<void> {
-    this.#isStopping = true;
-    wake(this.#wakeFd);
-    await this.#exited;
+  #mayReplace(): boolean {
+    const now = performance.now();
+    this.#replacedAt = [...this.#replacedAt.filter((at) => now - at < RESTARTS_WITHIN_MS), now];
+    return this.#replacedAt.length <= RESTARTS;
+  }
+
+  #replace(reason: string): void {
+    this.#start(true).then(
+      () => this.#parts.replaced(reason),
+      // It has said itself that it failed.
+      () => undefined,
+    );
   }
 }

@@ -79,6 +79,10 @@ export class OutboundPolicies {
     for (const selector of claim.selectors) this.#settle(selectorKey(selector), selector);
   }
 
+  askAllAgain(): void {
+    for (const id of this.#claims.keys()) this.askAgain(id);
+  }
+
   /** The SA that these policies name is reached elsewhere now. */
   retarget(spi: number, template: PolicyTemplate): void {
     for (const claim of this.#claims.values()) {

@@ -97,6 +97,7 @@ export class XfrmDataPlane implements DataPlane {
         if (this.#closing === null) this.#books.take(event);
       },
       ike: (datagram) => this.#deliver(datagram),
+      replaced: (reason) => this.#afterReplacement(reason),
       failed: (reason) => this.#emit({ kind: "failed", reason }),
     });
   }
@@ -174,6 +175,14 @@ export class XfrmDataPlane implements DataPlane {
     await this.#listener.stop();
     closeParts(this.#parts);
     this.#sender.close();
+  }
+
+  /** What the dead worker had heard and not told is asked for. */
+  #afterReplacement(reason: string): void {
+    if (this.#closing !== null) return;
+    this.#books.take({ kind: "lost" });
+    this.#books.take({ kind: "interfaceGone" });
+    this.#emit({ kind: "listenerReplaced", reason });
   }
 
   #mustRun(): void {

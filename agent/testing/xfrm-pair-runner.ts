@@ -79,6 +79,7 @@ async function main(): Promise<void> {
   await report("tells of the first packet of an inbound SA, once", () => firstPacket(planes).finally(() => flushBoth(planes)));
   await report("raises soft and hard expiry, keeps the counters, and passes nothing more", () => expiry(planes).finally(() => flushBoth(planes)));
   await report("drops what a discarding policy matches and tells of it, again a second later", () => acquire(planes).finally(() => flushBoth(planes)));
+  await report("says that an SA is over when somebody deletes it", () => deletedByOthers(planes).finally(() => flushBoth(planes)));
   await report("moves an outbound SA to another address, its counters with it", () => move(planes).finally(() => flushBoth(planes)));
   await report("follows a peer whose port changes, and tells once", () => mapping(planes).finally(() => flushBoth(planes)));
   await report("keeps a local network's packets in when the remote one is everything", () => exceptions(planes).finally(() => flushBoth(planes)));
@@ -113,7 +114,7 @@ async function workerDies(planes: Planes): Promise<void> {
   await installBoth(planes, { keys: gcm, lifetimes: { softPackets: 3 } });
   const heard = listen(planes.left);
   // The left's plane is the first to be made.
-  let mortal = workers[0];
+  let mortal: Worker | undefined = workers[0];
   for (let times = 0; times < 3; times++) {
     const replaced = heard.next("listenerReplaced");
     void mortal?.terminate();
@@ -166,6 +167,16 @@ async function expiry(planes: Planes): Promise<void> {
   deepStrictEqual(await heard.next("expire"), { kind: "expire", childSaId: "child", spi: spiOf("left", "outbound"), hard: true });
   strictEqual(planes.left.querySa("outbound", spiOf("left", "outbound"))?.packets, 6);
   strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 2), 0);
+}
+
+async function deletedByOthers(planes: Planes): Promise<void> {
+  await installBoth(planes, { keys: gcm });
+  const heard = listen(planes.left);
+  strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
+  await inside("left", "ip", "xfrm", "state", "flush");
+  strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 2), 0);
+  deepStrictEqual(await heard.next("expire"), { kind: "expire", childSaId: "child", spi: spiOf("left", "outbound"), hard: true });
+  strictEqual(heard.all.filter(({ kind }) => kind === "expire").length, 1);
 }
 
 async function acquire(planes: Planes): Promise<void> {

@@ -1,6 +1,7 @@
 import { type InboundSa, type OutboundPolicy, type OutboundSa, spisOf, type UdpEndpoint } from "../../ipsec/security-association.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
-import { type DataPlaneEvent, noDrops, type SaCounters } from "../data-plane.ts";
+import type { DataPlaneEvent, SaCounters } from "../data-plane.ts";
+import { type BookedSa, countersOf, type Facts, isPastSoftLimit, templateOf } from "./booked-sa.ts";
 import { type CardOutcome, describeOutcomes, outcomeOf, whyNotOffered } from "./card-offload.ts";
 import { InboundPolicies } from "./inbound-policies.ts";
 import type { KernelEvent } from "./kernel-events.ts";
@@ -12,7 +13,7 @@ import type { PolicyTemplate } from "./policy-messages.ts";
 import { PolicyStore } from "./policy-store.ts";
 import { type KernelSa, saIdOf, type SaReport } from "./sa-messages.ts";
 import type { XfrmKernel } from "./xfrm-kernel.ts";
-import { familyOfAddress, type KernelSelector, reverseSelector } from "./xfrm-structures.ts";
+import { reverseSelector } from "./xfrm-structures.ts";
 import { YoungSas } from "./young-sas.ts";
 
 /** How far an SA's sequence numbers jump when it moves: more than it can send between being read and being deleted. */
@@ -21,21 +22,6 @@ const MOVE_SKIP = 1 << 20;
 const ACQUIRE_AGAIN_MS = 1_000;
 /** An interface that cannot be made again is tried again after so long. */
 const RESTORE_AGAIN_MS = 1_000;
-
-type Facts = Omit<KernelSa, "keys" | "reqid" | "selector" | "ifId" | "offload"> & { readonly childSaId: string; readonly spi: EspSpi };
-
-interface BookedSa {
-  facts: Facts;
-  readonly reqid: number;
-  /** Inbound: what may come out of it, as the kernel has it for packets that go out. */
-  readonly selectors: readonly KernelSelector[];
-  /** What it had counted when it was last seen; the kernel deletes an SA at its hard limit. */
-  last: SaReport | null;
-  /** Of its limits. */
-  told: "nothing" | "soft" | "hard";
-  /** Null: no network card is wanted. */
-  readonly card: CardOutcome | null;
-}
 
 export interface BooksOptions {
   /** Null where the kernel has none. */
@@ -138,10 +124,7 @@ export class KernelBooks {
     const booked = this.#sas[direction].get(spi);
     if (booked === undefined) return null;
     booked.last = this.#kernel.querySa(saIdOf(booked.facts)) ?? booked.last;
-    const { last } = booked;
-    if (last === null) return { packets: 0, bytes: 0, lastUsedAt: 0, drops: noDrops };
-    const drops = { ...noDrops, replay: last.replayed, integrity: last.integrityFailed };
-    return { packets: last.packets, bytes: last.bytes, lastUsedAt: last.packets === 0 ? 0 : last.lastUsedAt * 1_000, drops };
+    return countersOf(booked.last);
   }
 
   deleteSa(direction: "inbound" | "outbound", spi: EspSpi): void {
@@ -227,14 +210,23 @@ export class KernelBooks {
 
   #takeAcquire(index: number): void {
     const placed = this.#store.find(index);
-    const id = placed === null ? null : this.#outbound.discarding(placed);
-    if (id === null || this.#askAgain.has(id)) return;
+    if (placed === null) return;
+    const id = this.#outbound.discarding(placed);
+    if (id === null) return this.#missSa(placed.template);
+    if (this.#askAgain.has(id)) return;
     const askAgain = () => {
       this.#askAgain.delete(id);
       this.#outbound.askAgain(id);
     };
     this.#askAgain.set(id, setTimeout(askAgain, ACQUIRE_AGAIN_MS).unref());
     this.#emit({ kind: "acquire", policyId: id });
+  }
+
+  /** The kernel asks for the SA of a policy that protects: somebody has deleted it. */
+  #missSa(template: PolicyTemplate | null): void {
+    const booked = template === null ? undefined : this.#sas.outbound.get(template.spi);
+    if (booked === undefined || booked.told === "hard" || this.#kernel.querySa(saIdOf(booked.facts)) !== null) return;
+    this.#tellOfLimit(booked, "hard");
   }
 
   #takeExpiry(report: SaReport, hard: boolean): void {
@@ -283,23 +275,4 @@ export class KernelBooks {
     this.#emit({ kind: "firstInboundPacket", childSaId: booked.facts.childSaId, spi: booked.facts.spi });
     return true;
   }
-}
-
-function isPastSoftLimit({ bytes, packets }: SaReport, { softBytes = Infinity, softPackets = Infinity }: Facts): boolean {
-  return bytes >= softBytes || packets >= softPackets;
-}
-
-/** In transport mode the ends are the packet's own. */
-function templateOf(facts: Facts, reqid: number): PolicyTemplate {
-  const { local, remote, spi, protocol, mode } = facts;
-  const isTunnel = mode === "tunnel";
-  return {
-    family: familyOfAddress(local.address),
-    source: isTunnel ? local.address : null,
-    destination: isTunnel ? remote.address : null,
-    spi,
-    reqid,
-    protocol,
-    mode,
-  };
 }

@@ -34,6 +34,7 @@ const cases: Readonly<Record<string, () => Promise<void>>> = {
   "a link of everything comes up, and routes decide": comesUp,
   "nothing is lost when Child SAs and IKE SAs are rekeyed from either end": rekeyed,
   "an interface that somebody deletes is made again, with its routes, under the same SAs": interfaceDeleted,
+  "SAs that somebody flushes are negotiated anew": flushed,
   "a gateway that is killed is up again with another start": killed,
   "gateways that are told to end leave what is of others": ended,
 };
@@ -108,6 +109,19 @@ async function interfaceDeleted(): Promise<void> {
   match(left.log(), /the interface culvertx1 was taken away: it was made again/);
   await expectTraffic(context);
   deepEqual(await sameAtBothEnds(), before);
+}
+
+async function flushed(): Promise<void> {
+  const before = await sameAtBothEnds();
+  await net.left.run(["ip", "xfrm", "state", "flush"]);
+  // Nothing tells of it but a packet that finds no SA.
+  const after = await pollUntil("other SAs", 20_000, async () => {
+    await ping(net.left, net.right, { count: 1, waitSeconds: 0.2 });
+    const now = await sameAtBothEnds();
+    return now[1] === before[1] ? undefined : now;
+  });
+  equal(after[0], before[0], "the IKE SA is the same");
+  await expectTraffic(context);
 }
 
 async function killed(): Promise<void> {

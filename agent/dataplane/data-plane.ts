@@ -65,8 +65,8 @@ export type DataPlaneEvent =
   | { readonly kind: "deviceReplaced"; readonly reason: string }
   /** One of several inner devices was deleted and cannot be made again yet: the plane goes on without it, and tries until it can. Told with each try. */
   | { readonly kind: "deviceLost"; readonly reason: string }
-  /** Who listened to the kernel for the plane died, and another does now: SAs, policies and devices are as before. */
-  | { readonly kind: "listenerReplaced"; readonly reason: string }
+  /** Something of the plane's was lost and is there again: nothing has to be done. A sentence. */
+  | { readonly kind: "recovered"; readonly reason: string }
   /**
    * A router says that it passes on no more than `mtu` octets of a packet of ours to `remote`, which began with `quoted` behind its UDP header (or its
    * IP header when it was plain ESP). Unauthenticated; at most a few a second.

@@ -272,7 +272,7 @@ export class Agent {
   async #repair(engine: Engine, fault: Parameters<DriverParts["onPlaneFault"]>[0]): Promise<void> {
     const { log } = this.#options;
     if (this.#engine !== engine) return;
-    if (fault.kind === "listenerReplaced") return log(`${fault.reason}: another has taken its place`);
+    if (fault.kind === "recovered") return log(fault.reason);
     if (fault.kind === "deviceLost") return this.#logFault(fault.reason);
     if (fault.kind === "deviceReplaced") {
       log(`${fault.reason}: it was made again`);

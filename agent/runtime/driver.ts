@@ -29,7 +29,7 @@ export interface DriverParts {
   /** The plane is no more: everything must be set up anew. */
   readonly onPlaneFailed: (reason: string) => void;
   /** The plane has lost the SAs of a direction, a device with the routes into it, or a thread, and runs on. */
-  readonly onPlaneFault: (fault: Extract<DataPlaneEvent, { kind: "sasLost" | "deviceReplaced" | "deviceLost" | "listenerReplaced" }>) => void;
+  readonly onPlaneFault: (fault: Extract<DataPlaneEvent, { kind: "sasLost" | "deviceReplaced" | "deviceLost" | "recovered" }>) => void;
   /** Sends a datagram that may not be fragmented on the way, or does not. Absent: there is none to send. */
   readonly sendWhole?: (local: UdpEndpoint, remote: UdpEndpoint, datagram: Uint8Array) => void;
   /** Something that went wrong outside the protocol: a send that failed, a bug in the engine. One sentence, no secrets. */
@@ -81,7 +81,7 @@ export class Driver {
         case "sasLost":
         case "deviceReplaced":
         case "deviceLost":
-        case "listenerReplaced":
+        case "recovered":
           parts.onPlaneFault(event);
           return;
         case "failed":

@@ -88,7 +88,16 @@ test("a report is one that the console accepts, with counters of both directions
 });
 
 test("a link's own interface is in its report and in the text of it", () => {
-  const inputs = { at: 10, revision: 7, agentVersion: "0", startedAt: 1, plane: new RecordingPlane(), snapshots: new Map([["l", up]]), idleSince: new Map() };
+  const inputs = {
+    at: 10,
+    revision: 7,
+    agentVersion: "0",
+    startedAt: 1,
+    settingsRefusal: null,
+    plane: new RecordingPlane(),
+    snapshots: new Map([["l", up]]),
+    idleSince: new Map(),
+  };
   const [without, withOne] = [buildReport({ ...inputs, links: [link] }), buildReport({ ...inputs, links: [{ ...link, device: "culvertx1" }] })];
   expect(observedState.parse(withOne)).toEqual(withOne);
   expect([without, withOne].map(({ links }) => links[0]?.interface)).toEqual([undefined, "culvertx1"]);

@@ -1,13 +1,10 @@
-import { deepStrictEqual, match, notStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import type { Worker } from "node:worker_threads";
-import type { DataPlaneEvent } from "../dataplane/data-plane.ts";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { enterNetworkNamespace } from "../dataplane/ffi/network-namespace.ts";
-import { KernelBooks } from "../dataplane/xfrm/kernel-books.ts";
 import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
-import { XfrmKernel } from "../dataplane/xfrm/xfrm-kernel.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { staticKeys } from "./static-keys.ts";
+import { deletedByOthers, lossOfEvents, policiesDeleted, workerDies } from "./xfrm-disturbances.ts";
 import {
   answered,
   Cases,
@@ -38,8 +35,6 @@ import {
  * went wrong. With `child` it is a plane at the left that holds an SA and a policy until it is killed.
  */
 const cases = new Cases();
-const workers: Worker[] = [];
-process.on("worker", (worker: Worker) => workers.push(worker));
 const report = cases.report.bind(cases);
 
 const suites: Readonly<Record<string, Options>> = {
@@ -80,6 +75,7 @@ async function main(): Promise<void> {
   await report("raises soft and hard expiry, keeps the counters, and passes nothing more", () => expiry(planes).finally(() => flushBoth(planes)));
   await report("drops what a discarding policy matches and tells of it, again a second later", () => acquire(planes).finally(() => flushBoth(planes)));
   await report("says that an SA is over when somebody deletes it", () => deletedByOthers(planes).finally(() => flushBoth(planes)));
+  await report("puts policies back that somebody deletes", () => policiesDeleted(planes).finally(() => flushBoth(planes)));
   await report("moves an outbound SA to another address, its counters with it", () => move(planes).finally(() => flushBoth(planes)));
   await report("follows a peer whose port changes, and tells once", () => mapping(planes).finally(() => flushBoth(planes)));
   await report("keeps a local network's packets in when the remote one is everything", () => exceptions(planes).finally(() => flushBoth(planes)));
@@ -110,55 +106,6 @@ async function firstPacket(planes: Planes): Promise<void> {
   strictEqual(heard.all.filter(({ kind }) => kind === "firstInboundPacket").length, 1);
 }
 
-async function workerDies(planes: Planes): Promise<void> {
-  await installBoth(planes, { keys: gcm, lifetimes: { softPackets: 3 } });
-  const heard = listen(planes.left);
-  // The left's plane is the first to be made.
-  let mortal: Worker | undefined = workers[0];
-  for (let times = 0; times < 3; times++) {
-    const replaced = heard.next("listenerReplaced");
-    void mortal?.terminate();
-    strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
-    deepStrictEqual(await replaced, { kind: "listenerReplaced", reason: "the listening worker ended with code 1" });
-    mortal = workers.at(-1);
-  }
-  const limits = heard.all.filter(({ kind }) => kind === "expire");
-  deepStrictEqual(limits, [{ kind: "expire", childSaId: "child", spi: spiOf("left", "outbound"), hard: false }]);
-  const failed = heard.next("failed");
-  void mortal?.terminate();
-  deepStrictEqual(await failed, { kind: "failed", reason: "the listening worker ended with code 1" });
-}
-
-async function lossOfEvents(): Promise<void> {
-  enterNetworkNamespace("left");
-  const kernel = XfrmKernel.open();
-  const events: DataPlaneEvent[] = [];
-  // Nobody listens: whatever the kernel tells is lost.
-  const books = new KernelBooks(kernel, { interfaces: null, offload: false, emit: (event) => events.push(event) });
-  const told = () => {
-    books.take({ kind: "lost" });
-    return events.splice(0).map((event) => (event.kind === "expire" ? event.hard : event.kind));
-  };
-  try {
-    books.installSa(saOf(left, "outbound", { keys: gcm, lifetimes: { softPackets: 3, hardPackets: 6 } }));
-    books.installPolicy(policyOf(left, { keys: gcm }));
-    deepStrictEqual(told(), []);
-    await answered("left", "10.1.0.1", "10.2.0.1", 4);
-    deepStrictEqual([told(), told()], [[false], []]);
-    await answered("left", "10.1.0.1", "10.2.0.1", 4);
-    deepStrictEqual([told(), told()], [[true], []]);
-    strictEqual(books.querySa("outbound", spiOf("left", "outbound"))?.packets, 4);
-    books.installPolicy({ ...policyOf(left, { keys: gcm }), action: { kind: "discard" } });
-    const [before] = await policies();
-    deepStrictEqual(told(), []);
-    // It waits for another SA than before, so the kernel tells of the next packet.
-    notStrictEqual((await policies())[0], before);
-  } finally {
-    books.flush();
-    kernel.close();
-  }
-}
-
 async function expiry(planes: Planes): Promise<void> {
   await installBoth(planes, { keys: gcm, lifetimes: { softPackets: 3, hardPackets: 6 } });
   const heard = listen(planes.left);
@@ -167,16 +114,6 @@ async function expiry(planes: Planes): Promise<void> {
   deepStrictEqual(await heard.next("expire"), { kind: "expire", childSaId: "child", spi: spiOf("left", "outbound"), hard: true });
   strictEqual(planes.left.querySa("outbound", spiOf("left", "outbound"))?.packets, 6);
   strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 2), 0);
-}
-
-async function deletedByOthers(planes: Planes): Promise<void> {
-  await installBoth(planes, { keys: gcm });
-  const heard = listen(planes.left);
-  strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
-  await inside("left", "ip", "xfrm", "state", "flush");
-  strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 2), 0);
-  deepStrictEqual(await heard.next("expire"), { kind: "expire", childSaId: "child", spi: spiOf("left", "outbound"), hard: true });
-  strictEqual(heard.all.filter(({ kind }) => kind === "expire").length, 1);
 }
 
 async function acquire(planes: Planes): Promise<void> {

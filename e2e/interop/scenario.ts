@@ -315,12 +315,12 @@ export async function expectNoTraffic({ net }: Ends): Promise<void> {
 }
 
 /**
- * Runs `work` while each end sends an echo every 10 to 17 ms to the other, and fails when a single one is lost.
+ * Runs `work` while each end sends an echo every 10 to 17 ms to the other, or every `intervalSeconds`, and fails when a single one is lost.
  * @param least how many must have been sent by both together for the result to mean anything.
  */
-export async function withoutLoss<T>(context: Place, work: () => Promise<T>, least = 60): Promise<T> {
+export async function withoutLoss<T>(context: Place, work: () => Promise<T>, least = 60, intervalSeconds = 0.01): Promise<T> {
   const { left, right } = context.net;
-  const pings = await Promise.all([startPing(left, right, 0.01), startPing(right, left, 0.01)]);
+  const pings = await Promise.all([startPing(left, right, intervalSeconds), startPing(right, left, intervalSeconds)]);
   const answered = () => pings[0].answered() + pings[1].answered();
   let result: T;
   let totals: PingResult[];

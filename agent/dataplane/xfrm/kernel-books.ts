@@ -9,6 +9,7 @@ import type { LinkInterfaces } from "./link-interfaces.ts";
 import { outboundSelectors } from "./kernel-selectors.ts";
 import { OutboundPolicies } from "./outbound-policies.ts";
 import { ifIdOf, isOurs, Reqids } from "./ownership.ts";
+import { Paced } from "./paced.ts";
 import type { PolicyTemplate } from "./policy-messages.ts";
 import { PolicyStore } from "./policy-store.ts";
 import { type KernelSa, saIdOf, type SaReport } from "./sa-messages.ts";
@@ -20,7 +21,7 @@ import { YoungSas } from "./young-sas.ts";
 const MOVE_SKIP = 1 << 20;
 /** A discarding policy tells of a packet again after so long. */
 const ACQUIRE_AGAIN_MS = 1_000;
-/** An interface that cannot be made again is tried again after so long. */
+/** An interface that cannot be made again is tried again after so long; so long apart, at least, are looks at all policies. */
 const RESTORE_AGAIN_MS = 1_000;
 
 export interface BooksOptions {
@@ -46,6 +47,7 @@ export class KernelBooks {
   readonly #askAgain = new Map<string, NodeJS.Timeout>();
   /** By policy: the interface that it holds. */
   readonly #interfaceOf = new Map<string, number>();
+  readonly #policiesMissing = new Paced(() => this.#restorePolicies(null), RESTORE_AGAIN_MS);
   #restoreTimer: NodeJS.Timeout | null = null;
 
   /** Removes the SAs that a killed run left; its policies stay until `removeLeftovers` or until one of ours takes their place. */
@@ -159,6 +161,7 @@ export class KernelBooks {
       this.#sas[direction].clear();
     }
     this.#young.clear();
+    this.#policiesMissing.clear();
     for (const timer of this.#askAgain.values()) clearTimeout(timer);
     this.#askAgain.clear();
     this.#inbound.clear();
@@ -183,6 +186,8 @@ export class KernelBooks {
         return this.#takeMapping(event.spi, event.reqid, event.remote);
       case "lost":
         return this.#afterLoss();
+      case "policyDeleted":
+        return event.index === null ? this.#policiesMissing.ask() : this.#restorePolicies(event.index);
       case "interfaceGone":
         return this.#restoreInterfaces();
     }
@@ -197,6 +202,15 @@ export class KernelBooks {
   #releaseInterface(number: number, { id, interfaceNumber }: Pick<OutboundPolicy, "id" | "interfaceNumber">): void {
     if (interfaceNumber === undefined) this.#interfaceOf.delete(id);
     this.#interfaces?.release(number, id);
+  }
+
+  #restorePolicies(index: number | null): void {
+    const count = this.#store.restore(index);
+    if (count > 0)
+      this.#emit({
+        kind: "recovered",
+        reason: `somebody deleted ${count === 1 ? "a policy of ours: it was" : `${count} policies of ours: they were`} put back`,
+      });
   }
 
   #restoreInterfaces(): void {

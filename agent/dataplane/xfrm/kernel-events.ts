@@ -1,11 +1,12 @@
 import type { UdpEndpoint } from "../../ipsec/security-association.ts";
 import { decodeInterface, LinkMessage } from "./interface-messages.ts";
-import { type NetlinkMessage, viewOf } from "./netlink.ts";
+import { decodeAttributes, type NetlinkMessage, viewOf } from "./netlink.ts";
 import { isOurs } from "./ownership.ts";
+import { decodePolicy, POLICY_ID_OCTETS } from "./policy-messages.ts";
 import { decodeSa, SA_INFO_OCTETS, type SaReport } from "./sa-messages.ts";
-import { familyOf, readAddress, XfrmMessage } from "./xfrm-structures.ts";
+import { familyOf, readAddress, XfrmAttribute, XfrmMessage } from "./xfrm-structures.ts";
 
-/* What the kernel tells of itself, to the groups acquire, expire and mapping (linux/xfrm.h) and to that of network devices (rtnetlink(7)). */
+/* What the kernel tells of itself, to the groups acquire, expire, mapping and policy (linux/xfrm.h) and to that of network devices (rtnetlink(7)). */
 export type KernelEvent =
   /** A packet met a policy whose template has no SA. */
   | { readonly kind: "acquire"; readonly policyIndex: number }
@@ -14,6 +15,8 @@ export type KernelEvent =
   | { readonly kind: "mapping"; readonly spi: number; readonly reqid: number; readonly remote: UdpEndpoint }
   /** So many came at once that the kernel dropped some. */
   | { readonly kind: "lost" }
+  /** A policy of ours was deleted, by whomsoever; null: all may have been. */
+  | { readonly kind: "policyDeleted"; readonly index: number | null }
   /** An xfrm interface with an if_id of ours is no longer here, or may not be: the kernel dropped some of what it told. */
   | { readonly kind: "interfaceGone" };
 
@@ -40,6 +43,15 @@ export function decodeEvent({ type, payload }: NetlinkMessage): KernelEvent | nu
     return { kind: "mapping", spi: view.getUint32(16), reqid: view.getUint32(24, true), remote };
   }
   return null;
+}
+
+/** Of the group of policies. `message` of a deletion: struct xfrm_userpolicy_id, with the policy as an attribute. */
+export function decodePolicyEvent({ type, payload }: NetlinkMessage): KernelEvent | null {
+  if (type === XfrmMessage.FLUSHPOLICY) return { kind: "policyDeleted", index: null };
+  if (type !== XfrmMessage.DELPOLICY) return null;
+  const policy = decodeAttributes(payload, POLICY_ID_OCTETS).find((attribute) => attribute.type === XfrmAttribute.POLICY);
+  const index = policy === undefined ? null : (decodePolicy(policy.value)?.index ?? null);
+  return index !== null && isOurs(index) ? { kind: "policyDeleted", index } : null;
 }
 
 /** Whether an interface like ours is no more, by whomsoever: `message` is of the group of network devices. */

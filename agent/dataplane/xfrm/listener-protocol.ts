@@ -6,6 +6,8 @@ export interface ListenerOptions {
   /** IPv4 and IPv6; null where the machine has no IPv6. */
   readonly udpFds: readonly [number, number | null];
   readonly eventFd: number;
+  /** Hears of policies that are deleted. */
+  readonly policyFd: number;
   /** Hears of network devices; null where the plane has no interfaces. */
   readonly linkFd: number | null;
   /** Readable: end. */

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { Encr, Integ } from "../../wire/iana.ts";
 import { decodeInterface, encodeInterfaceId, encodeNewInterface, encodeNoOwnAddress, encodeUp, LinkMessage } from "./interface-messages.ts";
-import { decodeEvent, isAboutLostInterface } from "./kernel-events.ts";
+import { decodeEvent, decodePolicyEvent, isAboutLostInterface } from "./kernel-events.ts";
 import { decodeAttributes, decodeError, decodeMessages, encodeMessage, NetlinkFlag } from "./netlink.ts";
-import { decodePolicy, encodePolicy, encodePolicyId, type PolicyTemplate } from "./policy-messages.ts";
+import { decodePolicy, encodePolicy, encodePolicyId, type KernelPolicy, type PolicyTemplate } from "./policy-messages.ts";
 import { decodeSa, encodeSa, encodeSaId, type KernelSa, moveSa, SA_INFO_OCTETS } from "./sa-messages.ts";
 import { type KernelSelector, readSelector, reverseSelector, selectorKey, writeSelector, XfrmAttribute, XfrmMessage } from "./xfrm-structures.ts";
 
@@ -261,6 +261,25 @@ describe("word of network devices", () => {
     expect(decodeInterface(another)).toMatchObject({ ifId: 7 });
     expect(isLoss(LinkMessage.DELLINK, another)).toBe(false);
     expect(isLoss(LinkMessage.DELLINK, bytesOf(of("linkid")))).toBe(false);
+  });
+});
+
+describe("word of policies", () => {
+  const decode = (type: number, deleted: KernelPolicy) => {
+    const { fixed } = encodePolicyId(deleted);
+    const payload = encodeMessage(type, 0, 1, fixed, [{ type: XfrmAttribute.POLICY, value: encodePolicy(deleted).fixed }]).subarray(16);
+    return decodePolicyEvent({ type, flags: 0, sequence: 0, payload });
+  };
+
+  test("names one of ours that is deleted, and passes over others and what is no deletion", () => {
+    expect(decode(XfrmMessage.DELPOLICY, policy)).toEqual({ kind: "policyDeleted", index: policy.index });
+    expect(decode(XfrmMessage.DELPOLICY, { ...policy, index: 9 })).toBeNull();
+    expect(decode(XfrmMessage.NEWPOLICY, policy)).toBeNull();
+    expect(decodePolicyEvent({ type: XfrmMessage.DELPOLICY, flags: 0, sequence: 0, payload: new Uint8Array(3) })).toBeNull();
+    expect(decodePolicyEvent({ type: XfrmMessage.FLUSHPOLICY, flags: 0, sequence: 0, payload: new Uint8Array(0) })).toEqual({
+      kind: "policyDeleted",
+      index: null,
+    });
   });
 });
 

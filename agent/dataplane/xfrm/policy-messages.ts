@@ -26,7 +26,7 @@ const INDEX_AT = 156;
 const DIRECTION_AT = 160;
 /** struct xfrm_user_tmpl: id (24) · family (2) · 2 · source (16) · reqid (4) · mode (1) · share (1) · optional (1) · 1 · algorithms allowed (3 × 4). */
 const TEMPLATE_OCTETS = 64;
-const POLICY_ID_OCTETS = 64;
+export const POLICY_ID_OCTETS = 64;
 
 /** In: to this machine. Forward: through it, from outside to inside. Out: from either. */
 export const PolicyDirection = { in: 0, out: 1, fwd: 2 } as const;

@@ -49,6 +49,20 @@ export class PolicyStore {
     this.#byIndex.delete(placed.index);
   }
 
+  /**
+   * Puts those back that somebody else has deleted: what they protect must not leave in clear. Those that we delete ourselves are not here any more.
+   * @param index of one that was deleted; null: each may have been.
+   * @returns how many were put back.
+   */
+  restore(index: number | null): number {
+    if (index === null) {
+      const present = new Set(this.#kernel.dumpPolicies().map(keyOf));
+      return [...this.#placed].filter(([key, policy]) => !present.has(key) && this.#putBack(policy)).length;
+    }
+    const placed = this.#placed.get(this.#byIndex.get(index) ?? "");
+    return placed !== undefined && this.#putBack(placed) ? 1 : 0;
+  }
+
   find(index: number): PlacedPolicy | null {
     const key = this.#byIndex.get(index);
     return key === undefined ? null : (this.#placed.get(key) ?? null);
@@ -61,6 +75,17 @@ export class PolicyStore {
 
   clear(): void {
     for (const policy of [...this.#placed.values()]) this.remove(policy);
+  }
+
+  /** Not in the place of another program's. */
+  #putBack(policy: KernelPolicy): boolean {
+    try {
+      this.#kernel.addPolicy(policy);
+      return true;
+    } catch (error) {
+      if (error instanceof KernelRefusal && error.errno === EEXIST) return false;
+      throw error;
+    }
   }
 
   #freeIndex(direction: KernelPolicy["direction"]): number {

@@ -181,8 +181,9 @@ export class XfrmDataPlane implements DataPlane {
   #afterReplacement(reason: string): void {
     if (this.#closing !== null) return;
     this.#books.take({ kind: "lost" });
+    this.#books.take({ kind: "policyDeleted", index: null });
     this.#books.take({ kind: "interfaceGone" });
-    this.#emit({ kind: "listenerReplaced", reason });
+    this.#emit({ kind: "recovered", reason: `${reason}: another has taken its place` });
   }
 
   #mustRun(): void {
@@ -235,8 +236,9 @@ function openParts({ natPort, interfaceMtu = 1_500 }: XfrmDataPlaneOptions, part
   const udp6 = openNatSocket(6, natPort);
   if (udp6 !== null) opened(udp6);
   const eventFd = opened(openNetlink(NETLINK_XFRM, [XfrmGroup.ACQUIRE, XfrmGroup.EXPIRE, XfrmGroup.MAPPING]));
+  const policyFd = opened(openNetlink(NETLINK_XFRM, [XfrmGroup.POLICY]));
   const linkFd = typeof interfaces === "string" ? null : opened(openNetlink(NETLINK_ROUTE, [LINK_GROUP]));
-  return { ...parts, kernel, interfaces, listener: { udpFds: [udp4, udp6], eventFd, linkFd, wakeFd: opened(openWaker()) } };
+  return { ...parts, kernel, interfaces, listener: { udpFds: [udp4, udp6], eventFd, policyFd, linkFd, wakeFd: opened(openWaker()) } };
 }
 
 function openInterfaces(mtu: number): LinkInterfaces | string {

@@ -8,7 +8,7 @@ import { readSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Heartbeat } from "../heartbeat.ts";
 import { ReceiveBatch } from "../tun/receive-batch.ts";
-import { decodeEvent, type KernelEvent, isAboutLostInterface } from "./kernel-events.ts";
+import { decodeEvent, decodePolicyEvent, type KernelEvent, isAboutLostInterface } from "./kernel-events.ts";
 import type { FromListener, ListenerOptions } from "./listener-protocol.ts";
 import { decodeMessages, type NetlinkMessage } from "./netlink.ts";
 
@@ -31,6 +31,7 @@ function run(): void {
   const sources = [
     { fd: options.wakeFd, take: () => undefined },
     { fd: options.eventFd, take: listenTo(options.eventFd, { kind: "lost" }, decodeEvent) },
+    { fd: options.policyFd, take: listenTo(options.policyFd, { kind: "policyDeleted", index: null }, decodePolicyEvent) },
     ...(options.linkFd === null ? [] : [{ fd: options.linkFd, take: listenTo(options.linkFd, interfaceGone, decodeLinkEvent) }]),
     ...options.udpFds.filter((fd) => fd !== null).map((fd) => ({ fd, take: () => takeDatagrams(fd) })),
   ];

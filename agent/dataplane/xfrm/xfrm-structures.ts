@@ -18,6 +18,7 @@ export const XfrmMessage = {
   EXPIRE: 0x18,
   UPDPOLICY: 0x19,
   UPDSA: 0x1a,
+  FLUSHPOLICY: 0x1d,
   MAPPING: 0x26,
 } as const;
 
@@ -27,6 +28,7 @@ export const XfrmAttribute = {
   ALG_CRYPT: 2,
   ENCAP: 4,
   TMPL: 5,
+  POLICY: 7,
   LTIME_VAL: 9,
   REPLAY_VAL: 10,
   LASTUSED: 15,
@@ -40,7 +42,7 @@ export const XfrmAttribute = {
 } as const;
 
 /** XFRMNLGRP_*: who wants to hear of what. */
-export const XfrmGroup = { ACQUIRE: 1, EXPIRE: 2, MAPPING: 8 } as const;
+export const XfrmGroup = { ACQUIRE: 1, EXPIRE: 2, POLICY: 4, MAPPING: 8 } as const;
 
 export const XfrmMode = { transport: 0, tunnel: 1 } as const;
 /** IP protocol numbers. */

@@ -1,0 +1,84 @@
+import { deepStrictEqual, notStrictEqual, strictEqual } from "node:assert/strict";
+import type { Worker } from "node:worker_threads";
+import type { DataPlaneEvent } from "../dataplane/data-plane.ts";
+import { enterNetworkNamespace } from "../dataplane/ffi/network-namespace.ts";
+import { KernelBooks } from "../dataplane/xfrm/kernel-books.ts";
+import { XfrmKernel } from "../dataplane/xfrm/xfrm-kernel.ts";
+import { answered, gcm, inside, installBoth, left, listen, type Planes, policies, policyOf, right, saOf, spiOf } from "./xfrm-pair.ts";
+
+/* What others do to a kernel's plane, or what happens to it: cases for two planes (xfrm-pair.ts) that begin without SAs. */
+const workers: Worker[] = [];
+process.on("worker", (worker: Worker) => workers.push(worker));
+
+export async function deletedByOthers(planes: Planes): Promise<void> {
+  await installBoth(planes, { keys: gcm });
+  const heard = listen(planes.left);
+  strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
+  await inside("left", "ip", "xfrm", "state", "flush");
+  strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 2), 0);
+  deepStrictEqual(await heard.next("expire"), { kind: "expire", childSaId: "child", spi: spiOf("left", "outbound"), hard: true });
+  strictEqual(heard.all.filter(({ kind }) => kind === "expire").length, 1);
+}
+
+export async function policiesDeleted(planes: Planes): Promise<void> {
+  await installBoth(planes, { keys: gcm });
+  const heard = listen(planes.left);
+  const before = await policies();
+  const of = ["src", left.network, "dst", right.network, "dir", "out"];
+  await inside("left", "ip", "xfrm", "policy", "delete", ...of);
+  deepStrictEqual(await heard.next("recovered"), { kind: "recovered", reason: "somebody deleted a policy of ours: it was put back" });
+  await inside("left", "ip", "xfrm", "policy", "flush");
+  deepStrictEqual(await heard.next("recovered"), { kind: "recovered", reason: "somebody deleted 3 policies of ours: they were put back" });
+  deepStrictEqual((await policies()).toSorted(), before.toSorted());
+  strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
+  strictEqual(planes.left.querySa("outbound", spiOf("left", "outbound"))?.packets, 5);
+}
+
+export async function workerDies(planes: Planes): Promise<void> {
+  await installBoth(planes, { keys: gcm, lifetimes: { softPackets: 3 } });
+  const heard = listen(planes.left);
+  // The left's plane is the first to be made.
+  let mortal: Worker | undefined = workers[0];
+  for (let times = 0; times < 3; times++) {
+    const replaced = heard.next("recovered");
+    void mortal?.terminate();
+    strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
+    deepStrictEqual(await replaced, { kind: "recovered", reason: "the listening worker ended with code 1: another has taken its place" });
+    mortal = workers.at(-1);
+  }
+  const limits = heard.all.filter(({ kind }) => kind === "expire");
+  deepStrictEqual(limits, [{ kind: "expire", childSaId: "child", spi: spiOf("left", "outbound"), hard: false }]);
+  const failed = heard.next("failed");
+  void mortal?.terminate();
+  deepStrictEqual(await failed, { kind: "failed", reason: "the listening worker ended with code 1" });
+}
+
+export async function lossOfEvents(): Promise<void> {
+  enterNetworkNamespace("left");
+  const kernel = XfrmKernel.open();
+  const events: DataPlaneEvent[] = [];
+  // Nobody listens: whatever the kernel tells is lost.
+  const books = new KernelBooks(kernel, { interfaces: null, offload: false, emit: (event) => events.push(event) });
+  const told = () => {
+    books.take({ kind: "lost" });
+    return events.splice(0).map((event) => (event.kind === "expire" ? event.hard : event.kind));
+  };
+  try {
+    books.installSa(saOf(left, "outbound", { keys: gcm, lifetimes: { softPackets: 3, hardPackets: 6 } }));
+    books.installPolicy(policyOf(left, { keys: gcm }));
+    deepStrictEqual(told(), []);
+    await answered("left", "10.1.0.1", "10.2.0.1", 4);
+    deepStrictEqual([told(), told()], [[false], []]);
+    await answered("left", "10.1.0.1", "10.2.0.1", 4);
+    deepStrictEqual([told(), told()], [[true], []]);
+    strictEqual(books.querySa("outbound", spiOf("left", "outbound"))?.packets, 4);
+    books.installPolicy({ ...policyOf(left, { keys: gcm }), action: { kind: "discard" } });
+    const [before] = await policies();
+    deepStrictEqual(told(), []);
+    // It waits for another SA than before, so the kernel tells of the next packet.
+    notStrictEqual((await policies())[0], before);
+  } finally {
+    books.flush();
+    kernel.close();
+  }
+}

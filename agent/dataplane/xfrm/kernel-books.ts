@@ -248,6 +248,8 @@ export class KernelBooks {
       const booked = this.#sas[direction].get(report.id.spi);
       if (booked === undefined || booked.reqid !== report.reqid || booked.told === "hard") continue;
       booked.last = report;
+      // After a loss it may have been found before it is read.
+      if (!hard && booked.told === "soft") continue;
       this.#tellOfLimit(booked, hard ? "hard" : "soft");
     }
   }

@@ -133,6 +133,24 @@ describe("certificates", () => {
     expect(pair.b.inbound.size).toBe(0);
   });
 
+  it("a link with a key beside it, between the same gateways and identities, takes nothing of it", async () => {
+    const authority = await makeAuthority("ECDSA P-256");
+    const withKey = linkConfigs({ both: { id: "key" } });
+    const configs = linkConfigs({
+      a: credentials(await authority.issue("a.example"), authority),
+      b: credentials(await authority.issue("b.example"), authority),
+    });
+    const pair = new Pair(3);
+    for (const link of [withKey.b, configs.b]) pair.give(pair.b, { kind: "setLink", link });
+    for (const link of [withKey.a, configs.a]) pair.give(pair.a, { kind: "setLink", link });
+    pair.run(2_000);
+    expect([...pair.a.failures(), ...pair.b.failures()]).toEqual([]);
+    expect(["key", "link"].map((id) => [pair.a.link(id).state, pair.b.link(id).state])).toEqual([
+      ["up", "up"],
+      ["up", "up"],
+    ]);
+  });
+
   it("one end with a key and the other with a certificate say so", async () => {
     const authority = await makeAuthority("ECDSA P-256");
     const pair = attempt({ a: credentials(await authority.issue("a.example"), authority) });

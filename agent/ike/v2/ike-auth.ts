@@ -1,6 +1,6 @@
 import { nextAdditional } from "../negotiation/intermediate-auth.ts";
 import { authorityKeyHash } from "../../crypto/x509.ts";
-import { CertEncoding, ExchangeType, NotifyType } from "../../wire/iana.ts";
+import { AuthMethod, CertEncoding, ExchangeType, NotifyType } from "../../wire/iana.ts";
 import type { Payload } from "../../wire/ikev2/message-types.ts";
 import { invalidSyntax } from "../../wire/ikev2/protocol-error.ts";
 import { concatOctets } from "../../wire/octets.ts";
@@ -162,13 +162,15 @@ export function onAuthRequest(
   }
   const idi = findPayload(payloads, "idi");
   if (idi === null) throw invalidSyntax("IKE_AUTH needs IDi.");
-  const link = findLink(turn, candidates, session, idi, findPayload(payloads, "idr"));
+  const verifyAs = ({ config: { credentials } }: Link) =>
+    verifyPeer(session, transcript, "initiator", idi, payloads, credentials, turn.wallNow, turn.engine.options.revocation);
+  const link = findLink(turn, candidates, session, idi, payloads, verifyAs);
   leaveHalfOpen(turn, sa.phase);
   if (link === null) return REFUSED;
   const { config } = link;
   turn.engine.ikeSas.join(sa, config.id);
   touchIkeSa(turn, sa);
-  const verdict = verifyPeer(session, transcript, "initiator", idi, payloads, config.credentials, turn.wallNow, turn.engine.options.revocation);
+  const verdict = verifyAs(link);
   if (!verdict.ok) {
     recordFailure(turn, config.id, "IKE_AUTH", verdict.failure);
     return REFUSED;
@@ -210,21 +212,40 @@ function forgetEarlierSas(turn: Turn, sa: IkeSa, link: Link): void {
   }
 }
 
-/** RFC 7296 §3.5, §4: links of the same addresses are told apart by IDi, then IDr, then by the suite that was agreed on. */
-function findLink(turn: Turn, candidates: Candidates, session: Session, idi: WireIdentity, idr: WireIdentity | null): Link | null {
+/**
+ * RFC 7296 §3.5, §4: links of the same addresses are told apart by IDi, then IDr, then by the suite that was agreed on, and those of the same two identities, as two links
+ * between the same sites are, by what the peer proves: the method, and of keys the one that it has.
+ */
+function findLink(
+  turn: Turn,
+  candidates: Candidates,
+  session: Session,
+  idi: WireIdentity,
+  payloads: readonly Payload[],
+  verifyAs: (link: Link) => { readonly ok: boolean },
+): Link | null {
+  const idr = findPayload(payloads, "idr");
   const byPeer = candidates.byPeer(idi);
   const fitting = byPeer.filter((link) => idr === null || sameIdentity(localIdentityOf(link), idr));
-  const suited = fitting.find((link) =>
+  const suited = fitting.filter((link) =>
     link.ike.some(
       (spec) =>
         spec.encr.some((cipher) => cipher.id === session.suite.encr && cipher.keyLengthBits === session.suite.keyLengthBits) &&
         spec.kex.includes(session.suite.kex),
     ),
   );
-  if (suited !== undefined) return suited;
+  const [first] = suited;
+  if (first !== undefined) return suited.length === 1 ? first : (suited.find((link) => provesAs(link, payloads, verifyAs)) ?? first);
   const linkId = candidates.only?.config.id ?? byPeer[0]?.config.id ?? null;
   recordFailure(turn, linkId, "IKE_AUTH", mismatch(candidates, byPeer, fitting, session, idi, idr));
   return null;
+}
+
+function provesAs(link: Link, payloads: readonly Payload[], verifyAs: (link: Link) => { readonly ok: boolean }): boolean {
+  const hasKeys = link.config.credentials.method === "psk";
+  if ((findPayload(payloads, "auth")?.method === AuthMethod.SHARED_KEY_MIC) !== hasKeys) return false;
+  // A certificate is looked at once: that may take an answer from elsewhere.
+  return !hasKeys || verifyAs(link).ok;
 }
 
 /** A sentence is read by people. */

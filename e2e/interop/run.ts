@@ -105,26 +105,24 @@ function requirePrograms(scenarios: readonly Scenario[]): void {
 const waitsForLostPeer = ({ name }: Scenario): boolean => name.startsWith("dpd") || name === "peer-silent";
 const keepsProcessorBusy = ({ name }: Scenario): boolean => name.startsWith("xfrm");
 
-/** The longest first: those that wait for a lost peer, and beside each of them one that has a kernel run as a program. */
-function longestFirst(scenarios: readonly Scenario[]): Scenario[] {
-  const [waiting, busy] = [scenarios.filter(waitsForLostPeer), scenarios.filter(keepsProcessorBusy)];
-  const pairs = Array.from({ length: Math.max(waiting.length, busy.length) }, (_, index) => [waiting[index], busy[index]]);
-  const first = pairs.flat().filter((scenario) => scenario !== undefined);
-  return [...first, ...scenarios.filter((scenario) => !first.includes(scenario))];
-}
-
-/** Runs `jobs` scenarios at a time. */
+/**
+ * Runs `jobs` scenarios at a time. The first job takes those that have a kernel run as a program, one after the other: two of them at once would each be so slow that what is to be done within
+ * seconds is not. The others begin with those that wait long for a lost peer.
+ */
 async function runAll(scenarios: readonly Scenario[], jobs: number, how: How): Promise<Result[]> {
-  const waiting = longestFirst(scenarios);
+  const busy = scenarios.filter(keepsProcessorBusy);
+  const others = scenarios.filter((scenario) => !keepsProcessorBusy(scenario));
+  const waiting = [...others.filter(waitsForLostPeer), ...others.filter((scenario) => !waitsForLostPeer(scenario))];
   const results: Result[] = [];
-  const worker = async () => {
-    for (let scenario = waiting.shift(); scenario !== undefined; scenario = waiting.shift()) {
+  const worker = async (next: () => Scenario | undefined) => {
+    for (let scenario = next(); scenario !== undefined; scenario = next()) {
       const result = await runOne(scenario, how);
       results.push(result);
       report(result);
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, jobs) }, worker));
+  const workers = Array.from({ length: Math.max(1, jobs) }, (_, job) => worker(job === 0 ? () => busy.shift() ?? waiting.shift() : () => waiting.shift()));
+  await Promise.all(workers);
   return results.toSorted((a, b) => a.name.localeCompare(b.name));
 }
 

@@ -93,7 +93,7 @@ async function runInterop(): Promise<Counts> {
   mkdirSync(join(root, "dist"), { recursive: true });
   const file = join(root, "dist/interop.json");
   forgetResult(file);
-  const code = await runInGroup(process.execPath, ["e2e/interop/run.ts", "--json", file], { env, timeoutSeconds: 1_200 });
+  const code = await runInGroup(process.execPath, ["e2e/interop/run.ts", "--json", file], { env, timeoutSeconds: 1_800 });
   const report = interopReport.parse(JSON.parse(readFileSync(file, "utf8")));
   const passed = report.results.filter((result) => result.passed).length;
   const failed = report.results.length - passed;

@@ -4,6 +4,7 @@ import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../data-plane.ts";
 import { wake } from "../ffi/waiting.ts";
 import { Heartbeat, watchWorker } from "../heartbeat.ts";
+import { RestartAllowance } from "../restart-allowance.ts";
 import { CounterTable, GLOBAL_ROW, RowAllocator } from "./counters.ts";
 import type { CommandBatch, FromWorker, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
 
@@ -11,9 +12,6 @@ export type Direction = "inbound" | "outbound";
 
 /** SAs of a direction at once: rows of counters in shared memory. */
 const MAX_SAS = 32_768;
-/** Whose workers die more often than this is broken, and not by chance. */
-const RESTARTS = 3;
-const RESTARTS_WITHIN_MS = 60_000;
 
 export type LaneOptions = Omit<WorkerOptions, "counters" | "heartbeat" | "isReplacement">;
 
@@ -54,7 +52,7 @@ export class WorkerLane {
   readonly #pending = new Map<number, readonly WaitingCommand[]>();
   /** What has been asked for since the main thread last waited: it goes as one message, and wakes the worker once. */
   #unsent: WaitingCommand[] = [];
-  #restartedAt: readonly number[] = [];
+  readonly #restarts = new RestartAllowance();
   #nextTicket = 1;
   #worker: Worker;
   #exited: Promise<void>;
@@ -139,7 +137,7 @@ export class WorkerLane {
       if (isDead || this.#ended) return;
       isDead = true;
       reject(new Error(reason));
-      this.#bury(reason, (isReady || isReplacement) && !this.#isStopping && this.#mayRestart());
+      this.#bury(reason, (isReady || isReplacement) && !this.#isStopping && this.#restarts.take(performance.now()));
     };
     const watch = () => {
       const endWatch = watchWorker(heartbeat, (silence) => {
@@ -171,12 +169,6 @@ export class WorkerLane {
       case "deviceLost":
         return this.#listener.deviceLost(message.reason);
     }
-  }
-
-  #mayRestart(): boolean {
-    const now = performance.now();
-    this.#restartedAt = [...this.#restartedAt.filter((at) => now - at < RESTARTS_WITHIN_MS), now];
-    return this.#restartedAt.length <= RESTARTS;
   }
 
   /** The worker is dead: what it was asked for is refused, its SAs are forgotten. */

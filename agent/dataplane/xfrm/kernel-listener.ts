@@ -2,14 +2,11 @@ import { Worker } from "node:worker_threads";
 import type { IkeDatagram } from "../data-plane.ts";
 import { wake } from "../ffi/waiting.ts";
 import { Heartbeat, watchWorker } from "../heartbeat.ts";
+import { RestartAllowance } from "../restart-allowance.ts";
 import type { KernelEvent } from "./kernel-events.ts";
 import type { FromListener, ListenerOptions } from "./listener-protocol.ts";
 
 const file = new URL(`./xfrm-listener-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".mjs"}`, import.meta.url);
-
-/** Who loses more of them than this has another fault. */
-const RESTARTS = 3;
-const RESTARTS_WITHIN_MS = 60_000;
 
 export interface ListenerParts {
   readonly event: (event: KernelEvent) => void;
@@ -27,7 +24,7 @@ export class KernelListener {
   readonly #options: Omit<ListenerOptions, "heartbeat">;
   readonly #parts: ListenerParts;
   #exited: Promise<void> = Promise.resolve();
-  #replacedAt: readonly number[] = [];
+  readonly #restarts = new RestartAllowance();
   #isStopping = false;
 
   constructor(options: Omit<ListenerOptions, "heartbeat">, parts: ListenerParts) {
@@ -56,7 +53,7 @@ export class KernelListener {
       if (isDead || this.#isStopping) return;
       isDead = true;
       reject(new Error(reason));
-      if ((isReady || isReplacement) && this.#mayReplace()) return this.#replace(reason);
+      if ((isReady || isReplacement) && this.#restarts.take(performance.now())) return this.#replace(reason);
       this.#isStopping = true;
       this.#parts.failed(reason);
     };
@@ -78,12 +75,6 @@ export class KernelListener {
     worker.on("error", (error) => die(`the listening worker failed: ${error instanceof Error ? error.message : String(error)}`));
     worker.on("exit", (code) => die(`the listening worker ended with code ${code}`));
     return ready;
-  }
-
-  #mayReplace(): boolean {
-    const now = performance.now();
-    this.#replacedAt = [...this.#replacedAt.filter((at) => now - at < RESTARTS_WITHIN_MS), now];
-    return this.#replacedAt.length <= RESTARTS;
   }
 
   #replace(reason: string): void {

@@ -42,19 +42,22 @@ export class AeadBatch {
   }
 
   /**
-   * Notes one packet: `textAt` is encrypted or decrypted in place, the ICV is read from or written behind it. Returns the arena offset at
-   * which the caller writes the nonce (16 octets); the associated data belong 16 octets after that. `run` before the batch is full.
+   * Notes one packet: `textAt` is encrypted or decrypted in place, the ICV is read from or written behind it. The cipher context's address comes in two
+   * halves, as it is written: the whole would be a number on V8's heap. Returns the arena offset at which the caller writes the nonce (16 octets); the
+   * associated data belong 16 octets after that. `run` before the batch is full.
    */
-  add(context: number, textAt: number, textOctets: number, aadOctets: number, icvOctets: number): number {
+  add(contextLow: number, contextHigh: number, textAt: number, textOctets: number, aadOctets: number, icvOctets: number): number {
     const arena = this.#arena;
+    const { words } = arena;
     const at = this.#jobs + JOB_OCTETS * this.#count++;
-    arena.writeSize(at + Job.context, context);
-    arena.view.setUint32(at + Job.context + 4, Math.floor(context / 2 ** 32), true);
+    const word = at >>> 2;
+    words[word] = contextLow;
+    words[word + 1] = contextHigh;
     arena.writePointer(at + Job.text, textAt);
     arena.writePointer(at + Job.icv, textAt + textOctets);
-    arena.view.setUint32(at + Job.textOctets, textOctets, true);
-    arena.view.setUint32(at + Job.aadOctets, aadOctets, true);
-    arena.view.setUint32(at + Job.icvOctets, icvOctets, true);
+    words[word + Job.textOctets / 4] = textOctets;
+    words[word + Job.aadOctets / 4] = aadOctets;
+    words[word + Job.icvOctets / 4] = icvOctets;
     return at + Job.nonce;
   }
 
@@ -72,7 +75,7 @@ export class AeadBatch {
 
   /** Whether the job with this number (from 0, in the order of `add`) succeeded: when opening, whether its ICV was right. */
   succeeded(index: number): boolean {
-    return this.#arena.view.getUint32(this.#jobs + JOB_OCTETS * index + Job.done, true) === 1;
+    return this.#arena.words[(this.#jobs + JOB_OCTETS * index + Job.done) >>> 2] === 1;
   }
 }
 

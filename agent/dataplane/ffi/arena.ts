@@ -13,6 +13,8 @@ const released = new Map<number, WebAssembly.Memory[]>();
 export class Arena {
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** The same memory in words, little-endian as every processor is that Node runs on: a store takes any number modulo 2^32, and is never a call. */
+  readonly words: Uint32Array;
   /** Of offset 0. */
   readonly address: number;
   /** Ones' complement sum (not complemented, folded to 16 bits, in the order of the octets) of `length` octets at `offset`. */
@@ -32,6 +34,7 @@ export class Arena {
     this.#memory = memory;
     this.bytes = new Uint8Array(memory.buffer);
     this.view = new DataView(memory.buffer);
+    this.words = new Uint32Array(memory.buffer);
     this.address = addressOfFixed(this.bytes);
     this.#low = this.address >>> 0;
     this.#high = Math.floor(this.address / 2 ** 32);
@@ -69,16 +72,19 @@ export class Arena {
     else list.push(this.#memory);
   }
 
-  /** Pointers in structures are 64-bit little-endian. `setInt32` writes what `setUint32` does, and V8 calls no function for it in code that is not often run. */
+  /** Pointers in structures are 64-bit little-endian. `at` is a multiple of 4. */
   writePointer(at: number, offset: number): void {
     // Two halves: a bigint would be an allocation for every message sent, and the remainder of a division costs more than all the rest.
     const low = this.#low + offset;
-    this.view.setInt32(at, low, true);
-    this.view.setInt32(at + 4, low < 2 ** 32 ? this.#high : this.#high + 1, true);
+    const word = at >>> 2;
+    this.words[word] = low;
+    this.words[word + 1] = low < 2 ** 32 ? this.#high : this.#high + 1;
   }
 
+  /** A size of 64 bits, of which it needs 32. `at` is a multiple of 4. */
   writeSize(at: number, value: number): void {
-    this.view.setInt32(at, value, true);
-    this.view.setInt32(at + 4, 0, true);
+    const word = at >>> 2;
+    this.words[word] = value;
+    this.words[word + 1] = 0;
   }
 }

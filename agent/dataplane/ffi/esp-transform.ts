@@ -30,6 +30,9 @@ export class EspTransform {
   readonly #batch: AeadBatch | null;
   readonly #direction: 0 | 1;
   #context = 0;
+  /** Its address in halves, for the batch. */
+  #contextLow = 0;
+  #contextHigh = 0;
   #mac: PacketMac | null = null;
   readonly #kind: "aead" | "cbc" | "ctr";
   readonly #extended: boolean;
@@ -133,19 +136,19 @@ export class EspTransform {
     const { view } = this.#arena;
     const ivAt = start + 8;
     const contentAt = ivAt + this.ivOctets;
-    const nonce = batch.add(this.#context, contentAt, contentEnd - contentAt, this.#extended ? 12 : 8, this.icvOctets);
-    view.setUint32(nonce, view.getUint32(this.#scratch));
-    view.setUint32(nonce + this.#saltOctets, view.getUint32(ivAt));
-    view.setUint32(nonce + this.#saltOctets + 4, view.getUint32(ivAt + 4));
+    const nonce = batch.add(this.#contextLow, this.#contextHigh, contentAt, contentEnd - contentAt, this.#extended ? 12 : 8, this.icvOctets);
+    view.setInt32(nonce, view.getInt32(this.#scratch));
+    view.setInt32(nonce + this.#saltOctets, view.getInt32(ivAt));
+    view.setInt32(nonce + this.#saltOctets + 4, view.getInt32(ivAt + 4));
     this.#writeAad(nonce + AAD_AFTER_NONCE, start, sequenceHigh);
   }
 
   /** SPI and sequence number, the high bits between them with ESN (RFC 4106 §5). */
   #writeAad(aad: number, start: number, sequenceHigh: number): void {
     const { view } = this.#arena;
-    view.setUint32(aad, view.getUint32(start));
-    if (this.#extended) view.setUint32(aad + 4, sequenceHigh);
-    view.setUint32(aad + (this.#extended ? 8 : 4), view.getUint32(start + 4));
+    view.setInt32(aad, view.getInt32(start));
+    if (this.#extended) view.setInt32(aad + 4, sequenceHigh | 0);
+    view.setInt32(aad + (this.#extended ? 8 : 4), view.getInt32(start + 4));
   }
 
   /** Counter modes take the sequence number, which never repeats under a key; CBC's must be unpredictable (RFC 3602 §3). */
@@ -155,8 +158,8 @@ export class EspTransform {
       if (crypto.randomBytes(address + ivAt, 16) !== 1) throw new Error("OpenSSL's random generator failed");
       return;
     }
-    view.setUint32(ivAt, sequenceHigh);
-    view.setUint32(ivAt + 4, sequence);
+    view.setInt32(ivAt, sequenceHigh | 0);
+    view.setInt32(ivAt + 4, sequence | 0);
   }
 
   #aead(start: number, ivAt: number, contentEnd: number, sequenceHigh: number): void {
@@ -186,8 +189,8 @@ export class EspTransform {
   #startAead(start: number, ivAt: number, contentEnd: number, sequenceHigh: number): void {
     const { view, address } = this.#arena;
     const scratch = this.#scratch;
-    view.setUint32(scratch + this.#saltOctets, view.getUint32(ivAt));
-    view.setUint32(scratch + this.#saltOctets + 4, view.getUint32(ivAt + 4));
+    view.setInt32(scratch + this.#saltOctets, view.getInt32(ivAt));
+    view.setInt32(scratch + this.#saltOctets + 4, view.getInt32(ivAt + 4));
     if (this.#direction === 0) this.#pointTo(contentEnd);
     const parameters = address + scratch + Parameter.at;
     const started =
@@ -254,6 +257,8 @@ export class EspTransform {
     const cipher = crypto.cipherByName(name);
     const context = crypto.cipherContextNew();
     this.#context = context;
+    this.#contextLow = context | 0;
+    this.#contextHigh = Math.floor(context / 2 ** 32);
     if (cipher === 0 || context === 0) throw new Error(`OpenSSL has no ${name}`);
     const keyAt = this.#scratch + 128;
     bytes.set(key, keyAt);

@@ -53,7 +53,7 @@ export class ReceiveBatch {
   }
 
   octets(index: number): number {
-    return this.#arena.view.getUint32(this.#headers + MMSGHDR_OCTETS * index + 56, true);
+    return this.#arena.words[(this.#headers + MMSGHDR_OCTETS * index + 56) >>> 2]!;
   }
 
   /** sockaddr of the sender. */

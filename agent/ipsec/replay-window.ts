@@ -4,6 +4,7 @@
  * lifetime, and costs no bigint per packet.
  */
 const WORD_BITS = 32;
+const LOW_BITS = WORD_BITS - 1;
 const TWO_32 = 2 ** 32;
 const MINIMUM_PACKETS = 64;
 const MAXIMUM_PACKETS = 4096;
@@ -15,6 +16,7 @@ const MAXIMUM_PACKETS = 4096;
 export class ReplayWindow {
   readonly windowPackets: number;
   readonly #words: Uint32Array;
+  readonly #mask: number;
   #highest = 0;
 
   /** 64 to 4096 packets; throws RangeError otherwise. */
@@ -23,8 +25,10 @@ export class ReplayWindow {
       throw new RangeError(`A replay window has ${MINIMUM_PACKETS} to ${MAXIMUM_PACKETS} packets, not ${windowPackets}.`);
     }
     this.windowPackets = windowPackets;
-    // One word more than the window needs: the word that the top is in is only partly used (RFC 6479 §2).
-    this.#words = new Uint32Array(Math.ceil(windowPackets / WORD_BITS) + 1);
+    // One word more than the window needs: the word that the top is in is only partly used (RFC 6479 §2). A power of two, so that a place in the ring is a mask.
+    const words = 2 ** Math.ceil(Math.log2(Math.ceil(windowPackets / WORD_BITS) + 1));
+    this.#words = new Uint32Array(words);
+    this.#mask = words - 1;
   }
 
   /** The right edge: the highest number marked; 0 before the first. */
@@ -36,7 +40,7 @@ export class ReplayWindow {
   check(sequence: number): boolean {
     if (sequence > this.#highest) return true;
     if (sequence === 0 || sequence + this.windowPackets <= this.#highest) return false;
-    const bit = 1 << (sequence % WORD_BITS);
+    const bit = 1 << (sequence & LOW_BITS);
     return (this.#words[this.#slotOf(sequence)]! & bit) === 0;
   }
 
@@ -47,11 +51,11 @@ export class ReplayWindow {
       this.#highest = sequence;
     }
     const slot = this.#slotOf(sequence);
-    this.#words[slot] = this.#words[slot]! | (1 << (sequence % WORD_BITS));
+    this.#words[slot] = this.#words[slot]! | (1 << (sequence & LOW_BITS));
   }
 
   #slotOf(sequence: number): number {
-    return Math.floor(sequence / WORD_BITS) % this.#words.length;
+    return Math.floor(sequence / WORD_BITS) & this.#mask;
   }
 
   #clearBetween(from: number, to: number): void {
@@ -61,7 +65,7 @@ export class ReplayWindow {
       this.#words.fill(0);
       return;
     }
-    for (let index = first; index <= last; index++) this.#words[index % this.#words.length] = 0;
+    for (let index = first; index <= last; index++) this.#words[index & this.#mask] = 0;
   }
 }
 

@@ -8,13 +8,19 @@ export function trafficClass(bytes: Uint8Array, start: number, family: 4 | 6): n
   return family === 4 ? bytes[start + 1]! : ((bytes[start]! & 0x0f) << 4) | (bytes[start + 1]! >> 4);
 }
 
+/** Whether no router outside has marked it: then whatever was inside stays as it is. */
+export function isUnmarked(outerClass: number): boolean {
+  const outer = outerClass & 3;
+  return outer === Ecn.NOT_ECT || outer === Ecn.ECT_0;
+}
+
 /**
  * Combines what the routers outside have marked into the packet at `start` that was inside (RFC 6040 §4.2): congestion reaches a sender that
  * can be told. Its DSCP stays (RFC 4301 §5.1.2.1). False: the packet is to be dropped, because its sender cannot be told.
  */
 export function combineEcn(bytes: Uint8Array, start: number, family: 4 | 6, outerClass: number): boolean {
+  if (isUnmarked(outerClass)) return true;
   const outer = outerClass & 3;
-  if (outer === Ecn.NOT_ECT || outer === Ecn.ECT_0) return true;
   const inner = trafficClass(bytes, start, family) & 3;
   if (inner === Ecn.NOT_ECT) return outer !== Ecn.CE;
   if (outer === Ecn.CE) setEcn(bytes, start, family, Ecn.CE);

@@ -20,7 +20,7 @@ import { runInBatches } from "../ffi/scheduling.ts";
 import { readSockaddr, writeSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
-import { combineEcn } from "./ecn.ts";
+import { combineEcn, isUnmarked } from "./ecn.ts";
 import { Allowance } from "./allowance.ts";
 import { EarlyPackets } from "./early-packets.ts";
 import { HANDED_HEADER_OCTETS, handedClass, handedStep, HandOver } from "./hand-over.ts";
@@ -255,13 +255,22 @@ function takeInner(sa: ReceiveSa, start: number, payloadEnd: number, nextHeader:
   // RFC 4303 §2.6: a dummy packet, sent to hide how much traffic there is.
   if (nextHeader === NextHeader.NONE) return;
   const family = nextHeader === NextHeader.IPV4 ? 4 : nextHeader === NextHeader.IPV6 ? 6 : 0;
+  // Most packets follow one of the same flow, and what was found out about that holds for them too.
+  if (isUnmarked(outerClass)) {
+    const octets = tun.extend(start, payloadEnd, family, sa.row);
+    if (octets !== 0) return count(sa, octets);
+  }
   if (!readIpPacket(bytes, start, payloadEnd, view) || view.family !== family) return counters.add(sa.row, Counter.malformed, 1);
   if (!matchesPacket(sa.localSelectors, sa.remoteSelectors, bytes, view, "inbound")) return counters.add(sa.row, Counter.policy, 1);
   if (!combineEcn(bytes, start, view.family, outerClass)) return counters.add(sa.row, Counter.congestion, 1);
-  counters.set(sa.row, Counter.lastUsedAt, wallNow);
-  if (sa.lifetime.use(view.totalLength)) tellExpiry(sa);
+  count(sa, view.totalLength);
   clampMss(bytes, view, start + view.totalLength, sa.maxInner, false);
   tun.write(start, view, sa.row);
+}
+
+function count(sa: ReceiveSa, octets: number): void {
+  counters.set(sa.row, Counter.lastUsedAt, wallNow);
+  if (sa.lifetime.use(octets)) tellExpiry(sa);
 }
 
 function tellExpiry(sa: ReceiveSa): void {

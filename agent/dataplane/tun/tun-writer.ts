@@ -1,5 +1,5 @@
 import { copyView, type IpPacketView, IpProtocol, makeIpPacketView } from "../../wire/ip.ts";
-import { readU16, readU32, writeU16 } from "../../wire/octets.ts";
+import { readU16, writeU16 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { Errno, errno, libc } from "../ffi/native.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
@@ -13,8 +13,8 @@ const MAX_OCTETS = 65_535;
 
 /**
  * Writes opened packets to the TUN device. Consecutive segments of one TCP flow, and datagrams of one UDP flow where the kernel takes such (USO), are handed over
- * as one packet with its segment size in the vnet header (what GRO does), gathered from where they lie: nothing is copied. `flush` must be called
- * before the packets' memory is reused.
+ * as one packet with its segment size in the vnet header (what GRO does), gathered from where they lie: nothing is copied. Each packet is offered to `extend`
+ * first; what that does not take is looked at and given to `write`. `flush` must be called before the packets' memory is reused.
  */
 export class TunWriter {
   readonly #arena: Arena;
@@ -27,11 +27,17 @@ export class TunWriter {
   readonly #head: IpPacketView = makeIpPacketView();
   #row = GLOBAL_ROW;
   #headStart = 0;
+  #isTcp = false;
+  /** From a packet's start to its addresses, its transport header and its payload. */
+  #addressesFrom = 0;
+  #ipOctets = 0;
   #headerOctets = 0;
   #segmentOctets = 0;
   #total = 0;
   #pieces = 0;
+  /** As a signed number, which V8 keeps in a word. */
   #nextSequence = 0;
+  /** There is no run, or nothing may follow. */
   #closed = true;
 
   /** `mergesDatagrams`: the device takes datagrams that are to be cut (`Tun.takesDatagrams`). */
@@ -44,10 +50,34 @@ export class TunWriter {
     this.#iovs = arena.allocate(16 * (MAX_PIECES + 1));
   }
 
+  /**
+   * Takes the packet in `[start, end)`, of this family and under the SA of `row`, if it continues the run: alike in all that its first packet was judged by (addresses, protocol,
+   * ports, class, flags, options) and with a right checksum. Returns its octets; 0: it does not, and its owner has yet to look at it.
+   */
+  extend(start: number, end: number, family: number, row: number): number {
+    const headerOctets = this.#headerOctets;
+    if (this.#closed || row !== this.#row || family !== this.#head.family || end - start <= headerOctets) return 0;
+    const { view: memory } = this.#arena;
+    const octets = family === 4 ? memory.getUint16(start + 2) : 40 + memory.getUint16(start + 4);
+    const payloadOctets = octets - headerOctets;
+    if (octets > end - start || payloadOctets <= 0 || payloadOctets > this.#segmentOctets || this.#total + payloadOctets > MAX_OCTETS) return 0;
+    if (
+      this.#pieces === MAX_PIECES ||
+      !this.#continues(start, octets) ||
+      !this.#hasRightSum(start + this.#addressesFrom, start + this.#ipOctets, start + octets, this.#head.protocol)
+    )
+      return 0;
+    this.#pieces++;
+    writeIov(this.#arena, this.#iovs + 16 * this.#pieces, start + headerOctets, payloadOctets);
+    this.#total += payloadOctets;
+    this.#closed = payloadOctets < this.#segmentOctets;
+    if (this.#isTcp) this.#pass(start + this.#ipOctets, payloadOctets);
+    return octets;
+  }
+
   /** Takes a packet that `view` describes at `start`. It counts in `row` once the kernel has taken it, else as unsent. */
   write(start: number, view: IpPacketView, row: number): void {
     const payloadAt = this.#mergeablePayload(start, view);
-    if (payloadAt !== 0 && row === this.#row && this.#append(start, view, payloadAt)) return;
     this.flush();
     this.#row = row;
     if (payloadAt !== 0) this.#begin(start, view, payloadAt);
@@ -94,9 +124,13 @@ export class TunWriter {
     const packetEnd = start + view.totalLength;
     const payloadAt = isTcp ? this.#segmentPayload(view, packetEnd) : this.#datagramPayload(view, packetEnd);
     if (payloadAt === 0 || payloadAt >= packetEnd) return 0;
-    // The addresses lie right before the transport header, so that one sum is of both.
-    const sum = this.#arena.sum(view.sourceOffset, packetEnd - view.sourceOffset) + view.protocol + (packetEnd - view.transportOffset);
-    return sum === 0xffff || sum === 0x1fffe ? payloadAt : 0;
+    return this.#hasRightSum(view.sourceOffset, view.transportOffset, packetEnd, view.protocol) ? payloadAt : 0;
+  }
+
+  /** The checksum of TCP or UDP: the addresses lie right before the transport header, so that one sum is of both. */
+  #hasRightSum(addressesAt: number, transportAt: number, packetEnd: number, protocol: number): boolean {
+    const sum = this.#arena.sum(addressesAt, packetEnd - addressesAt) + protocol + (packetEnd - transportAt);
+    return sum === 0xffff || sum === 0x1fffe;
   }
 
   #segmentPayload(view: IpPacketView, packetEnd: number): number {
@@ -115,76 +149,76 @@ export class TunWriter {
   }
 
   #begin(start: number, view: IpPacketView, payloadAt: number): void {
-    const packetEnd = start + view.totalLength;
     copyView(view, this.#head);
     this.#headStart = start;
+    this.#isTcp = view.protocol === IpProtocol.TCP;
+    this.#addressesFrom = view.sourceOffset - start;
+    this.#ipOctets = view.transportOffset - start;
     this.#headerOctets = payloadAt - start;
-    this.#segmentOctets = packetEnd - payloadAt;
+    this.#segmentOctets = view.totalLength - this.#headerOctets;
     this.#total = view.totalLength;
     this.#pieces = 1;
     this.#closed = false;
-    if (view.protocol === IpProtocol.TCP) {
-      this.#nextSequence = (readU32(this.#arena.bytes, view.transportOffset + Tcp.sequence) + this.#segmentOctets) >>> 0;
-      this.#closed = (this.#arena.bytes[view.transportOffset + Tcp.flags]! & TcpFlag.PSH) !== 0;
+    if (this.#isTcp) {
+      this.#nextSequence = this.#arena.view.getInt32(view.transportOffset + Tcp.sequence);
+      this.#pass(view.transportOffset, this.#segmentOctets);
     }
     writeIov(this.#arena, this.#iovs + 16, start, view.totalLength);
   }
 
-  #append(start: number, view: IpPacketView, payloadAt: number): boolean {
+  /** A segment has joined the run: what must come next; nothing behind PSH, which the whole then has. */
+  #pass(tcp: number, payloadOctets: number): void {
     const { bytes } = this.#arena;
-    const octets = start + view.totalLength - payloadAt;
-    if (this.#closed || this.#pieces === MAX_PIECES || octets > this.#segmentOctets || this.#total + octets > MAX_OCTETS) return false;
-    if (payloadAt - start !== this.#headerOctets || !this.#continues(start, view)) return false;
-    this.#pieces++;
-    writeIov(this.#arena, this.#iovs + 16 * this.#pieces, payloadAt, octets);
-    this.#total += octets;
-    this.#closed = octets < this.#segmentOctets;
-    if (view.protocol !== IpProtocol.TCP) return true;
-    this.#nextSequence = (this.#nextSequence + octets) >>> 0;
-    if ((bytes[view.transportOffset + Tcp.flags]! & TcpFlag.PSH) !== 0) {
-      bytes[this.#head.transportOffset + Tcp.flags] = bytes[this.#head.transportOffset + Tcp.flags]! | TcpFlag.PSH;
-      this.#closed = true;
-    }
-    return true;
+    this.#nextSequence = (this.#nextSequence + payloadOctets) | 0;
+    if ((bytes[tcp + Tcp.flags]! & TcpFlag.PSH) === 0) return;
+    const flagsAt = this.#head.transportOffset + Tcp.flags;
+    bytes[flagsAt] = bytes[flagsAt]! | TcpFlag.PSH;
+    this.#closed = true;
   }
 
   /** Same flow, the one that follows, and headers alike in all that one header must stand for. */
-  #continues(start: number, view: IpPacketView): boolean {
+  #continues(start: number, octets: number): boolean {
     const { view: memory } = this.#arena;
-    const head = this.#head;
     const headStart = this.#headStart;
-    if (view.family !== head.family || view.protocol !== head.protocol) return false;
-    // IPv4: version to TOS, DF, TTL and addresses; IPv6: the first word, the hop limit and addresses.
-    if (view.family === 4) {
-      if (memory.getUint16(start) !== memory.getUint16(headStart) || memory.getUint16(start + 6) !== memory.getUint16(headStart + 6)) return false;
-      if (memory.getUint8(start + 8) !== memory.getUint8(headStart + 8) || !sameWords(memory, start + 12, headStart + 12, 2)) return false;
+    if (this.#head.family === 4) {
+      // Version to TOS; DF and that it is no fragment; TTL and protocol; addresses.
+      if (memory.getUint16(start) !== memory.getUint16(headStart) || memory.getInt32(start + 12) !== memory.getInt32(headStart + 12)) return false;
+      if (memory.getUint16(start + 6) !== memory.getUint16(headStart + 6) || memory.getUint16(start + 8) !== memory.getUint16(headStart + 8)) return false;
+      if (memory.getInt32(start + 16) !== memory.getInt32(headStart + 16)) return false;
     } else {
-      if (memory.getInt32(start) !== memory.getInt32(headStart) || memory.getUint8(start + 7) !== memory.getUint8(headStart + 7)) return false;
+      // Version to flow label; next header and hop limit; addresses.
+      if (memory.getInt32(start) !== memory.getInt32(headStart) || memory.getUint16(start + 6) !== memory.getUint16(headStart + 6)) return false;
       if (!sameWords(memory, start + 8, headStart + 8, 8)) return false;
     }
+    const transportAt = start + this.#ipOctets;
     // Ports
-    if (memory.getInt32(view.transportOffset) !== memory.getInt32(head.transportOffset)) return false;
-    return view.protocol === IpProtocol.TCP ? this.#continuesStream(view.transportOffset) : this.#continuesDatagrams(start, view);
+    if (memory.getInt32(transportAt) !== memory.getInt32(headStart + this.#ipOctets)) return false;
+    return this.#isTcp ? this.#continuesStream(transportAt) : this.#continuesDatagrams(start, octets);
   }
 
-  /** Next sequence number; acknowledgment; data offset; window; urgent pointer; options. */
+  /** Next sequence number; acknowledgment; data offset; no flag but ACK and PSH; window; urgent pointer; options. */
   #continuesStream(tcp: number): boolean {
     const { view: memory } = this.#arena;
-    const headTcp = this.#head.transportOffset;
-    const options = this.#headerOctets - (headTcp - this.#headStart) - Tcp.options;
+    const headTcp = this.#headStart + this.#ipOctets;
     return (
-      memory.getUint32(tcp + Tcp.sequence) === this.#nextSequence &&
+      memory.getInt32(tcp + Tcp.sequence) === this.#nextSequence &&
       memory.getInt32(tcp + Tcp.acknowledgment) === memory.getInt32(headTcp + Tcp.acknowledgment) &&
-      memory.getUint8(tcp + Tcp.dataOffset) === memory.getUint8(headTcp + Tcp.dataOffset) &&
+      (memory.getUint16(tcp + Tcp.dataOffset) & ~TcpFlag.PSH) === memory.getUint16(headTcp + Tcp.dataOffset) &&
       memory.getUint16(tcp + Tcp.window) === memory.getUint16(headTcp + Tcp.window) &&
       memory.getUint16(tcp + Tcp.urgentPointer) === memory.getUint16(headTcp + Tcp.urgentPointer) &&
-      sameWords(memory, tcp + Tcp.options, headTcp + Tcp.options, options / 4)
+      sameWords(memory, tcp + Tcp.options, headTcp + Tcp.options, (this.#headerOctets - this.#ipOctets - Tcp.options) >> 2)
     );
   }
 
-  /** The kernel numbers the pieces from the first one's identification on: where a packet may still be fragmented, that must be what they had (RFC 6864 §4). */
-  #continuesDatagrams(start: number, { family, dontFragment }: IpPacketView): boolean {
+  /**
+   * A datagram that fills its packet and has a checksum. The kernel numbers the pieces from the first one's identification on: where a packet may still be
+   * fragmented, that must be what they had (RFC 6864 §4).
+   */
+  #continuesDatagrams(start: number, octets: number): boolean {
     const { view: memory } = this.#arena;
+    const udp = start + this.#ipOctets;
+    if (memory.getUint16(udp + Udp.length) !== octets - this.#ipOctets || memory.getUint16(udp + Udp.checksum) === 0) return false;
+    const { family, dontFragment } = this.#head;
     return family === 6 || dontFragment || memory.getUint16(start + 4) === ((memory.getUint16(this.#headStart + 4) + this.#pieces) & 0xffff);
   }
 
@@ -194,8 +228,8 @@ export class TunWriter {
     const { bytes, view } = arena;
     const head = this.#head;
     const start = this.#headStart;
-    const isTcp = head.protocol === IpProtocol.TCP;
-    const transportAt = head.transportOffset - start;
+    const isTcp = this.#isTcp;
+    const transportAt = this.#ipOctets;
     const transportOctets = this.#total - transportAt;
     const checksumAt = isTcp ? Tcp.checksum : Udp.checksum;
     if (head.family === 4) {

@@ -37,7 +37,7 @@ export function dataplaneText(figures: DataplaneFigures, machine: string): strin
           `| ${label} | ${(["aes128gcm16", "aes256gcm16", "chacha20poly1305"] as const).map((one) => cell(ciphers[one][name], 0)).join(" | ")} |`,
       ),
     "",
-    `64-octet packets a second with 1, 100 and 10,000 SAs and policies in each gateway: over one of them ${growthSizes.map((size) => cell(growth[size].one, 0)).join(", ")}; over each in turn ${growthSizes.map((size) => cell(growth[size].each, 0)).join(", ")}.`,
+    `64-octet packets a second with 1, 100 and 10,000 SAs and policies in each gateway: to one destination ${growthSizes.map((size) => cell(growth[size].one, 0)).join(", ")}; to 9,984 networks in turn, which is over each of them, ${growthSizes.map((size) => cell(growth[size].each, 0)).join(", ")}.`,
     "",
     ratios(medians),
     ...missing.map((reason) => `Missing: ${reason}`),

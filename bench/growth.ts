@@ -5,30 +5,33 @@ import { measurePackets, type PacketEnd } from "./path-measures.ts";
 
 /** SAs of each direction, and policies, in each of two gateways. */
 export const growthSizes = [1, 100, 10_000] as const;
-/** The packets go over one SA, or over each of them in turn: then nothing of an SA is in a processor's cache when its next packet comes. */
+type Size = (typeof growthSizes)[number];
+/** Packets go to one destination, or to each of `NETWORKS` in turn, whatever the number of SAs that these networks share: only that number differs. */
 export const spreads = ["one", "each"] as const;
 type Spread = (typeof spreads)[number];
+const NETWORKS = 9_984;
+/** The prefix of an SA's network, so that those of each size reach all destinations. */
+const prefixes: Readonly<Record<Size, number>> = { 1: 10, 100: 17, 10000: 24 };
 
 /** Packets of 64 octets a second. */
-export type GrowthFigures = Readonly<Record<(typeof growthSizes)[number], Readonly<Record<Spread, number | null>>>>;
+export type GrowthFigures = Readonly<Record<Size, Readonly<Record<Spread, number | null>>>>;
 
 /** Two data planes without IKE, which would have to make ten thousand links first. */
-export async function measureGrowth(size: number, seconds: number): Promise<readonly (readonly [Spread, number])[]> {
+export async function measureGrowth(size: Size, seconds: number): Promise<readonly (readonly [Spread, number])[]> {
   const gateways = new LivePair("grow");
   gateways.makeNamespaces();
   try {
-    await gateways.startBoth({ others: size - 1 });
+    await gateways.startBoth({ others: size, otherPrefix: prefixes[size] });
     const { left, right } = gateways;
     // Where they are counted the packets need no way on.
     execFileSync("ip", ["-n", left.namespace, "route", "replace", "10.64.0.0/10", "dev", "culvert0", "src", left.inside]);
     const [from, to] = [endIn(left.namespace), endIn(right.namespace)];
+    const measure = (span: number, networks: number) => measurePackets(from, to, 64, span, "10.64.0", networks);
     // So that what is measured first is not what has yet to be compiled.
-    await measurePackets(from, to, 64, 1, "10.2.0");
-    const one = await measurePackets(from, to, 64, seconds, "10.2.0");
-    const each = size === 1 ? one : await measurePackets(from, to, 64, seconds, "10.64.0", size - 1);
+    await measure(1, NETWORKS);
     return [
-      ["one", one],
-      ["each", each],
+      ["one", await measure(seconds, 1)],
+      ["each", await measure(seconds, NETWORKS)],
     ];
   } finally {
     await gateways.endGateways();

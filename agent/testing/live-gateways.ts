@@ -70,6 +70,7 @@ export interface GatewayOptions {
   readonly replayWindowPackets?: number;
   /** SAs and policies beside the one: static-gateway.ts. */
   readonly others?: number;
+  readonly otherPrefix?: number;
   readonly lifetimes?: { readonly inbound?: SaLifetimes; readonly outbound?: SaLifetimes };
   /** Outbound workers, and whether each has an SA of its own; those of the other direction. */
   readonly workers?: number;

@@ -22,8 +22,9 @@ interface Arguments {
   readonly mtu: number;
   readonly extendedSequenceNumbers?: boolean;
   readonly replayWindowPackets?: number;
-  /** So many SAs of each direction and policies beside the one: network number i is 10.64.0.0/24 and what follows, at the right side. */
+  /** So many SAs of each direction and policies beside the one: of networks at the right side, 10.64.0.0 and what follows, with a prefix of so many bits (24). */
   readonly others?: number;
+  readonly otherPrefix?: number;
   /** So many outbound workers, and with `workerSas` an SA for each beside the one that all may send on. */
   readonly workers?: number;
   readonly workerSas?: boolean;
@@ -88,7 +89,10 @@ function staticSpis(first: number): Spis {
 }
 
 function otherNetworks(i: number): typeof networks {
-  const other = `10.${64 + (i >> 8)}.${i & 255}.0/24`;
+  const prefix = options.otherPrefix ?? 24;
+  // In networks of 256 addresses.
+  const first = i * 2 ** (24 - prefix);
+  const other = `10.${64 + (first >> 8)}.${first & 255}.0/${prefix}`;
   return options.side === "left" ? { local: networks.local, remote: other } : { local: other, remote: networks.remote };
 }
 

@@ -1,10 +1,10 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { InboundSa, OutboundSa } from "../../ipsec/security-association.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { DataPlaneEvent, DropCounters, IkeDatagram, SaCounters } from "../data-plane.ts";
 import { wake } from "../ffi/waiting.ts";
-import { Heartbeat, watchWorker } from "../heartbeat.ts";
 import { RestartAllowance } from "../restart-allowance.ts";
+import { startWatchedWorker, type WatchedWorker } from "../watched-worker.ts";
 import { CounterTable, GLOBAL_ROW, RowAllocator } from "./counters.ts";
 import type { CommandBatch, FromWorker, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
 
@@ -43,7 +43,7 @@ export class WorkerLane {
   /** Its direction, from the second on with a number. */
   readonly #name: string;
   readonly #file: URL;
-  readonly #workerData: Omit<WorkerOptions, "heartbeat">;
+  readonly #workerData: Omit<WorkerOptions, "heartbeat" | "isReplacement">;
   readonly #listener: LaneListener;
   readonly #counters = CounterTable.ofRows(MAX_SAS);
   #rows = new RowAllocator(MAX_SAS);
@@ -62,7 +62,7 @@ export class WorkerLane {
   constructor(direction: Direction, file: URL, options: LaneOptions, listener: LaneListener) {
     this.#name = options.worker === 0 ? direction : `${direction}-${options.worker + 1}`;
     this.#file = file;
-    this.#workerData = { ...options, counters: this.#counters.shared, isReplacement: false };
+    this.#workerData = { ...options, counters: this.#counters.shared };
     this.#listener = listener;
     const first = this.#startWorker(false);
     this.#worker = first.worker;
@@ -125,37 +125,18 @@ export class WorkerLane {
     await this.#exited;
   }
 
-  #startWorker(isReplacement: boolean): { readonly worker: Worker; readonly exited: Promise<void>; readonly ready: Promise<void> } {
-    const heartbeat = new Heartbeat();
-    const workerData: WorkerOptions = { ...this.#workerData, heartbeat: heartbeat.shared, isReplacement };
-    const worker = new Worker(this.#file, { workerData, name: this.#name });
-    const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
-    const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
-    let isReady = false;
-    let isDead = false;
-    const die = (reason: string) => {
-      if (isDead || this.#ended) return;
-      isDead = true;
-      reject(new Error(reason));
-      this.#bury(reason, (isReady || isReplacement) && !this.#isStopping && this.#restarts.take(performance.now()));
-    };
-    const watch = () => {
-      const endWatch = watchWorker(heartbeat, (silence) => {
-        die(`the ${this.#name} worker failed: ${silence}`);
-        void worker.terminate();
-      });
-      worker.once("exit", endWatch);
-    };
-    worker.on("message", (message: FromWorker) => {
-      if (message.kind === "ready") {
-        isReady = true;
-        watch();
-        resolve();
-      } else this.#take(message);
-    });
-    worker.on("error", (error) => die(`the ${this.#name} worker failed: ${error instanceof Error ? error.message : String(error)}`));
-    worker.on("exit", (code) => die(`the ${this.#name} worker ended with code ${code}`));
-    return { worker, exited, ready };
+  #startWorker(isReplacement: boolean): WatchedWorker {
+    return startWatchedWorker<FromWorker>(
+      this.#file,
+      this.#name,
+      `the ${this.#name} worker`,
+      { ...this.#workerData, isReplacement },
+      {
+        message: (message) => this.#take(message),
+        isEnding: () => this.#ended,
+        died: (reason, wasReady) => this.#bury(reason, (wasReady || isReplacement) && !this.#isStopping && this.#restarts.take(performance.now())),
+      },
+    );
   }
 
   #take(message: Exclude<FromWorker, { kind: "ready" }>): void {

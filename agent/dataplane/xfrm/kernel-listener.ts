@@ -1,8 +1,7 @@
-import { Worker } from "node:worker_threads";
 import type { IkeDatagram } from "../data-plane.ts";
 import { wake } from "../ffi/waiting.ts";
-import { Heartbeat, watchWorker } from "../heartbeat.ts";
 import { RestartAllowance } from "../restart-allowance.ts";
+import { startWatchedWorker } from "../watched-worker.ts";
 import type { KernelEvent } from "./kernel-events.ts";
 import type { FromListener, ListenerOptions } from "./listener-protocol.ts";
 
@@ -41,40 +40,22 @@ export class KernelListener {
   }
 
   #start(isReplacement: boolean): Promise<void> {
-    const heartbeat = new Heartbeat();
-    const workerData: ListenerOptions = { ...this.#options, heartbeat: heartbeat.shared };
-    const worker = new Worker(file, { workerData, name: "xfrm-listener" });
-    const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
-    this.#exited = Promise.all([this.#exited, exited]).then(() => undefined);
-    const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
-    let isReady = false;
-    let isDead = false;
-    const die = (reason: string) => {
-      if (isDead || this.#isStopping) return;
-      isDead = true;
-      reject(new Error(reason));
-      if ((isReady || isReplacement) && this.#restarts.take(performance.now())) return this.#replace(reason);
-      this.#isStopping = true;
-      this.#parts.failed(reason);
-    };
-    const watch = () => {
-      const endWatch = watchWorker(heartbeat, (silence) => {
-        die(`the listening worker failed: ${silence}`);
-        void worker.terminate();
-      });
-      worker.once("exit", endWatch);
-    };
-    worker.on("message", (message: FromListener) => {
-      if (message.kind === "ready") {
-        isReady = true;
-        watch();
-        resolve();
-      } else if (message.kind === "ike") this.#parts.ike(message.datagram);
-      else for (const event of message.events) this.#parts.event(event);
+    const { ready, exited } = startWatchedWorker<FromListener>(file, "xfrm-listener", "the listening worker", this.#options, {
+      message: (message) => this.#take(message),
+      isEnding: () => this.#isStopping,
+      died: (reason, wasReady) => {
+        if ((wasReady || isReplacement) && this.#restarts.take(performance.now())) return this.#replace(reason);
+        this.#isStopping = true;
+        this.#parts.failed(reason);
+      },
     });
-    worker.on("error", (error) => die(`the listening worker failed: ${error instanceof Error ? error.message : String(error)}`));
-    worker.on("exit", (code) => die(`the listening worker ended with code ${code}`));
+    this.#exited = Promise.all([this.#exited, exited]).then(() => undefined);
     return ready;
+  }
+
+  #take(message: Exclude<FromListener, { readonly kind: "ready" }>): void {
+    if (message.kind === "ike") this.#parts.ike(message.datagram);
+    else for (const event of message.events) this.#parts.event(event);
   }
 
   #replace(reason: string): void {

@@ -33,7 +33,7 @@ export const command = z.discriminatedUnion("name", [
   z.strictObject({ name: z.literal("trace"), linkId: z.string(), limit: z.number().int().min(1).max(1_000), file: z.boolean().optional() }),
 ]);
 
-export const probeResult = z.strictObject({
+export const probeResult = z.object({
   sent: z.number().int().min(0),
   received: z.number().int().min(0),
   roundTripMsMedian: z.number().nullable(),
@@ -47,19 +47,20 @@ export const fromHub = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("certificate"), certificatePem: z.string() }),
 ]);
 
-export const linkVerdict = z.strictObject({
+export const linkVerdict = z.object({
   linkId: z.string(),
   outcome: z.enum(["applied", "refused"]),
   /** Why it was refused; null when applied. */
   reason: z.string().nullable(),
 });
 
+/** As in a report, what a newer gateway adds is left out. */
 export const fromGateway = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("hello"), agentVersion: z.string(), hostname: z.string(), revision: z.number().int().min(0) }),
-  z.strictObject({ type: z.literal("applied"), revision: z.number().int().min(0), links: z.array(linkVerdict) }),
-  z.strictObject({ type: z.literal("report"), state: observedState }),
-  z.strictObject({ type: z.literal("trace"), entries: z.array(traceEntry).max(500) }),
-  z.strictObject({
+  z.object({ type: z.literal("hello"), agentVersion: z.string(), hostname: z.string(), revision: z.number().int().min(0) }),
+  z.object({ type: z.literal("applied"), revision: z.number().int().min(0), links: z.array(linkVerdict) }),
+  z.object({ type: z.literal("report"), state: observedState }),
+  z.object({ type: z.literal("trace"), entries: z.array(traceEntry).max(500) }),
+  z.object({
     type: z.literal("result"),
     id: z.string(),
     ok: z.boolean(),
@@ -69,7 +70,7 @@ export const fromGateway = z.discriminatedUnion("type", [
     trace: z.array(traceEntry).optional(),
     traceFile: traceFile.optional(),
   }),
-  z.strictObject({ type: z.literal("renew"), csrPem: z.string() }),
+  z.object({ type: z.literal("renew"), csrPem: z.string() }),
 ]);
 
 export type Command = z.infer<typeof command>;

@@ -1,13 +1,16 @@
 import { z } from "zod";
 
-/** What a gateway says of itself. Counters are totals since the SA was installed; a 64-bit total is a JSON number below 2^53. */
+/**
+ * What a gateway says of itself. What one of a newer version says beside it is left out, not refused. Counters are totals since the SA was installed; a 64-bit
+ * total is a JSON number below 2^53.
+ */
 
 const count = z.number().int().min(0);
 /** Milliseconds since 1970, the gateway's clock. */
 const instant = z.number().int().min(0);
 const spi = z.string().regex(/^[0-9a-f]{8}$/);
 
-export const dropCounters = z.strictObject({
+export const dropCounters = z.object({
   replay: count,
   integrity: count,
   noSa: count,
@@ -20,7 +23,7 @@ export const dropCounters = z.strictObject({
   unsent: count.default(0),
 });
 
-export const observedChildSa = z.strictObject({
+export const observedChildSa = z.object({
   name: z.string(),
   state: z.enum(["installing", "established", "rekeying", "rekeyed", "deleting"]),
   inboundSpi: spi,
@@ -47,7 +50,7 @@ export const observedChildSa = z.strictObject({
   drops: dropCounters,
 });
 
-export const observedIkeSa = z.strictObject({
+export const observedIkeSa = z.object({
   state: z.enum(["connecting", "established", "rekeying", "deleting"]),
   role: z.enum(["initiator", "responder"]),
   /** 16 hexadecimal digits each. */
@@ -70,7 +73,7 @@ export const observedIkeSa = z.strictObject({
 });
 
 /** Why something failed, in one plain sentence, with the protocol's own name for those who want to look it up. */
-export const failure = z.strictObject({
+export const failure = z.object({
   at: instant,
   code: z.string(),
   sentence: z.string(),
@@ -78,7 +81,7 @@ export const failure = z.strictObject({
 
 export const tunnelState = z.enum(["disabled", "negotiating", "up", "degraded", "down"]);
 
-export const observedLink = z.strictObject({
+export const observedLink = z.object({
   id: z.string(),
   state: tunnelState,
   since: instant,
@@ -92,7 +95,7 @@ export const observedLink = z.strictObject({
   probesAnswered: count,
 });
 
-export const observedState = z.strictObject({
+export const observedState = z.object({
   at: instant,
   revision: count,
   agentVersion: z.string(),
@@ -102,7 +105,7 @@ export const observedState = z.strictObject({
   /** Processors that the gateway may use. Absent: a gateway of the version before does not say. */
   processors: count.optional(),
   /** Threads that open what comes in and seal what goes out, with a TUN device. Absent: the kernel protects packets, or there is no plane. */
-  workers: z.strictObject({ inbound: count, outbound: count }).optional(),
+  workers: z.object({ inbound: count, outbound: count }).optional(),
   /** Why the gateway settings that are wanted cannot be had; those of before are in force. Absent: they can. */
   settingsRefusal: z.string().optional(),
   links: z.array(observedLink),
@@ -112,7 +115,7 @@ export const observedState = z.strictObject({
 });
 
 /** One step of a negotiation: a message decoded, or a choice made and why. Values are redacted before they get here. */
-export const traceEntry = z.strictObject({
+export const traceEntry = z.object({
   at: instant,
   linkId: z.string().nullable(),
   sequence: count,

@@ -143,6 +143,15 @@ describe("a gateway's connection", () => {
     await closed;
   });
 
+  it("goes on when a gateway of a newer version says more than this console knows: that is left out", async () => {
+    const gateway = await enrolAndConnect(hub.port, siteA);
+    const { state } = JSON.parse(JSON.stringify(reportOf(0, [])));
+    const newer = { ...state, plane: "a newer plane", temperature: 41, drops: { ...state.drops, aNewCause: 7 } };
+    gateway.socket.send(JSON.stringify({ type: "report", state: newer, urgency: "low" }));
+    await until(async () => (await gatewayAt(siteA)).plane === "a newer plane");
+    expect(gateway.socket.readyState).toBe(gateway.socket.OPEN);
+  });
+
   it("is marked as gone when it breaks, and its links and site are told of", async () => {
     const gateway = await enrolAndConnect(hub.port, siteA);
     const linkId = (await database().link.findFirstOrThrow()).id;

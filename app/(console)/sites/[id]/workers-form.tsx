@@ -9,7 +9,7 @@ import { Panel } from "../../../_ui/page.tsx";
 import { useToasts } from "../../../_ui/toasts.tsx";
 import { outcome } from "../../../_ui/use-action.ts";
 import { saveWorkers } from "../actions.ts";
-import { isSame, workersConsequence, workersNote } from "./workers-note.ts";
+import { isSame, workersConsequence, type WorkersNote, workersNote } from "./workers-note.ts";
 
 const most = 16;
 const problem = `A whole number from 1 to ${most}.`;
@@ -59,22 +59,8 @@ export function WorkersForm({ site }: { site: SiteDetail }) {
           checked={isSplit}
           onChange={({ target: { checked } }) => write({ isSplit: checked, inbound: typed.outbound })}
         />
-        <details className="text-[13px] text-text-2">
-          <summary className="link w-fit">What more cores do</summary>
-          <p className="mt-2">
-            Each core encrypts or decrypts the connections that fall to it. Between two Culvert gateways that both have more than one, each core gets a Child SA
-            of its own beside one for all (RFC 9611), as many as the gateway with fewer has. A third-party peer keeps one Child SA: all cores send on it, one
-            receives.
-          </p>
-        </details>
-        {note === null ? null : (
-          <p
-            role="status"
-            className={`rounded-md border p-3 text-[13px] ${note.tone === "warning" ? "border-deg bg-deg-bg text-deg" : "border-line text-text-2"}`}
-          >
-            {note.sentence}
-          </p>
-        )}
+        <WhatMoreCoresDo />
+        {note === null ? null : <Note {...note} />}
         <div className="flex justify-end">
           <button type="submit" className="btn btn-primary" disabled={counts === null || isSame(counts, wanted)}>
             Review change
@@ -102,6 +88,26 @@ export function WorkersForm({ site }: { site: SiteDetail }) {
         </div>
       </Confirm>
     </Panel>
+  );
+}
+
+function WhatMoreCoresDo() {
+  return (
+    <details className="text-[13px] text-text-2">
+      <summary className="link w-fit">What more cores do</summary>
+      <p className="mt-2">
+        Each core encrypts or decrypts the connections that fall to it. Between two Culvert gateways that both have more than one, each core gets a Child SA of
+        its own beside one for all (RFC 9611), as many as the gateway with fewer has. A third-party peer keeps one Child SA: all cores send on it, one receives.
+      </p>
+    </details>
+  );
+}
+
+function Note({ tone, sentence }: WorkersNote) {
+  return (
+    <p role="status" className={`rounded-md border p-3 text-[13px] ${tone === "warning" ? "border-deg bg-deg-bg text-deg" : "border-line text-text-2"}`}>
+      {sentence}
+    </p>
   );
 }
 

@@ -31,7 +31,8 @@ interface Ratios {
 
 const program = fileURLToPath(new URL("./xfrm-in-host.ts", import.meta.url));
 const samples = z.record(z.string(), z.array(z.number()));
-const longestMilliseconds = 590_000;
+/** The kernel's start and the paths, and for each round six spans, whose programs take seconds to start there: some twice what a quiet machine needs. */
+const longestMilliseconds = (rounds: number, seconds: number) => 180_000 + rounds * (30_000 + 6_000 * seconds);
 
 export async function benchXfrm(rounds: number, seconds: number, say: (line: string) => void): Promise<XfrmFigures> {
   const absent = missingForKernelHost(existsSync);
@@ -42,7 +43,7 @@ export async function benchXfrm(rounds: number, seconds: number, say: (line: str
   try {
     const environment = [`TMPDIR=${temporaryDirectory}`, `NODE_COMPILE_CACHE=${temporaryDirectory}/compiled`];
     const argv = ["env", ...environment, process.execPath, program, String(rounds), String(seconds)];
-    const printed = await host.run(argv, { timeoutMilliseconds: longestMilliseconds });
+    const printed = await host.run(argv, { timeoutMilliseconds: longestMilliseconds(rounds, seconds) });
     return figures(rounds, seconds, samples.parse(JSON.parse(printed)), null);
   } finally {
     await host.kill();

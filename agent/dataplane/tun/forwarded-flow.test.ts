@@ -1,7 +1,7 @@
 import { release } from "node:os";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { buildDatagram, buildTcp, buildUdp, naiveChecksum } from "../../testing/inner-packets.ts";
-import { FORWARDED_HOST, ip, LivePair, until } from "../../testing/live-gateways.ts";
+import { FORWARDED_HOST, ip, LivePair, type LiveSite, until } from "../../testing/live-gateways.ts";
 import { parseAddress } from "../../wire/address.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
 import { Ecn } from "./ecn.ts";
@@ -49,7 +49,12 @@ function frameOf(packet: Uint8Array, { gsoType, segmentOctets, headerOctets, che
 
 /** Frames that the left gateway read from its device. */
 function deviceFrames(): number {
-  return JSON.parse(ip("-n", pair.left.namespace, "-json", "-statistics", "link", "show", "culvert0"))[0].stats64.tx.packets;
+  return deviceOf(pair.left).tx.packets;
+}
+
+/** As the kernel counts: `rx` is what the gateway wrote. */
+function deviceOf({ namespace }: LiveSite): { readonly rx: { readonly packets: number }; readonly tx: { readonly packets: number } } {
+  return JSON.parse(ip("-n", namespace, "-json", "-statistics", "link", "show", "culvert0"))[0].stats64;
 }
 
 describe("a forwarded flow", () => {
@@ -92,6 +97,20 @@ describe("a forwarded flow", () => {
       // One read of the device gave them all: from Linux 6.2 on the kernel leaves the cutting to us.
       const [major = 0, minor = 0] = release().split(".").map(Number);
       expect(deviceFrames()).toBe(major * 100 + minor >= 602 ? 2 : count + 1);
+    });
+  });
+
+  asRoot.each([
+    ["no mark", 0],
+    ["ECT(1), as L4S has it", Ecn.ECT_1],
+    ["congestion experienced", Ecn.CE],
+  ])("goes to the inside as one frame again, with %s", async (_name, trafficClass) => {
+    const [, r] = await pair.startBoth();
+    const count = 20;
+    await pair.forwarded([largeFrame(count * 1_398, 1_398, trafficClass)], async () => {
+      await until("the segments to be written", async () => (await r.counters()).inbound.packets >= count);
+      expect((await r.counters()).inbound).toMatchObject({ packets: count, bytes: count * (1_398 + HEADER_OCTETS), drops: { malformed: 0, congestion: 0 } });
+      expect(deviceOf(pair.right).rx.packets).toBe(1);
     });
   });
 

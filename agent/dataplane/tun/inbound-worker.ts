@@ -4,7 +4,7 @@ import { eraseSaKeys } from "../../crypto/sa-keys.ts";
 import { matchesPacket } from "../../ipsec/packet-match.ts";
 import { highBits, inferSequenceNumber } from "../../ipsec/replay-window.ts";
 import { formatAddress } from "../../wire/address.ts";
-import { AH_FIXED_OCTETS, ahSequence, ahSpi, ahStatedOctets, isPossibleAh } from "../../wire/ah.ts";
+import { ahSequence, ahSpi, ahStatedOctets, isPossibleAh } from "../../wire/ah.ts";
 import { ESP_HEADER_LENGTH, espPayloadEnd, espSequence, espSpi, NextHeader } from "../../wire/esp.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { readPacketTooBig } from "../../wire/icmp.ts";
@@ -181,7 +181,7 @@ function takeAh(headerAt: number, ahAt: number, end: number, nameAt: number, out
   const sa = sas.get(spi);
   if (sa === undefined) {
     counters.add(GLOBAL_ROW, Counter.noSa, 1);
-    early.keep(spi, headerAt, end, nameAt, outerClass, now);
+    early.keep("ah", spi, headerAt, end, nameAt, outerClass, now);
     return;
   }
   if (sa.lifetime.isOver) return counters.add(sa.row, Counter.lifetime, 1);
@@ -204,7 +204,7 @@ function takeEsp(start: number, end: number, nameAt: number, outerClass: number)
   if (sa === undefined) {
     if (handOver?.takes(spi, start, end, nameAt, outerClass) === true) return;
     counters.add(GLOBAL_ROW, Counter.noSa, 1);
-    early.keep(spi, start, end, nameAt, outerClass, now);
+    early.keep("esp", spi, start, end, nameAt, outerClass, now);
     return;
   }
   if (sa.lifetime.isOver) return counters.add(sa.row, Counter.lifetime, 1);
@@ -265,7 +265,9 @@ function takeInner(sa: ReceiveSa, start: number, payloadEnd: number, nextHeader:
   if (!combineEcn(bytes, start, view.family, outerClass)) return counters.add(sa.row, Counter.congestion, 1);
   count(sa, view.totalLength);
   clampMss(bytes, view, start + view.totalLength, sa.maxInner, false);
-  tun.write(start, view, sa.row);
+  // One that routers have marked may continue a run once it has its mark.
+  const isExtending = !isUnmarked(outerClass) && tun.extend(start, start + view.totalLength, view.family, sa.row) !== 0;
+  if (!isExtending) tun.write(start, view, sa.row);
 }
 
 function count(sa: ReceiveSa, octets: number): void {
@@ -329,11 +331,10 @@ function obey(command: WorkerCommand): void {
         const made = makeReceiveSa(arena, sa, row, paths.of(sa.remote.address), batchedOpening, options.raw);
         sas.add(made);
         lifetimes.watch(made);
+        return takeEarly(made);
       } finally {
         eraseSaKeys(sa.keys);
       }
-      takeEarly(sa.spi);
-      return;
     }
     case "updateSa": {
       const sa = sas.get(command.spi);
@@ -360,12 +361,11 @@ function obey(command: WorkerCommand): void {
 }
 
 /** What was here before its SA is no drop after all. */
-function takeEarly(spi: EspSpi): void {
-  early.take(spi, now, (start, end, nameAt, outerClass) => {
+function takeEarly({ spi, ah }: ReceiveSa): void {
+  early.take(ah === null ? "esp" : "ah", spi, now, (start, end, nameAt, outerClass) => {
     counters.add(GLOBAL_ROW, Counter.noSa, -1);
-    if (sas.get(spi)?.ah == null) return takeEsp(start, end, nameAt, outerClass);
-    const ahAt = start + outerHeaderOctets(arena.bytes, start, end);
-    if (end - ahAt >= AH_FIXED_OCTETS) takeAh(start, ahAt, end, nameAt, outerClass);
+    if (ah === null) return takeEsp(start, end, nameAt, outerClass);
+    takeAh(start, start + outerHeaderOctets(arena.bytes, start, end), end, nameAt, outerClass);
   });
   opening?.take(takeOpening);
   tun.flush();

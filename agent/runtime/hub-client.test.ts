@@ -17,6 +17,7 @@ import type { MachineIdentity } from "./state-store.ts";
 import { createAuthority, issue, issueForRequest, type IssueOptions, type TestCertificate } from "./test-certificates.ts";
 import { exampleState } from "./test-doubles.ts";
 import { sourceOf } from "../testing/traced.ts";
+import { parseWhole } from "../../contract/parse-whole.ts";
 
 let authority: TestCertificate;
 beforeAll(async () => {
@@ -83,7 +84,7 @@ async function openHub(options: { readonly listen?: string | number; readonly le
       return;
     }
     hub.connections.push({ socket, protocol: tls.getProtocol(), subject: String(tls.getPeerCertificate().subject.CN) });
-    socket.on("message", (data) => hub.messages.push(fromGateway.parse(JSON.parse(String(data)))));
+    socket.on("message", (data) => hub.messages.push(parseWhole(fromGateway, JSON.parse(String(data)))));
   });
   await new Promise<void>((resolve) => server.listen(options.listen ?? 0, () => resolve()));
   cleanups.push(() => hub.close());

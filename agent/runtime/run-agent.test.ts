@@ -8,6 +8,7 @@ import { BadConfig, runAgent, type RunningAgent } from "./run-agent.ts";
 import { StateStore } from "./state-store.ts";
 import { createAuthority, issue } from "./test-certificates.ts";
 import { exampleYaml, recordingMachine, stateOfLinks } from "./test-doubles.ts";
+import { parseWhole } from "../../contract/parse-whole.ts";
 
 let directory: string;
 let running: RunningAgent | null;
@@ -39,7 +40,7 @@ test("from a file: links are set, routes laid, status answered; stopping tells t
   running = await runAgent({ ...machine.options, config: writeConfig(exampleYaml) });
   expect(machine.inputs()).toEqual(["set berlin"]);
   expect(machine.ipCalls).toContain("-4 route add 10.2.0.0/24 dev culvert0 mtu 1438 proto 213");
-  const status = observedState.parse((await askAgent(machine.options.socket, { kind: "status" })).value);
+  const status = parseWhole(observedState, (await askAgent(machine.options.socket, { kind: "status" })).value);
   expect(status).toMatchObject({ revision: 7, plane: "recording", links: [{ id: "berlin", state: "down" }] });
   await running.stop();
   running = null;
@@ -147,6 +148,6 @@ test("gateway settings in the file that cannot be had: reload says why, the link
   expect(machine.ipCalls.at(-1)).toMatch(/route add 10\.9\.0\.0\/24/);
   machine.faults.mostWorkers = 16;
   expect(await running.reload()).toMatchObject({ ok: true });
-  const status = observedState.parse((await askAgent(machine.options.socket, { kind: "status" })).value);
+  const status = parseWhole(observedState, (await askAgent(machine.options.socket, { kind: "status" })).value);
   expect(status.workers).toEqual({ inbound: 4, outbound: 1 });
 });

@@ -21,6 +21,7 @@ import type { Site } from "./namespaces.ts";
 import { pollUntil } from "./poll.ts";
 import { runCommand } from "./run-command.ts";
 import { agentNodeFlags } from "../../scripts/setup.mjs";
+import { parseWhole } from "../../contract/parse-whole.ts";
 
 const sources = fileURLToPath(new URL("../../agent/main.ts", import.meta.url));
 
@@ -122,7 +123,7 @@ class RunningAgent implements Agent {
   }
 
   async status(): Promise<ObservedState> {
-    return observedState.parse(await this.ask({ kind: "status" }));
+    return parseWhole(observedState, await this.ask({ kind: "status" }));
   }
 
   async link(id: string): Promise<ObservedLink> {
@@ -154,7 +155,7 @@ class RunningAgent implements Agent {
 
   async trace(linkId: string): Promise<TraceEntry[]> {
     const value = await this.ask({ kind: "command", command: { name: "trace", linkId, limit: 1_000 } });
-    return z.object({ trace: z.array(traceEntry) }).parse(value).trace;
+    return parseWhole(z.array(traceEntry), z.object({ trace: z.unknown() }).parse(value).trace);
   }
 
   async configure(config: SiteFileInput): Promise<void> {

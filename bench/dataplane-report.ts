@@ -1,6 +1,6 @@
 import { type ContenderName, contenders } from "./contenders.ts";
 import type { DataplaneFigures } from "./dataplane.ts";
-import { growthSizes } from "./growth.ts";
+import { growthNetworks, growthSizes } from "./growth.ts";
 import type { MeasureName } from "./measures.ts";
 
 /* The data plane's figures as the README shows them: tables, ratios to the peers, and a plot. */
@@ -37,7 +37,7 @@ export function dataplaneText(figures: DataplaneFigures, machine: string): strin
           `| ${label} | ${(["aes128gcm16", "aes256gcm16", "chacha20poly1305"] as const).map((one) => cell(ciphers[one][name], 0)).join(" | ")} |`,
       ),
     "",
-    `64-octet packets a second with 1, 100 and 10,000 SAs and policies in each gateway: to one destination ${growthSizes.map((size) => cell(growth[size].one, 0)).join(", ")}; to 9,984 networks in turn, which is over each of them, ${growthSizes.map((size) => cell(growth[size].each, 0)).join(", ")}.`,
+    `64-octet packets a second with 1, 100 and 10,000 SAs and policies in each gateway: to one destination ${growthSizes.map((size) => cell(growth[size].one, 0)).join(", ")}; to ${growthNetworks.toLocaleString("en")} networks in turn, which share them, ${growthSizes.map((size) => cell(growth[size].each, 0)).join(", ")}.`,
     "",
     ratios(medians),
     ...missing.map((reason) => `Missing: ${reason}`),

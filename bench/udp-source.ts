@@ -5,7 +5,7 @@ import { SOCKADDR_OCTETS, writeIov, writeMessageHeader, writeSockaddr } from "..
 /*
  * `node bench/udp-source.ts PORT PAYLOAD-OCTETS SECONDS NETWORK [COUNT]`: UDP datagrams as fast as the kernel takes them, 64 in a call and each on its
  * own (no segmentation offload), so that whoever carries them is what limits. To the first address of a network of 256, or of as many that follow each
- * other, one after the other. Prints how many were taken, and in what time.
+ * other, each in turn. Prints how many were taken, and in what time.
  */
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
@@ -13,7 +13,7 @@ const AT_ONCE = 64;
 const SOCKADDR_IN_OCTETS = 16;
 const MMSGHDR_OCTETS = 64;
 const BATCHES_A_LOOK = 50;
-/** Networks that follow each other may be behind one SA: a packet's is far from the one before. */
+/** Networks that follow each other may be behind one SA: a packet's is far from the one before. A prime, so that all have their turn unless it divides their number. */
 const STEP = 131;
 
 const [port = "9", payload = "36", seconds = "1", network = "", count = "1"] = process.argv.slice(2);

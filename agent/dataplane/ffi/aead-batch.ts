@@ -51,8 +51,8 @@ export class AeadBatch {
     const { words } = arena;
     const at = this.#jobs + JOB_OCTETS * this.#count++;
     const word = at >>> 2;
-    words[word] = contextLow;
-    words[word + 1] = contextHigh;
+    words[word + Job.context / 4] = contextLow;
+    words[word + Job.context / 4 + 1] = contextHigh;
     arena.writePointer(at + Job.text, textAt);
     arena.writePointer(at + Job.icv, textAt + textOctets);
     words[word + Job.textOctets / 4] = textOctets;

@@ -13,7 +13,7 @@ const released = new Map<number, WebAssembly.Memory[]>();
 export class Arena {
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** The same memory in words, little-endian as every processor is that Node runs on: a store takes any number modulo 2^32, and is never a call. */
+  /** The same memory in words, little-endian as the structures are and every processor that this runs on: a store takes any number modulo 2^32, and is never a call. */
   readonly words: Uint32Array;
   /** Of offset 0. */
   readonly address: number;

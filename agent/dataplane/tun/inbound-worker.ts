@@ -256,7 +256,8 @@ function takeInner(sa: ReceiveSa, start: number, payloadEnd: number, nextHeader:
   if (nextHeader === NextHeader.NONE) return;
   const family = nextHeader === NextHeader.IPV4 ? 4 : nextHeader === NextHeader.IPV6 ? 6 : 0;
   // Most packets follow one of the same flow, and what was found out about that holds for them too.
-  if (isUnmarked(outerClass)) {
+  const isMarked = !isUnmarked(outerClass);
+  if (!isMarked) {
     const octets = tun.extend(start, payloadEnd, family, sa.row);
     if (octets !== 0) return count(sa, octets);
   }
@@ -266,8 +267,7 @@ function takeInner(sa: ReceiveSa, start: number, payloadEnd: number, nextHeader:
   count(sa, view.totalLength);
   clampMss(bytes, view, start + view.totalLength, sa.maxInner, false);
   // One that routers have marked may continue a run once it has its mark.
-  const isExtending = !isUnmarked(outerClass) && tun.extend(start, start + view.totalLength, view.family, sa.row) !== 0;
-  if (!isExtending) tun.write(start, view, sa.row);
+  if (!isMarked || tun.extend(start, payloadEnd, family, sa.row) === 0) tun.write(start, view, sa.row);
 }
 
 function count(sa: ReceiveSa, octets: number): void {

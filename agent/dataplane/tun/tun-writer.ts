@@ -28,8 +28,7 @@ export class TunWriter {
   #row = GLOBAL_ROW;
   #headStart = 0;
   #isTcp = false;
-  /** From a packet's start to its addresses, its transport header and its payload. */
-  #addressesFrom = 0;
+  /** From a packet's start to its transport header, and to its payload. */
   #ipOctets = 0;
   #headerOctets = 0;
   #segmentOctets = 0;
@@ -51,8 +50,8 @@ export class TunWriter {
   }
 
   /**
-   * Takes the packet in `[start, end)`, of this family and under the SA of `row`, if it continues the run: alike in all that its first packet was judged by (addresses, protocol,
-   * ports, class, flags, options) and with a right checksum. Returns its octets; 0: it does not, and its owner has yet to look at it.
+   * Takes the packet in `[start, end)`, of this family and under the SA of `row`, if it continues the run: alike in all that its first packet was judged by
+   * (addresses, protocol, ports, class, flags, options) and with a right checksum. Returns its octets; 0: it does not, and its owner has yet to look at it.
    */
   extend(start: number, end: number, family: number, row: number): number {
     const headerOctets = this.#headerOctets;
@@ -61,17 +60,15 @@ export class TunWriter {
     const octets = family === 4 ? memory.getUint16(start + 2) : 40 + memory.getUint16(start + 4);
     const payloadOctets = octets - headerOctets;
     if (octets > end - start || payloadOctets <= 0 || payloadOctets > this.#segmentOctets || this.#total + payloadOctets > MAX_OCTETS) return 0;
-    if (
-      this.#pieces === MAX_PIECES ||
-      !this.#continues(start, octets) ||
-      !this.#hasRightSum(start + this.#addressesFrom, start + this.#ipOctets, start + octets, this.#head.protocol)
-    )
-      return 0;
+    if (this.#pieces === MAX_PIECES || !this.#continues(start, octets)) return 0;
+    const transportAt = start + this.#ipOctets;
+    const addressesAt = start + this.#head.sourceOffset - this.#headStart;
+    if (!this.#hasRightSum(addressesAt, transportAt, start + octets, this.#head.protocol)) return 0;
     this.#pieces++;
     writeIov(this.#arena, this.#iovs + 16 * this.#pieces, start + headerOctets, payloadOctets);
     this.#total += payloadOctets;
     this.#closed = payloadOctets < this.#segmentOctets;
-    if (this.#isTcp) this.#pass(start + this.#ipOctets, payloadOctets);
+    if (this.#isTcp) this.#pass(transportAt, payloadOctets);
     return octets;
   }
 
@@ -152,7 +149,6 @@ export class TunWriter {
     copyView(view, this.#head);
     this.#headStart = start;
     this.#isTcp = view.protocol === IpProtocol.TCP;
-    this.#addressesFrom = view.sourceOffset - start;
     this.#ipOctets = view.transportOffset - start;
     this.#headerOctets = payloadAt - start;
     this.#segmentOctets = view.totalLength - this.#headerOctets;

@@ -3,6 +3,7 @@ import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
 import { openBypassedSocket } from "../dataplane/xfrm/ike-socket.ts";
 import { whyNoKernelEsp } from "../dataplane/xfrm/kernel-probe.ts";
 import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
+import { gcmLibrary } from "../dataplane/ffi/gcm-library.ts";
 import { sourceAddressTo } from "../dataplane/ffi/source-address.ts";
 import { UnfragmentedSender } from "../dataplane/ffi/unfragmented-sender.ts";
 import { Endpoint } from "../ike/endpoint.ts";
@@ -21,7 +22,10 @@ export const machineFactories: EngineFactories = {
 
 /** The kernel's plane where it can be had, unless the configuration says which. Why it is which is in the plane's capabilities. */
 async function openPlane({ kind, tunName, tunMtu, natPort, outboundWorkers, inboundWorkers, espOffload }: PlaneSettings): Promise<DataPlane> {
-  const tun = (reason: string) => TunDataPlane.create({ tunName, mtu: tunMtu, natPort, reason, outboundWorkers, inboundWorkers });
+  const tun = (why: string) => {
+    const reason = `${why}; AES-GCM by ${gcmLibrary()?.name ?? "OpenSSL"}`;
+    return TunDataPlane.create({ tunName, mtu: tunMtu, natPort, reason, outboundWorkers, inboundWorkers });
+  };
   if (kind === "tun") return tun("userspace ESP through a TUN device, as configured");
   try {
     const missing = whyNoKernelEsp();

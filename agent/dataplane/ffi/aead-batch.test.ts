@@ -11,6 +11,7 @@ import { Integ } from "../../wire/iana.ts";
 import { AeadBatch } from "./aead-batch.ts";
 import { Arena } from "./arena.ts";
 import { EspTransform } from "./esp-transform.ts";
+import { loadGcmLibrary } from "./gcm-library.ts";
 import { loadNativeBatch, type NativeBatch } from "./native.ts";
 
 /*
@@ -31,13 +32,16 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-describe("AeadBatch", () => {
+describe.each([
+  { by: "OpenSSL alone", gcm: null },
+  { by: "libIPSec_MB where it has the cipher", gcm: loadGcmLibrary("libIPSec_MB.so.1") },
+])("AeadBatch, $by", ({ gcm }) => {
   it("has known-answer packets to prove it with", () => expect(vectors.length).toBeGreaterThan(3));
 
   it("seals every known-answer packet of an AEAD cipher to the byte, all in one call", () => {
     const batch = new AeadBatch(arena, native, "seal", vectors.length);
     const placed = vectors.map((vector) => {
-      const transform = new EspTransform(arena, vector.keys, "seal", vector.sequenceHigh !== undefined, batch);
+      const transform = new EspTransform(arena, vector.keys, "seal", vector.sequenceHigh !== undefined, batch, gcm);
       const at = arena.allocate(4_096);
       arena.bytes.set(vector.esp.subarray(0, 8 + transform.ivOctets), at);
       const payloadAt = at + 8 + transform.ivOctets;
@@ -58,7 +62,7 @@ describe("AeadBatch", () => {
   it("opens the intact ones of a batch and tells which were not", () => {
     const vector = vectors[0]!;
     const batch = new AeadBatch(arena, native, "open", 8);
-    const transform = new EspTransform(arena, vector.keys, "open", vector.sequenceHigh !== undefined, batch);
+    const transform = new EspTransform(arena, vector.keys, "open", vector.sequenceHigh !== undefined, batch, gcm);
     const ats = Array.from({ length: 8 }, () => arena.allocate(4_096));
     for (const [index, at] of ats.entries()) {
       arena.bytes.set(vector.esp, at);
@@ -79,7 +83,7 @@ describe("AeadBatch", () => {
   it("notes nothing of an impossible length", () => {
     const vector = vectors[0]!;
     const batch = new AeadBatch(arena, native, "open", 2);
-    const transform = new EspTransform(arena, vector.keys, "open", false, batch);
+    const transform = new EspTransform(arena, vector.keys, "open", false, batch, gcm);
     const at = arena.allocate(4_096);
     for (let length = 8; length < 8 + transform.ivOctets + 2 + transform.icvOctets; length++) expect(transform.note(at, at + length, 0)).toBe(false);
     expect(batch.run()).toBe(0);
@@ -96,9 +100,9 @@ describe("AeadBatch", () => {
         const made = packets.map(({ vector, octets, high }, index) => {
           const { keys } = vectors[vector]!;
           const transforms = {
-            batched: new EspTransform(arena, keys, "seal", true, sealing),
-            single: new EspTransform(arena, keys, "seal", true),
-            opening: new EspTransform(arena, keys, "open", true, opening),
+            batched: new EspTransform(arena, keys, "seal", true, sealing, gcm),
+            single: new EspTransform(arena, keys, "seal", true, null, null),
+            opening: new EspTransform(arena, keys, "open", true, opening, gcm),
           };
           const ends = (["batched", "single"] as const).map((way, copy) => {
             const at = slots[index * 2 + copy]!;
@@ -124,8 +128,8 @@ describe("AeadBatch", () => {
   it("seals by itself what no longer fits", () => {
     const vector = vectors[0]!;
     const batch = new AeadBatch(arena, native, "seal", 2);
-    const transform = new EspTransform(arena, vector.keys, "seal", false, batch);
-    const open = new EspTransform(arena, vector.keys, "open", false);
+    const transform = new EspTransform(arena, vector.keys, "seal", false, batch, gcm);
+    const open = new EspTransform(arena, vector.keys, "open", false, null, null);
     const made = Array.from({ length: 5 }, (_, index) => {
       const at = arena.allocate(256);
       return { at, end: transform.seal(at, at + 8 + transform.ivOctets + 16, index + 1, 0) };

@@ -4,8 +4,8 @@ import type { Arena } from "./arena.ts";
 import { loadNativeBatch, type NativeBatch } from "./native.ts";
 
 /** struct job of native/aead-batch.c. */
-const Job = { context: 0, text: 8, icv: 16, textOctets: 24, aadOctets: 28, icvOctets: 32, done: 36, nonce: 40, aad: 56 } as const;
-const JOB_OCTETS = 72;
+const Job = { cipher: 0, text: 16, icv: 24, textOctets: 32, aadOctets: 36, icvOctets: 40, done: 44, nonce: 48, aad: 64 } as const;
+const JOB_OCTETS = 80;
 
 /** Where set-up leaves the function, seen from the bundled workers and from this file. */
 const places = ["../native/aead-batch.so", "../../../dist/native/aead-batch.so"];
@@ -42,17 +42,20 @@ export class AeadBatch {
   }
 
   /**
-   * Notes one packet: `textAt` is encrypted or decrypted in place, the ICV is read from or written behind it. The cipher context's address comes in two
-   * halves, as it is written: the whole would be a number on V8's heap. Returns the arena offset at which the caller writes the nonce (16 octets); the
-   * associated data belong 16 octets after that. `run` before the batch is full.
+   * Notes one packet: `textAt` is encrypted or decrypted in place, the ICV is read from or written behind it. `cipherAt` is where the cipher lies in the
+   * arena: the address of what its function works with, and the function's, 0 for OpenSSL's. Returns the arena offset at which the caller writes the
+   * nonce (16 octets); the associated data belong 16 octets after that. `run` before the batch is full.
    */
-  add(contextLow: number, contextHigh: number, textAt: number, textOctets: number, aadOctets: number, icvOctets: number): number {
+  add(cipherAt: number, textAt: number, textOctets: number, aadOctets: number, icvOctets: number): number {
     const arena = this.#arena;
     const { words } = arena;
     const at = this.#jobs + JOB_OCTETS * this.#count++;
     const word = at >>> 2;
-    words[word + Job.context / 4] = contextLow;
-    words[word + Job.context / 4 + 1] = contextHigh;
+    const cipher = cipherAt >>> 2;
+    words[word] = words[cipher]!;
+    words[word + 1] = words[cipher + 1]!;
+    words[word + 2] = words[cipher + 2]!;
+    words[word + 3] = words[cipher + 3]!;
     arena.writePointer(at + Job.text, textAt);
     arena.writePointer(at + Job.icv, textAt + textOctets);
     words[word + Job.textOctets / 4] = textOctets;

@@ -2,6 +2,7 @@ import { checksumInstance } from "./checksum-wasm.ts";
 import { addressOfFixed } from "./native.ts";
 
 const PAGE = 65_536;
+const SCRATCH_OCTETS = 256;
 /** Given back, by their pages. V8 reserves 10 GB of addresses for each memory, and frees them only when it collects what is large: often too late. */
 const released = new Map<number, WebAssembly.Memory[]>();
 
@@ -17,6 +18,8 @@ export class Arena {
   readonly words: Uint32Array;
   /** Of offset 0. */
   readonly address: number;
+  /** 256 octets for what is needed during one native call and not after it. */
+  readonly scratch: number;
   /** Ones' complement sum (not complemented, folded to 16 bits, in the order of the octets) of `length` octets at `offset`. */
   readonly sum: (offset: number, length: number) => number;
   /** The same while the octets are copied to `to`; the two ranges must not overlap. */
@@ -41,6 +44,11 @@ export class Arena {
     const { sum, copyAndSum } = checksumInstance(memory);
     this.sum = sum;
     this.copyAndSum = copyAndSum;
+    this.scratch = this.allocate(SCRATCH_OCTETS);
+  }
+
+  clearScratch(): void {
+    this.bytes.fill(0, this.scratch, this.scratch + SCRATCH_OCTETS);
   }
 
   /** An offset, aligned to 64 octets, for `octets` of zeroed memory. @throws RangeError when the arena is full. */

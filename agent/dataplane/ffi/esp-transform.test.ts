@@ -5,6 +5,7 @@ import { padLengthFor, writeEspTrailer } from "../../wire/esp.ts";
 import { type EspVector, espVectors } from "../../testing/esp-vectors.ts";
 import { Arena } from "./arena.ts";
 import { EspTransform } from "./esp-transform.ts";
+import { loadGcmLibrary } from "./gcm-library.ts";
 
 /** What this plane leaves to others, each with its reason. */
 const left = new Map<string, string>([
@@ -15,7 +16,10 @@ const left = new Map<string, string>([
 ]);
 const covered = espVectors().filter((vector) => !left.has(vector.id));
 
-describe("EspTransform on known-answer packets", () => {
+describe.each([
+  { by: "OpenSSL alone", library: null },
+  { by: "libIPSec_MB where it has the cipher", library: loadGcmLibrary("libIPSec_MB.so.1") },
+])("EspTransform on known-answer packets, $by", ({ library }) => {
   const arena = new Arena(1 << 20);
   const at = arena.allocate(4_096);
 
@@ -24,14 +28,14 @@ describe("EspTransform on known-answer packets", () => {
   });
 
   it.each(covered)("seals $id to the byte", (vector) => {
-    const transform = new EspTransform(arena, vector.keys, "seal", vector.sequenceHigh !== undefined);
+    const transform = new EspTransform(arena, vector.keys, "seal", vector.sequenceHigh !== undefined, null, library);
     const end = place(arena, at, vector, transform);
     expect(hex(arena.bytes.subarray(at, transform.protect(at, end, vector.sequenceHigh ?? 0)))).toBe(hex(vector.esp));
     transform.close();
   });
 
   it.each(covered)("opens $id", (vector) => {
-    const transform = new EspTransform(arena, vector.keys, "open", vector.sequenceHigh !== undefined);
+    const transform = new EspTransform(arena, vector.keys, "open", vector.sequenceHigh !== undefined, null, library);
     arena.bytes.set(vector.esp, at);
     expect(transform.open(at, at + vector.esp.length, vector.sequenceHigh ?? 0)).toBe(true);
     const payloadAt = at + 8 + transform.ivOctets;
@@ -40,7 +44,7 @@ describe("EspTransform on known-answer packets", () => {
   });
 
   it.each(covered)("refuses $id with any one octet changed", (vector) => {
-    const transform = new EspTransform(arena, vector.keys, "open", vector.sequenceHigh !== undefined);
+    const transform = new EspTransform(arena, vector.keys, "open", vector.sequenceHigh !== undefined, null, library);
     for (let octet = 0; octet < vector.esp.length; octet++) {
       arena.bytes.set(vector.esp, at);
       arena.bytes[at + octet] = (vector.esp[octet] ?? 0) ^ 0x40;
@@ -51,7 +55,7 @@ describe("EspTransform on known-answer packets", () => {
 
   it("refuses every truncation", () => {
     for (const vector of covered) {
-      const transform = new EspTransform(arena, vector.keys, "open", vector.sequenceHigh !== undefined);
+      const transform = new EspTransform(arena, vector.keys, "open", vector.sequenceHigh !== undefined, null, library);
       for (let length = 8; length < vector.esp.length; length++) {
         arena.bytes.set(vector.esp, at);
         expect(transform.open(at, at + length, vector.sequenceHigh ?? 0)).toBe(false);
@@ -59,6 +63,11 @@ describe("EspTransform on known-answer packets", () => {
       transform.close();
     }
   });
+});
+
+describe("EspTransform", () => {
+  const arena = new Arena(1 << 20);
+  const at = arena.allocate(4_096);
 
   it("seals AES-CCM of every key and ICV length as the reference does, with and without ESN, and opens it unless one bit is changed", () => {
     const ids = [Encr.AES_CCM_8, Encr.AES_CCM_12, Encr.AES_CCM_16];

@@ -4,20 +4,25 @@ import type { SaKeys } from "../../crypto/sa-keys.ts";
 import { Integ } from "../../wire/iana.ts";
 import { AAD_AFTER_NONCE, type AeadBatch } from "./aead-batch.ts";
 import type { Arena } from "./arena.ts";
+import { type GcmFunction, type GcmFunctions, GCM_CONTEXT_OCTETS, type GcmLibrary, gcmLibrary, type KeyOctets } from "./gcm-library.ts";
 import { crypto } from "./native.ts";
 import { PacketMac } from "./packet-mac.ts";
 
 const SET_TAG = 0x11;
 const SET_IV_LENGTH = 0x09;
-const SCRATCH_OCTETS = 384;
+/** What an SA has in the arena, in octets from its beginning. The first 64, which is all that a packet in a batch takes of them, are of one cache line. */
+const Scratch = { nonce: 0, aad: 16, sequenceHigh: 28, cipher: 32, length: 48, end: 64, key: 128, octets: 384 } as const;
+/** With a `GcmLibrary` the expanded key follows the first line. */
+const EXPANDED_KEY = 64;
 /** OSSL_PARAM {key, type, data, size, return size} of 40 octets, one of no octets behind it, and the name of the first: see `#scratch`. */
 const Parameter = { at: 256, data: 256 + 16, name: 256 + 80 } as const;
 const OCTET_STRING = 5;
 
 /**
- * ESP's cryptography (RFC 4303 §3.3.2, §3.4.4) of one direction of one SA, over packets in an arena, through OpenSSL's EVP. The key
- * schedule is made once; a packet costs four native calls with an AEAD cipher and five to seal (CCM: one more), or with a batch its share of one. Belongs to one worker:
- * an EVP context is not shared. `close` frees it and zeroes the keys; what is noted in a batch must have been run by then.
+ * ESP's cryptography (RFC 4303 §3.3.2, §3.4.4) of one direction of one SA, over packets in an arena, through OpenSSL's EVP or, for AES-GCM where it
+ * is there, a `GcmLibrary`. The key schedule is made once; a packet costs four native calls with an AEAD cipher of OpenSSL and five to seal (CCM: one
+ * more), one with that library, and with a batch its share of one. Belongs to one worker: an EVP context is not shared. `close` frees it and zeroes the
+ * keys; what is noted in a batch must have been run by then.
  */
 export class EspTransform {
   readonly ivOctets: number;
@@ -29,21 +34,27 @@ export class EspTransform {
   readonly #arena: Arena;
   readonly #batch: AeadBatch | null;
   readonly #direction: 0 | 1;
+  /** EVP's; 0: the library's functions are used. */
   #context = 0;
-  /** Its address in halves, for the batch. */
-  #contextLow = 0;
-  #contextHigh = 0;
+  readonly #gcm: GcmFunctions | null;
   #mac: PacketMac | null = null;
   readonly #kind: "aead" | "cbc" | "ctr";
   readonly #extended: boolean;
   /** CCM authenticates the length first (RFC 3610 §2.2): EVP must be told before the data, and the ICV's length before the key. */
   readonly #declaresLength: boolean;
-  /** 0: nonce or counter block (16), 16: AAD (12), 32: high sequence bits (4), 48: output length (8), 64: what EVP may write at the end (64), 128: keys, 256: the parameter that says where an ICV is. */
   readonly #scratch: number;
+  readonly #scratchOctets: number;
   readonly #saltOctets: number;
 
   /** @throws Error with a sentence when OpenSSL has no such algorithm. */
-  constructor(arena: Arena, keys: SaKeys, direction: "seal" | "open", extendedSequenceNumbers: boolean, batch: AeadBatch | null = null) {
+  constructor(
+    arena: Arena,
+    keys: SaKeys,
+    direction: "seal" | "open",
+    extendedSequenceNumbers: boolean,
+    batch: AeadBatch | null = null,
+    library: GcmLibrary | null = gcmLibrary(),
+  ) {
     const cipher = cipherForKey(keys.encr, keys.encryptionKey.length);
     if (cipher === undefined) throw new Error(`the TUN plane has no ESP cipher with the number ${keys.encr}`);
     this.#arena = arena;
@@ -59,9 +70,15 @@ export class EspTransform {
     const integ = keys.integ === Integ.NONE ? undefined : findInteg(keys.integ);
     if (this.#kind !== "aead" && integ === undefined) throw new Error(`${cipher.keyword} needs an integrity algorithm that the TUN plane has`);
     this.icvOctets = this.#kind === "aead" ? cipher.icvOctets : (integ?.icvOctets ?? 0);
-    this.#scratch = arena.allocate(SCRATCH_OCTETS);
+    this.#gcm = cipher.kind === "gcm" && library !== null ? library.of[cipher.keyOctets as KeyOctets] : null;
+    this.#scratchOctets = this.#gcm === null || library === null ? Scratch.octets : EXPANDED_KEY + library.expandedOctets;
+    this.#scratch = arena.allocate(this.#scratchOctets);
     this.#saltOctets = keys.salt.length;
     arena.bytes.set(keys.salt, this.#scratch);
+    if (this.#gcm !== null) {
+      this.#expandKey(this.#gcm, keys.encryptionKey);
+      return;
+    }
     if (this.#kind === "ctr") arena.view.setUint32(this.#scratch + 12, 1);
     if (this.#kind === "aead") this.#makeIcvParameter();
     try {
@@ -71,7 +88,7 @@ export class EspTransform {
       this.close();
       throw error;
     }
-    arena.bytes.fill(0, this.#scratch + 128, this.#scratch + Parameter.at);
+    arena.bytes.fill(0, this.#scratch + Scratch.key, this.#scratch + Parameter.at);
   }
 
   /**
@@ -91,6 +108,10 @@ export class EspTransform {
       this.#note(this.#batch, start, contentEnd, sequenceHigh);
       return contentEnd + this.icvOctets;
     }
+    if (this.#gcm !== null) {
+      this.#callGcm(this.#gcm.seal, start, contentEnd, sequenceHigh, contentEnd);
+      return contentEnd + this.icvOctets;
+    }
     if (this.#kind === "aead") {
       this.#aead(start, ivAt, contentEnd, sequenceHigh);
       this.#pointTo(contentEnd);
@@ -107,6 +128,7 @@ export class EspTransform {
     const ivAt = start + 8;
     const contentEnd = end - this.icvOctets;
     if (!this.#isPossible(contentEnd - ivAt - this.ivOctets)) return false;
+    if (this.#gcm !== null) return this.#openGcm(this.#gcm, start, contentEnd, sequenceHigh);
     if (this.#kind === "aead") return this.#openAead(start, ivAt, contentEnd, sequenceHigh);
     if (!this.#hash(start, contentEnd, sequenceHigh).finishIs(contentEnd)) return false;
     this.#crypt(ivAt, contentEnd);
@@ -124,7 +146,9 @@ export class EspTransform {
   close(): void {
     crypto.cipherContextFree(this.#context);
     this.#mac?.close();
-    this.#arena.free(this.#scratch, SCRATCH_OCTETS);
+    this.#arena.free(this.#scratch, this.#scratchOctets);
+    // The library leaves the nonce there, and the key stream of a last block that was not whole.
+    if (this.#gcm !== null) this.#arena.clearScratch();
   }
 
   /** A payload has at least the pad length and the next header, and CBC whole blocks. */
@@ -136,7 +160,7 @@ export class EspTransform {
     const { view } = this.#arena;
     const ivAt = start + 8;
     const contentAt = ivAt + this.ivOctets;
-    const nonce = batch.add(this.#contextLow, this.#contextHigh, contentAt, contentEnd - contentAt, this.#extended ? 12 : 8, this.icvOctets);
+    const nonce = batch.add(this.#scratch + Scratch.cipher, contentAt, contentEnd - contentAt, this.#extended ? 12 : 8, this.icvOctets);
     view.setInt32(nonce, view.getInt32(this.#scratch));
     view.setInt32(nonce + this.#saltOctets, view.getInt32(ivAt));
     view.setInt32(nonce + this.#saltOctets + 4, view.getInt32(ivAt + 4));
@@ -162,6 +186,37 @@ export class EspTransform {
     view.setInt32(ivAt + 4, sequence | 0);
   }
 
+  /** One call: the content in place, what the ICV is or should be to `tagAt`. */
+  #callGcm(work: GcmFunction, start: number, contentEnd: number, sequenceHigh: number, tagAt: number): void {
+    const { address } = this.#arena;
+    const scratch = this.#scratch;
+    const ivAt = start + 8;
+    const content = address + ivAt + this.ivOctets;
+    const aad = this.#placeNonceAndAad(start, ivAt, sequenceHigh);
+    work(
+      address + scratch + EXPANDED_KEY,
+      address + this.#arena.scratch,
+      content,
+      content,
+      address + contentEnd - content,
+      address + scratch,
+      address + aad,
+      this.#extended ? 12 : 8,
+      address + tagAt,
+      this.icvOctets,
+    );
+  }
+
+  #openGcm({ open }: GcmFunctions, start: number, contentEnd: number, sequenceHigh: number): boolean {
+    const { view } = this.#arena;
+    const computed = this.#arena.scratch + GCM_CONTEXT_OCTETS;
+    this.#callGcm(open, start, contentEnd, sequenceHigh, computed);
+    // All of it whatever the first octets are: how long it takes must not tell how much of a guess was right.
+    let difference = 0;
+    for (let at = 0; at < this.icvOctets; at += 4) difference |= view.getInt32(computed + at) ^ view.getInt32(contentEnd + at);
+    return difference === 0;
+  }
+
   #aead(start: number, ivAt: number, contentEnd: number, sequenceHigh: number): void {
     const { address } = this.#arena;
     const contentAt = ivAt + this.ivOctets;
@@ -181,16 +236,15 @@ export class EspTransform {
     return (
       crypto.cipherProcess(this.#context, content, content, octets) === octets &&
       // CCM takes a call without an output for the length of what follows.
-      crypto.cipherProcess(this.#context, this.#arena.address + this.#scratch + 64, 0, 0) === 0
+      crypto.cipherProcess(this.#context, this.#arena.address + this.#scratch + Scratch.end, 0, 0) === 0
     );
   }
 
   /** Nonce (salt, IV) and associated data. */
   #startAead(start: number, ivAt: number, contentEnd: number, sequenceHigh: number): void {
-    const { view, address } = this.#arena;
+    const { address } = this.#arena;
     const scratch = this.#scratch;
-    view.setInt32(scratch + this.#saltOctets, view.getInt32(ivAt));
-    view.setInt32(scratch + this.#saltOctets + 4, view.getInt32(ivAt + 4));
+    const aad = this.#placeNonceAndAad(start, ivAt, sequenceHigh);
     if (this.#direction === 0) this.#pointTo(contentEnd);
     const parameters = address + scratch + Parameter.at;
     const started =
@@ -198,15 +252,21 @@ export class EspTransform {
         ? crypto.encryptInit(this.#context, 0, 0, address + scratch)
         : crypto.decryptInit(this.#context, 0, 0, address + scratch, parameters);
     if (started !== 1) throw new Error("OpenSSL refused a nonce");
-    if (this.#declaresLength && crypto.cipherUpdate(this.#context, 0, address + scratch + 48, 0, contentEnd - ivAt - this.ivOctets) !== 1)
+    if (this.#declaresLength && crypto.cipherUpdate(this.#context, 0, address + scratch + Scratch.length, 0, contentEnd - ivAt - this.ivOctets) !== 1)
       throw new Error("OpenSSL refused a length");
-    let aad = start;
-    if (this.#extended) {
-      aad = scratch + 16;
-      this.#writeAad(aad, start, sequenceHigh);
-    }
     const aadOctets = this.#extended ? 12 : 8;
     if (crypto.cipherProcess(this.#context, 0, address + aad, aadOctets) !== aadOctets) throw new Error("OpenSSL refused associated data");
+  }
+
+  /** The salt is there already. Returns where the associated data are: without ESN they lie in the packet as they are. */
+  #placeNonceAndAad(start: number, ivAt: number, sequenceHigh: number): number {
+    const { view } = this.#arena;
+    const scratch = this.#scratch;
+    view.setInt32(scratch + this.#saltOctets, view.getInt32(ivAt));
+    view.setInt32(scratch + this.#saltOctets + 4, view.getInt32(ivAt + 4));
+    if (!this.#extended) return start;
+    this.#writeAad(scratch + Scratch.aad, start, sequenceHigh);
+    return scratch + Scratch.aad;
   }
 
   /** The fewer arguments a native call has the less it costs: one parameter, made once, says where the ICV is read or written. */
@@ -234,7 +294,7 @@ export class EspTransform {
       view.setUint32(iv + 8, view.getUint32(ivAt + 4));
     }
     if (crypto.cipherInit(this.#context, 0, 0, 0, address + iv, this.#direction) !== 1) throw new Error("OpenSSL refused an IV");
-    const length = address + this.#scratch + 48;
+    const length = address + this.#scratch + Scratch.length;
     if (crypto.cipherUpdate(this.#context, address + contentAt, length, address + contentAt, contentEnd - contentAt) !== 1)
       throw new Error("OpenSSL could not process a packet");
   }
@@ -246,10 +306,29 @@ export class EspTransform {
     mac.begin();
     mac.add(start, contentEnd - start);
     if (this.#extended) {
-      this.#arena.view.setUint32(this.#scratch + 32, sequenceHigh);
-      mac.add(this.#scratch + 32, 4);
+      this.#arena.view.setUint32(this.#scratch + Scratch.sequenceHigh, sequenceHigh);
+      mac.add(this.#scratch + Scratch.sequenceHigh, 4);
     }
     return mac;
+  }
+
+  #expandKey(functions: GcmFunctions, key: Uint8Array): void {
+    const { bytes, address } = this.#arena;
+    const keyAt = this.#arena.scratch;
+    bytes.set(key, keyAt);
+    functions.prepare(address + keyAt, address + this.#scratch + EXPANDED_KEY);
+    bytes.fill(0, keyAt, keyAt + key.length);
+    this.#nameCipher(address + this.#scratch + EXPANDED_KEY, this.#direction === 1 ? functions.sealAt : functions.openAt);
+  }
+
+  /** For the batch, which reads both from the arena: as numbers they would lie on V8's heap. */
+  #nameCipher(context: number, gcmFunction: number): void {
+    const { words } = this.#arena;
+    const word = (this.#scratch + Scratch.cipher) >>> 2;
+    words[word] = context;
+    words[word + 1] = Math.floor(context / 2 ** 32);
+    words[word + 2] = gcmFunction;
+    words[word + 3] = Math.floor(gcmFunction / 2 ** 32);
   }
 
   #makeCipherContext(name: string, key: Uint8Array): void {
@@ -257,10 +336,9 @@ export class EspTransform {
     const cipher = crypto.cipherByName(name);
     const context = crypto.cipherContextNew();
     this.#context = context;
-    this.#contextLow = context | 0;
-    this.#contextHigh = Math.floor(context / 2 ** 32);
+    this.#nameCipher(context, 0);
     if (cipher === 0 || context === 0) throw new Error(`OpenSSL has no ${name}`);
-    const keyAt = this.#scratch + 128;
+    const keyAt = this.#scratch + Scratch.key;
     bytes.set(key, keyAt);
     crypto.cipherInit(context, cipher, 0, 0, 0, this.#direction);
     if (this.#kind === "aead") crypto.cipherControl(context, SET_IV_LENGTH, this.#saltOctets + this.ivOctets, 0);

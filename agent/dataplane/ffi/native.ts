@@ -81,6 +81,13 @@ export const crypto = {
   randomBytes: self.func("int RAND_bytes(uintptr_t buffer, int length)"),
 };
 
+/** How a library is asked for functions that it may not have: koffi throws where these answer 0. */
+export const loader = {
+  NOW: 2,
+  open: self.func("uintptr_t dlopen(const char *file, int flags)"),
+  symbol: self.func("uintptr_t dlsym(uintptr_t library, const char *name)"),
+} as const;
+
 /** Carries out `count` jobs at an address and returns how many failed: see aead-batch.ts. */
 export type NativeBatch = (jobs: number, count: number, seals: 0 | 1) => number;
 

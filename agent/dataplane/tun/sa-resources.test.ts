@@ -62,7 +62,7 @@ describe("an SA in its worker", () => {
     ["the peer's address of an inbound one is malformed", () => makeReceiveSa(arena, { ...inbound, remote: nowhere }, 1, 1_500, null)],
     ["its window is too small", () => makeReceiveSa(arena, { ...inbound, replayWindowPackets: 63 }, 1, 1_500, null)],
     ["its window is too large", () => makeReceiveSa(arena, { ...inbound, replayWindowPackets: 4_097 }, 1, 1_500, null)],
-    ["OpenSSL does not have its cipher", () => withBroken("cipherByName", 0, () => makeTransmitSa(arena, outbound, 1, 1_500, null))],
+    ["OpenSSL does not have its cipher", () => withBroken("cipherByName", 0, () => makeTransmitSa(arena, { ...outbound, keys: cbc }, 1, 1_500, null))],
     ["OpenSSL refuses its integrity key", () => withBroken("macInit", 0, () => makeTransmitSa(arena, { ...outbound, keys: cbc }, 1, 1_500, null))],
   ])("holds neither memory nor an OpenSSL context when %s", (_name, make) => {
     expect(heldAfter(arena, () => expect(make).toThrow())).toEqual(none);

@@ -2,13 +2,14 @@ import { type CompiledSelector, compileSelectors, matchesPacket } from "../../ip
 import type { OutboundPolicy } from "../../ipsec/security-association.ts";
 import type { IpPacketView } from "../../wire/ip.ts";
 import { readU32 } from "../../wire/octets.ts";
+import { type NetworkRow, NetworkRows, NO_ROW } from "./network-rows.ts";
 
 export interface CompiledPolicy<Sa> {
+  /** Null: discard. The first field, beside what every object begins with: of most packets it is the only one that is read. */
+  sa: Sa | null;
   readonly id: string;
   readonly local: readonly CompiledSelector[];
   readonly remote: readonly CompiledSelector[];
-  /** Null: discard. */
-  sa: Sa | null;
   discards: boolean;
   lastAcquireAt: number;
   /** Since when packets have been refused because there is no SA; null: none has been since there was one. */
@@ -16,13 +17,16 @@ export interface CompiledPolicy<Sa> {
 }
 
 /**
- * The outbound SPD (RFC 4301 §4.4.1) compiled for lookup: for each prefix length that policies of a family use, a map from the masked
- * destination to its policies, longest first. So a lookup costs a few map reads however many policies there are. Ranges that are no prefix
+ * The outbound SPD (RFC 4301 §4.4.1) compiled for lookup: for each prefix length that policies of a family use, what leads from the masked
+ * destination to its policies, longest first: of IPv4 an array (network-rows.ts), of IPv6 a map. So a lookup costs a few reads however many policies there are. Ranges that are no prefix
  * are kept in a list. A later packet of the same two addresses costs a comparison of them.
  */
 export class PolicyTable<Sa> {
   readonly #policies = new Map<string, CompiledPolicy<Sa>>();
-  #prefixes: Readonly<Record<4 | 6, readonly PrefixLength<Sa>[]>> = { 4: [], 6: [] };
+  /** As the rows of IPv4 number them. */
+  #numbered: readonly CompiledPolicy<Sa>[] = [];
+  #prefixesV4: readonly PrefixV4[] = [];
+  #prefixesV6: readonly PrefixV6<Sa>[] = [];
   #others: CompiledPolicy<Sa>[] = [];
   readonly #cachedV4 = makeCache<Sa>();
   readonly #cachedV6 = makeCache<Sa>();
@@ -41,10 +45,10 @@ export class PolicyTable<Sa> {
       return;
     }
     this.#policies.set(policy.id, {
+      sa,
       id: policy.id,
       local,
       remote,
-      sa,
       discards,
       lastAcquireAt: previous?.lastAcquireAt ?? Number.NEGATIVE_INFINITY,
       refusingSince: sa === null ? (previous?.refusingSince ?? null) : null,
@@ -82,12 +86,30 @@ export class PolicyTable<Sa> {
   }
 
   #search(bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
-    for (const { length, byNetwork } of this.#prefixes[view.family]) {
-      const candidates = byNetwork.get(networkKey(bytes, view.destinationOffset, view.family, length));
+    const found = view.family === 4 ? this.#searchV4(bytes, view) : this.#searchV6(bytes, view);
+    return found ?? this.#first(this.#others, bytes, view);
+  }
+
+  #searchV4(bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
+    const source = readU32(bytes, view.sourceOffset);
+    const destination = readU32(bytes, view.destinationOffset);
+    for (const { length, rows } of this.#prefixesV4)
+      for (let row = rows.first(maskedWord(destination, length)); row !== NO_ROW; row = rows.next(row)) {
+        if (rows.holds(row, source, destination)) return this.#numbered[rows.policyOf(row)]!;
+        if (rows.isDecided(row)) continue;
+        const policy = this.#numbered[rows.policyOf(row)]!;
+        if (matchesPacket(policy.local, policy.remote, bytes, view, "outbound")) return policy;
+      }
+    return null;
+  }
+
+  #searchV6(bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
+    for (const { length, byNetwork } of this.#prefixesV6) {
+      const candidates = byNetwork.get(hashedNetwork(bytes, view.destinationOffset, length));
       const found = candidates === undefined ? null : this.#first(candidates, bytes, view);
       if (found !== null) return found;
     }
-    return this.#first(this.#others, bytes, view);
+    return null;
   }
 
   #first(candidates: readonly CompiledPolicy<Sa>[], bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
@@ -106,41 +128,68 @@ export class PolicyTable<Sa> {
 
   #compile(): void {
     this.#isStale = false;
-    const byLength = { 4: new Map<number, ByNetwork<Sa>>(), 6: new Map<number, ByNetwork<Sa>>() };
+    this.#numbered = [...this.#policies.values()];
     this.#others = [];
     this.#addressesDecide = true;
-    for (const policy of this.#policies.values()) {
-      if ([...policy.local, ...policy.remote].some((selector) => selector.ipProtocol !== 0 || !selector.anyPort)) this.#addressesDecide = false;
+    const rows = new Map<number, NetworkRow[]>();
+    const byLength = new Map<number, ByNetwork<Sa>>();
+    for (const [number, policy] of this.#numbered.entries()) {
+      if (![...policy.local, ...policy.remote].every(isOfAddresses)) this.#addressesDecide = false;
       let isOther = false;
       for (const selector of policy.remote) {
         const length = prefixLength(selector);
-        if (length === null) {
-          isOther = true;
-          continue;
-        }
-        const byNetwork = byLength[selector.family].get(length) ?? new Map<number, CompiledPolicy<Sa>[]>();
-        byLength[selector.family].set(length, byNetwork);
-        const key = selector.family === 4 ? maskedWord(selector.startWord, length) : hashedNetwork(selector.startAddress, 0, length);
-        const list = byNetwork.get(key);
-        // A list that grew from nothing would have room for 17.
-        if (list === undefined) byNetwork.set(key, [policy]);
-        else if (!list.includes(policy)) list.push(policy);
+        if (length === null) isOther = true;
+        else if (selector.family === 4) listOf(rows, length).push(...rowsOf(policy.local, selector, length, number));
+        else addTo(byLength, length, hashedNetwork(selector.startAddress, 0, length), policy);
       }
       if (isOther) this.#others.push(policy);
     }
-    this.#prefixes = { 4: longestFirst(byLength[4]), 6: longestFirst(byLength[6]) };
+    this.#prefixesV4 = longestFirst(rows).map(([length, list]) => ({ length, rows: new NetworkRows(list) }));
+    this.#prefixesV6 = longestFirst(byLength).map(([length, byNetwork]) => ({ length, byNetwork }));
   }
 }
 
-type ByNetwork<Sa> = Map<number, CompiledPolicy<Sa>[]>;
+interface PrefixV4 {
+  readonly length: number;
+  readonly rows: NetworkRows;
+}
 
-interface PrefixLength<Sa> {
+interface PrefixV6<Sa> {
   readonly length: number;
   readonly byNetwork: ByNetwork<Sa>;
 }
 
-function longestFirst<Sa>(byLength: ReadonlyMap<number, ByNetwork<Sa>>): PrefixLength<Sa>[] {
-  return [...byLength].sort(([a], [b]) => b - a).map(([length, byNetwork]) => ({ length, byNetwork }));
+type ByNetwork<Sa> = Map<number, CompiledPolicy<Sa>[]>;
+
+/** A row for each local selector where addresses decide of this one and of all those; else one that says to look at the policy. */
+function rowsOf(local: readonly CompiledSelector[], remote: CompiledSelector, length: number, policy: number): NetworkRow[] {
+  const network = maskedWord(remote.startWord, length);
+  if (!isOfAddresses(remote) || !local.every(isOfAddresses)) return [{ network, policy, selectors: null }];
+  return local.filter(({ family }) => family === 4).map((one) => ({ network, policy, selectors: { local: one, remote } }));
+}
+
+/** Neither ports nor protocols matter to it. */
+function isOfAddresses({ ipProtocol, anyPort }: CompiledSelector): boolean {
+  return ipProtocol === 0 && anyPort;
+}
+
+function addTo<Sa>(byLength: Map<number, ByNetwork<Sa>>, length: number, key: number, policy: CompiledPolicy<Sa>): void {
+  const byNetwork = byLength.get(length) ?? new Map<number, CompiledPolicy<Sa>[]>();
+  byLength.set(length, byNetwork);
+  const list = byNetwork.get(key);
+  // A list that grew from nothing would have room for 17.
+  if (list === undefined) byNetwork.set(key, [policy]);
+  else if (!list.includes(policy)) list.push(policy);
+}
+
+function listOf<Value>(lists: Map<number, Value[]>, key: number): Value[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
+}
+
+function longestFirst<Value>(byLength: ReadonlyMap<number, Value>): [number, Value][] {
+  return [...byLength].sort(([a], [b]) => b - a);
 }
 
 interface LookupCache<Sa> {
@@ -178,11 +227,6 @@ function bitOf(address: Uint8Array, bit: number): number {
   return (address[bit >> 3]! >> (7 - (bit & 7))) & 1;
 }
 
-/** A number for the first `length` bits of the address: of IPv4 the network itself. */
-function networkKey(bytes: Uint8Array, at: number, family: 4 | 6, length: number): number {
-  return family === 4 ? maskedWord(readU32(bytes, at), length) : hashedNetwork(bytes, at, length);
-}
-
 /**
  * Of IPv6 a hash, because no number holds 128 bits and a string would be an allocation for every packet. Two networks may have the same;
  * whoever looks up compares addresses all the same.
@@ -196,7 +240,7 @@ function hashedNetwork(bytes: Uint8Array, at: number, length: number): number {
   return hash;
 }
 
-/** Signed, as keys of a map should be: V8 keeps them in a word, and a number from 2^31 on would be an allocation for every lookup. */
+/** The first `length` bits, as a signed number: V8 keeps those in a word. */
 function maskedWord(word: number, length: number): number {
   return length === 0 ? 0 : word & (-1 << (32 - length));
 }

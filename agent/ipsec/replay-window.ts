@@ -16,19 +16,26 @@ const MAXIMUM_PACKETS = 4096;
 export class ReplayWindow {
   readonly windowPackets: number;
   readonly #words: Uint32Array;
+  /** Where its ring begins in them. */
+  readonly #at: number;
   readonly #mask: number;
   #highest = 0;
 
-  /** 64 to 4096 packets; throws RangeError otherwise. */
-  constructor(windowPackets: number) {
+  /** 64 to 4096 packets; throws RangeError otherwise. The ring is `wordsOf(windowPackets)` zeros in `words` from index `at` on; its own unless told. */
+  constructor(windowPackets: number, words: Uint32Array = new Uint32Array(ReplayWindow.wordsOf(windowPackets)), at = 0) {
+    this.windowPackets = windowPackets;
+    this.#words = words;
+    this.#at = at;
+    this.#mask = ReplayWindow.wordsOf(windowPackets) - 1;
+  }
+
+  /** Throws RangeError as the constructor does. */
+  static wordsOf(windowPackets: number): number {
     if (!Number.isInteger(windowPackets) || windowPackets < MINIMUM_PACKETS || windowPackets > MAXIMUM_PACKETS) {
       throw new RangeError(`A replay window has ${MINIMUM_PACKETS} to ${MAXIMUM_PACKETS} packets, not ${windowPackets}.`);
     }
-    this.windowPackets = windowPackets;
     // One word more than the window needs: the word that the top is in is only partly used (RFC 6479 §2). A power of two, so that a place in the ring is a mask.
-    const words = 2 ** Math.ceil(Math.log2(Math.ceil(windowPackets / WORD_BITS) + 1));
-    this.#words = new Uint32Array(words);
-    this.#mask = words - 1;
+    return 2 ** Math.ceil(Math.log2(Math.ceil(windowPackets / WORD_BITS) + 1));
   }
 
   /** The right edge: the highest number marked; 0 before the first. */
@@ -55,17 +62,17 @@ export class ReplayWindow {
   }
 
   #slotOf(sequence: number): number {
-    return Math.floor(sequence / WORD_BITS) & this.#mask;
+    return this.#at + (Math.floor(sequence / WORD_BITS) & this.#mask);
   }
 
   #clearBetween(from: number, to: number): void {
     const first = Math.floor(from / WORD_BITS) + 1;
     const last = Math.floor(to / WORD_BITS);
-    if (last - first + 1 >= this.#words.length) {
-      this.#words.fill(0);
+    if (last - first >= this.#mask) {
+      this.#words.fill(0, this.#at, this.#at + this.#mask + 1);
       return;
     }
-    for (let index = first; index <= last; index++) this.#words[index & this.#mask] = 0;
+    for (let index = first; index <= last; index++) this.#words[this.#at + (index & this.#mask)] = 0;
   }
 }
 

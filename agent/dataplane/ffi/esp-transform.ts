@@ -25,26 +25,25 @@ const OCTET_STRING = 5;
  * keys; what is noted in a batch must have been run by then.
  */
 export class EspTransform {
+  // What a packet in a batch reads comes first: of many SAs each is in the cache only as far as it was read.
+  readonly #scratch: number;
+  readonly #batch: AeadBatch | null;
   readonly ivOctets: number;
   readonly icvOctets: number;
   /** What payload, padding and trailer must be a multiple of. */
   readonly alignment: number;
-  /** Whether `seal`, `protect` and `note` leave the packet to the batch. */
-  readonly isBatched: boolean;
+  readonly #extended: boolean;
+  readonly #kind: "aead" | "cbc" | "ctr";
   readonly #arena: Arena;
-  readonly #batch: AeadBatch | null;
-  readonly #direction: 0 | 1;
+  readonly #saltOctets: number;
+  readonly #gcm: GcmFunctions | null;
   /** EVP's; 0: the library's functions are used. */
   #context = 0;
-  readonly #gcm: GcmFunctions | null;
+  readonly #direction: 0 | 1;
   #mac: PacketMac | null = null;
-  readonly #kind: "aead" | "cbc" | "ctr";
-  readonly #extended: boolean;
   /** CCM authenticates the length first (RFC 3610 §2.2): EVP must be told before the data, and the ICV's length before the key. */
   readonly #declaresLength: boolean;
-  readonly #scratch: number;
   readonly #scratchOctets: number;
-  readonly #saltOctets: number;
 
   /** @throws Error with a sentence when OpenSSL has no such algorithm. */
   constructor(
@@ -63,7 +62,6 @@ export class EspTransform {
     this.#declaresLength = cipher.kind === "ccm";
     // The native function makes the calls of the others; CCM, which few use, goes call by call.
     this.#batch = this.#kind === "aead" && !this.#declaresLength ? batch : null;
-    this.isBatched = this.#batch !== null;
     this.#extended = extendedSequenceNumbers;
     this.ivOctets = cipher.ivOctets;
     this.alignment = Math.max(4, cipher.blockOctets);
@@ -89,6 +87,11 @@ export class EspTransform {
       throw error;
     }
     arena.bytes.fill(0, this.#scratch + Scratch.key, this.#scratch + Parameter.at);
+  }
+
+  /** Whether `seal`, `protect` and `note` leave the packet to the batch. */
+  get isBatched(): boolean {
+    return this.#batch !== null;
   }
 
   /**

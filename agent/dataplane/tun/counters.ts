@@ -8,19 +8,25 @@ export const Counter = {
   packets: 0,
   bytes: 1,
   lastUsedAt: 2,
-  replay: 3,
-  integrity: 4,
-  noSa: 5,
-  policy: 6,
-  tooBig: 7,
-  lifetime: 8,
-  malformed: 9,
-  congestion: 10,
-  unsent: 11,
+  replay: 7,
+  integrity: 8,
+  noSa: 9,
+  policy: 10,
+  tooBig: 11,
+  lifetime: 12,
+  malformed: 13,
+  congestion: 14,
+  unsent: 15,
 } as const;
 export type CounterName = keyof typeof Counter;
 
-export const COUNTERS_PER_ROW = 12;
+/** What an SA has used of its life and at what it must be looked at (sa-lifetime.ts): in one cache line with what every packet counts. */
+const Life = { packets: 3, bytes: 4, packetLimit: 5, byteLimit: 6 } as const;
+/** As a limit in octets: nothing more may pass. */
+const OVER = -1;
+
+/** 128 octets: no row shares a cache line with another. */
+export const COUNTERS_PER_ROW = 16;
 /** Row 0 belongs to packets that no SA can be charged with. */
 export const GLOBAL_ROW = 0;
 
@@ -44,6 +50,55 @@ export class CounterTable {
 
   set(row: number, counter: number, value: number): void {
     this.#values[row * COUNTERS_PER_ROW + counter] = value;
+  }
+
+  /** An inner packet that has left under the SA. True: `SaLifetime.advance` must be asked what it has reached. */
+  sent(row: number, octets: number, at: number): boolean {
+    const index = row * COUNTERS_PER_ROW;
+    const values = this.#values;
+    values[index + Counter.packets] = values[index + Counter.packets]! + 1;
+    values[index + Counter.bytes] = values[index + Counter.bytes]! + octets;
+    return this.use(row, octets, at);
+  }
+
+  /** One that has come out of the SA, whatever follows. True: as `sent`. */
+  use(row: number, octets: number, at: number): boolean {
+    const index = row * COUNTERS_PER_ROW;
+    const values = this.#values;
+    const packets = values[index + Life.packets]! + 1;
+    const bytes = values[index + Life.bytes]! + octets;
+    values[index + Counter.lastUsedAt] = at;
+    values[index + Life.packets] = packets;
+    values[index + Life.bytes] = bytes;
+    return bytes >= values[index + Life.byteLimit]! || packets >= values[index + Life.packetLimit]!;
+  }
+
+  beginLife(row: number, packets: number): void {
+    this.set(row, Life.packets, packets);
+    this.set(row, Life.bytes, 0);
+  }
+
+  /** When `use` is to be true next. */
+  limitLife(row: number, packets: number, octets: number): void {
+    this.set(row, Life.packetLimit, packets);
+    this.set(row, Life.byteLimit, octets);
+  }
+
+  endLife(row: number): void {
+    this.limitLife(row, Number.POSITIVE_INFINITY, OVER);
+  }
+
+  /** Past a hard limit: nothing more may pass. */
+  isOver(row: number): boolean {
+    return this.#values[row * COUNTERS_PER_ROW + Life.byteLimit] === OVER;
+  }
+
+  livedPackets(row: number): number {
+    return this.get(row, Life.packets);
+  }
+
+  livedBytes(row: number): number {
+    return this.get(row, Life.bytes);
   }
 
   get(row: number, counter: number): number {

@@ -1,74 +1,90 @@
-import { type CompiledSelector, compileSelectors } from "../../ipsec/packet-match.ts";
+import { type CompiledSelector, compileSelectors, matchesPacket } from "../../ipsec/packet-match.ts";
 import { ReplayWindow } from "../../ipsec/replay-window.ts";
-import type { InboundSa } from "../../ipsec/security-association.ts";
+import type { InboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
 import { parseAddress } from "../../wire/address.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
-import type { AeadBatch } from "../ffi/aead-batch.ts";
+import type { IpPacketView } from "../../wire/ip.ts";
+import { readU32 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { AhTransform } from "../ffi/ah-transform.ts";
 import { EspTransform } from "../ffi/esp-transform.ts";
-import { noRawSockets, type RawSockets } from "../ffi/raw-socket.ts";
-import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
+import { writeSockaddr } from "../ffi/udp-socket.ts";
 import { innerByPath } from "./largest-inner.ts";
 import { withoutSocket } from "./outer-sockets.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
+import type { SaParts } from "./sa-parts.ts";
 
-/** An inbound SA in its worker. */
+/**
+ * What every packet reads of an SA lies side by side in the arena, in octets from `ReceiveSa.at`: the peer's sockaddr, the first and last local and remote IPv4
+ * address where such a pair is all that the SA is for, and the replay window's ring, of which a window of 64 packets needs the rest of the cache line.
+ */
+const Near = { remote: 0, selectors: 32, window: 48 } as const;
+
+/** An inbound SA in its worker. What every packet reads comes first: of many SAs each is in the cache only as far as it was read. */
 export interface ReceiveSa {
-  readonly childSaId: string;
-  readonly spi: EspSpi;
-  readonly row: number;
-  /** One of the two is there: which protocol it is of. */
+  /** One of this and `ah` is there: which protocol it is of. */
   readonly transform: EspTransform | null;
+  readonly row: number;
+  readonly window: ReplayWindow;
+  readonly extended: boolean;
+  /** `Near`, and its length. */
+  readonly at: number;
+  used: boolean;
+  /** The selectors are an IPv4 pair that addresses alone decide of. */
+  readonly isOfPair: boolean;
+  /** Of the sockaddr. */
+  remoteOctets: number;
+  /** The largest inner packet of the way back to the peer: what a SYN-ACK may announce. */
+  maxInner: number;
   readonly ah: AhTransform | null;
   /** In UDP: from where its packets come may change (RFC 3947 §5.1). */
   readonly isEncapsulated: boolean;
-  readonly extended: boolean;
-  readonly window: ReplayWindow;
+  readonly octets: number;
+  readonly childSaId: string;
+  readonly spi: EspSpi;
   readonly localSelectors: readonly CompiledSelector[];
   readonly remoteSelectors: readonly CompiledSelector[];
-  /** sockaddr of the peer in the arena. */
-  readonly remoteAt: number;
-  remoteOctets: number;
-  used: boolean;
   readonly lifetime: SaLifetime;
-  /** The peer's address, the largest inner packet of the way back to it (what a SYN-ACK may announce), and what that is for another path. */
+  /** The peer's address, and what `maxInner` is for another path. */
   remote: string;
-  maxInner: number;
   readonly innerFor: (pathMtu: number) => number;
 }
 
 /** @throws Error with a sentence when the SA asks for what this plane does not have. */
-export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu: number, opening: AeadBatch | null, raw: RawSockets = noRawSockets): ReceiveSa {
+export function makeReceiveSa({ arena, counters, batch, raw }: SaParts, sa: InboundSa, row: number, pathMtu: number): ReceiveSa {
   const remote = parseAddress(sa.remote.address);
   if (remote === null) throw new Error(`"${sa.remote.address}" is not an address`);
   const family = remote.length === 4 ? 4 : 6;
   const obstacle = withoutSocket(sa, family, raw);
   if (obstacle !== null) throw new Error(obstacle);
-  const window = new ReplayWindow(sa.replayWindowPackets);
+  const octets = Near.window + 4 * ReplayWindow.wordsOf(sa.replayWindowPackets);
   // Last of all that can fail: what it holds would have to be given back.
   const ah = sa.protocol === "ah" ? new AhTransform(arena, sa.keys, sa.extendedSequenceNumbers) : null;
-  const transform = ah === null ? new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers, opening) : null;
+  const transform = ah === null ? new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers, batch) : null;
   const innerFor = innerByPath(transform, ah, family, sa.encapsulation);
-  const remoteAt = arena.allocate(SOCKADDR_OCTETS);
+  const at = arena.allocate(octets);
+  const localSelectors = compileSelectors(sa.localSelectors);
+  const remoteSelectors = compileSelectors(sa.remoteSelectors);
   return {
-    childSaId: sa.childSaId,
-    spi: sa.spi,
-    row,
     transform,
+    row,
+    window: new ReplayWindow(sa.replayWindowPackets, arena.words, (at + Near.window) >>> 2),
+    extended: sa.extendedSequenceNumbers,
+    at,
+    used: false,
+    isOfPair: writePair(arena, at + Near.selectors, localSelectors, remoteSelectors),
+    // Packets that do not go in UDP come from no port.
+    remoteOctets: writeSockaddr(arena, at + Near.remote, sa.encapsulation === "udp" ? sa.remote : { address: sa.remote.address, port: 0 }),
+    maxInner: innerFor(pathMtu),
     ah,
     isEncapsulated: sa.encapsulation === "udp",
-    extended: sa.extendedSequenceNumbers,
-    window,
-    localSelectors: compileSelectors(sa.localSelectors),
-    remoteSelectors: compileSelectors(sa.remoteSelectors),
-    remoteAt,
-    // Packets that do not go in UDP come from no port.
-    remoteOctets: writeSockaddr(arena, remoteAt, sa.encapsulation === "udp" ? sa.remote : { address: sa.remote.address, port: 0 }),
-    used: false,
-    lifetime: new SaLifetime(sa, performance.now()),
+    octets,
+    childSaId: sa.childSaId,
+    spi: sa.spi,
+    localSelectors,
+    remoteSelectors,
+    lifetime: new SaLifetime(counters, row, sa, performance.now()),
     remote: sa.remote.address,
-    maxInner: innerFor(pathMtu),
     innerFor,
   };
 }
@@ -76,16 +92,41 @@ export function makeReceiveSa(arena: Arena, sa: InboundSa, row: number, pathMtu:
 export function closeReceiveSa(arena: Arena, sa: ReceiveSa): void {
   sa.transform?.close();
   sa.ah?.close();
-  arena.free(sa.remoteAt, SOCKADDR_OCTETS);
+  arena.free(sa.at, sa.octets);
+}
+
+/** The peer is there now. */
+export function moveReceiveSa(arena: Arena, sa: ReceiveSa, remote: UdpEndpoint): void {
+  sa.remoteOctets = writeSockaddr(arena, sa.at + Near.remote, remote);
+}
+
+/** False: they are not one pair of IPv4 selectors without ports and protocols, and nothing was written. */
+function writePair(arena: Arena, at: number, local: readonly CompiledSelector[], remote: readonly CompiledSelector[]): boolean {
+  const [ours, theirs] = [local[0], remote[0]];
+  const isPair =
+    local.length === 1 && remote.length === 1 && [...local, ...remote].every(({ family, ipProtocol, anyPort }) => family === 4 && ipProtocol === 0 && anyPort);
+  if (!isPair || ours === undefined || theirs === undefined) return false;
+  arena.words.set([ours.startWord, ours.endWord, theirs.startWord, theirs.endWord], at >>> 2);
+  return true;
+}
+
+/** Whether the SA is for the packet that came out of it (RFC 4301 §5.2 step 4). */
+export function isForPacket({ bytes, words }: Arena, sa: ReceiveSa, view: IpPacketView): boolean {
+  if (!sa.isOfPair || view.family !== 4) return matchesPacket(sa.localSelectors, sa.remoteSelectors, bytes, view, "inbound");
+  const pair = (sa.at + Near.selectors) >>> 2;
+  const source = readU32(bytes, view.sourceOffset);
+  const destination = readU32(bytes, view.destinationOffset);
+  return destination >= words[pair]! && destination <= words[pair + 1]! && source >= words[pair + 2]! && source <= words[pair + 3]!;
 }
 
 /** Whether this sockaddr is the peer's as we know it: port and address, not the IPv6 flow label or scope. */
 export function isFromPeer(arena: Arena, sa: ReceiveSa, sockaddrAt: number): boolean {
   const { view } = arena;
+  const remoteAt = sa.at + Near.remote;
   const octets = sa.remoteOctets === 16 ? 8 : 24;
   for (let at = 0; at < octets; at += 4) {
     if (octets === 24 && at === 4) continue;
-    if (view.getInt32(sa.remoteAt + at) !== view.getInt32(sockaddrAt + at)) return false;
+    if (view.getInt32(remoteAt + at) !== view.getInt32(sockaddrAt + at)) return false;
   }
   return true;
 }

@@ -1,7 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { eraseSaKeys } from "../../crypto/sa-keys.ts";
-import { matchesPacket } from "../../ipsec/packet-match.ts";
 import { highBits, inferSequenceNumber } from "../../ipsec/replay-window.ts";
 import { formatAddress } from "../../wire/address.ts";
 import { ahSequence, ahSpi, ahStatedOctets, isPossibleAh } from "../../wire/ah.ts";
@@ -17,14 +16,14 @@ import { Arena } from "../ffi/arena.ts";
 import type { EspTransform } from "../ffi/esp-transform.ts";
 import { libc } from "../ffi/native.ts";
 import { runInBatches } from "../ffi/scheduling.ts";
-import { readSockaddr, writeSockaddr } from "../ffi/udp-socket.ts";
+import { readSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
 import { combineEcn, isUnmarked } from "./ecn.ts";
 import { Allowance } from "./allowance.ts";
 import { EarlyPackets } from "./early-packets.ts";
 import { HANDED_HEADER_OCTETS, handedClass, handedStep, HandOver } from "./hand-over.ts";
-import { closeReceiveSa, isFromPeer, makeReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
+import { closeReceiveSa, isForPacket, isFromPeer, makeReceiveSa, moveReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
 import { PathMtus } from "./path-mtus.ts";
 import { type Opening, OpeningQueue } from "./opening-queue.ts";
 import { outerHeaderAt, outerHeaderOctets, rawAhAt, rawEspAt } from "./raw-packets.ts";
@@ -32,6 +31,7 @@ import { ReceiveBatch } from "./receive-batch.ts";
 import { ReceiveSas } from "./receive-sas.ts";
 import { clampMss } from "./tcp-header.ts";
 import { LifetimeTimer } from "./sa-lifetime.ts";
+import type { SaParts } from "./sa-parts.ts";
 import { TunWriter } from "./tun-writer.ts";
 import { type CommandBatch, type FromWorker, type WorkerOptions, obeyAll, type WorkerCommand } from "./worker-protocol.ts";
 
@@ -62,6 +62,7 @@ const tun = new TunWriter(arena, options.tunFd, counters, options.mergesDatagram
 const early = new EarlyPackets(arena);
 const batchedOpening = AeadBatch.create(arena, "open", OPENED_AT_ONCE);
 const opening = batchedOpening === null ? null : new OpeningQueue(batchedOpening);
+const parts: SaParts = { arena, counters, batch: batchedOpening, raw: options.raw };
 const handOver = options.handOver === null ? null : new HandOver(arena, options.handOver, options.worker, counters);
 const notices = new Allowance(NOTICES_A_SECOND);
 const view = makeIpPacketView();
@@ -184,7 +185,7 @@ function takeAh(headerAt: number, ahAt: number, end: number, nameAt: number, out
     early.keep("ah", spi, headerAt, end, nameAt, outerClass, now);
     return;
   }
-  if (sa.lifetime.isOver) return counters.add(sa.row, Counter.lifetime, 1);
+  if (counters.isOver(sa.row)) return counters.add(sa.row, Counter.lifetime, 1);
   const { ah } = sa;
   if (ah === null || !isPossibleAh(bytes, ahAt, end, ah.icvOctets, bytes[headerAt]! >> 4 === 4 ? 4 : 6)) return counters.add(sa.row, Counter.malformed, 1);
   const sequence = sequenceOf(sa, ahSequence(bytes, ahAt));
@@ -207,7 +208,7 @@ function takeEsp(start: number, end: number, nameAt: number, outerClass: number)
     early.keep("esp", spi, start, end, nameAt, outerClass, now);
     return;
   }
-  if (sa.lifetime.isOver) return counters.add(sa.row, Counter.lifetime, 1);
+  if (counters.isOver(sa.row)) return counters.add(sa.row, Counter.lifetime, 1);
   const { transform } = sa;
   if (transform === null || end - start < ESP_HEADER_LENGTH + transform.ivOctets + 2 + transform.icvOctets) return counters.add(sa.row, Counter.malformed, 1);
   const sequence = sequenceOf(sa, espSequence(bytes, start));
@@ -225,7 +226,7 @@ function takeEsp(start: number, end: number, nameAt: number, outerClass: number)
 function takeOpening(sa: ReceiveSa, { start, end, sequence, nameAt, outerClass }: Opening, isIntact: boolean): void {
   if (!isIntact) return counters.add(sa.row, Counter.integrity, 1);
   if (!sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
-  if (sa.lifetime.isOver) return counters.add(sa.row, Counter.lifetime, 1);
+  if (counters.isOver(sa.row)) return counters.add(sa.row, Counter.lifetime, 1);
   if (sa.transform !== null) takeOpened(sa, sa.transform, start, end, sequence, nameAt, outerClass);
 }
 
@@ -262,7 +263,7 @@ function takeInner(sa: ReceiveSa, start: number, payloadEnd: number, nextHeader:
     if (octets !== 0) return count(sa, octets);
   }
   if (!readIpPacket(bytes, start, payloadEnd, view) || view.family !== family) return counters.add(sa.row, Counter.malformed, 1);
-  if (!matchesPacket(sa.localSelectors, sa.remoteSelectors, bytes, view, "inbound")) return counters.add(sa.row, Counter.policy, 1);
+  if (!isForPacket(arena, sa, view)) return counters.add(sa.row, Counter.policy, 1);
   if (!combineEcn(bytes, start, view.family, outerClass)) return counters.add(sa.row, Counter.congestion, 1);
   count(sa, view.totalLength);
   clampMss(bytes, view, start + view.totalLength, sa.maxInner, false);
@@ -271,8 +272,7 @@ function takeInner(sa: ReceiveSa, start: number, payloadEnd: number, nextHeader:
 }
 
 function count(sa: ReceiveSa, octets: number): void {
-  counters.set(sa.row, Counter.lastUsedAt, wallNow);
-  if (sa.lifetime.use(octets)) tellExpiry(sa);
+  if (counters.use(sa.row, octets, wallNow)) tellExpiry(sa);
 }
 
 function tellExpiry(sa: ReceiveSa): void {
@@ -285,7 +285,7 @@ function noticeMove(sa: ReceiveSa, nameAt: number): void {
   const remote = readSockaddr(arena, nameAt);
   // What did not come in UDP came from no port, and through no NAT.
   if (!sa.isEncapsulated || remote.port === 0) return;
-  sa.remoteOctets = writeSockaddr(arena, sa.remoteAt, remote);
+  moveReceiveSa(arena, sa, remote);
   raise({ kind: "natMappingChanged", childSaId: sa.childSaId, spi: sa.spi, remote });
 }
 
@@ -328,7 +328,7 @@ function obey(command: WorkerCommand): void {
       const { sa, row } = command;
       try {
         if (sas.get(sa.spi) !== undefined) throw new Error(`an inbound SA with the SPI ${sa.spi.toString(16)} is installed already`);
-        const made = makeReceiveSa(arena, sa, row, paths.of(sa.remote.address), batchedOpening, options.raw);
+        const made = makeReceiveSa(parts, sa, row, paths.of(sa.remote.address));
         sas.add(made);
         lifetimes.watch(made);
         return takeEarly(made);
@@ -339,7 +339,7 @@ function obey(command: WorkerCommand): void {
     case "updateSa": {
       const sa = sas.get(command.spi);
       if (sa === undefined) return;
-      sa.remoteOctets = writeSockaddr(arena, sa.remoteAt, command.remote);
+      moveReceiveSa(arena, sa, command.remote);
       return paths.move(sa, command.remote.address);
     }
     case "pathMtu":

@@ -2,50 +2,52 @@ import { sequenceNumberLimit } from "../../ipsec/lifetime.ts";
 import type { OutboundSa, SaLifetimes, UdpEndpoint } from "../../ipsec/security-association.ts";
 import { parseAddress } from "../../wire/address.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
-import type { AeadBatch } from "../ffi/aead-batch.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { EspTransform } from "../ffi/esp-transform.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
-import { noRawSockets, type RawSockets } from "../ffi/raw-socket.ts";
 import { type AhSealing, closeAhSealing, makeAhSealing } from "./ah-sealing.ts";
 import { innerByPath } from "./largest-inner.ts";
 import { aimOuterFragments, closeOuterFragments, makeOuterFragments, type OuterFragments } from "./outer-fragments.ts";
 import { socketIndex, withoutSocket } from "./outer-sockets.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
+import type { SaParts } from "./sa-parts.ts";
 import { SharedSequence } from "./shared-sequence.ts";
 
 /** A rekey is asked for well before the numbers end (RFC 4303 §3.3.3). */
 const SOFT_SEQUENCE_SHARE = 0.9;
 
-/** An outbound SA in its worker. */
+/** An outbound SA in its worker. What every packet reads comes first: of many SAs each is in the cache only as far as it was read. */
 export interface TransmitSa {
-  readonly childSaId: string;
-  readonly spi: EspSpi;
-  readonly row: number;
-  /** One of the two is there: which protocol it is of. */
+  /** One of this and `ah` is there: which protocol it is of. */
   readonly transform: EspTransform | null;
-  readonly ah: AhSealing | null;
+  readonly row: number;
+  /** The largest inner packet whose outer packet fits the path to the peer. */
+  maxInner: number;
+  /** The number of the last packet sent: it never repeats under this key. */
+  sequence: number;
+  /** In its place where several workers send under the SA. */
+  readonly numbers: SharedSequence | null;
+  readonly extended: boolean;
+  /** As it is written: V8 keeps a signed number in the object, and one from 2^31 on elsewhere. */
+  readonly spiWord: number;
+  /** Over IPv6, where there is a socket for it: how a packet goes that the path does not take whole. */
+  readonly fragments: OuterFragments | null;
+  /** Equal in all that leaves by the same socket from and to the same endpoints: such packets may go in one message. */
+  route: string;
   /** Of what goes in UDP the kernel takes many in one message. */
   readonly isEncapsulated: boolean;
-  readonly extended: boolean;
+  readonly ah: AhSealing | null;
   readonly source: Uint8Array;
   /** sockaddr in the arena. */
   readonly destinationAt: number;
   destinationOctets: number;
   /** Which socket it leaves by (outer-sockets.ts). */
   socket: number;
-  /** Equal in all that leaves by the same socket from and to the same endpoints: such packets may go in one message. */
-  route: string;
-  /** The peer's address, the largest inner packet whose outer packet fits the path to it, and what that is for another path. */
+  readonly childSaId: string;
+  readonly spi: EspSpi;
+  /** The peer's address, and what `maxInner` is for another path. */
   remote: string;
-  maxInner: number;
   readonly innerFor: (pathMtu: number) => number;
-  /** Over IPv6, where there is a socket for it: how a packet goes that the path does not take whole. */
-  readonly fragments: OuterFragments | null;
-  /** The number of the last packet sent: it never repeats under this key. */
-  sequence: number;
-  /** In its place where several workers send under the SA. */
-  readonly numbers: SharedSequence | null;
   readonly lifetime: SaLifetime;
 }
 
@@ -54,13 +56,11 @@ export interface TransmitSa {
  * @throws Error with a sentence when the SA asks for what this plane does not have.
  */
 export function makeTransmitSa(
-  arena: Arena,
+  { arena, counters, batch, raw }: SaParts,
   sa: OutboundSa,
   row: number,
   pathMtu: number,
-  sealing: AeadBatch | null,
   sequence = 0,
-  raw: RawSockets = noRawSockets,
   numbers: SharedArrayBuffer | null = null,
 ): TransmitSa {
   const source = parseAddress(sa.local.address);
@@ -72,29 +72,29 @@ export function makeTransmitSa(
   if (obstacle !== null) throw new Error(obstacle);
   // Last of all that can fail: what it holds would have to be given back.
   const ah = sa.protocol === "ah" ? makeAhSealing(arena, sa, source, remote) : null;
-  const transform = ah === null ? new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, sealing) : null;
+  const transform = ah === null ? new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, batch) : null;
   const innerFor = innerByPath(transform, ah?.transform ?? null, family, sa.encapsulation);
-  const destinationAt = arena.allocate(SOCKADDR_OCTETS);
   const whole: TransmitSa = {
-    childSaId: sa.childSaId,
-    spi: sa.spi,
-    row,
     transform,
-    ah,
-    isEncapsulated: sa.encapsulation === "udp",
-    extended: sa.extendedSequenceNumbers,
-    source,
-    destinationAt,
-    destinationOctets: 0,
-    socket: socketIndex(sa, family),
-    route: "",
-    remote: sa.remote.address,
+    row,
     maxInner: innerFor(pathMtu),
-    innerFor,
-    fragments: null,
     sequence,
     numbers: numbers === null ? null : new SharedSequence(numbers),
-    lifetime: new SaLifetime(withinSequence(sa), performance.now(), sequence),
+    extended: sa.extendedSequenceNumbers,
+    spiWord: sa.spi | 0,
+    fragments: null,
+    route: "",
+    isEncapsulated: sa.encapsulation === "udp",
+    ah,
+    source,
+    destinationAt: arena.allocate(SOCKADDR_OCTETS),
+    destinationOctets: 0,
+    socket: socketIndex(sa, family),
+    childSaId: sa.childSaId,
+    spi: sa.spi,
+    remote: sa.remote.address,
+    innerFor,
+    lifetime: new SaLifetime(counters, row, withinSequence(sa), performance.now(), sequence),
   };
   const made = family === 6 && raw.headedIpv6 !== null ? { ...whole, fragments: makeOuterFragments(arena, whole, sa.local.port) } : whole;
   moveTransmitSa(arena, made, sa.remote);

@@ -21,6 +21,7 @@ import { PathMtus } from "./path-mtus.ts";
 import { type CompiledPolicy, PolicyTable } from "./policy-table.ts";
 import { outerSockets } from "./outer-sockets.ts";
 import { LifetimeTimer } from "./sa-lifetime.ts";
+import type { SaParts } from "./sa-parts.ts";
 import { reserveInner, sealInner } from "./seal-packet.ts";
 import { segmentTcp, segmentUdp } from "./segmentation.ts";
 import { clampMss, folded, tcpHeaderOctets } from "./tcp-header.ts";
@@ -56,6 +57,7 @@ const sas = new Map<EspSpi, TransmitSa>();
 const paths = new PathMtus(options.pathMtu);
 const lifetimes = new LifetimeTimer(sas);
 const sealing = AeadBatch.create(arena, "seal", SEALED_AT_ONCE);
+const parts: SaParts = { arena, counters, batch: sealing, raw: options.raw };
 const batch = new TransmitBatch(arena, outerSockets(options.udpFds, options.raw), counters, sealing, () => heartbeat.beat());
 const frameAt = arena.allocate(FRAME_OCTETS);
 const answers = new InsideAnswers(arena, options.tunFd);
@@ -176,14 +178,11 @@ function sealFragments(sa: TransmitSa, start: number): void {
 }
 
 function seal(sa: TransmitSa, at: number, octets: number): boolean {
-  if (sa.lifetime.isOver || !sealInner(arena, batch, sa, at, octets, view.family)) {
+  if (counters.isOver(sa.row) || !sealInner(arena, batch, sa, at, octets, view.family)) {
     counters.add(sa.row, Counter.lifetime, 1);
     return false;
   }
-  counters.add(sa.row, Counter.packets, 1);
-  counters.add(sa.row, Counter.bytes, octets);
-  counters.set(sa.row, Counter.lastUsedAt, wallNow);
-  if (sa.lifetime.use(octets)) tellExpiry(sa);
+  if (counters.sent(sa.row, octets, wallNow)) tellExpiry(sa);
   return true;
 }
 
@@ -244,7 +243,7 @@ function obey(command: WorkerCommand): void {
     case "installOutbound":
       if (sas.has(command.sa.spi)) throw new Error(`an outbound SA with the SPI ${command.sa.spi.toString(16)} is installed already`);
       try {
-        return add(makeTransmitSa(arena, command.sa, command.row, paths.of(command.sa.remote.address), sealing, 0, options.raw, command.numbers));
+        return add(makeTransmitSa(parts, command.sa, command.row, paths.of(command.sa.remote.address), 0, command.numbers));
       } finally {
         eraseSaKeys(command.sa.keys);
       }

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { staticKeys } from "../../testing/static-keys.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import { partsIn } from "../../testing/sa-parts.ts";
 import { Arena } from "../ffi/arena.ts";
 import { libc } from "../ffi/native.ts";
 import { openUdpSocket } from "../ffi/udp-socket.ts";
@@ -28,7 +29,7 @@ describe("the outer traffic class", () => {
     const arena = new Arena(16 << 20);
     const batch = new TransmitBatch(arena, [sender.four, sender.six], CounterTable.ofRows(2), null);
     const sa = makeTransmitSa(
-      arena,
+      partsIn(arena),
       {
         childSaId: "c",
         direction: "outbound",
@@ -43,7 +44,6 @@ describe("the outer traffic class", () => {
       },
       1,
       1_500,
-      null,
     );
     const expedited = 0xb8;
     const marked = 0x03;

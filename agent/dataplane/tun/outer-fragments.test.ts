@@ -52,7 +52,7 @@ function sender(given: (typeof kinds)[number], pathMtu: number, sockets: RawSock
   const counters = CounterTable.ofRows(2);
   const sealing = given.native ? AeadBatch.create(arena, "seal", 64) : null;
   const batch = new TransmitBatch(arena, outerSockets([null, udp[0] ?? null], sockets), counters, sealing);
-  const sa = makeTransmitSa(arena, saOf(given), 1, pathMtu, sealing, 0, sockets);
+  const sa = makeTransmitSa({ arena, counters, batch: sealing, raw: sockets }, saOf(given), 1, pathMtu);
   const received = new ReceiveBatch(arena);
   const send = (sizes: readonly number[]) => {
     for (const octets of sizes) {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { SaLifetimes } from "../../ipsec/security-association.ts";
+import { CounterTable } from "./counters.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
 
 const maybe = (max: number) => fc.option(fc.integer({ min: 1, max }), { nil: undefined });
@@ -16,13 +17,16 @@ function naive(of: SaLifetimes, bytes: number, packets: number, seconds: number)
   return passed(of.softBytes, bytes) || passed(of.softPackets, packets) || passed(of.softSeconds, seconds) ? "soft" : "live";
 }
 
+const counters = CounterTable.ofRows(3);
+const row = 1;
+
 describe("SaLifetime", () => {
   it("tells of each limit once, at the packet or the moment that reaches it, and never of a soft one after a hard one", () => {
     fc.assert(
       fc.property(limits, steps, (of, taken) => {
         const began = 5_000;
         let now = began;
-        const lifetime = new SaLifetime(of, now);
+        const lifetime = new SaLifetime(counters, row, of, now);
         let [bytes, packets] = [0, 0];
         let before = naive({}, 0, 0, 0);
         for (const step of taken) {
@@ -33,12 +37,12 @@ describe("SaLifetime", () => {
           } else {
             bytes += step.octets;
             packets++;
-            asked = lifetime.use(step.octets) || lifetime.nextAt <= now;
+            asked = counters.use(row, step.octets, now) || lifetime.nextAt <= now;
           }
           const told = asked ? lifetime.advance(now) : null;
           const state = before === "hard" ? "hard" : naive(of, bytes, packets, (now - began) / 1_000);
           expect(told).toBe(state === before ? null : state);
-          expect(lifetime.isOver).toBe(state === "hard");
+          expect(counters.isOver(row)).toBe(state === "hard");
           before = state;
         }
       }),
@@ -47,8 +51,8 @@ describe("SaLifetime", () => {
   });
 
   it("never asks to be looked at without limits", () => {
-    const lifetime = new SaLifetime({}, 0);
-    for (let i = 0; i < 1_000; i++) expect(lifetime.use(65_535)).toBe(false);
+    const lifetime = new SaLifetime(counters, row, {}, 0);
+    for (let i = 0; i < 1_000; i++) expect(counters.use(row, 65_535, i)).toBe(false);
     expect(lifetime.nextAt).toBe(Number.POSITIVE_INFINITY);
   });
 });

@@ -2,36 +2,32 @@
 import { performance } from "node:perf_hooks";
 import { type LifetimeState, lifetimeState } from "../../ipsec/lifetime.ts";
 import type { SaLifetimes } from "../../ipsec/security-association.ts";
+import type { CounterTable } from "./counters.ts";
 
 const NONE = Number.POSITIVE_INFINITY;
 
 /**
- * How much of its life an SA has used (RFC 4301 §4.4.2.1): octets of inner packets, packets, and time by a clock that is never set. A packet costs
- * two additions and two comparisons; only when a limit is reached is it looked at which.
+ * How much of its life an SA has used (RFC 4301 §4.4.2.1): octets of inner packets, packets, and time by a clock that is never set. What it has used
+ * stands in its row of counters, where a packet costs two additions and two comparisons (`CounterTable.use`); only when a limit is reached is it looked at which.
  */
 export class SaLifetime {
-  #bytes = 0;
-  #packets: number;
   #state: LifetimeState = "live";
-  #nextBytes = NONE;
-  #nextPackets = NONE;
   #nextAt = NONE;
+  readonly #counters: CounterTable;
+  readonly #row: number;
   readonly #limits: { readonly [limit in keyof SaLifetimes]: number | undefined };
   readonly #installedAt: number;
 
   /** `now`: milliseconds of a monotonic clock, here and below. `packets`: what has passed before. */
-  constructor(limits: SaLifetimes, now: number, packets = 0) {
-    this.#packets = packets;
+  constructor(counters: CounterTable, row: number, limits: SaLifetimes, now: number, packets = 0) {
+    this.#counters = counters;
+    this.#row = row;
     // Whole SAs are passed here, and their keys must not be kept.
     const { softBytes, hardBytes, softPackets, hardPackets, softSeconds, hardSeconds } = limits;
     this.#limits = { softBytes, hardBytes, softPackets, hardPackets, softSeconds, hardSeconds };
     this.#installedAt = now;
+    counters.beginLife(row, packets);
     this.#expect("soft");
-  }
-
-  /** Past a hard limit: nothing more may pass. */
-  get isOver(): boolean {
-    return this.#state === "hard";
   }
 
   /** When the next limit in time is reached; Infinity when none is. */
@@ -39,35 +35,33 @@ export class SaLifetime {
     return this.#nextAt;
   }
 
-  /** Counts a packet that passes; true when `advance` must be asked what it has reached. */
-  use(octets: number): boolean {
-    this.#bytes += octets;
-    this.#packets++;
-    return this.#bytes >= this.#nextBytes || this.#packets >= this.#nextPackets;
-  }
-
   /** The limit that has been reached since the last time, once; null: none. When both were, only the hard one. */
   advance(now: number): "soft" | "hard" | null {
     const { softBytes, hardBytes, softPackets, hardPackets, softSeconds, hardSeconds } = this.#limits;
     const states = [
-      lifetimeState({ soft: softBytes, hard: hardBytes }, this.#bytes),
-      lifetimeState({ soft: softPackets, hard: hardPackets }, this.#packets),
+      lifetimeState({ soft: softBytes, hard: hardBytes }, this.#counters.livedBytes(this.#row)),
+      lifetimeState({ soft: softPackets, hard: hardPackets }, this.#counters.livedPackets(this.#row)),
       lifetimeState({ soft: softSeconds, hard: hardSeconds }, (now - this.#installedAt) / 1_000),
     ];
     const state = states.includes("hard") ? "hard" : states.includes("soft") ? "soft" : "live";
     if (state === "live" || state === this.#state || this.#state === "hard") return null;
     this.#state = state;
-    this.#expect(state === "soft" ? "hard" : "nothing");
+    if (state === "soft") this.#expect("hard");
+    else this.#end();
     return state;
   }
 
   /** A hard limit below its soft one, or without one, must not be missed while the soft one is awaited. */
-  #expect(next: "soft" | "hard" | "nothing"): void {
+  #expect(next: "soft" | "hard"): void {
     const { softBytes, hardBytes, softPackets, hardPackets, softSeconds, hardSeconds } = this.#limits;
-    const limit = (soft = NONE, hard = NONE) => (next === "nothing" ? NONE : next === "hard" ? hard : Math.min(soft, hard));
-    this.#nextBytes = limit(softBytes, hardBytes);
-    this.#nextPackets = limit(softPackets, hardPackets);
+    const limit = (soft = NONE, hard = NONE) => (next === "hard" ? hard : Math.min(soft, hard));
+    this.#counters.limitLife(this.#row, limit(softPackets, hardPackets), limit(softBytes, hardBytes));
     this.#nextAt = this.#installedAt + 1_000 * limit(softSeconds, hardSeconds);
+  }
+
+  #end(): void {
+    this.#counters.endLife(this.#row);
+    this.#nextAt = NONE;
   }
 }
 

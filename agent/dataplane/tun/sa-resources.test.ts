@@ -2,6 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { InboundSa, OutboundSa } from "../../ipsec/security-association.ts";
+import { partsIn } from "../../testing/sa-parts.ts";
 import { staticKeys } from "../../testing/static-keys.ts";
 import { Encr, Integ } from "../../wire/iana.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
@@ -53,25 +54,26 @@ function heldAfter(arena: Arena, during: () => void): { contexts: number; memory
 
 describe("an SA in its worker", () => {
   const arena = new Arena(1 << 20);
+  const parts = partsIn(arena);
   const none = { contexts: 0, memory: 0 };
   const nowhere = { address: "192.0.2.300", port: 4_500 };
 
   it.each([
-    ["the peer's address is malformed", () => makeTransmitSa(arena, { ...outbound, remote: nowhere }, 1, 1_500, null)],
-    ["our address is malformed", () => makeTransmitSa(arena, { ...outbound, local: nowhere }, 1, 1_500, null)],
-    ["the peer's address of an inbound one is malformed", () => makeReceiveSa(arena, { ...inbound, remote: nowhere }, 1, 1_500, null)],
-    ["its window is too small", () => makeReceiveSa(arena, { ...inbound, replayWindowPackets: 63 }, 1, 1_500, null)],
-    ["its window is too large", () => makeReceiveSa(arena, { ...inbound, replayWindowPackets: 4_097 }, 1, 1_500, null)],
-    ["OpenSSL does not have its cipher", () => withBroken("cipherByName", 0, () => makeTransmitSa(arena, { ...outbound, keys: cbc }, 1, 1_500, null))],
-    ["OpenSSL refuses its integrity key", () => withBroken("macInit", 0, () => makeTransmitSa(arena, { ...outbound, keys: cbc }, 1, 1_500, null))],
+    ["the peer's address is malformed", () => makeTransmitSa(parts, { ...outbound, remote: nowhere }, 1, 1_500)],
+    ["our address is malformed", () => makeTransmitSa(parts, { ...outbound, local: nowhere }, 1, 1_500)],
+    ["the peer's address of an inbound one is malformed", () => makeReceiveSa(parts, { ...inbound, remote: nowhere }, 1, 1_500)],
+    ["its window is too small", () => makeReceiveSa(parts, { ...inbound, replayWindowPackets: 63 }, 1, 1_500)],
+    ["its window is too large", () => makeReceiveSa(parts, { ...inbound, replayWindowPackets: 4_097 }, 1, 1_500)],
+    ["OpenSSL does not have its cipher", () => withBroken("cipherByName", 0, () => makeTransmitSa(parts, { ...outbound, keys: cbc }, 1, 1_500))],
+    ["OpenSSL refuses its integrity key", () => withBroken("macInit", 0, () => makeTransmitSa(parts, { ...outbound, keys: cbc }, 1, 1_500))],
   ])("holds neither memory nor an OpenSSL context when %s", (_name, make) => {
     expect(heldAfter(arena, () => expect(make).toThrow())).toEqual(none);
   });
 
   it("gives everything back when it is closed", () => {
     for (const keys of [common.keys, cbc]) {
-      expect(heldAfter(arena, () => closeTransmitSa(arena, makeTransmitSa(arena, { ...outbound, keys }, 1, 1_500, null)))).toEqual(none);
-      expect(heldAfter(arena, () => closeReceiveSa(arena, makeReceiveSa(arena, { ...inbound, keys }, 1, 1_500, null)))).toEqual(none);
+      expect(heldAfter(arena, () => closeTransmitSa(arena, makeTransmitSa(parts, { ...outbound, keys }, 1, 1_500)))).toEqual(none);
+      expect(heldAfter(arena, () => closeReceiveSa(arena, makeReceiveSa(parts, { ...inbound, keys }, 1, 1_500)))).toEqual(none);
     }
   });
 });
@@ -90,7 +92,8 @@ describe("what the main thread has sent for an SA", () => {
     const keys = { ...common.keys, ...("keys" in kind ? kind.keys : {}) };
     const sent = { outbound: { ...outbound, ...kind, keys: { ...keys } }, inbound: { ...inbound, ...kind, keys: { ...keys } } };
     const traces = [sent.outbound, sent.outbound.keys, sent.inbound, sent.inbound.keys].map((object) => new WeakRef<object>(object));
-    const made = [makeTransmitSa(arena, sent.outbound, 1, 1_500, null, 0, raw), makeReceiveSa(arena, sent.inbound, 1, 1_500, null, raw)];
+    const parts = partsIn(arena, { raw });
+    const made = [makeTransmitSa(parts, sent.outbound, 1, 1_500), makeReceiveSa(parts, sent.inbound, 1, 1_500)];
     Object.assign(sent, { outbound: null, inbound: null });
     // What a WeakRef was made of stays until the end of the task.
     await new Promise((resolve) => setImmediate(resolve));
@@ -103,6 +106,7 @@ describe("what the main thread has sent for an SA", () => {
 describe("an SA that does not go in UDP", () => {
   const arena = new Arena(1 << 20);
   const raw = { esp: [5, 6], ah: [7, 8], headedIpv6: 9 } as const;
+  const parts = partsIn(arena, { raw });
   const keys = { ...cbc, encr: Encr.NULL, encryptionKey: new Uint8Array(0) };
   const plain = { encapsulation: "none" } as const;
   const ah = { ...plain, protocol: "ah", keys } as const;
@@ -110,13 +114,13 @@ describe("an SA that does not go in UDP", () => {
   it("gives everything back when it is closed", () => {
     for (const kind of [plain, ah]) {
       const none = { contexts: 0, memory: 0 };
-      expect(heldAfter(arena, () => closeTransmitSa(arena, makeTransmitSa(arena, { ...outbound, ...kind }, 1, 1_500, null, 0, raw)))).toEqual(none);
-      expect(heldAfter(arena, () => closeReceiveSa(arena, makeReceiveSa(arena, { ...inbound, ...kind }, 1, 1_500, null, raw)))).toEqual(none);
+      expect(heldAfter(arena, () => closeTransmitSa(arena, makeTransmitSa(parts, { ...outbound, ...kind }, 1, 1_500)))).toEqual(none);
+      expect(heldAfter(arena, () => closeReceiveSa(arena, makeReceiveSa(parts, { ...inbound, ...kind }, 1, 1_500)))).toEqual(none);
     }
   });
 
   it("has eight octets more for the inner packet than in UDP, and with AH all but what AH is long", () => {
-    const room = (kind: Partial<OutboundSa>) => makeTransmitSa(arena, { ...outbound, ...kind }, 1, 1_500, null, 0, raw).maxInner;
+    const room = (kind: Partial<OutboundSa>) => makeTransmitSa(parts, { ...outbound, ...kind }, 1, 1_500).maxInner;
     expect(room(plain) - room({})).toBe(8);
     expect(room(ah)).toBe(1_500 - 20 - 28);
   });
@@ -128,9 +132,9 @@ describe("an SA that does not go in UDP", () => {
     ["in transport mode", { mode: "transport" }, /no transport mode/],
     ["of AH with a key of another length", { ...ah, keys: { ...keys, integrityKey: new Uint8Array(20) } }, /no AH with the integrity algorithm/],
   ] as const)("is refused %s", (_name, kind, why) => {
-    const sockets = why.source.includes("integrity") ? raw : undefined;
-    expect(() => makeTransmitSa(arena, { ...outbound, ...kind }, 1, 1_500, null, 0, sockets)).toThrow(why);
-    expect(() => makeReceiveSa(arena, { ...inbound, ...kind }, 1, 1_500, null, sockets)).toThrow(why);
+    const given = why.source.includes("integrity") ? parts : partsIn(arena);
+    expect(() => makeTransmitSa(given, { ...outbound, ...kind }, 1, 1_500)).toThrow(why);
+    expect(() => makeReceiveSa(given, { ...inbound, ...kind }, 1, 1_500)).toThrow(why);
   });
 });
 
@@ -143,7 +147,7 @@ describe("a packet that the socket does not take", () => {
     const counters = CounterTable.ofRows(3);
     const batch = new TransmitBatch(arena, fds, counters, null);
     const six = { ...outbound, local: { address: "fd00::1", port: 4_500 }, remote: { address: "fd00::2", port: 4_500 } };
-    const sa = makeTransmitSa(arena, six, 2, 1_500, null);
+    const sa = makeTransmitSa(partsIn(arena, { counters }), six, 2, 1_500);
     for (const octets of [1_000, 1_000, 1_000, 500, 1_200]) sealInner(arena, batch, sa, reserveInner(batch, sa, octets), octets, 4);
     batch.flush();
     expect(counters.drops(2)).toMatchObject({ unsent: 5, noSa: 0, tooBig: 0 });

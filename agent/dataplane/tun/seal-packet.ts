@@ -42,7 +42,7 @@ export function sealInner(arena: Arena, batch: TransmitBatch, sa: TransmitSa, in
     return true;
   }
   const start = innerAt - 8 - transform.ivOctets;
-  writeU32(arena.bytes, start, sa.spi);
+  writeU32(arena.bytes, start, sa.spiWord);
   writeU32(arena.bytes, start + 4, low);
   const padLength = padLengthFor(innerOctets, transform.alignment);
   const contentEnd = writeEspTrailer(arena.bytes, innerAt + innerOctets, padLength, nextHeader);

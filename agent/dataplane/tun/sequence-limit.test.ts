@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { OutboundSa } from "../../ipsec/security-association.ts";
 import { espSequence } from "../../wire/esp.ts";
 import { staticKeys, staticSpi } from "../../testing/static-keys.ts";
+import { partsIn } from "../../testing/sa-parts.ts";
 import { Arena } from "../ffi/arena.ts";
 import { CounterTable } from "./counters.ts";
 import { makeTransmitSa, type TransmitSa } from "./outbound-sa.ts";
@@ -30,14 +31,15 @@ function outbound(extendedSequenceNumbers: boolean): OutboundSa {
 /** An SA that has sent so many packets, and what seals one more: its number on the wire, and what limit it has reached; null when nothing was sealed. */
 function sendingSa(extended: boolean, sent: number) {
   const arena = new Arena(8 << 20);
-  const sa: TransmitSa = makeTransmitSa(arena, outbound(extended), 1, 1_500, null, sent);
+  const counters = CounterTable.ofRows(2);
+  const sa: TransmitSa = makeTransmitSa(partsIn(arena, { counters }), outbound(extended), 1, 1_500, sent);
   // Nothing is sent here: the batch only has room for what is sealed.
-  const batch = new TransmitBatch(arena, [-1, null], CounterTable.ofRows(2), null);
+  const batch = new TransmitBatch(arena, [-1, null], counters, null);
   const sealOne = () => {
     const at = reserveInner(batch, sa, INNER_OCTETS);
     arena.bytes[at] = 0x45;
-    if (sa.lifetime.isOver || !sealInner(arena, batch, sa, at, INNER_OCTETS, 4)) return null;
-    const reached = sa.lifetime.use(INNER_OCTETS) ? sa.lifetime.advance(performance.now()) : null;
+    if (counters.isOver(sa.row) || !sealInner(arena, batch, sa, at, INNER_OCTETS, 4)) return null;
+    const reached = counters.use(sa.row, INNER_OCTETS, 0) ? sa.lifetime.advance(performance.now()) : null;
     return { number: espSequence(arena.bytes, at - 8 - sa.transform!.ivOctets), reached };
   };
   return { sa, sealOne };

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { OutboundSa } from "../../ipsec/security-association.ts";
 import { staticKeys } from "../../testing/static-keys.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
+import { partsIn } from "../../testing/sa-parts.ts";
 import { Arena } from "../ffi/arena.ts";
 import { libc } from "../ffi/native.ts";
 import { openUdpSocket } from "../ffi/udp-socket.ts";
@@ -47,7 +48,7 @@ function saOf(row: number, port: number): TransmitSa {
     encapsulation: "udp",
     direction: "outbound",
   };
-  return makeTransmitSa(arena, sa, row, 1_500, null);
+  return makeTransmitSa(partsIn(arena), sa, row, 1_500);
 }
 
 function put(batch: TransmitBatch, sa: TransmitSa, octets: number): void {

@@ -1,0 +1,13 @@
+import type { AeadBatch } from "../ffi/aead-batch.ts";
+import type { Arena } from "../ffi/arena.ts";
+import type { RawSockets } from "../ffi/raw-socket.ts";
+import type { CounterTable } from "./counters.ts";
+
+/** What a worker makes its SAs with. */
+export interface SaParts {
+  readonly arena: Arena;
+  readonly counters: CounterTable;
+  /** Where packets wait to be sealed or opened together; null: each goes by itself. */
+  readonly batch: AeadBatch | null;
+  readonly raw: RawSockets;
+}

@@ -1,7 +1,6 @@
-import { cipherForKey } from "../../crypto/encr.ts";
-import { findInteg } from "../../crypto/integ.ts";
+import { type CipherSpec, cipherForKey } from "../../crypto/encr.ts";
+import { findInteg, type IntegSpec } from "../../crypto/integ.ts";
 import type { SaKeys } from "../../crypto/sa-keys.ts";
-import { Integ } from "../../wire/iana.ts";
 import { AAD_AFTER_NONCE, type AeadBatch } from "./aead-batch.ts";
 import type { Arena } from "./arena.ts";
 import { type GcmFunction, type GcmFunctions, GCM_CONTEXT_OCTETS, type GcmLibrary, gcmLibrary, type KeyOctets } from "./gcm-library.ts";
@@ -18,6 +17,47 @@ const EXPANDED_KEY = 64;
 const Parameter = { at: 256, data: 256 + 16, name: 256 + 80 } as const;
 const OCTET_STRING = 5;
 
+/** What all SAs of the same algorithms have in common. */
+interface EspSuite {
+  readonly cipher: CipherSpec;
+  readonly integ: IntegSpec | null;
+  readonly kind: "aead" | "cbc" | "ctr";
+  readonly extended: boolean;
+  readonly ivOctets: number;
+  readonly icvOctets: number;
+  readonly alignment: number;
+  readonly saltOctets: number;
+  /** CCM authenticates the length first (RFC 3610 §2.2): EVP must be told before the data, and the ICV's length before the key. */
+  readonly declaresLength: boolean;
+}
+
+const suites = new Map<string, EspSuite>();
+
+/** @throws Error with a sentence when the TUN plane has no such algorithm. */
+function suiteOf(keys: SaKeys, extended: boolean): EspSuite {
+  const name = `${keys.encr} ${keys.encryptionKey.length} ${keys.salt.length} ${keys.integ} ${extended}`;
+  const known = suites.get(name);
+  if (known !== undefined) return known;
+  const cipher = cipherForKey(keys.encr, keys.encryptionKey.length);
+  if (cipher === undefined) throw new Error(`the TUN plane has no ESP cipher with the number ${keys.encr}`);
+  const kind = cipher.icvOctets > 0 ? "aead" : cipher.kind === "cbc" ? "cbc" : "ctr";
+  const integ = (kind === "aead" ? undefined : findInteg(keys.integ)) ?? null;
+  if (kind !== "aead" && integ === null) throw new Error(`${cipher.keyword} needs an integrity algorithm that the TUN plane has`);
+  const made: EspSuite = {
+    cipher,
+    integ,
+    kind,
+    extended,
+    ivOctets: cipher.ivOctets,
+    icvOctets: integ?.icvOctets ?? cipher.icvOctets,
+    alignment: Math.max(4, cipher.blockOctets),
+    saltOctets: keys.salt.length,
+    declaresLength: cipher.kind === "ccm",
+  };
+  suites.set(name, made);
+  return made;
+}
+
 /**
  * ESP's cryptography (RFC 4303 §3.3.2, §3.4.4) of one direction of one SA, over packets in an arena, through OpenSSL's EVP or, for AES-GCM where it
  * is there, a `GcmLibrary`. The key schedule is made once; a packet costs four native calls with an AEAD cipher of OpenSSL and five to seal (CCM: one
@@ -25,24 +65,16 @@ const OCTET_STRING = 5;
  * keys; what is noted in a batch must have been run by then.
  */
 export class EspTransform {
-  // What a packet in a batch reads comes first: of many SAs each is in the cache only as far as it was read.
+  // What a packet in a batch reads comes first, and what SAs have in common is one object of all of them: of many SAs each is in the cache only as far as it was read.
   readonly #scratch: number;
   readonly #batch: AeadBatch | null;
-  readonly ivOctets: number;
-  readonly icvOctets: number;
-  /** What payload, padding and trailer must be a multiple of. */
-  readonly alignment: number;
-  readonly #extended: boolean;
-  readonly #kind: "aead" | "cbc" | "ctr";
+  readonly #suite: EspSuite;
   readonly #arena: Arena;
-  readonly #saltOctets: number;
   readonly #gcm: GcmFunctions | null;
   /** EVP's; 0: the library's functions are used. */
   #context = 0;
   readonly #direction: 0 | 1;
   #mac: PacketMac | null = null;
-  /** CCM authenticates the length first (RFC 3610 §2.2): EVP must be told before the data, and the ICV's length before the key. */
-  readonly #declaresLength: boolean;
   readonly #scratchOctets: number;
 
   /** @throws Error with a sentence when OpenSSL has no such algorithm. */
@@ -54,39 +86,44 @@ export class EspTransform {
     batch: AeadBatch | null = null,
     library: GcmLibrary | null = gcmLibrary(),
   ) {
-    const cipher = cipherForKey(keys.encr, keys.encryptionKey.length);
-    if (cipher === undefined) throw new Error(`the TUN plane has no ESP cipher with the number ${keys.encr}`);
+    const suite = suiteOf(keys, extendedSequenceNumbers);
+    const { cipher } = suite;
+    this.#suite = suite;
     this.#arena = arena;
     this.#direction = direction === "seal" ? 1 : 0;
-    this.#kind = cipher.icvOctets > 0 ? "aead" : cipher.kind === "cbc" ? "cbc" : "ctr";
-    this.#declaresLength = cipher.kind === "ccm";
     // The native function makes the calls of the others; CCM, which few use, goes call by call.
-    this.#batch = this.#kind === "aead" && !this.#declaresLength ? batch : null;
-    this.#extended = extendedSequenceNumbers;
-    this.ivOctets = cipher.ivOctets;
-    this.alignment = Math.max(4, cipher.blockOctets);
-    const integ = keys.integ === Integ.NONE ? undefined : findInteg(keys.integ);
-    if (this.#kind !== "aead" && integ === undefined) throw new Error(`${cipher.keyword} needs an integrity algorithm that the TUN plane has`);
-    this.icvOctets = this.#kind === "aead" ? cipher.icvOctets : (integ?.icvOctets ?? 0);
+    this.#batch = suite.kind === "aead" && !suite.declaresLength ? batch : null;
     this.#gcm = cipher.kind === "gcm" && library !== null ? library.of[cipher.keyOctets as KeyOctets] : null;
     this.#scratchOctets = this.#gcm === null || library === null ? Scratch.octets : EXPANDED_KEY + library.expandedOctets;
     this.#scratch = arena.allocate(this.#scratchOctets);
-    this.#saltOctets = keys.salt.length;
     arena.bytes.set(keys.salt, this.#scratch);
     if (this.#gcm !== null) {
       this.#expandKey(this.#gcm, keys.encryptionKey);
       return;
     }
-    if (this.#kind === "ctr") arena.view.setUint32(this.#scratch + 12, 1);
-    if (this.#kind === "aead") this.#makeIcvParameter();
+    if (this.#suite.kind === "ctr") arena.view.setUint32(this.#scratch + 12, 1);
+    if (this.#suite.kind === "aead") this.#makeIcvParameter();
     try {
       this.#makeCipherContext(cipher.opensslName, keys.encryptionKey);
-      if (this.#kind !== "aead" && integ !== undefined) this.#mac = new PacketMac(arena, integ, keys.integrityKey);
+      if (suite.integ !== null) this.#mac = new PacketMac(arena, suite.integ, keys.integrityKey);
     } catch (error) {
       this.close();
       throw error;
     }
     arena.bytes.fill(0, this.#scratch + Scratch.key, this.#scratch + Parameter.at);
+  }
+
+  get ivOctets(): number {
+    return this.#suite.ivOctets;
+  }
+
+  get icvOctets(): number {
+    return this.#suite.icvOctets;
+  }
+
+  /** What payload, padding and trailer must be a multiple of. */
+  get alignment(): number {
+    return this.#suite.alignment;
   }
 
   /** Whether `seal`, `protect` and `note` leave the packet to the batch. */
@@ -115,7 +152,7 @@ export class EspTransform {
       this.#callGcm(this.#gcm.seal, start, contentEnd, sequenceHigh, contentEnd);
       return contentEnd + this.icvOctets;
     }
-    if (this.#kind === "aead") {
+    if (this.#suite.kind === "aead") {
       this.#aead(start, ivAt, contentEnd, sequenceHigh);
       this.#pointTo(contentEnd);
       if (crypto.cipherGetParameters(this.#context, this.#arena.address + this.#scratch + Parameter.at) !== 1) throw new Error("OpenSSL refused an ICV");
@@ -132,7 +169,7 @@ export class EspTransform {
     const contentEnd = end - this.icvOctets;
     if (!this.#isPossible(contentEnd - ivAt - this.ivOctets)) return false;
     if (this.#gcm !== null) return this.#openGcm(this.#gcm, start, contentEnd, sequenceHigh);
-    if (this.#kind === "aead") return this.#openAead(start, ivAt, contentEnd, sequenceHigh);
+    if (this.#suite.kind === "aead") return this.#openAead(start, ivAt, contentEnd, sequenceHigh);
     if (!this.#hash(start, contentEnd, sequenceHigh).finishIs(contentEnd)) return false;
     this.#crypt(ivAt, contentEnd);
     return true;
@@ -156,17 +193,17 @@ export class EspTransform {
 
   /** A payload has at least the pad length and the next header, and CBC whole blocks. */
   #isPossible(contentOctets: number): boolean {
-    return contentOctets >= 2 && contentOctets % (this.#kind === "cbc" ? 16 : 1) === 0;
+    return contentOctets >= 2 && contentOctets % (this.#suite.kind === "cbc" ? 16 : 1) === 0;
   }
 
   #note(batch: AeadBatch, start: number, contentEnd: number, sequenceHigh: number): void {
     const { view } = this.#arena;
     const ivAt = start + 8;
     const contentAt = ivAt + this.ivOctets;
-    const nonce = batch.add(this.#scratch + Scratch.cipher, contentAt, contentEnd - contentAt, this.#extended ? 12 : 8, this.icvOctets);
+    const nonce = batch.add(this.#scratch + Scratch.cipher, contentAt, contentEnd - contentAt, this.#suite.extended ? 12 : 8, this.icvOctets);
     view.setInt32(nonce, view.getInt32(this.#scratch));
-    view.setInt32(nonce + this.#saltOctets, view.getInt32(ivAt));
-    view.setInt32(nonce + this.#saltOctets + 4, view.getInt32(ivAt + 4));
+    view.setInt32(nonce + this.#suite.saltOctets, view.getInt32(ivAt));
+    view.setInt32(nonce + this.#suite.saltOctets + 4, view.getInt32(ivAt + 4));
     this.#writeAad(nonce + AAD_AFTER_NONCE, start, sequenceHigh);
   }
 
@@ -174,14 +211,14 @@ export class EspTransform {
   #writeAad(aad: number, start: number, sequenceHigh: number): void {
     const { view } = this.#arena;
     view.setInt32(aad, view.getInt32(start));
-    if (this.#extended) view.setInt32(aad + 4, sequenceHigh | 0);
-    view.setInt32(aad + (this.#extended ? 8 : 4), view.getInt32(start + 4));
+    if (this.#suite.extended) view.setInt32(aad + 4, sequenceHigh | 0);
+    view.setInt32(aad + (this.#suite.extended ? 8 : 4), view.getInt32(start + 4));
   }
 
   /** Counter modes take the sequence number, which never repeats under a key; CBC's must be unpredictable (RFC 3602 §3). */
   #writeIv(ivAt: number, sequence: number, sequenceHigh: number): void {
     const { view, address } = this.#arena;
-    if (this.#kind === "cbc") {
+    if (this.#suite.kind === "cbc") {
       if (crypto.randomBytes(address + ivAt, 16) !== 1) throw new Error("OpenSSL's random generator failed");
       return;
     }
@@ -204,7 +241,7 @@ export class EspTransform {
       address + contentEnd - content,
       address + scratch,
       address + aad,
-      this.#extended ? 12 : 8,
+      this.#suite.extended ? 12 : 8,
       address + tagAt,
       this.icvOctets,
     );
@@ -255,9 +292,9 @@ export class EspTransform {
         ? crypto.encryptInit(this.#context, 0, 0, address + scratch)
         : crypto.decryptInit(this.#context, 0, 0, address + scratch, parameters);
     if (started !== 1) throw new Error("OpenSSL refused a nonce");
-    if (this.#declaresLength && crypto.cipherUpdate(this.#context, 0, address + scratch + Scratch.length, 0, contentEnd - ivAt - this.ivOctets) !== 1)
+    if (this.#suite.declaresLength && crypto.cipherUpdate(this.#context, 0, address + scratch + Scratch.length, 0, contentEnd - ivAt - this.ivOctets) !== 1)
       throw new Error("OpenSSL refused a length");
-    const aadOctets = this.#extended ? 12 : 8;
+    const aadOctets = this.#suite.extended ? 12 : 8;
     if (crypto.cipherProcess(this.#context, 0, address + aad, aadOctets) !== aadOctets) throw new Error("OpenSSL refused associated data");
   }
 
@@ -265,9 +302,9 @@ export class EspTransform {
   #placeNonceAndAad(start: number, ivAt: number, sequenceHigh: number): number {
     const { view } = this.#arena;
     const scratch = this.#scratch;
-    view.setInt32(scratch + this.#saltOctets, view.getInt32(ivAt));
-    view.setInt32(scratch + this.#saltOctets + 4, view.getInt32(ivAt + 4));
-    if (!this.#extended) return start;
+    view.setInt32(scratch + this.#suite.saltOctets, view.getInt32(ivAt));
+    view.setInt32(scratch + this.#suite.saltOctets + 4, view.getInt32(ivAt + 4));
+    if (!this.#suite.extended) return start;
     this.#writeAad(scratch + Scratch.aad, start, sequenceHigh);
     return scratch + Scratch.aad;
   }
@@ -291,7 +328,7 @@ export class EspTransform {
     const { view, address } = this.#arena;
     const contentAt = ivAt + this.ivOctets;
     let iv = ivAt;
-    if (this.#kind === "ctr") {
+    if (this.#suite.kind === "ctr") {
       iv = this.#scratch;
       view.setUint32(iv + 4, view.getUint32(ivAt));
       view.setUint32(iv + 8, view.getUint32(ivAt + 4));
@@ -308,7 +345,7 @@ export class EspTransform {
     if (mac === null) throw new TypeError("an AEAD cipher has no integrity algorithm beside it");
     mac.begin();
     mac.add(start, contentEnd - start);
-    if (this.#extended) {
+    if (this.#suite.extended) {
       this.#arena.view.setUint32(this.#scratch + Scratch.sequenceHigh, sequenceHigh);
       mac.add(this.#scratch + Scratch.sequenceHigh, 4);
     }
@@ -344,9 +381,9 @@ export class EspTransform {
     const keyAt = this.#scratch + Scratch.key;
     bytes.set(key, keyAt);
     crypto.cipherInit(context, cipher, 0, 0, 0, this.#direction);
-    if (this.#kind === "aead") crypto.cipherControl(context, SET_IV_LENGTH, this.#saltOctets + this.ivOctets, 0);
-    if (this.#declaresLength) crypto.cipherControl(context, SET_TAG, this.icvOctets, 0);
+    if (this.#suite.kind === "aead") crypto.cipherControl(context, SET_IV_LENGTH, this.#suite.saltOctets + this.ivOctets, 0);
+    if (this.#suite.declaresLength) crypto.cipherControl(context, SET_TAG, this.icvOctets, 0);
     if (crypto.cipherInit(context, 0, 0, address + keyAt, 0, this.#direction) !== 1) throw new Error(`OpenSSL refused a key for ${name}`);
-    if (this.#kind === "cbc") crypto.cipherSetPadding(context, 0);
+    if (this.#suite.kind === "cbc") crypto.cipherSetPadding(context, 0);
   }
 }

@@ -1,8 +1,10 @@
 import type { CompiledSelector } from "../../ipsec/packet-match.ts";
 
-/** Words of a row. Networks and addresses are IPv4's as numbers. */
-const Row = { network: 0, next: 1, policy: 2, isDecided: 3, localStart: 4, localEnd: 5, remoteStart: 6, remoteEnd: 7 } as const;
+/** Words of a row: half a cache line, and none lies across two. Networks and addresses are IPv4's as numbers. */
+const Row = { network: 0, next: 1, policy: 2, kind: 3, localStart: 4, localEnd: 5, remoteStart: 6, remoteEnd: 7 } as const;
 const ROW_WORDS = 8;
+/** 0, as in an empty array: none is there. Addresses alone decide, or more does. */
+const Kind = { decided: 1, undecided: 2 } as const;
 /** No further row. */
 export const NO_ROW = -1;
 
@@ -14,40 +16,37 @@ export interface NetworkRow {
 }
 
 /**
- * Rows by the network that they are of, in two arrays: of ten thousand policies a lookup reads one word of the first and one cache line of the second, where maps and objects
- * took some fifteen lines from all over the heap (docs/packet-walk.md). Rows of one network keep their order. Never changed once it is made.
+ * Rows by the network that they are of, in one array: of ten thousand policies a lookup reads one cache line, where maps and objects took some fifteen from all over the heap
+ * (docs/packet-walk.md). The first row of a network lies where its hash says or, where that is taken, in the first free place behind it; its others, in their order, behind all of those.
+ * Never changed once it is made.
  */
 export class NetworkRows {
   readonly #words: Uint32Array;
-  /** The first row of a network, from 1, found by hash and steps of one; 0: none. */
-  readonly #slots: Int32Array;
+  readonly #mask: number;
   readonly #shift: number;
 
   constructor(rows: readonly NetworkRow[]) {
+    // Half of the places stay free.
     const bits = Math.max(2, Math.ceil(Math.log2(2 * rows.length + 1)));
+    const places = 2 ** bits;
     this.#shift = 32 - bits;
-    this.#slots = new Int32Array(2 ** bits);
-    this.#words = new Uint32Array(rows.length * ROW_WORDS);
+    this.#mask = places - 1;
+    this.#words = new Uint32Array((places + rows.length) * ROW_WORDS);
     const last = new Map<number, number>();
-    for (const [index, { network, policy, selectors }] of rows.entries()) {
-      const at = index * ROW_WORDS;
-      this.#words[at + Row.network] = network;
-      this.#words[at + Row.next] = NO_ROW;
-      this.#words[at + Row.policy] = policy;
-      if (selectors !== null) {
-        const { local, remote } = selectors;
-        this.#words.set([1, local.startWord, local.endWord, remote.startWord, remote.endWord], at + Row.isDecided);
-      }
-      const previous = last.get(network);
-      last.set(network, index);
-      if (previous === undefined) this.#slots[this.#slotOf(network)] = index + 1;
-      else this.#words[previous * ROW_WORDS + Row.next] = index;
+    let behind = places;
+    for (const row of rows) {
+      const previous = last.get(row.network);
+      const index = previous === undefined ? this.#placeOf(row.network) : behind++;
+      if (previous !== undefined) this.#words[previous * ROW_WORDS + Row.next] = index;
+      last.set(row.network, index);
+      this.#write(index, row);
     }
   }
 
   /** The first row of this network, or `NO_ROW`. */
   first(network: number): number {
-    return this.#slots[this.#slotOf(network)]! - 1;
+    const index = this.#placeOf(network);
+    return this.#words[index * ROW_WORDS + Row.kind] === 0 ? NO_ROW : index;
   }
 
   /** The next row of the same network, or `NO_ROW`. */
@@ -64,7 +63,7 @@ export class NetworkRows {
     const words = this.#words;
     const at = row * ROW_WORDS;
     return (
-      words[at + Row.isDecided] === 1 &&
+      words[at + Row.kind] === Kind.decided &&
       local >= words[at + Row.localStart]! &&
       local <= words[at + Row.localEnd]! &&
       remote >= words[at + Row.remoteStart]! &&
@@ -74,17 +73,21 @@ export class NetworkRows {
 
   /** Whether addresses alone decide. */
   isDecided(row: number): boolean {
-    return this.#words[row * ROW_WORDS + Row.isDecided] === 1;
+    return this.#words[row * ROW_WORDS + Row.kind] === Kind.decided;
   }
 
-  /** Of the network's slot, or of the free one where it belongs: half of them are free. */
-  #slotOf(network: number): number {
-    const mask = this.#slots.length - 1;
-    let slot = Math.imul(network, 0x9e3779b1) >>> this.#shift;
+  #write(index: number, { network, policy, selectors }: NetworkRow): void {
+    const addresses = selectors === null ? [] : [selectors.local.startWord, selectors.local.endWord, selectors.remote.startWord, selectors.remote.endWord];
+    this.#words.set([network, NO_ROW, policy, selectors === null ? Kind.undecided : Kind.decided, ...addresses], index * ROW_WORDS);
+  }
+
+  /** Where the network's first row is, or would be. */
+  #placeOf(network: number): number {
+    let place = Math.imul(network, 0x9e3779b1) >>> this.#shift;
     for (;;) {
-      const row = this.#slots[slot]! - 1;
-      if (row === NO_ROW || this.#words[row * ROW_WORDS + Row.network] === network >>> 0) return slot;
-      slot = (slot + 1) & mask;
+      const at = place * ROW_WORDS;
+      if (this.#words[at + Row.kind] === 0 || this.#words[at + Row.network] === network >>> 0) return place;
+      place = (place + 1) & this.#mask;
     }
   }
 }

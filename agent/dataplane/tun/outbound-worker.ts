@@ -138,9 +138,8 @@ function takeFrame(start: number, end: number): void {
   const { bytes } = arena;
   if (!readIpPacket(bytes, start, end, view)) return counters.add(GLOBAL_ROW, Counter.malformed, 1);
   const policy = policies.lookup(bytes, view);
-  if (policy === null) return prohibit(start);
-  const sa = policy.sa;
-  if (sa === null) return refuse(policy, start);
+  const sa = policies.saOf(policy);
+  if (sa === null) return refuse(policies.policyOf(policy), start);
   const flags = bytes[frameAt]!;
   const gsoType = bytes[frameAt + 1]!;
   const isPartial = (flags & Vnet.NEEDS_CSUM) !== 0;
@@ -207,14 +206,9 @@ function largestOf(sa: TransmitSa): number {
   return view.family === 6 ? Math.max(sa.maxInner, IPV6_LEAST_MTU) : sa.maxInner;
 }
 
-/** Not what any link is for. */
-function prohibit(start: number): void {
-  counters.add(GLOBAL_ROW, Counter.policy, 1);
-  answers.unreachable(view, start, "prohibited", now);
-}
-
 /** No SA for it: dropped, never sent in clear; a policy that waits for a negotiation asks for one, at most once a second. */
-function refuse(policy: CompiledPolicy<TransmitSa>, start: number): void {
+function refuse(policy: CompiledPolicy<TransmitSa> | undefined, start: number): void {
+  if (policy === undefined) return prohibit(start);
   counters.add(GLOBAL_ROW, policy.discards ? Counter.policy : Counter.noSa, 1);
   policy.refusingSince ??= now;
   // A negotiation is given its time before its failure is told.
@@ -222,6 +216,12 @@ function refuse(policy: CompiledPolicy<TransmitSa>, start: number): void {
   if (now - policy.lastAcquireAt < ACQUIRE_INTERVAL_MS) return;
   policy.lastAcquireAt = now;
   raise({ kind: "acquire", policyId: policy.id });
+}
+
+/** Not what any link is for. */
+function prohibit(start: number): void {
+  counters.add(GLOBAL_ROW, Counter.policy, 1);
+  answers.unreachable(view, start, "prohibited", now);
 }
 
 function refuseTooBig(sa: TransmitSa, start: number): void {

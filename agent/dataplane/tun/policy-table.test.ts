@@ -33,7 +33,10 @@ function look(table: PolicyTable<Sa>, source: string, destination: string, port 
   });
   const view = makeIpPacketView();
   readIpPacket(bytes, 0, bytes.length, view);
-  return table.lookup(watch(bytes), view);
+  const number = table.lookup(watch(bytes), view);
+  const found = table.policyOf(number) ?? null;
+  expect(table.saOf(number)).toBe(found?.sa ?? null);
+  return found;
 }
 
 /** Prefixes within 16 addresses, so that random ones overlap, shorter ones around them, and everything; of IPv6 also with the host's bits in the middle. */

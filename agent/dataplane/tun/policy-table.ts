@@ -4,12 +4,17 @@ import type { IpPacketView } from "../../wire/ip.ts";
 import { readU32 } from "../../wire/octets.ts";
 import { type NetworkRow, NetworkRows, NO_ROW } from "./network-rows.ts";
 
+/** No policy's number. */
+export const NO_POLICY = -1;
+
 export interface CompiledPolicy<Sa> {
-  /** Null: discard. The first field, beside what every object begins with: of most packets it is the only one that is read. */
-  sa: Sa | null;
+  /** Among those that the table was compiled of; another one each time. */
+  number: number;
   readonly id: string;
   readonly local: readonly CompiledSelector[];
   readonly remote: readonly CompiledSelector[];
+  /** Null: discard. `PolicyTable.saOf` says the same. */
+  sa: Sa | null;
   discards: boolean;
   lastAcquireAt: number;
   /** Since when packets have been refused because there is no SA; null: none has been since there was one. */
@@ -25,11 +30,13 @@ export class PolicyTable<Sa> {
   readonly #policies = new Map<string, CompiledPolicy<Sa>>();
   /** As the rows of IPv4 number them. */
   #numbered: readonly CompiledPolicy<Sa>[] = [];
+  /** Of each its SA. */
+  #sas: (Sa | null)[] = [];
   #prefixesV4: readonly PrefixV4[] = [];
   #prefixesV6: readonly PrefixV6<Sa>[] = [];
   #others: CompiledPolicy<Sa>[] = [];
-  readonly #cachedV4 = makeCache<Sa>();
-  readonly #cachedV6 = makeCache<Sa>();
+  readonly #cachedV4 = makeCache();
+  readonly #cachedV6 = makeCache();
   /** A selector looks at ports or protocols: then two addresses alone do not decide. */
   #addressesDecide = true;
   #isStale = false;
@@ -41,14 +48,16 @@ export class PolicyTable<Sa> {
     const previous = this.#policies.get(policy.id);
     // A rekey changes the SA alone: of thousands of links one does so all the time, and nothing is compiled for it.
     if (previous !== undefined && equalSelectors(previous.local, local) && equalSelectors(previous.remote, remote)) {
-      Object.assign(previous, { sa, discards });
+      previous.discards = discards;
+      this.#give(previous, sa);
       return;
     }
     this.#policies.set(policy.id, {
-      sa,
+      number: NO_POLICY,
       id: policy.id,
       local,
       remote,
+      sa,
       discards,
       lastAcquireAt: previous?.lastAcquireAt ?? Number.NEGATIVE_INFINITY,
       refusingSince: sa === null ? (previous?.refusingSince ?? null) : null,
@@ -67,10 +76,27 @@ export class PolicyTable<Sa> {
 
   /** An SA is gone: what pointed at it sends nothing any more. */
   forget(sa: Sa): void {
-    for (const policy of this.#policies.values()) if (policy.sa === sa) policy.sa = null;
+    for (const policy of this.#policies.values()) if (policy.sa === sa) this.#give(policy, null);
   }
 
-  lookup(bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
+  #give(policy: CompiledPolicy<Sa>, sa: Sa | null): void {
+    policy.sa = sa;
+    // Without a number until the next lookup, which asks for all of them.
+    if (policy.number !== NO_POLICY) this.#sas[policy.number] = sa;
+  }
+
+  /** Of the policy that `lookup` has named. */
+  policyOf(number: number): CompiledPolicy<Sa> | undefined {
+    return this.#numbered[number];
+  }
+
+  /** Its SA; the policy itself, which of thousands is in no cache, need not be looked at. */
+  saOf(number: number): Sa | null {
+    return this.#sas[number] ?? null;
+  }
+
+  /** The policy's number, good until the next change of the table; `NO_POLICY`: there is none for such a packet. */
+  lookup(bytes: Uint8Array, view: IpPacketView): number {
     if (this.#isStale) this.#compile();
     const cache = view.family === 4 ? this.#cachedV4 : this.#cachedV6;
     // Source and destination lie one behind the other in both headers.
@@ -85,36 +111,36 @@ export class PolicyTable<Sa> {
     return found;
   }
 
-  #search(bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
+  #search(bytes: Uint8Array, view: IpPacketView): number {
     const found = view.family === 4 ? this.#searchV4(bytes, view) : this.#searchV6(bytes, view);
-    return found ?? this.#first(this.#others, bytes, view);
+    return found === NO_POLICY ? this.#first(this.#others, bytes, view) : found;
   }
 
-  #searchV4(bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
+  #searchV4(bytes: Uint8Array, view: IpPacketView): number {
     const source = readU32(bytes, view.sourceOffset);
     const destination = readU32(bytes, view.destinationOffset);
     for (const { length, rows } of this.#prefixesV4)
       for (let row = rows.first(maskedWord(destination, length)); row !== NO_ROW; row = rows.next(row)) {
-        if (rows.holds(row, source, destination)) return this.#numbered[rows.policyOf(row)]!;
+        if (rows.holds(row, source, destination)) return rows.policyOf(row);
         if (rows.isDecided(row)) continue;
         const policy = this.#numbered[rows.policyOf(row)]!;
-        if (matchesPacket(policy.local, policy.remote, bytes, view, "outbound")) return policy;
+        if (matchesPacket(policy.local, policy.remote, bytes, view, "outbound")) return policy.number;
       }
-    return null;
+    return NO_POLICY;
   }
 
-  #searchV6(bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
+  #searchV6(bytes: Uint8Array, view: IpPacketView): number {
     for (const { length, byNetwork } of this.#prefixesV6) {
       const candidates = byNetwork.get(hashedNetwork(bytes, view.destinationOffset, length));
-      const found = candidates === undefined ? null : this.#first(candidates, bytes, view);
-      if (found !== null) return found;
+      const found = candidates === undefined ? NO_POLICY : this.#first(candidates, bytes, view);
+      if (found !== NO_POLICY) return found;
     }
-    return null;
+    return NO_POLICY;
   }
 
-  #first(candidates: readonly CompiledPolicy<Sa>[], bytes: Uint8Array, view: IpPacketView): CompiledPolicy<Sa> | null {
-    for (const policy of candidates) if (matchesPacket(policy.local, policy.remote, bytes, view, "outbound")) return policy;
-    return null;
+  #first(candidates: readonly CompiledPolicy<Sa>[], bytes: Uint8Array, view: IpPacketView): number {
+    for (const policy of candidates) if (matchesPacket(policy.local, policy.remote, bytes, view, "outbound")) return policy.number;
+    return NO_POLICY;
   }
 
   /** Compiled at the next lookup: thousands of policies installed in a row are compiled once. */
@@ -122,18 +148,19 @@ export class PolicyTable<Sa> {
     this.#isStale = true;
     for (const cache of [this.#cachedV4, this.#cachedV6]) {
       cache.isFilled = false;
-      cache.policy = null;
     }
   }
 
   #compile(): void {
     this.#isStale = false;
     this.#numbered = [...this.#policies.values()];
+    this.#sas = this.#numbered.map(({ sa }) => sa);
     this.#others = [];
     this.#addressesDecide = true;
     const rows = new Map<number, NetworkRow[]>();
     const byLength = new Map<number, ByNetwork<Sa>>();
     for (const [number, policy] of this.#numbered.entries()) {
+      policy.number = number;
       if (![...policy.local, ...policy.remote].every(isOfAddresses)) this.#addressesDecide = false;
       let isOther = false;
       for (const selector of policy.remote) {
@@ -192,14 +219,14 @@ function longestFirst<Value>(byLength: ReadonlyMap<number, Value>): [number, Val
   return [...byLength].sort(([a], [b]) => b - a);
 }
 
-interface LookupCache<Sa> {
+interface LookupCache {
   isFilled: boolean;
   readonly addresses: Uint8Array;
-  policy: CompiledPolicy<Sa> | null;
+  policy: number;
 }
 
-function makeCache<Sa>(): LookupCache<Sa> {
-  return { isFilled: false, addresses: new Uint8Array(32), policy: null };
+function makeCache(): LookupCache {
+  return { isFilled: false, addresses: new Uint8Array(32), policy: NO_POLICY };
 }
 
 function sameOctets(bytes: Uint8Array, at: number, others: Uint8Array, octets: number): boolean {

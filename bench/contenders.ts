@@ -1,13 +1,15 @@
 import { existsSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gcmLibrary } from "../agent/dataplane/ffi/gcm-library.ts";
 import { type Context, linkId, peerConfiguration } from "../e2e/interop/scenario.ts";
 import { type CharonConfig, startCharon } from "../e2e/lib/charon.ts";
 import type { Site, ThreeNamespaces } from "../e2e/lib/namespaces.ts";
+import { withNewerGcmLibrary } from "../e2e/lib/newer-gcm-library.ts";
 import type { Section } from "../e2e/lib/swanctl-format.ts";
 import { startWireguard } from "./wireguard.ts";
 
-export type ContenderName = "culvert" | "culvert-typescript-alone" | "strongswan-kernel-libipsec" | "wireguard-go" | "veth";
+export type ContenderName = "culvert" | "culvert-newer-library" | "culvert-typescript-alone" | "strongswan-kernel-libipsec" | "wireguard-go" | "veth";
 export type CipherName = "aes128gcm16" | "aes256gcm16" | "chacha20poly1305";
 
 /** A way for packets between the two sites. */
@@ -31,14 +33,20 @@ export const contenders: readonly Contender[] = [
     ciphers: all,
     async start(context, cipher) {
       if (!existsSync(nativeFunction)) throw new Error("the native function was not compiled: install a C compiler and run set-up");
-      await startOurs(context, cipher, {});
+      await startWithLibrary(context, cipher, {});
     },
+  },
+  {
+    name: "culvert-newer-library",
+    label: "Culvert with libipsec-mb2 of Debian 13",
+    ciphers: ["aes128gcm16", "aes256gcm16"],
+    start: (context, cipher) => startOurs(context, cipher, withNewerGcmLibrary(context.directory)),
   },
   {
     name: "culvert-typescript-alone",
     label: "Culvert without its optional native function",
     ciphers: all,
-    start: (context, cipher) => startOurs(context, cipher, { CULVERT_NATIVE: "off" }),
+    start: (context, cipher) => startWithLibrary(context, cipher, { CULVERT_NATIVE: "off" }),
   },
   {
     name: "strongswan-kernel-libipsec",
@@ -58,6 +66,12 @@ export const contenders: readonly Contender[] = [
   },
   { name: "veth", label: "no tunnel (veth)", ciphers: ["aes128gcm16"], start: ({ net }) => routePlainly(net) },
 ];
+
+/** With AES-GCM of this Debian's library, and never of OpenSSL in its place. */
+async function startWithLibrary(context: Context, cipher: CipherName, env: Record<string, string>): Promise<void> {
+  if (gcmLibrary() === null) throw new Error("there is no libIPSec_MB: on Debian, apt-get install libipsec-mb1");
+  await startOurs(context, cipher, env);
+}
 
 /** Our gateway at both ends, as it runs: the bundle. */
 export async function startOurs(context: Context, cipher: CipherName, env: Record<string, string>): Promise<void> {

@@ -53,7 +53,8 @@ function ratios(medians: Medians): string {
     `${over("culvert", "strongswan-kernel-libipsec", measure)} × kernel-libipsec and ${over("culvert", "wireguard-go", measure)} × wireguard-go`;
   const alone = (measure: MeasureName) =>
     `${over("culvert-typescript-alone", "strongswan-kernel-libipsec", measure)} × and ${over("culvert-typescript-alone", "wireguard-go", measure)} ×`;
-  return `One TCP stream: ${both("tcp1")} (TypeScript alone ${alone("tcp1")}). 4 and 16 streams: ${both("tcp4")}; ${both("tcp16")}. 64-octet packets: ${both("packets64")} (TypeScript alone ${alone("packets64")}).`;
+  const newer = `${over("culvert-newer-library", "strongswan-kernel-libipsec", "tcp1")} × and ${over("culvert-newer-library", "wireguard-go", "tcp1")} ×`;
+  return `One TCP stream: ${both("tcp1")} (with libipsec-mb2 ${newer}, TypeScript alone ${alone("tcp1")}). 4 and 16 streams: ${both("tcp4")}; ${both("tcp16")}. 64-octet packets: ${both("packets64")} (TypeScript alone ${alone("packets64")}).`;
 }
 
 function cell(value: number | null | undefined, digits: number): string {

@@ -42,7 +42,7 @@ export async function benchDataplane(
   const unknown = only.find((name) => name !== "growth" && !contenders.some((contender) => contender.name === name));
   if (unknown !== undefined) throw new Error(`There is no contender "${unknown}": there are ${contenders.map(({ name }) => name).join(", ")} and growth.`);
   sweepLeftovers("cvb");
-  // Without it there is no wireguard-go, which is then named as missing.
+  // Without it there is no wireguard-go and no newer library, which are then named as missing.
   await makeNewerPeerRoot(say).catch((error: Error) => say(`no newer Debian: ${error.message}`));
   const run = new Run(say);
   for (let round = 0; round < rounds; round++) {

@@ -18,6 +18,7 @@ const packages = [
   "libstrongswan-extra-plugins",
   "libstrongswan-standard-plugins",
   "wireguard-go",
+  "libipsec-mb2",
   "iproute2",
 ];
 const longestSeconds = 420;

@@ -26,6 +26,28 @@ describe("ReplayWindow", () => {
     );
   });
 
+  it("keeps to its place in words that it shares with others", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 64, max: 4096 }), fc.nat(9), fc.array(fc.integer({ min: -100, max: 9_000 }), { maxLength: 60 }), (size, at, moves) => {
+        const length = ReplayWindow.wordsOf(size);
+        const words = new Uint32Array(at + length + 10).fill(0xa5a5_a5a5);
+        words.fill(0, at, at + length);
+        const [shared, own] = [new ReplayWindow(size, words, at), new ReplayWindow(size)];
+        let position = 0;
+        for (const move of moves) {
+          position = Math.max(1, position + move);
+          const isFresh = own.check(position);
+          expect(shared.check(position)).toBe(isFresh);
+          if (!isFresh) continue;
+          own.mark(position);
+          shared.mark(position);
+        }
+        expect([...words.subarray(0, at), ...words.subarray(at + length)].every((word) => word === 0xa5a5_a5a5)).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it("does not move when a packet is only checked", () => {
     const window = new ReplayWindow(64);
     expect(window.check(1_000_000)).toBe(true);

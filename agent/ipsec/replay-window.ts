@@ -7,7 +7,7 @@ const WORD_BITS = 32;
 const LOW_BITS = WORD_BITS - 1;
 const TWO_32 = 2 ** 32;
 const MINIMUM_PACKETS = 64;
-const MAXIMUM_PACKETS = 4096;
+export const MAXIMUM_PACKETS = 4096;
 
 /**
  * Which sequence numbers of one inbound SA have passed. Use: `check` before decryption, verify the ICV, then `mark`; a forged

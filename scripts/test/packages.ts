@@ -27,8 +27,8 @@ const debianPackages = [
   // For the gateway's optional native function.
   "gcc",
   "libc6-dev",
-  // Its AES-GCM, which the gateway takes where it is.
-  "libipsec-mb1",
+  // Its AES-GCM, which the gateway takes where it is. Of x86 alone.
+  ...(process.arch === "x64" ? ["libipsec-mb1"] : []),
 ];
 
 /** Which program each package is there for, to tell on a machine that has no dpkg. */

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -28,7 +28,8 @@ let native: NativeBatch;
 beforeAll(() => {
   const compiled = spawnSync("cc", ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, source], { encoding: "utf8" });
   expect(compiled.stderr).toBe("");
-  native = loadNativeBatch(library);
+  native = loadNativeBatch(library)!;
+  expect(native).not.toBeNull();
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -139,6 +140,13 @@ describe.each([
     transform.close();
     open.close();
   });
+});
+
+it("does without a function whose jobs have another layout", () => {
+  const [earlier, of] = [join(directory, "earlier.so"), join(directory, "earlier.c")];
+  writeFileSync(of, "int culvert_aead_batch(void *jobs, int count, int seals) { return (jobs != 0) + count + seals; }\n");
+  expect(spawnSync("cc", ["-shared", "-fPIC", "-o", earlier, of], { encoding: "utf8" }).stderr).toBe("");
+  expect(loadNativeBatch(earlier)).toBeNull();
 });
 
 function hex(start: number, end: number): string {

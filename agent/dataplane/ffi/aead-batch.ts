@@ -31,10 +31,11 @@ export class AeadBatch {
     this.#jobs = arena.allocate(JOB_OCTETS * capacity);
   }
 
-  /** Null where the native function was not built, or `CULVERT_NATIVE=off` asks to do without. @throws Error when it is there and cannot be loaded. */
+  /** Null where the native function was not built for this version, or `CULVERT_NATIVE=off` asks to do without. @throws Error when it is there and cannot be loaded. */
   static create(arena: Arena, direction: "seal" | "open", capacity: number): AeadBatch | null {
     const file = nativeFile();
-    return file === null ? null : new AeadBatch(arena, loadNativeBatch(file), direction, capacity);
+    const native = file === null ? null : loadNativeBatch(file);
+    return native === null ? null : new AeadBatch(arena, native, direction, capacity);
   }
 
   get isFull(): boolean {
@@ -52,10 +53,7 @@ export class AeadBatch {
     const at = this.#jobs + JOB_OCTETS * this.#count++;
     const word = at >>> 2;
     const cipher = cipherAt >>> 2;
-    words[word] = words[cipher]!;
-    words[word + 1] = words[cipher + 1]!;
-    words[word + 2] = words[cipher + 2]!;
-    words[word + 3] = words[cipher + 3]!;
+    for (let i = 0; i < Job.text / 4; i++) words[word + Job.cipher / 4 + i] = words[cipher + i]!;
     arena.writePointer(at + Job.text, textAt);
     arena.writePointer(at + Job.icv, textAt + textOctets);
     words[word + Job.textOctets / 4] = textOctets;

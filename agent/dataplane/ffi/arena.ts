@@ -51,9 +51,14 @@ export class Arena {
     this.bytes.fill(0, this.scratch, this.scratch + SCRATCH_OCTETS);
   }
 
+  /** What `allocate(octets)` takes. */
+  static sizeOf(octets: number): number {
+    return Math.ceil(octets / 64) * 64;
+  }
+
   /** An offset, aligned to 64 octets, for `octets` of zeroed memory. @throws RangeError when the arena is full. */
   allocate(octets: number): number {
-    const size = Math.ceil(octets / 64) * 64;
+    const size = Arena.sizeOf(octets);
     const reused = this.#freed.get(size)?.pop();
     if (reused !== undefined) return reused;
     const offset = this.#used;
@@ -64,7 +69,7 @@ export class Arena {
 
   /** Zeroes what `allocate(octets)` gave and keeps it for the next allocation of that size. */
   free(offset: number, octets: number): void {
-    const size = Math.ceil(octets / 64) * 64;
+    const size = Arena.sizeOf(octets);
     this.bytes.fill(0, offset, offset + size);
     const list = this.#freed.get(size);
     if (list === undefined) this.#freed.set(size, [offset]);

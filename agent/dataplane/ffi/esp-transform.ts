@@ -2,10 +2,10 @@ import { type CipherSpec, cipherForKey } from "../../crypto/encr.ts";
 import { findInteg, type IntegSpec } from "../../crypto/integ.ts";
 import type { SaKeys } from "../../crypto/sa-keys.ts";
 import { AAD_AFTER_NONCE, type AeadBatch } from "./aead-batch.ts";
-import type { Arena } from "./arena.ts";
-import { type GcmFunction, type GcmFunctions, GCM_CONTEXT_OCTETS, type GcmLibrary, gcmLibrary, type KeyOctets } from "./gcm-library.ts";
+import { Arena } from "./arena.ts";
+import { type GcmFunction, type GcmFunctions, GCM_CONTEXT_OCTETS, type GcmLibrary, gcmLibrary, type KeyOctets, MOST_EXPANDED_OCTETS } from "./gcm-library.ts";
 import { crypto } from "./native.ts";
-import { PacketMac } from "./packet-mac.ts";
+import { MAC_OCTETS, PacketMac } from "./packet-mac.ts";
 
 const SET_TAG = 0x11;
 const SET_IV_LENGTH = 0x09;
@@ -13,7 +13,9 @@ const SET_IV_LENGTH = 0x09;
 const Scratch = { nonce: 0, aad: 16, sequenceHigh: 28, cipher: 32, length: 48, end: 64, key: 128, octets: 384 } as const;
 /** With a `GcmLibrary` the expanded key follows the first line. */
 const EXPANDED_KEY = 64;
-/** OSSL_PARAM {key, type, data, size, return size} of 40 octets, one of no octets behind it, and the name of the first: see `#scratch`. */
+/** The most that a transform takes of its arena. */
+export const MOST_ESP_OCTETS = Math.max(Arena.sizeOf(Scratch.octets) + Arena.sizeOf(MAC_OCTETS), Arena.sizeOf(EXPANDED_KEY + MOST_EXPANDED_OCTETS));
+/** OSSL_PARAM {key, type, data, size, return size} of 40 octets, one of no octets behind it, and the name of the first: behind the keys of `Scratch`. */
 const Parameter = { at: 256, data: 256 + 16, name: 256 + 80 } as const;
 const OCTET_STRING = 5;
 

@@ -3,14 +3,16 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { Encr, Integ } from "../../wire/iana.ts";
 import { Arena } from "./arena.ts";
 import { EspTransform } from "./esp-transform.ts";
 import { gcmLibrary, keyLengths, loadGcmLibrary } from "./gcm-library.ts";
+import { loader } from "./native.ts";
 
 const debians = "libIPSec_MB.so.1";
 const directory = mkdtempSync(join(tmpdir(), "culvert-gcm-"));
+afterEach(() => void vi.restoreAllMocks());
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 /** A library of the same names whose functions do what the given C says. */
@@ -62,6 +64,15 @@ describe("loadGcmLibrary", () => {
     expect(loadGcmLibrary("libc.so.6")).toBeNull();
   });
 
+  it("is looked for once, also where there is none that can be taken", async () => {
+    vi.resetModules();
+    const { loader: opener } = await import("./native.ts");
+    const { gcmLibrary: lookFor } = await import("./gcm-library.ts");
+    const opened = vi.spyOn(opener, "open").mockReturnValue(0);
+    expect([lookFor(), lookFor(), lookFor()]).toEqual([null, null, null]);
+    expect(opened.mock.calls.map(([file]) => file)).toEqual(["libIPSec_MB.so.2", debians]);
+  });
+
   it("takes no function that the processor has no instructions for", () => {
     const all = ["aes", "pclmulqdq", "avx", "avx2", "bmi2"];
     expect(loadGcmLibrary(debians, new Set(all))).not.toBeNull();
@@ -81,6 +92,7 @@ describe("loadGcmLibrary", () => {
 
   it.each([
     ["is older than it is known of", "static void __attribute__((constructor)) older(void) { version = 0x10200; }", {}],
+    ["lacks one of its functions", "", {}],
     ["writes behind its key", "", { pre: "static void after_pre(uint8_t *expanded) { expanded[500] = 0; }" }],
     ["expands a key to another one", "", { pre: "static void after_pre(uint8_t *expanded) { expanded[20] ^= 1; }" }],
     [
@@ -92,6 +104,9 @@ describe("loadGcmLibrary", () => {
     ["decrypts otherwise", "", { dec: "static void after_dec(uint8_t *out, uint64_t octets, uint8_t *tag) { out[0] ^= 0x80; }" }],
     ["finds another ICV when it opens", "", { dec: "static void after_dec(uint8_t *out, uint64_t octets, uint8_t *tag) { tag[0] ^= 1; }" }],
   ] as const)("leaves one to itself that %s", (what, more, changed) => {
+    const hidden = what.startsWith("lacks") ? ["aes_gcm_dec_192_avx_gen4"] : [];
+    const symbol = loader.symbol;
+    vi.spyOn(loader, "symbol").mockImplementation((handle: number, name: string) => (hidden.includes(name) ? 0 : symbol(handle, name)));
     expect(loadGcmLibrary(libraryThat(what.replaceAll(" ", "-"), `${sourceOf(changed)}\n${more}`))).toBeNull();
   });
 });

@@ -35,6 +35,9 @@ const implementations: readonly Implementation[] = [
   { suffix: "avx_gen4", needs: avx2, keyOctets: 240 + 16 * 16 },
 ];
 
+/** Of an expanded key, the most of all. */
+export const MOST_EXPANDED_OCTETS = Math.max(...implementations.map(({ keyOctets }) => keyOctets));
+
 export const keyLengths = [16, 24, 32] as const;
 export type KeyOctets = (typeof keyLengths)[number];
 
@@ -76,24 +79,32 @@ export const GCM_CONTEXT_OCTETS = 128;
 
 let found: GcmLibrary | null | undefined;
 
-/** Null: there is none for this processor, `CULVERT_AES_GCM=openssl` asks to do without, or what there is does not agree with OpenSSL. */
+/** Looked for once. Null: there is none for this processor, `CULVERT_AES_GCM=openssl` asks to do without, or what there is does not agree with OpenSSL. */
 export function gcmLibrary(): GcmLibrary | null {
   if (process.env.CULVERT_AES_GCM === "openssl") return null;
-  found ??= files.map((file) => loadGcmLibrary(file)).find((library) => library !== null) ?? null;
+  if (found === undefined) found = firstOf(files);
   return found;
 }
 
-/** The library in this file, as long as it agrees with OpenSSL in `selfTest`. */
-export function loadGcmLibrary(file: string, flags: ReadonlySet<string> = processorFlags()): GcmLibrary | null {
+function firstOf(names: readonly string[]): GcmLibrary | null {
+  for (const name of names) {
+    const library = loadGcmLibrary(name);
+    if (library !== null) return library;
+  }
+  return null;
+}
+
+/** The library in this file, as long as it has all that is used of it and agrees with OpenSSL. `flags`: the processor's, unless told. */
+export function loadGcmLibrary(file: string, flags?: ReadonlySet<string>): GcmLibrary | null {
   const handle = loader.open(file, loader.NOW);
   if (handle === 0) return null;
+  const has = (name: string) => loader.symbol(handle, name) !== 0;
+  if (!has("imb_get_version")) return null;
   const library = koffi.load(file);
-  if (loader.symbol(handle, "imb_get_version") === 0) return null;
   const version: number = library.func("uint32_t imb_get_version()")();
   if (version < LEAST_VERSION) return null;
-  const fitting = implementations.find(
-    ({ suffix, needs }) => needs.every((flag) => flags.has(flag)) && loader.symbol(handle, `aes_gcm_enc_128_${suffix}`) !== 0,
-  );
+  const available = flags ?? processorFlags();
+  const fitting = implementations.find(({ suffix, needs }) => needs.every((flag) => available.has(flag)) && namesOf(suffix).every(has));
   if (fitting === undefined) return null;
   const { suffix, keyOctets: expandedOctets } = fitting;
   const functionsOf = (octets: KeyOctets): GcmFunctions => {
@@ -116,6 +127,10 @@ export function loadGcmLibrary(file: string, flags: ReadonlySet<string> = proces
   return agreesWithOpenssl(made) ? made : null;
 }
 
+function namesOf(suffix: string): string[] {
+  return keyLengths.flatMap((octets) => ["pre", "enc", "dec"].map((what) => `aes_gcm_${what}_${octets * 8}_${suffix}`));
+}
+
 /** Of Linux's first processor; elsewhere there is no data plane that would ask. */
 function processorFlags(): Set<string> {
   const flags = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "";
@@ -123,12 +138,13 @@ function processorFlags(): Set<string> {
 }
 
 const PATTERN = 0xa5;
+const BEHIND_OCTETS = 64;
 /** Around the blocks of the ciphers (1, 6, 8, 16 of 16 octets), and packets. */
 const testedLengths = [2, 16, 31, 96, 100, 128, 255, 256, 257, 1_438, 9_001];
 
 /**
- * Before the first packet: every key length, ciphertext and ICV as OpenSSL makes them, opened again, and nothing written behind the place for the
- * expanded key, whose size is the one thing that is known of the library from its header alone.
+ * Before the first packet: every key length, ciphertext and ICV as OpenSSL makes them, opened again, and nothing written behind the places for the
+ * expanded key and for what a call needs, whose sizes are known from the library's header alone.
  */
 function agreesWithOpenssl({ of, expandedOctets }: GcmLibrary): boolean {
   const arena = new Arena(1 << 16);
@@ -137,19 +153,20 @@ function agreesWithOpenssl({ of, expandedOctets }: GcmLibrary): boolean {
     arena.allocate(12),
     arena.allocate(12),
     arena.allocate(16),
-    arena.allocate(GCM_CONTEXT_OCTETS),
+    arena.allocate(GCM_CONTEXT_OCTETS + BEHIND_OCTETS),
   ];
-  const expandedAt = arena.allocate(expandedOctets + 64);
+  const expandedAt = arena.allocate(expandedOctets + BEHIND_OCTETS);
   const textAt = arena.allocate(Math.max(...testedLengths));
   const { bytes, address } = arena;
   for (let at = 0; at < 32; at++) bytes[keyAt + at] = at * 7 + 1;
   for (let at = 0; at < 12; at++) bytes[nonceAt + at] = bytes[aadAt + at] = at * 29 + 3;
   const agrees = keyLengths.every((octets) => {
     const { prepare, seal, open } = of[octets];
-    bytes.fill(PATTERN, expandedAt, expandedAt + expandedOctets + 64);
+    bytes.fill(PATTERN, expandedAt, expandedAt + expandedOctets + BEHIND_OCTETS);
+    bytes.fill(PATTERN, contextAt, contextAt + GCM_CONTEXT_OCTETS + BEHIND_OCTETS);
     prepare(address + keyAt, address + expandedAt);
-    if (bytes.subarray(expandedAt + expandedOctets, expandedAt + expandedOctets + 64).some((octet) => octet !== PATTERN)) return false;
-    return testedLengths.every((length) => {
+    const isUntouched = (at: number) => bytes.subarray(at, at + BEHIND_OCTETS).every((octet) => octet === PATTERN);
+    const agreesIn = testedLengths.every((length) => {
       const aadOctets = length % 2 === 0 ? 8 : 12;
       const text = Buffer.alloc(length, length & 0xff);
       const reference = createCipheriv(`aes-${octets * 8}-gcm` as "aes-128-gcm", bytes.subarray(keyAt, keyAt + octets), bytes.subarray(nonceAt, nonceAt + 12));
@@ -174,6 +191,7 @@ function agreesWithOpenssl({ of, expandedOctets }: GcmLibrary): boolean {
       if (!run(seal).equals(sealed)) return false;
       return run(open).equals(Buffer.concat([text, reference.getAuthTag()]));
     });
+    return agreesIn && isUntouched(expandedAt + expandedOctets) && isUntouched(contextAt + GCM_CONTEXT_OCTETS);
   });
   arena.release();
   return agrees;

@@ -91,9 +91,12 @@ export const loader = {
 /** Carries out `count` jobs at an address and returns how many failed: see aead-batch.ts. */
 export type NativeBatch = (jobs: number, count: number, seals: 0 | 1) => number;
 
-/** @throws Error when the file is no library that this process can load. */
-export function loadNativeBatch(file: string): NativeBatch {
-  return koffi.load(file).func("int culvert_aead_batch(uintptr_t jobs, int count, int seals)");
+const BATCH_NAME = "culvert_aead_batch_2";
+
+/** Null when its jobs have another layout, as those of an earlier set-up have. @throws Error when the file is no library that this process can load. */
+export function loadNativeBatch(file: string): NativeBatch | null {
+  const library = koffi.load(file);
+  return loader.symbol(loader.open(file, loader.NOW), BATCH_NAME) === 0 ? null : library.func(`int ${BATCH_NAME}(uintptr_t jobs, int count, int seals)`);
 }
 
 /** libc's memset over no octets returns the address of the array it was given: how an address is learned from JavaScript. */

@@ -3,7 +3,7 @@ import type { Arena } from "./arena.ts";
 import { crypto } from "./native.ts";
 
 const KEY_OCTETS = 64;
-const SCRATCH_OCTETS = 192;
+export const MAC_OCTETS = 192;
 
 /**
  * HMAC over parts of packets in an arena, through OpenSSL's EVP: the key is set up once, a computation costs an init, an update for each part and a
@@ -23,7 +23,7 @@ export class PacketMac {
     const mac = crypto.macFetch(0, "HMAC", 0);
     this.#context = crypto.macContextNew(mac);
     crypto.macFree(mac);
-    this.#scratch = arena.allocate(SCRATCH_OCTETS);
+    this.#scratch = arena.allocate(MAC_OCTETS);
     const keyAt = this.#scratch + 128;
     arena.bytes.set(key, keyAt);
     const parameters = arena.allocate(192);
@@ -65,7 +65,7 @@ export class PacketMac {
 
   close(): void {
     if (this.#context !== 0) crypto.macContextFree(this.#context);
-    this.#arena.free(this.#scratch, SCRATCH_OCTETS);
+    this.#arena.free(this.#scratch, MAC_OCTETS);
   }
 }
 

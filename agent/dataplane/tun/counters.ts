@@ -1,3 +1,4 @@
+import { addressOfFixed } from "../ffi/native.ts";
 import type { DropCounters, SaCounters } from "../data-plane.ts";
 
 /**
@@ -25,7 +26,8 @@ const Life = { packets: 3, bytes: 4, packetLimit: 5, byteLimit: 6 } as const;
 /** As a limit in octets: nothing more may pass. */
 const OVER = -1;
 
-/** 128 octets: no row shares a cache line with another. */
+const CACHE_LINE_OCTETS = 64;
+/** 128 octets from the beginning of a cache line on: no row shares a cache line with another. */
 export const COUNTERS_PER_ROW = 16;
 /** Row 0 belongs to packets that no SA can be charged with. */
 export const GLOBAL_ROW = 0;
@@ -36,11 +38,14 @@ export class CounterTable {
 
   constructor(shared: SharedArrayBuffer) {
     this.shared = shared;
-    this.#values = new Float64Array(shared);
+    // The same for every thread: it is one memory.
+    const past = addressOfFixed(new Uint8Array(shared)) % CACHE_LINE_OCTETS;
+    this.#values = new Float64Array(shared, past === 0 ? 0 : CACHE_LINE_OCTETS - past);
   }
 
   static ofRows(rows: number): CounterTable {
-    return new CounterTable(new SharedArrayBuffer(rows * COUNTERS_PER_ROW * 8));
+    // Memory of this kind begins anywhere in a cache line.
+    return new CounterTable(new SharedArrayBuffer(rows * COUNTERS_PER_ROW * 8 + CACHE_LINE_OCTETS));
   }
 
   add(row: number, counter: number, amount: number): void {

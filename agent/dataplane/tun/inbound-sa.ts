@@ -1,24 +1,31 @@
 import { type CompiledSelector, compileSelectors, matchesPacket } from "../../ipsec/packet-match.ts";
-import { ReplayWindow } from "../../ipsec/replay-window.ts";
+import { MAXIMUM_PACKETS, ReplayWindow } from "../../ipsec/replay-window.ts";
 import type { InboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
 import { parseAddress } from "../../wire/address.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { IpPacketView } from "../../wire/ip.ts";
 import { readU32 } from "../../wire/octets.ts";
-import type { Arena } from "../ffi/arena.ts";
+import { Arena } from "../ffi/arena.ts";
 import { AhTransform } from "../ffi/ah-transform.ts";
-import { EspTransform } from "../ffi/esp-transform.ts";
+import { EspTransform, MOST_ESP_OCTETS } from "../ffi/esp-transform.ts";
 import { writeSockaddr } from "../ffi/udp-socket.ts";
 import { innerByPath } from "./largest-inner.ts";
 import { withoutSocket } from "./outer-sockets.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
-import type { SaParts } from "./sa-parts.ts";
+import { type SaParts, withRoom } from "./sa-parts.ts";
 
 /**
  * What every packet reads of an SA lies side by side in the arena, in octets from `ReceiveSa.at`: the peer's sockaddr, the first and last local and remote IPv4
  * address where such a pair is all that the SA is for, and the replay window's ring, of which a window of 64 packets needs the rest of the cache line.
  */
 const Near = { remote: 0, selectors: 32, window: 48 } as const;
+
+/** The most that an SA takes of its arena. */
+export const MOST_RECEIVE_OCTETS = MOST_ESP_OCTETS + Arena.sizeOf(nearOctets(MAXIMUM_PACKETS));
+
+function nearOctets(windowPackets: number): number {
+  return Near.window + 4 * ReplayWindow.wordsOf(windowPackets);
+}
 
 /** An inbound SA in its worker. What every packet reads comes first: of many SAs each is in the cache only as far as it was read. */
 export interface ReceiveSa {
@@ -27,7 +34,7 @@ export interface ReceiveSa {
   readonly row: number;
   readonly window: ReplayWindow;
   readonly extended: boolean;
-  /** `Near`, and its length. */
+  /** Where `Near` begins in the arena. */
   readonly at: number;
   used: boolean;
   /** The selectors are an IPv4 pair that addresses alone decide of. */
@@ -39,6 +46,7 @@ export interface ReceiveSa {
   readonly ah: AhTransform | null;
   /** In UDP: from where its packets come may change (RFC 3947 §5.1). */
   readonly isEncapsulated: boolean;
+  /** Of `Near` and its ring. */
   readonly octets: number;
   readonly childSaId: string;
   readonly spi: EspSpi;
@@ -57,36 +65,37 @@ export function makeReceiveSa({ arena, counters, batch, raw }: SaParts, sa: Inbo
   const family = remote.length === 4 ? 4 : 6;
   const obstacle = withoutSocket(sa, family, raw);
   if (obstacle !== null) throw new Error(obstacle);
-  const octets = Near.window + 4 * ReplayWindow.wordsOf(sa.replayWindowPackets);
-  // Last of all that can fail: what it holds would have to be given back.
-  const ah = sa.protocol === "ah" ? new AhTransform(arena, sa.keys, sa.extendedSequenceNumbers) : null;
-  const transform = ah === null ? new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers, batch) : null;
-  const innerFor = innerByPath(transform, ah, family, sa.encapsulation);
-  const at = arena.allocate(octets);
+  const octets = nearOctets(sa.replayWindowPackets);
   const localSelectors = compileSelectors(sa.localSelectors);
   const remoteSelectors = compileSelectors(sa.remoteSelectors);
-  return {
-    transform,
-    row,
-    window: new ReplayWindow(sa.replayWindowPackets, arena.words, (at + Near.window) >>> 2),
-    extended: sa.extendedSequenceNumbers,
-    at,
-    used: false,
-    isOfPair: writePair(arena, at + Near.selectors, localSelectors, remoteSelectors),
-    // Packets that do not go in UDP come from no port.
-    remoteOctets: writeSockaddr(arena, at + Near.remote, sa.encapsulation === "udp" ? sa.remote : { address: sa.remote.address, port: 0 }),
-    maxInner: innerFor(pathMtu),
-    ah,
-    isEncapsulated: sa.encapsulation === "udp",
-    octets,
-    childSaId: sa.childSaId,
-    spi: sa.spi,
-    localSelectors,
-    remoteSelectors,
-    lifetime: new SaLifetime(counters, row, sa, performance.now()),
-    remote: sa.remote.address,
-    innerFor,
-  };
+  return withRoom(arena, octets, (at) => {
+    const ah = sa.protocol === "ah" ? new AhTransform(arena, sa.keys, sa.extendedSequenceNumbers) : null;
+    const transform = ah === null ? new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers, batch) : null;
+    // Nothing from here on can fail: what they hold would have to be given back.
+    const innerFor = innerByPath(transform, ah, family, sa.encapsulation);
+    return {
+      transform,
+      row,
+      window: new ReplayWindow(sa.replayWindowPackets, arena.words, (at + Near.window) >>> 2),
+      extended: sa.extendedSequenceNumbers,
+      at,
+      used: false,
+      isOfPair: writePair(arena, at + Near.selectors, localSelectors, remoteSelectors),
+      // Packets that do not go in UDP come from no port.
+      remoteOctets: writeSockaddr(arena, at + Near.remote, sa.encapsulation === "udp" ? sa.remote : { address: sa.remote.address, port: 0 }),
+      maxInner: innerFor(pathMtu),
+      ah,
+      isEncapsulated: sa.encapsulation === "udp",
+      octets,
+      childSaId: sa.childSaId,
+      spi: sa.spi,
+      localSelectors,
+      remoteSelectors,
+      lifetime: new SaLifetime(counters, row, sa, performance.now()),
+      remote: sa.remote.address,
+      innerFor,
+    };
+  });
 }
 
 export function closeReceiveSa(arena: Arena, sa: ReceiveSa): void {

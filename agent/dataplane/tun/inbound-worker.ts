@@ -23,7 +23,7 @@ import { combineEcn, isUnmarked } from "./ecn.ts";
 import { Allowance } from "./allowance.ts";
 import { EarlyPackets } from "./early-packets.ts";
 import { HANDED_HEADER_OCTETS, handedClass, handedStep, HandOver } from "./hand-over.ts";
-import { closeReceiveSa, isForPacket, isFromPeer, makeReceiveSa, moveReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
+import { closeReceiveSa, isForPacket, isFromPeer, makeReceiveSa, MOST_RECEIVE_OCTETS, moveReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
 import { PathMtus } from "./path-mtus.ts";
 import { type Opening, OpeningQueue } from "./opening-queue.ts";
 import { outerHeaderAt, outerHeaderOctets, rawAhAt, rawEspAt } from "./raw-packets.ts";
@@ -33,20 +33,21 @@ import { clampMss } from "./tcp-header.ts";
 import { LifetimeTimer } from "./sa-lifetime.ts";
 import type { SaParts } from "./sa-parts.ts";
 import { TunWriter } from "./tun-writer.ts";
-import { type CommandBatch, type FromWorker, type WorkerOptions, obeyAll, type WorkerCommand } from "./worker-protocol.ts";
+import { type CommandBatch, type FromWorker, MAX_SAS, type WorkerOptions, obeyAll, type WorkerCommand } from "./worker-protocol.ts";
 
 /*
  * From the outside to the inside: UDP → (IKE to the main thread) → ESP → SA → replay → ICV → selectors → TUN; ESP and AH that do not go in UDP
  * come through raw sockets. A loop that blocks in poll and then drains the sockets. Nothing is allocated for a packet; hostile octets are parsed here, in TypeScript, with lengths
  * checked before anything is read.
  */
-const ARENA_OCTETS = 16 << 20;
+/** Messages, packets that came early, and all SAs. What nothing was ever written to takes no memory. */
+const ARENA_OCTETS = (16 << 20) + MAX_SAS * MOST_RECEIVE_OCTETS;
 const ROUNDS = 8;
 const NOTICES_A_SECOND = 20;
 /** As much of a packet as says whose it is: non-ESP marker and both IKE SPIs. */
 const QUOTED_OCTETS = 20;
-/** Few enough that what is opened is still in the cache when it is written to the device. */
-const OPENED_AT_ONCE = 64;
+/** Few enough that what is opened is still in the cache when it is written to the device; as many as two messages of a stream, so that its receiver is woken once for both. */
+const OPENED_AT_ONCE = 128;
 
 const port = parentPort;
 if (port === null) throw new Error("this file is a worker");

@@ -83,11 +83,20 @@ export class NetworkRows {
 
   /** Where the network's first row is, or would be. */
   #placeOf(network: number): number {
-    let place = Math.imul(network, 0x9e3779b1) >>> this.#shift;
+    let place = hashedTo(network, this.#shift);
     for (;;) {
       const at = place * ROW_WORDS;
       if (this.#words[at + Row.kind] === 0 || this.#words[at + Row.network] === network >>> 0) return place;
       place = (place + 1) & this.#mask;
     }
   }
+}
+
+/**
+ * Which of 2^(32 - shift) places a network would have, were it alone: networks one behind the other, of whatever length, get places all over. The low bits of a network are zeros, which one
+ * multiplication would leave where they are: its high half is mixed into them first.
+ */
+export function hashedTo(network: number, shift: number): number {
+  const mixed = Math.imul(network ^ (network >>> 16), 0x7feb352d);
+  return Math.imul(mixed ^ (mixed >>> 15), 0x9e3779b1) >>> shift;
 }

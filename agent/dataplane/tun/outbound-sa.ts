@@ -2,19 +2,22 @@ import { sequenceNumberLimit } from "../../ipsec/lifetime.ts";
 import type { OutboundSa, SaLifetimes, UdpEndpoint } from "../../ipsec/security-association.ts";
 import { parseAddress } from "../../wire/address.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
-import type { Arena } from "../ffi/arena.ts";
-import { EspTransform } from "../ffi/esp-transform.ts";
+import { Arena } from "../ffi/arena.ts";
+import { EspTransform, MOST_ESP_OCTETS } from "../ffi/esp-transform.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
 import { type AhSealing, closeAhSealing, makeAhSealing } from "./ah-sealing.ts";
 import { innerByPath } from "./largest-inner.ts";
-import { aimOuterFragments, closeOuterFragments, makeOuterFragments, type OuterFragments } from "./outer-fragments.ts";
+import { aimOuterFragments, closeOuterFragments, makeOuterFragments, MOST_FRAGMENTS_OCTETS, type OuterFragments } from "./outer-fragments.ts";
 import { socketIndex, withoutSocket } from "./outer-sockets.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
-import type { SaParts } from "./sa-parts.ts";
+import { type SaParts, withRoom } from "./sa-parts.ts";
 import { SharedSequence } from "./shared-sequence.ts";
 
 /** A rekey is asked for well before the numbers end (RFC 4303 §3.3.3). */
 const SOFT_SEQUENCE_SHARE = 0.9;
+
+/** The most that an SA takes of its arena. AH takes less than ESP. */
+export const MOST_TRANSMIT_OCTETS = MOST_ESP_OCTETS + Arena.sizeOf(SOCKADDR_OCTETS) + MOST_FRAGMENTS_OCTETS;
 
 /** An outbound SA in its worker. What every packet reads comes first: of many SAs each is in the cache only as far as it was read. */
 export interface TransmitSa {
@@ -70,35 +73,37 @@ export function makeTransmitSa(
   const family = remote.length === 4 ? 4 : 6;
   const obstacle = withoutSocket(sa, family, raw);
   if (obstacle !== null) throw new Error(obstacle);
-  // Last of all that can fail: what it holds would have to be given back.
-  const ah = sa.protocol === "ah" ? makeAhSealing(arena, sa, source, remote) : null;
-  const transform = ah === null ? new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, batch) : null;
-  const innerFor = innerByPath(transform, ah?.transform ?? null, family, sa.encapsulation);
-  const whole: TransmitSa = {
-    transform,
-    row,
-    maxInner: innerFor(pathMtu),
-    sequence,
-    numbers: numbers === null ? null : new SharedSequence(numbers),
-    extended: sa.extendedSequenceNumbers,
-    spiWord: sa.spi | 0,
-    fragments: null,
-    route: "",
-    isEncapsulated: sa.encapsulation === "udp",
-    ah,
-    source,
-    destinationAt: arena.allocate(SOCKADDR_OCTETS),
-    destinationOctets: 0,
-    socket: socketIndex(sa, family),
-    childSaId: sa.childSaId,
-    spi: sa.spi,
-    remote: sa.remote.address,
-    innerFor,
-    lifetime: new SaLifetime(counters, row, withinSequence(sa), performance.now(), sequence),
-  };
-  const made = family === 6 && raw.headedIpv6 !== null ? { ...whole, fragments: makeOuterFragments(arena, whole, sa.local.port) } : whole;
-  moveTransmitSa(arena, made, sa.remote);
-  return made;
+  return withRoom(arena, SOCKADDR_OCTETS, (destinationAt) => {
+    const ah = sa.protocol === "ah" ? makeAhSealing(arena, sa, source, remote) : null;
+    const transform = ah === null ? new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, batch) : null;
+    // Nothing from here on can fail, since an arena has room for all SAs: what they hold would have to be given back.
+    const innerFor = innerByPath(transform, ah?.transform ?? null, family, sa.encapsulation);
+    const whole: TransmitSa = {
+      transform,
+      row,
+      maxInner: innerFor(pathMtu),
+      sequence,
+      numbers: numbers === null ? null : new SharedSequence(numbers),
+      extended: sa.extendedSequenceNumbers,
+      spiWord: sa.spi | 0,
+      fragments: null,
+      route: "",
+      isEncapsulated: sa.encapsulation === "udp",
+      ah,
+      source,
+      destinationAt,
+      destinationOctets: 0,
+      socket: socketIndex(sa, family),
+      childSaId: sa.childSaId,
+      spi: sa.spi,
+      remote: sa.remote.address,
+      innerFor,
+      lifetime: new SaLifetime(counters, row, withinSequence(sa), performance.now(), sequence),
+    };
+    const made = family === 6 && raw.headedIpv6 !== null ? { ...whole, fragments: makeOuterFragments(arena, whole, sa.local.port) } : whole;
+    moveTransmitSa(arena, made, sa.remote);
+    return made;
+  });
 }
 
 export function moveTransmitSa(arena: Arena, sa: TransmitSa, remote: UdpEndpoint): void {

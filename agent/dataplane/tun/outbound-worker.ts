@@ -14,7 +14,7 @@ import { runInBatches } from "../ffi/scheduling.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
-import { closeTransmitSa, makeTransmitSa, moveTransmitSa, type TransmitSa } from "./outbound-sa.ts";
+import { closeTransmitSa, makeTransmitSa, MOST_TRANSMIT_OCTETS, moveTransmitSa, type TransmitSa } from "./outbound-sa.ts";
 import { canFragment, fragmentIpv4 } from "./inner-fragments.ts";
 import { InsideAnswers } from "./inside-answers.ts";
 import { PathMtus } from "./path-mtus.ts";
@@ -27,13 +27,14 @@ import { segmentTcp, segmentUdp } from "./segmentation.ts";
 import { clampMss, folded, tcpHeaderOctets } from "./tcp-header.ts";
 import { TransmitBatch } from "./transmit-batch.ts";
 import { UDP_HEADER_OCTETS } from "./udp-header.ts";
-import { type CommandBatch, type FromWorker, type WorkerOptions, obeyAll, type WorkerCommand } from "./worker-protocol.ts";
+import { type CommandBatch, type FromWorker, MAX_SAS, type WorkerOptions, obeyAll, type WorkerCommand } from "./worker-protocol.ts";
 
 /*
  * From the inside to the outside: TUN → policy → SA → ESP → UDP. A loop that blocks in poll and then drains the device; it never
  * returns to the event loop. Nothing is allocated for a packet.
  */
-const ARENA_OCTETS = 24 << 20;
+/** A frame, what is sealed of it, and all SAs. What nothing was ever written to takes no memory. */
+const ARENA_OCTETS = (24 << 20) + MAX_SAS * MOST_TRANSMIT_OCTETS;
 const FRAME_OCTETS = VNET_HEADER_OCTETS + 65_535;
 /** Few enough that it is still in the cache when it is sent, and that a packet behind a long queue does not wait until all of that is read. */
 const SENT_AT_ONCE_OCTETS = 256 << 10;

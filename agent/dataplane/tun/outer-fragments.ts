@@ -4,7 +4,7 @@ import { parseAddress } from "../../wire/address.ts";
 import { AH, IPV6_HEADER } from "../../wire/ah.ts";
 import { IpProtocol } from "../../wire/ip.ts";
 import { writeU16, writeU32 } from "../../wire/octets.ts";
-import type { Arena } from "../ffi/arena.ts";
+import { Arena } from "../ffi/arena.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
 import type { TransmitSa } from "./outbound-sa.ts";
 import { HEADED_IPV6 } from "./outer-sockets.ts";
@@ -28,6 +28,8 @@ const IPV6_MORE = 1;
 /** Every IPv6 path carries this (RFC 8200 §5), so fragments that have no more pass wherever the packet would not have. */
 const IPV6_LEAST_MTU = 1_280;
 const HEADER_ROOM = 64;
+/** The most that an SA takes of its arena for this. */
+export const MOST_FRAGMENTS_OCTETS = Arena.sizeOf(HEADER_ROOM) + Arena.sizeOf(SOCKADDR_OCTETS);
 
 /** How an SA over IPv6 sends what its path does not take whole: with the header in front, by a raw socket. */
 export interface OuterFragments {

@@ -11,3 +11,14 @@ export interface SaParts {
   readonly batch: AeadBatch | null;
   readonly raw: RawSockets;
 }
+
+/** Makes an SA for which there is room of so many octets at `at`; when it cannot be made, the room is given back. */
+export function withRoom<Sa>(arena: Arena, octets: number, make: (at: number) => Sa): Sa {
+  const at = arena.allocate(octets);
+  try {
+    return make(at);
+  } catch (error) {
+    arena.free(at, octets);
+    throw error;
+  }
+}

@@ -1,6 +1,5 @@
 import { highBits } from "../../ipsec/replay-window.ts";
 import { padLengthFor, writeEspTrailer } from "../../wire/esp.ts";
-import { writeU32 } from "../../wire/octets.ts";
 import type { Arena } from "../ffi/arena.ts";
 import { type AhSealing, sealWithAh } from "./ah-sealing.ts";
 import { trafficClass } from "./ecn.ts";
@@ -42,8 +41,8 @@ export function sealInner(arena: Arena, batch: TransmitBatch, sa: TransmitSa, in
     return true;
   }
   const start = innerAt - 8 - transform.ivOctets;
-  writeU32(arena.bytes, start, sa.spiWord);
-  writeU32(arena.bytes, start + 4, low);
+  arena.view.setInt32(start, sa.spiWord);
+  arena.view.setInt32(start + 4, low | 0);
   const padLength = padLengthFor(innerOctets, transform.alignment);
   const contentEnd = writeEspTrailer(arena.bytes, innerAt + innerOctets, padLength, nextHeader);
   const end = transform.seal(start, contentEnd, low, high);

@@ -36,10 +36,10 @@ function cut(arena: Arena, start: number, view: IpPacketView, headerOctets: numb
     const at = place(allHeaders + size);
     arena.copyAndSum(start, allHeaders, at);
     const payloadSum = arena.copyAndSum(payloadAt + offset, size, at + allHeaders);
-    mendIp(arena.bytes, at, allHeaders + size, index);
+    mendIp(arena.view, at, allHeaders + size, index);
     const transportAt = at + transportOffset - start;
-    if (headers.isTcp) mendTcp(arena.bytes, transportAt, headerOctets + size, payloadSum, offset, index, offset + size >= payloadOctets);
-    else mendUdp(arena.bytes, transportAt, headerOctets + size, payloadSum);
+    if (headers.isTcp) mendTcp(arena.view, transportAt, headerOctets + size, payloadSum, offset, index, offset + size >= payloadOctets);
+    else mendUdp(arena.view, transportAt, headerOctets + size, payloadSum);
     if (!done(at, allHeaders + size)) return true;
   }
   return true;
@@ -75,30 +75,30 @@ function readHeaders(arena: Arena, start: number, view: IpPacketView, headerOcte
   headers.transportSum = arena.sum(view.sourceOffset, view.family === 4 ? 8 : 32) + view.protocol + arena.sum(at, headerOctets);
 }
 
-function mendIp(bytes: Uint8Array, at: number, octets: number, index: number): void {
-  if (headers.family === 6) return writeU16(bytes, at + 4, octets - 40);
+function mendIp(memory: DataView, at: number, octets: number, index: number): void {
+  if (headers.family === 6) return memory.setUint16(at + 4, octets - 40);
   const identification = (headers.identification + index) & 0xffff;
-  writeU16(bytes, at + 2, octets);
-  writeU16(bytes, at + 4, identification);
-  writeU16(bytes, at + 10, ~folded(headers.ipSum + octets + identification) & 0xffff);
+  memory.setUint16(at + 2, octets);
+  memory.setUint16(at + 4, identification);
+  memory.setUint16(at + 10, ~folded(headers.ipSum + octets + identification));
 }
 
 /** `octets`: of header and payload. */
-function mendTcp(bytes: Uint8Array, at: number, octets: number, payloadSum: number, offset: number, index: number, isLast: boolean): void {
-  const sequence = (headers.sequence + offset) >>> 0;
+function mendTcp(memory: DataView, at: number, octets: number, payloadSum: number, offset: number, index: number, isLast: boolean): void {
+  const sequence = (headers.sequence + offset) | 0;
   let { flags } = headers;
   if (!isLast) flags &= ~(TcpFlag.FIN | TcpFlag.PSH);
   // RFC 3168 §6.1.2: CWR answers once.
   if (index > 0) flags &= ~TcpFlag.CWR;
-  writeU32(bytes, at + Tcp.sequence, sequence);
-  bytes[at + Tcp.flags] = flags;
+  memory.setInt32(at + Tcp.sequence, sequence);
+  memory.setUint8(at + Tcp.flags, flags);
   const sum = headers.transportSum + (sequence >>> 16) + (sequence & 0xffff) + flags + octets + payloadSum;
-  writeU16(bytes, at + Tcp.checksum, ~folded(sum) & 0xffff);
+  memory.setUint16(at + Tcp.checksum, ~folded(sum));
 }
 
-function mendUdp(bytes: Uint8Array, at: number, octets: number, payloadSum: number): void {
-  writeU16(bytes, at + Udp.length, octets);
+function mendUdp(memory: DataView, at: number, octets: number, payloadSum: number): void {
+  memory.setUint16(at + Udp.length, octets);
   const checksum = ~folded(headers.transportSum + 2 * octets + payloadSum) & 0xffff;
   // RFC 768: a checksum of zero means "none", so it is sent as all ones.
-  writeU16(bytes, at + Udp.checksum, checksum === 0 ? 0xffff : checksum);
+  memory.setUint16(at + Udp.checksum, checksum === 0 ? 0xffff : checksum);
 }

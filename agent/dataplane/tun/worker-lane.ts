@@ -6,12 +6,9 @@ import { wake } from "../ffi/waiting.ts";
 import { RestartAllowance } from "../restart-allowance.ts";
 import { startWatchedWorker, type WatchedWorker } from "../watched-worker.ts";
 import { CounterTable, GLOBAL_ROW, RowAllocator } from "./counters.ts";
-import type { CommandBatch, FromWorker, WorkerCommand, WorkerOptions } from "./worker-protocol.ts";
+import { type CommandBatch, type FromWorker, MAX_SAS, type WorkerCommand, type WorkerOptions } from "./worker-protocol.ts";
 
 export type Direction = "inbound" | "outbound";
-
-/** SAs of a direction at once: rows of counters in shared memory. */
-const MAX_SAS = 32_768;
 
 export type LaneOptions = Omit<WorkerOptions, "counters" | "heartbeat" | "isReplacement">;
 

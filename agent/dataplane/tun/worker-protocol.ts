@@ -4,6 +4,9 @@ import type { RawSockets } from "../ffi/raw-socket.ts";
 import type { DataPlaneEvent, IkeDatagram } from "../data-plane.ts";
 import type { HandOverSockets } from "./hand-over.ts";
 
+/** SAs of a direction at once: rows of counters in shared memory, and room in a worker's arena. */
+export const MAX_SAS = 32_768;
+
 /** What the main thread and a worker say to each other. A worker blocks in poll: commands wait in the port until an eventfd wakes it. */
 export interface WorkerOptions {
   readonly tunFd: number;

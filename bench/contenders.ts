@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gcmLibrary } from "../agent/dataplane/ffi/gcm-library.ts";
+import { loadNativeBatch } from "../agent/dataplane/ffi/native.ts";
 import { type Context, linkId, peerConfiguration } from "../e2e/interop/scenario.ts";
 import { type CharonConfig, startCharon } from "../e2e/lib/charon.ts";
 import type { Site, ThreeNamespaces } from "../e2e/lib/namespaces.ts";
@@ -22,6 +23,9 @@ export interface Contender {
   readonly start: (context: Context, cipher: CipherName) => Promise<void>;
 }
 
+/** What a contender needs is not on this machine; all else that happens to one of ours is a fault. */
+export class CannotBeHad extends Error {}
+
 const nativeFunction = fileURLToPath(new URL("../dist/native/aead-batch.so", import.meta.url));
 const bundle = fileURLToPath(new URL("../dist/agent/main.mjs", import.meta.url));
 const all: readonly CipherName[] = ["aes128gcm16", "aes256gcm16", "chacha20poly1305"];
@@ -32,7 +36,8 @@ export const contenders: readonly Contender[] = [
     label: "Culvert",
     ciphers: all,
     async start(context, cipher) {
-      if (!existsSync(nativeFunction)) throw new Error("the native function was not compiled: install a C compiler and run set-up");
+      const isCurrent = existsSync(nativeFunction) && loadNativeBatch(nativeFunction) !== null;
+      if (!isCurrent) throw new CannotBeHad("the native function was not compiled: install a C compiler and run set-up");
       await startWithLibrary(context, cipher, {});
     },
   },
@@ -40,7 +45,7 @@ export const contenders: readonly Contender[] = [
     name: "culvert-newer-library",
     label: "Culvert with libipsec-mb2 of Debian 13",
     ciphers: ["aes128gcm16", "aes256gcm16"],
-    start: (context, cipher) => startOurs(context, cipher, withNewerGcmLibrary(context.directory)),
+    start: (context, cipher) => startOurs(context, cipher, newerLibrary(context.directory)),
   },
   {
     name: "culvert-typescript-alone",
@@ -69,8 +74,16 @@ export const contenders: readonly Contender[] = [
 
 /** With AES-GCM of this Debian's library, and never of OpenSSL in its place. */
 async function startWithLibrary(context: Context, cipher: CipherName, env: Record<string, string>): Promise<void> {
-  if (gcmLibrary() === null) throw new Error("there is no libIPSec_MB: on Debian, apt-get install libipsec-mb1");
+  if (gcmLibrary() === null) throw new CannotBeHad("there is no libIPSec_MB: on Debian, apt-get install libipsec-mb1");
   await startOurs(context, cipher, env);
+}
+
+function newerLibrary(directory: string): Record<string, string> {
+  try {
+    return withNewerGcmLibrary(directory);
+  } catch (error) {
+    throw new CannotBeHad(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** Our gateway at both ends, as it runs: the bundle. */

@@ -9,7 +9,7 @@ import { root } from "../../scripts/setup.mjs";
  */
 
 const target = join(root, "dist/peers/debian-testing");
-/** Written last: without it the directory is half made. */
+/** Written last, with what the directory was made of: without it the directory is half made, and with other packages in it an earlier version's. */
 const stamp = ".culvert-complete";
 const packages = [
   "strongswan-charon",
@@ -18,7 +18,8 @@ const packages = [
   "libstrongswan-extra-plugins",
   "libstrongswan-standard-plugins",
   "wireguard-go",
-  "libipsec-mb2",
+  // Of x86 alone.
+  ...(process.arch === "x64" ? ["libipsec-mb2"] : []),
   "iproute2",
 ];
 const longestSeconds = 420;
@@ -27,10 +28,15 @@ const longestSeconds = 420;
 export function newerPeerRoot(): string | null {
   const given = process.env["CULVERT_STRONGSWAN6_ROOT"];
   if (given !== undefined && given !== "") return given;
-  return existsSync(join(target, stamp)) ? target : null;
+  return isComplete() ? target : null;
 }
 
-/** Makes the directory when it is not there. @throws Error with one sentence that says what is missing; nothing half made stays. */
+function isComplete(): boolean {
+  const file = join(target, stamp);
+  return existsSync(file) && readFileSync(file, "utf8") === packages.join("\n");
+}
+
+/** Makes the directory when it is not there, or anew when it has other packages. @throws Error with one sentence that says what is missing; nothing half made stays. */
 export async function makeNewerPeerRoot(say: (line: string) => void): Promise<string> {
   const present = newerPeerRoot();
   if (present !== null) return present;
@@ -44,9 +50,12 @@ export async function makeNewerPeerRoot(say: (line: string) => void): Promise<st
   try {
     await bootstrap(making, log);
     for (const cache of ["var/cache/apt", "var/lib/apt/lists"]) rmSync(join(making, cache), { recursive: true, force: true });
-    writeFileSync(join(making, stamp), "");
+    writeFileSync(join(making, stamp), packages.join("\n"));
     // Another run may have been faster.
-    if (newerPeerRoot() === null) renameSync(making, target);
+    if (!isComplete()) {
+      rmSync(target, { recursive: true, force: true });
+      renameSync(making, target);
+    }
     return target;
   } finally {
     rmSync(making, { recursive: true, force: true });

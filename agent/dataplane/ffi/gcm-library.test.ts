@@ -31,11 +31,11 @@ static void *real(const char *name) { return dlsym(dlopen("${debians}", RTLD_NOW
 static unsigned version = 0x10300;
 unsigned imb_get_version(void) { return version; }
 static void after_pre(uint8_t *expanded);
-static void after_enc(uint8_t *out, uint64_t octets, uint8_t *tag);
+static void after_enc(uint8_t *out, uint64_t octets, uint8_t *tag, uint8_t *context);
 static void after_dec(uint8_t *out, uint64_t octets, uint8_t *tag);
 #define OF(bits) \\
   void aes_gcm_pre_##bits##_avx_gen4(const void *key, void *expanded) { ((pre *)real("aes_gcm_pre_" #bits "_avx_gen4"))(key, expanded); after_pre(expanded); } \\
-  void aes_gcm_enc_##bits##_avx_gen4(PARAMETERS) { ((gcm *)real("aes_gcm_enc_" #bits "_avx_gen4"))(ARGUMENTS); after_enc(out, octets, tag); } \\
+  void aes_gcm_enc_##bits##_avx_gen4(PARAMETERS) { ((gcm *)real("aes_gcm_enc_" #bits "_avx_gen4"))(ARGUMENTS); after_enc(out, octets, tag, context); } \\
   void aes_gcm_dec_##bits##_avx_gen4(PARAMETERS) { ((gcm *)real("aes_gcm_dec_" #bits "_avx_gen4"))(ARGUMENTS); after_dec(out, octets, tag); }
 OF(128) OF(192) OF(256)
 ${source}
@@ -48,7 +48,7 @@ ${source}
 
 const honest = {
   pre: "static void after_pre(uint8_t *expanded) {}",
-  enc: "static void after_enc(uint8_t *out, uint64_t octets, uint8_t *tag) {}",
+  enc: "static void after_enc(uint8_t *out, uint64_t octets, uint8_t *tag, uint8_t *context) {}",
   dec: "static void after_dec(uint8_t *out, uint64_t octets, uint8_t *tag) {}",
 };
 const sourceOf = (changed: Partial<typeof honest>): string => Object.values({ ...honest, ...changed }).join("\n");
@@ -90,24 +90,24 @@ describe("loadGcmLibrary", () => {
     expect(loadGcmLibrary(libraryThat("honest", sourceOf({})))?.name).toBe("libIPSec_MB 1.3.0 (avx_gen4)");
   });
 
-  it.each([
-    ["is older than it is known of", "static void __attribute__((constructor)) older(void) { version = 0x10200; }", {}],
-    ["lacks one of its functions", "", {}],
-    ["writes behind its key", "", { pre: "static void after_pre(uint8_t *expanded) { expanded[500] = 0; }" }],
-    ["expands a key to another one", "", { pre: "static void after_pre(uint8_t *expanded) { expanded[20] ^= 1; }" }],
-    [
-      "encrypts one octet of a long packet otherwise",
-      "",
-      { enc: "static void after_enc(uint8_t *out, uint64_t octets, uint8_t *tag) { if (octets > 9000) out[9000] ^= 1; }" },
-    ],
-    ["makes another ICV of a short one", "", { enc: "static void after_enc(uint8_t *out, uint64_t octets, uint8_t *tag) { if (octets == 2) tag[15] ^= 1; }" }],
-    ["decrypts otherwise", "", { dec: "static void after_dec(uint8_t *out, uint64_t octets, uint8_t *tag) { out[0] ^= 0x80; }" }],
-    ["finds another ICV when it opens", "", { dec: "static void after_dec(uint8_t *out, uint64_t octets, uint8_t *tag) { tag[0] ^= 1; }" }],
-  ] as const)("leaves one to itself that %s", (what, more, changed) => {
-    const hidden = what.startsWith("lacks") ? ["aes_gcm_dec_192_avx_gen4"] : [];
-    const symbol = loader.symbol;
-    vi.spyOn(loader, "symbol").mockImplementation((handle: number, name: string) => (hidden.includes(name) ? 0 : symbol(handle, name)));
-    expect(loadGcmLibrary(libraryThat(what.replaceAll(" ", "-"), `${sourceOf(changed)}\n${more}`))).toBeNull();
+  const older = "static void __attribute__((constructor)) older(void) { version = 0x10200; }";
+  const enc = (body: string) => ({ enc: `static void after_enc(uint8_t *out, uint64_t octets, uint8_t *tag, uint8_t *context) { ${body} }` });
+  const dec = (body: string) => ({ dec: `static void after_dec(uint8_t *out, uint64_t octets, uint8_t *tag) { ${body} }` });
+  const pre = (body: string) => ({ pre: `static void after_pre(uint8_t *expanded) { ${body} }` });
+  it.each<{ readonly that: string; readonly source: string; readonly hidden?: string }>([
+    { that: "is older than it is known of", source: `${sourceOf({})}\n${older}` },
+    { that: "lacks one of its functions", source: sourceOf({}), hidden: "aes_gcm_dec_192_avx_gen4" },
+    { that: "writes behind its key", source: sourceOf(pre("expanded[500] = 0;")) },
+    { that: "writes behind what a call needs", source: sourceOf(enc("context[128] = 0;")) },
+    { that: "expands a key to another one", source: sourceOf(pre("expanded[20] ^= 1;")) },
+    { that: "encrypts one octet of a long packet otherwise", source: sourceOf(enc("if (octets > 9000) out[9000] ^= 1;")) },
+    { that: "makes another ICV of a short one", source: sourceOf(enc("if (octets == 2) tag[15] ^= 1;")) },
+    { that: "decrypts otherwise", source: sourceOf(dec("out[0] ^= 0x80;")) },
+    { that: "finds another ICV when it opens", source: sourceOf(dec("tag[0] ^= 1;")) },
+  ])("leaves one to itself that $that", ({ that, source, hidden }) => {
+    const { symbol } = loader;
+    vi.spyOn(loader, "symbol").mockImplementation((handle: number, name: string) => (name === hidden ? 0 : symbol(handle, name)));
+    expect(loadGcmLibrary(libraryThat(that.replaceAll(" ", "-"), source))).toBeNull();
   });
 });
 

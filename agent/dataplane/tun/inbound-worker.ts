@@ -46,7 +46,7 @@ const ROUNDS = 8;
 const NOTICES_A_SECOND = 20;
 /** As much of a packet as says whose it is: non-ESP marker and both IKE SPIs. */
 const QUOTED_OCTETS = 20;
-/** Few enough that what is opened is still in the cache when it is written to the device; as many as two messages of a stream, so that its receiver is woken once for both. */
+/** Few enough that what is opened is still in the cache when it is written to the device; at least two messages of a stream, whose receiver can then be woken once for both. */
 const OPENED_AT_ONCE = 128;
 
 const port = parentPort;

@@ -150,7 +150,7 @@ describe("PolicyTable", () => {
     }
   });
 
-  // Of IPv4 compiled-selectors.test.ts says how many places are looked at.
+  // Of IPv4 compiled-selectors.test.ts says how its hashes spread.
   it("costs the same few reads of an IPv6 packet with 10,000 policies as with 10", () => {
     const readsWith = (count: number): number => {
       const table = new PolicyTable<Sa>();

@@ -4,8 +4,8 @@ import { isMainThread, threadName } from "node:worker_threads";
 /*
  * Loaded before a gateway's own code (`--import`), in its main thread and in its workers, so that a test can do to a running one what no command does.
  * Files in the directory CULVERT_TEST_FAULTS are the orders:
- *   <worker's name>   where the worker next returns from poll the file is removed, and the worker throws, as a bug in it would; with the word `loop` or
- *                     `wait` in the file it runs or waits for ever
+ *   <worker's name>   where the worker next returns from poll the file is removed, and the worker does what the word in it says: `throw`, as a bug in it would,
+ *                     or run (`loop`) or wait (`wait`) for ever. Without a word it has yet to be written
  *   clock             milliseconds that the machine's clock has been set forwards, or with a minus backwards
  */
 const directory = process.env["CULVERT_TEST_FAULTS"] ?? "";
@@ -16,8 +16,8 @@ if (!isMainThread) {
   const order = `${directory}/${threadName}`;
   const mortalPoll = (...args: unknown[]): number => {
     const ready: number = poll(...args);
-    if (existsSync(order)) {
-      const fault = readFileSync(order, "utf8");
+    const fault = existsSync(order) ? readFileSync(order, "utf8") : "";
+    if (fault !== "") {
       unlinkSync(order);
       for (; fault === "loop"; );
       if (fault === "wait") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);

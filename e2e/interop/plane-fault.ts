@@ -52,7 +52,7 @@ export function workerDies(direction: Direction, lossless: boolean): Scenario {
   return {
     name: `fault-${direction}-worker`,
     description: `Our ${direction} worker dies under traffic: another takes its place in the same IKE SA, with new keys, the link is back within 3 s${lossless ? ", 0 lost" : ""}`,
-    run: (context) => replacesWorker(context, direction, { order: "", said: "killed by the test", lossless }),
+    run: (context) => replacesWorker(context, direction, { order: "throw", said: "killed by the test", lossless }),
   };
 }
 
@@ -68,7 +68,7 @@ export function workerHangs(direction: Direction, order: "loop" | "wait"): Scena
 
 interface WorkerFault {
   /** What fault-injection.ts makes of it. */
-  readonly order: string;
+  readonly order: "throw" | "loop" | "wait";
   readonly said: string;
   readonly lossless: boolean;
 }
@@ -98,7 +98,7 @@ async function replacesWorker(context: Context, direction: Direction, { order, s
   notEqual(now.child.outboundSpi, first.child.outboundSpi);
   equal(now.child.inboundSpi, (next as ObservedChildSa | null)?.inboundSpi);
   // A death is told by the thread itself.
-  const unnoticedMs = order === "" ? 0 : noticedAt - began;
+  const unnoticedMs = order === "throw" ? 0 : noticedAt - began;
   ok(outageMs - unnoticedMs < 3_000, `back after ${outageMs} ms, of which ${unnoticedMs} until it was noticed`);
   if (lossless) deepEqual([lost[0].lost, lost[1].lost], [0, 0]);
   const numbers = (await capture.stop())

@@ -85,7 +85,7 @@ describe("several outbound workers", () => {
     const [l, r] = await Promise.all([pair.start(left, options, mortal), pair.start(right, options)]);
     const results = await pair.flows(4, async () => {
       await packetsMore(l, 500);
-      writeFileSync(join(faults, "outbound-2"), "");
+      writeFileSync(join(faults, "outbound-2"), "throw");
       await until("the worker's SAs to be lost", () => l.events().includes("sasLost"));
       await rekeyBoth([l, r]);
       await packetsMore(l, 500);

@@ -34,6 +34,21 @@ export function compileSelectors(selectors: readonly TrafficSelector[]): Compile
   }));
 }
 
+/** Neither ports nor protocols matter to it. */
+export function isOfAddresses({ ipProtocol, anyPort }: CompiledSelector): boolean {
+  return ipProtocol === 0 && anyPort;
+}
+
+/** Two IPv4 selectors that addresses alone decide of, in four words: for those who keep them in an array of many. */
+export function pairWords(local: CompiledSelector, remote: CompiledSelector): number[] {
+  return [local.startWord, local.endWord, remote.startWord, remote.endWord];
+}
+
+/** Whether `pairWords` from index `at` on are for a packet with these addresses at its local and its remote end. */
+export function isOfPair(words: Uint32Array, at: number, local: number, remote: number): boolean {
+  return local >= words[at]! && local <= words[at + 1]! && remote >= words[at + 2]! && remote <= words[at + 3]!;
+}
+
 /**
  * Whether the packet that `view` describes in `bytes` is between these selectors: outbound its source is local, inbound its
  * destination (RFC 4301 §5.2 step 4).

@@ -1,9 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
 import type { InboundSa } from "../../ipsec/security-association.ts";
-import { partsIn } from "../../testing/sa-parts.ts";
+import { partsIn, usualSa } from "../../testing/sa-parts.ts";
 import { staticKeys } from "../../testing/static-keys.ts";
 import { Encr, Integ } from "../../wire/iana.ts";
-import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { Arena } from "../ffi/arena.ts";
 import { makeReceiveSa, MOST_RECEIVE_OCTETS } from "./inbound-sa.ts";
 import { makeTransmitSa, MOST_TRANSMIT_OCTETS } from "./outbound-sa.ts";
@@ -15,16 +14,11 @@ vi.mock(import("../ffi/gcm-library.ts"), async (load) => {
   return { ...real, gcmLibrary: () => ({ ...real.gcmLibrary()!, expandedOctets: real.MOST_EXPANDED_OCTETS }) };
 });
 
-const spi = 0x1234 as EspSpi;
+const { spi } = usualSa;
 const noKey = new Uint8Array(0);
 const hmac = { salt: noKey, integ: Integ.HMAC_SHA2_256_128, integrityKey: new Uint8Array(32) };
 const common: Omit<InboundSa, "direction" | "keys"> = {
-  childSaId: "c",
-  spi,
-  extendedSequenceNumbers: false,
-  protocol: "esp",
-  mode: "tunnel",
-  encapsulation: "udp",
+  ...usualSa,
   replayWindowPackets: 4_096,
   local: { address: "fd00::1", port: 4_500 },
   remote: { address: "fd00::2", port: 4_500 },

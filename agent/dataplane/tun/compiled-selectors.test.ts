@@ -4,8 +4,7 @@ import { compileSelectors, matchesPacket } from "../../ipsec/packet-match.ts";
 import type { InboundSa } from "../../ipsec/security-association.ts";
 import { parseSelector, toPrefix } from "../../ipsec/traffic-selector.ts";
 import { buildDatagram, buildTcp } from "../../testing/inner-packets.ts";
-import { partsIn } from "../../testing/sa-parts.ts";
-import { staticKeys } from "../../testing/static-keys.ts";
+import { partsIn, usualSa } from "../../testing/sa-parts.ts";
 import { parseAddress } from "../../wire/address.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
@@ -83,24 +82,11 @@ describe("compiled selectors", () => {
   it("of an inbound SA are for the packets that the definition says", () => {
     const arena = new Arena(1 << 20);
     const parts = partsIn(arena);
-    const spi = 0x1234 as EspSpi;
     let [taken, refused] = [0, 0];
     fc.assert(
       fc.property(someOf(ours), someOf(theirs), fc.array(packet, { minLength: 1, maxLength: 8 }), (local, remote, packets) => {
         const [localSelectors, remoteSelectors] = [local.map(parseSelector), remote.map(parseSelector)];
-        const given: InboundSa = {
-          ...{
-            childSaId: "c",
-            spi,
-            keys: staticKeys("aes128gcm16", spi),
-            extendedSequenceNumbers: false,
-            protocol: "esp",
-            mode: "tunnel",
-            encapsulation: "udp",
-          },
-          ...{ local: { address: "192.0.2.1", port: 4_500 }, remote: { address: "192.0.2.2", port: 4_500 }, direction: "inbound", replayWindowPackets: 64 },
-          ...{ localSelectors, remoteSelectors },
-        };
+        const given: InboundSa = { ...usualSa, direction: "inbound", replayWindowPackets: 64, localSelectors, remoteSelectors };
         const sa = makeReceiveSa(parts, given, 1, 1_500);
         for (const one of packets) {
           const octets = build(one, "inbound");

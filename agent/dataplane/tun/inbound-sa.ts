@@ -1,4 +1,4 @@
-import { type CompiledSelector, compileSelectors, matchesPacket } from "../../ipsec/packet-match.ts";
+import { type CompiledSelector, compileSelectors, isOfAddresses, isOfPair, matchesPacket, pairWords } from "../../ipsec/packet-match.ts";
 import { MAXIMUM_PACKETS, ReplayWindow } from "../../ipsec/replay-window.ts";
 import type { InboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
 import { parseAddress } from "../../wire/address.ts";
@@ -112,10 +112,9 @@ export function moveReceiveSa(arena: Arena, sa: ReceiveSa, remote: UdpEndpoint):
 /** False: they are not one pair of IPv4 selectors without ports and protocols, and nothing was written. */
 function writePair(arena: Arena, at: number, local: readonly CompiledSelector[], remote: readonly CompiledSelector[]): boolean {
   const [ours, theirs] = [local[0], remote[0]];
-  const isPair =
-    local.length === 1 && remote.length === 1 && [...local, ...remote].every(({ family, ipProtocol, anyPort }) => family === 4 && ipProtocol === 0 && anyPort);
+  const isPair = local.length === 1 && remote.length === 1 && [...local, ...remote].every((selector) => selector.family === 4 && isOfAddresses(selector));
   if (!isPair || ours === undefined || theirs === undefined) return false;
-  arena.words.set([ours.startWord, ours.endWord, theirs.startWord, theirs.endWord], at >>> 2);
+  arena.words.set(pairWords(ours, theirs), at >>> 2);
   return true;
 }
 
@@ -125,7 +124,7 @@ export function isForPacket({ bytes, words }: Arena, sa: ReceiveSa, view: IpPack
   const pair = (sa.at + Near.selectors) >>> 2;
   const source = readU32(bytes, view.sourceOffset);
   const destination = readU32(bytes, view.destinationOffset);
-  return destination >= words[pair]! && destination <= words[pair + 1]! && source >= words[pair + 2]! && source <= words[pair + 3]!;
+  return isOfPair(words, pair, destination, source);
 }
 
 /** Whether this sockaddr is the peer's as we know it: port and address, not the IPv6 flow label or scope. */

@@ -1,7 +1,7 @@
-import type { CompiledSelector } from "../../ipsec/packet-match.ts";
+import { type CompiledSelector, isOfPair, pairWords } from "../../ipsec/packet-match.ts";
 
 /** Words of a row: half a cache line, and none lies across two. Networks and addresses are IPv4's as numbers. */
-const Row = { network: 0, next: 1, policy: 2, kind: 3, localStart: 4, localEnd: 5, remoteStart: 6, remoteEnd: 7 } as const;
+const Row = { network: 0, next: 1, policy: 2, kind: 3, pair: 4 } as const;
 const ROW_WORDS = 8;
 /** 0, as in an empty array: none is there. Addresses alone decide, or more does. */
 const Kind = { decided: 1, undecided: 2 } as const;
@@ -16,7 +16,7 @@ export interface NetworkRow {
 }
 
 /**
- * Rows by the network that they are of, in one array: of ten thousand policies a lookup reads one cache line, where maps and objects took some fifteen from all over the heap
+ * Rows by the network that they are of, in one array: of ten thousand policies a lookup reads one cache line, where maps and objects took many from all over the heap
  * (docs/packet-walk.md). The first row of a network lies where its hash says or, where that is taken, in the first free place behind it; its others, in their order, behind all of those.
  * Never changed once it is made.
  */
@@ -60,15 +60,7 @@ export class NetworkRows {
 
   /** Whether a packet between these addresses is the policy's; false also when more than addresses decides. */
   holds(row: number, local: number, remote: number): boolean {
-    const words = this.#words;
-    const at = row * ROW_WORDS;
-    return (
-      words[at + Row.kind] === Kind.decided &&
-      local >= words[at + Row.localStart]! &&
-      local <= words[at + Row.localEnd]! &&
-      remote >= words[at + Row.remoteStart]! &&
-      remote <= words[at + Row.remoteEnd]!
-    );
+    return this.isDecided(row) && isOfPair(this.#words, row * ROW_WORDS + Row.pair, local, remote);
   }
 
   /** Whether addresses alone decide. */
@@ -77,8 +69,8 @@ export class NetworkRows {
   }
 
   #write(index: number, { network, policy, selectors }: NetworkRow): void {
-    const addresses = selectors === null ? [] : [selectors.local.startWord, selectors.local.endWord, selectors.remote.startWord, selectors.remote.endWord];
-    this.#words.set([network, NO_ROW, policy, selectors === null ? Kind.undecided : Kind.decided, ...addresses], index * ROW_WORDS);
+    const decided = selectors === null ? [Kind.undecided] : [Kind.decided, ...pairWords(selectors.local, selectors.remote)];
+    this.#words.set([network, NO_ROW, policy, ...decided], index * ROW_WORDS);
   }
 
   /** Where the network's first row is, or would be. */

@@ -1,4 +1,4 @@
-import { type CompiledSelector, compileSelectors, matchesPacket } from "../../ipsec/packet-match.ts";
+import { type CompiledSelector, compileSelectors, isOfAddresses, matchesPacket } from "../../ipsec/packet-match.ts";
 import type { OutboundPolicy } from "../../ipsec/security-association.ts";
 import type { IpPacketView } from "../../wire/ip.ts";
 import { readU32 } from "../../wire/octets.ts";
@@ -193,11 +193,6 @@ function rowsOf(local: readonly CompiledSelector[], remote: CompiledSelector, le
   const network = maskedWord(remote.startWord, length);
   if (!isOfAddresses(remote) || !local.every(isOfAddresses)) return [{ network, policy, selectors: null }];
   return local.filter(({ family }) => family === 4).map((one) => ({ network, policy, selectors: { local: one, remote } }));
-}
-
-/** Neither ports nor protocols matter to it. */
-function isOfAddresses({ ipProtocol, anyPort }: CompiledSelector): boolean {
-  return ipProtocol === 0 && anyPort;
 }
 
 function addTo<Sa>(byLength: Map<number, ByNetwork<Sa>>, length: number, key: number, policy: CompiledPolicy<Sa>): void {

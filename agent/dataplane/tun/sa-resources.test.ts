@@ -2,10 +2,8 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { InboundSa, OutboundSa } from "../../ipsec/security-association.ts";
-import { partsIn } from "../../testing/sa-parts.ts";
-import { staticKeys } from "../../testing/static-keys.ts";
+import { partsIn, usualSa } from "../../testing/sa-parts.ts";
 import { Encr, Integ } from "../../wire/iana.ts";
-import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { Arena } from "../ffi/arena.ts";
 import { crypto } from "../ffi/native.ts";
 import { CounterTable } from "./counters.ts";
@@ -14,20 +12,8 @@ import { closeTransmitSa, makeTransmitSa } from "./outbound-sa.ts";
 import { reserveInner, sealInner } from "./seal-packet.ts";
 import { TransmitBatch } from "./transmit-batch.ts";
 
-const spi = 0x1234 as EspSpi;
-const common = {
-  childSaId: "c",
-  spi,
-  keys: staticKeys("aes128gcm16", spi),
-  extendedSequenceNumbers: false,
-  protocol: "esp",
-  mode: "tunnel",
-  local: { address: "192.0.2.1", port: 4_500 },
-  remote: { address: "192.0.2.2", port: 4_500 },
-  encapsulation: "udp",
-} as const;
-const outbound: OutboundSa = { ...common, direction: "outbound" };
-const inbound: InboundSa = { ...common, direction: "inbound", replayWindowPackets: 64, localSelectors: [], remoteSelectors: [] };
+const outbound: OutboundSa = { ...usualSa, direction: "outbound" };
+const inbound: InboundSa = { ...usualSa, direction: "inbound", replayWindowPackets: 64, localSelectors: [], remoteSelectors: [] };
 const cbc = {
   encr: Encr.AES_CBC,
   encryptionKey: new Uint8Array(32),
@@ -71,7 +57,7 @@ describe("an SA in its worker", () => {
   });
 
   it("gives everything back when it is closed", () => {
-    for (const keys of [common.keys, cbc]) {
+    for (const keys of [usualSa.keys, cbc]) {
       expect(heldAfter(arena, () => closeTransmitSa(arena, makeTransmitSa(parts, { ...outbound, keys }, 1, 1_500)))).toEqual(none);
       expect(heldAfter(arena, () => closeReceiveSa(arena, makeReceiveSa(parts, { ...inbound, keys }, 1, 1_500)))).toEqual(none);
     }
@@ -89,7 +75,7 @@ describe("what the main thread has sent for an SA", () => {
     ["ESP", {}],
     ["AH", ah],
   ])("is not kept alive by the SA that was made of it, neither its keys nor the rest (%s)", async (_name, kind) => {
-    const keys = { ...common.keys, ...("keys" in kind ? kind.keys : {}) };
+    const keys = { ...usualSa.keys, ...("keys" in kind ? kind.keys : {}) };
     const sent = { outbound: { ...outbound, ...kind, keys: { ...keys } }, inbound: { ...inbound, ...kind, keys: { ...keys } } };
     const traces = [sent.outbound, sent.outbound.keys, sent.inbound, sent.inbound.keys].map((object) => new WeakRef<object>(object));
     const parts = partsIn(arena, { raw });
@@ -99,7 +85,7 @@ describe("what the main thread has sent for an SA", () => {
     await new Promise((resolve) => setImmediate(resolve));
     collectGarbage();
     expect(traces.map((trace) => trace.deref())).toEqual(traces.map(() => undefined));
-    expect(made.map(({ spi }) => spi)).toEqual([common.spi, common.spi]);
+    expect(made.map(({ spi }) => spi)).toEqual([usualSa.spi, usualSa.spi]);
   });
 });
 

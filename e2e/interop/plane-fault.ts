@@ -46,6 +46,12 @@ export async function outageOf(context: Context, fault: () => Promise<void> | vo
 }
 
 type Direction = "inbound" | "outbound";
+type WorkerFault = "throw" | "loop" | "wait";
+
+/** Tells the worker of a mortal gateway to fail as a bug would make it, or to run or wait for ever. */
+export function orderFault(context: Context, worker: Direction, fault: WorkerFault): void {
+  writeFileSync(join(context.directory, worker), fault);
+}
 
 /** A scenario in which the worker of a direction dies under traffic. */
 export function workerDies(direction: Direction, lossless: boolean): Scenario {
@@ -66,14 +72,13 @@ export function workerHangs(direction: Direction, order: "loop" | "wait"): Scena
   };
 }
 
-interface WorkerFault {
-  /** What fault-injection.ts makes of it. */
-  readonly order: "throw" | "loop" | "wait";
+interface FaultCase {
+  readonly order: WorkerFault;
   readonly said: string;
   readonly lossless: boolean;
 }
 
-async function replacesWorker(context: Context, direction: Direction, { order, said, lossless }: WorkerFault): Promise<void> {
+async function replacesWorker(context: Context, direction: Direction, { order, said, lossless }: FaultCase): Promise<void> {
   const peer = await context.startPeer();
   const us = await startUsMortal(context);
   const first = await expectUp(context, us, peer);
@@ -84,7 +89,7 @@ async function replacesWorker(context: Context, direction: Direction, { order, s
   const { lost, began, outageMs } = await outageOf(
     context,
     async () => {
-      writeFileSync(join(context.directory, direction), order);
+      orderFault(context, direction, order);
       await pollUntil("word of the fault", 10_000, async () => (us.log().includes(sentence) ? true : undefined), undefined, 1);
       noticedAt = performance.now();
     },

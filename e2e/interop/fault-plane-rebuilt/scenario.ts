@@ -1,8 +1,6 @@
 import { notEqual, ok } from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { pollUntil } from "../../lib/poll.ts";
-import { outageOf, startUsMortal } from "../plane-fault.ts";
+import { orderFault, outageOf, startUsMortal } from "../plane-fault.ts";
 import { expectUp, type Scenario } from "../scenario.ts";
 
 export const scenario: Scenario = {
@@ -17,11 +15,11 @@ export const scenario: Scenario = {
       context,
       async () => {
         for (let times = 1; times <= 3; times++) {
-          writeFileSync(join(context.directory, "inbound"), "");
+          orderFault(context, "inbound", "throw");
           await pollUntil(`death ${times}`, 5_000, async () => (deaths() === times ? true : undefined));
           await expectUp(context, us, peer);
         }
-        writeFileSync(join(context.directory, "inbound"), "");
+        orderFault(context, "inbound", "throw");
         await pollUntil("the plane to fail", 5_000, async () => (us.log().includes("the data plane failed") ? true : undefined), undefined, 5);
       },
       () => us.waitForLink("link", "to be negotiated anew", ({ state, ikeSas }) => (state === "up" && ikeSas[0]?.spiI !== first.ike.spiI ? true : undefined)),

@@ -115,6 +115,11 @@ export class EspTransform {
     arena.bytes.fill(0, this.#scratch + Scratch.key, this.#scratch + Parameter.at);
   }
 
+  /** Where in the arena the line is that every packet reads, the expanded key or what leads to it behind it. */
+  get lineAt(): number {
+    return this.#scratch;
+  }
+
   get ivOctets(): number {
     return this.#suite.ivOctets;
   }

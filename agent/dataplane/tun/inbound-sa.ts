@@ -9,9 +9,11 @@ import { Arena } from "../ffi/arena.ts";
 import { AhTransform } from "../ffi/ah-transform.ts";
 import { EspTransform, MOST_ESP_OCTETS } from "../ffi/esp-transform.ts";
 import { writeSockaddr } from "../ffi/udp-socket.ts";
+import type { CounterTable } from "./counters.ts";
 import { innerByPath } from "./largest-inner.ts";
 import { withoutSocket } from "./outer-sockets.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
+import type { AheadOf } from "./read-ahead.ts";
 import { type SaParts, withRoom } from "./sa-parts.ts";
 
 /**
@@ -102,6 +104,20 @@ export function closeReceiveSa(arena: Arena, sa: ReceiveSa): void {
   sa.transform?.close();
   sa.ah?.close();
   arena.free(sa.at, sa.octets);
+}
+
+/** What a packet reads of it; `sequence`: of the packet with a number. */
+export function aheadOfReceiveSa(
+  { words }: Arena,
+  counters: CounterTable,
+  sequence: (index: number) => number,
+): Pick<AheadOf<ReceiveSa>, "self" | "parts" | "ends"> {
+  return {
+    self: ({ row, maxInner }) => row | maxInner,
+    parts: ({ row, at, window, transform }) =>
+      (counters.isOver(row) ? 1 : 0) | words[at >>> 2]! | (window.highest > 0 ? 1 : 0) | (transform === null ? 0 : transform.lineAt),
+    ends: ({ window, transform }, index) => (window.check(sequence(index)) ? 1 : 0) | (transform === null ? 0 : words[transform.lineAt >>> 2]!),
+  };
 }
 
 /** The peer is there now. */

@@ -24,6 +24,7 @@ import { Allowance } from "./allowance.ts";
 import { EarlyPackets } from "./early-packets.ts";
 import { HANDED_HEADER_OCTETS, handedClass, handedStep, HandOver } from "./hand-over.ts";
 import { closeReceiveSa, isForPacket, isFromPeer, makeReceiveSa, MOST_RECEIVE_OCTETS, moveReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
+import { InboundAhead } from "./inbound-ahead.ts";
 import { PathMtus } from "./path-mtus.ts";
 import { type Opening, OpeningQueue } from "./opening-queue.ts";
 import { outerHeaderAt, outerHeaderOctets, rawAhAt, rawEspAt } from "./raw-packets.ts";
@@ -59,6 +60,7 @@ const sas = new ReceiveSas();
 const paths = new PathMtus(options.pathMtu);
 const lifetimes = new LifetimeTimer(sas);
 const batch = new ReceiveBatch(arena);
+const ahead = new InboundAhead(arena, counters, batch, sas);
 const tun = new TunWriter(arena, options.tunFd, counters, options.mergesDatagrams);
 const early = new EarlyPackets(arena);
 const batchedOpening = AeadBatch.create(arena, "open", OPENED_AT_ONCE);
@@ -116,10 +118,14 @@ function sourcesOf({ udpFds, raw, icmpFds, handOver: handed }: WorkerOptions): S
 }
 
 function drainSocket({ fd, take }: Source): void {
+  const isUdp = take === takeMessage;
   for (let round = 0; round < ROUNDS; round++) {
     heartbeat.beat();
     const count = batch.receive(fd);
-    for (let index = 0; index < count; index++) take(index, fd);
+    for (let index = 0; index < count; index++) {
+      if (isUdp) ahead.of(index, count);
+      take(index, fd);
+    }
     opening?.take(takeOpening);
     handOver?.flush();
     // A lone segment must not wait for a next one, and the buffers are about to be reused.

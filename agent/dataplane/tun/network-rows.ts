@@ -49,6 +49,11 @@ export class NetworkRows {
     return this.#words[index * ROW_WORDS + Row.kind] === 0 ? NO_ROW : index;
   }
 
+  /** Reads where the first row of this network is, unless others came before it. */
+  place(network: number): number {
+    return this.#words[hashedTo(network, this.#shift) * ROW_WORDS]!;
+  }
+
   /** The next row of the same network, or `NO_ROW`. */
   next(row: number): number {
     return this.#words[row * ROW_WORDS + Row.next]! | 0;

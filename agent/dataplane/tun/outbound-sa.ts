@@ -6,9 +6,11 @@ import { Arena } from "../ffi/arena.ts";
 import { EspTransform, MOST_ESP_OCTETS } from "../ffi/esp-transform.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
 import { type AhSealing, closeAhSealing, makeAhSealing } from "./ah-sealing.ts";
+import type { CounterTable } from "./counters.ts";
 import { innerByPath } from "./largest-inner.ts";
 import { aimOuterFragments, closeOuterFragments, makeOuterFragments, MOST_FRAGMENTS_OCTETS, type OuterFragments } from "./outer-fragments.ts";
 import { socketIndex, withoutSocket } from "./outer-sockets.ts";
+import type { AheadOf } from "./read-ahead.ts";
 import { SaLifetime } from "./sa-lifetime.ts";
 import { type SaParts, withRoom } from "./sa-parts.ts";
 import { SharedSequence } from "./shared-sequence.ts";
@@ -104,6 +106,15 @@ export function makeTransmitSa(
     moveTransmitSa(arena, made, sa.remote);
     return made;
   });
+}
+
+/** What a packet reads of it. */
+export function aheadOfTransmitSa({ words }: Arena, counters: CounterTable): Pick<AheadOf<TransmitSa>, "self" | "parts" | "ends"> {
+  return {
+    self: ({ row, isEncapsulated }) => (isEncapsulated ? row : 0),
+    parts: ({ row, transform }) => (counters.isOver(row) ? 1 : 0) | (transform === null ? 0 : transform.lineAt),
+    ends: ({ transform }) => (transform === null ? 0 : words[transform.lineAt >>> 2]!),
+  };
 }
 
 export function moveTransmitSa(arena: Arena, sa: TransmitSa, remote: UdpEndpoint): void {

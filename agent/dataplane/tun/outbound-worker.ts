@@ -9,17 +9,19 @@ import type { DataPlaneEvent } from "../data-plane.ts";
 import { Heartbeat } from "../heartbeat.ts";
 import { AeadBatch } from "../ffi/aead-batch.ts";
 import { Arena } from "../ffi/arena.ts";
-import { Errno, errno, libc } from "../ffi/native.ts";
+import { Errno, libc } from "../ffi/native.ts";
 import { runInBatches } from "../ffi/scheduling.ts";
 import { VNET_HEADER_OCTETS, Vnet } from "../ffi/tun-device.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Counter, CounterTable, GLOBAL_ROW } from "./counters.ts";
-import { closeTransmitSa, makeTransmitSa, MOST_TRANSMIT_OCTETS, moveTransmitSa, type TransmitSa } from "./outbound-sa.ts";
+import { aheadOfTransmitSa, closeTransmitSa, makeTransmitSa, MOST_TRANSMIT_OCTETS, moveTransmitSa, type TransmitSa } from "./outbound-sa.ts";
+import { FrameReader } from "./frame-reader.ts";
 import { canFragment, fragmentIpv4 } from "./inner-fragments.ts";
 import { InsideAnswers } from "./inside-answers.ts";
 import { PathMtus } from "./path-mtus.ts";
 import { type CompiledPolicy, PolicyTable } from "./policy-table.ts";
 import { outerSockets } from "./outer-sockets.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { LifetimeTimer } from "./sa-lifetime.ts";
 import type { SaParts } from "./sa-parts.ts";
 import { reserveInner, sealInner } from "./seal-packet.ts";
@@ -35,7 +37,6 @@ import { type CommandBatch, type FromWorker, MAX_SAS, type WorkerOptions, obeyAl
  */
 /** A frame, what is sealed of it, and all SAs. What nothing was ever written to takes no memory. */
 const ARENA_OCTETS = (24 << 20) + MAX_SAS * MOST_TRANSMIT_OCTETS;
-const FRAME_OCTETS = VNET_HEADER_OCTETS + 65_535;
 /** Few enough that it is still in the cache when it is sent, and that a packet behind a long queue does not wait until all of that is read. */
 const SENT_AT_ONCE_OCTETS = 256 << 10;
 const READS_A_ROUND = 64;
@@ -60,11 +61,18 @@ const lifetimes = new LifetimeTimer(sas);
 const sealing = AeadBatch.create(arena, "seal", SEALED_AT_ONCE);
 const parts: SaParts = { arena, counters, batch: sealing, raw: options.raw };
 const batch = new TransmitBatch(arena, outerSockets(options.udpFds, options.raw), counters, sealing, () => heartbeat.beat());
-const frameAt = arena.allocate(FRAME_OCTETS);
+const frames = new FrameReader(arena, options.tunFd);
+const ahead = new ReadAhead<TransmitSa>(FrameReader.most, {
+  place: (index) => policies.place(arena.bytes, frames.at(index) + VNET_HEADER_OCTETS),
+  find: (index) => policies.peek(arena.bytes, frames.at(index) + VNET_HEADER_OCTETS),
+  ...aheadOfTransmitSa(arena, counters),
+});
 const answers = new InsideAnswers(arena, options.tunFd);
 const view = makeIpPacketView();
 const polled = new PollSet(arena, [options.wakeFd, options.tunFd]);
 const TUN_POLLED = 1;
+/** Of the frame that is being taken. */
+let frameAt = 0;
 /** Milliseconds of a clock that is never set, and of the one on the wall. */
 let now = 0;
 let wallNow = 0;
@@ -112,17 +120,20 @@ function readDevice(): void {
 }
 
 function drainTun(): void {
-  const buffer = arena.address + frameAt;
-  for (let reads = 0; reads < READS_A_ROUND; reads++) {
-    const octets = Number(libc.read(options.tunFd, buffer, FRAME_OCTETS));
-    if (octets < 0) {
-      const code = errno();
-      if (code === Errno.EAGAIN || code === Errno.EINTR) break;
-      loseDevice(code);
+  for (let reads = 0; reads < READS_A_ROUND; ) {
+    const count = frames.read();
+    ahead.run(count);
+    for (let index = 0; index < count; index++) {
+      frameAt = frames.at(index);
+      const octets = frames.octets(index);
+      if (octets > VNET_HEADER_OCTETS) takeFrame(frameAt + VNET_HEADER_OCTETS, frameAt + octets);
+      if (batch.octets >= SENT_AT_ONCE_OCTETS) batch.flush();
+    }
+    reads += count;
+    if (frames.failure !== 0) {
+      if (frames.failure !== Errno.EAGAIN && frames.failure !== Errno.EINTR) loseDevice(frames.failure);
       break;
     }
-    if (octets > VNET_HEADER_OCTETS) takeFrame(frameAt + VNET_HEADER_OCTETS, frameAt + octets);
-    if (batch.octets >= SENT_AT_ONCE_OCTETS) batch.flush();
   }
   batch.flush();
 }

@@ -86,6 +86,33 @@ describe("PolicyTable", () => {
     },
   );
 
+  it("says ahead of a lookup which SA it will find, among thousands of networks, and nothing of what it does not know so", () => {
+    const table = new PolicyTable<Sa>();
+    const sas = Array.from({ length: 3_000 }, (_, index) => ({ name: `10.${64 + (index >> 8)}.${index & 255}.0/24` }));
+    const header = (destination: string) => {
+      const bytes = new Uint8Array(20);
+      bytes[0] = 0x45;
+      bytes.set(parseAddress(destination)!, 16);
+      return bytes;
+    };
+    const peeked = (destination: string) => table.peek(header(destination), 0);
+    expect(table.place(header("10.64.0.1"), 0)).toBe(0);
+    for (const sa of sas) table.install(policy(sa.name, ["10.0.0.0/24"], [sa.name]), sa);
+    // Not compiled yet.
+    expect(peeked("10.64.0.1")).toBeNull();
+    for (const sa of sas) {
+      const host = sa.name.replace("0/24", "7");
+      expect(look(table, "10.0.0.1", host)?.sa).toBe(sa);
+      expect(peeked(host)).toBe(sa);
+    }
+    expect(peeked("10.99.0.1")).toBeNull();
+    expect(table.peek(new Uint8Array(40).fill(0x60, 0, 1), 0)).toBeNull();
+    const atHome = sas.filter(
+      ({ name }) => table.place(header(name.replace("0/24", "7")), 0) === parseAddress(name.replace("/24", ""))!.reduce((word, octet) => word * 256 + octet, 0),
+    );
+    expect(atHome.length).toBeGreaterThan(2_000);
+  });
+
   it("answers from the newest state after install, replacement, forgetting an SA, removal and clearing", () => {
     const table = new PolicyTable<Sa>();
     const found = () => look(table, "10.0.0.1", "10.1.0.1");

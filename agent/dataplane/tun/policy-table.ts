@@ -4,6 +4,8 @@ import type { IpPacketView } from "../../wire/ip.ts";
 import { readU32 } from "../../wire/octets.ts";
 import { type NetworkRow, NetworkRows, NO_ROW } from "./network-rows.ts";
 
+/** Of the destination in the header. */
+const IPV4_DESTINATION = 16;
 /** No policy's number. */
 export const NO_POLICY = -1;
 
@@ -93,6 +95,20 @@ export class PolicyTable<Sa> {
   /** Its SA; the policy itself, which of thousands is in no cache, need not be looked at. */
   saOf(number: number): Sa | null {
     return this.#sas[number] ?? null;
+  }
+
+  /** For read-ahead.ts: reads where a packet at `at` has its policy, most likely. */
+  place(bytes: Uint8Array, at: number): number {
+    const longest = this.#prefixesV4[0];
+    return longest === undefined ? 0 : longest.rows.place(maskedWord(readU32(bytes, at + IPV4_DESTINATION), longest.length));
+  }
+
+  /** The SA of that policy; null: not known without a lookup. */
+  peek(bytes: Uint8Array, at: number): Sa | null {
+    const longest = this.#prefixesV4[0];
+    if (this.#isStale || longest === undefined || bytes[at]! >> 4 !== 4) return null;
+    const row = longest.rows.first(maskedWord(readU32(bytes, at + IPV4_DESTINATION), longest.length));
+    return row === NO_ROW ? null : this.saOf(longest.rows.policyOf(row));
   }
 
   /** The policy's number, good until the next change of the table; `NO_POLICY`: there is none for such a packet. */

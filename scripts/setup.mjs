@@ -106,7 +106,11 @@ const compileNative = {
     const built = "dist/native/built.so";
     await run("cc", ["-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", built, source], process.env);
     // What this very Node cannot load must not be found by the gateway.
-    await run(nodeProgram(), ["-e", `require("koffi").load("./${built}").func("int culvert_aead_batch_2(uintptr_t jobs, int count, int seals)")`], process.env);
+    await run(
+      nodeProgram(),
+      ["-e", `require("koffi").load("./${built}").func("int culvert_aead_batch_3(uintptr_t jobs, int count, int seals, int keyOctets)")`],
+      process.env,
+    );
     renameSync(join(root, built), join(root, this.result));
   },
 };

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Arena } from "./arena.ts";
+import { gcmLibrary } from "./gcm-library.ts";
 import { loadNativeBatch, type NativeBatch } from "./native.ts";
 
 /** struct job of native/aead-batch.c. */
@@ -21,6 +22,7 @@ export class AeadBatch {
   readonly #native: NativeBatch;
   readonly #jobs: number;
   readonly #seals: 0 | 1;
+  readonly #keyOctets = gcmLibrary()?.expandedOctets ?? 0;
   #count = 0;
 
   constructor(arena: Arena, native: NativeBatch, direction: "seal" | "open", capacity: number) {
@@ -66,7 +68,7 @@ export class AeadBatch {
   run(): number {
     const count = this.#count;
     this.#count = 0;
-    return count === 0 ? 0 : this.#native(this.#arena.address + this.#jobs, count, this.#seals);
+    return count === 0 ? 0 : this.#native(this.#arena.address + this.#jobs, count, this.#seals, this.#keyOctets);
   }
 
   /** `run` for sealing, where no packet may be left as it was. @throws Error when OpenSSL failed. */

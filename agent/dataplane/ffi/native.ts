@@ -88,15 +88,17 @@ export const loader = {
   symbol: self.func("uintptr_t dlsym(uintptr_t library, const char *name)"),
 } as const;
 
-/** Carries out `count` jobs at an address and returns how many failed: see aead-batch.ts. */
-export type NativeBatch = (jobs: number, count: number, seals: 0 | 1) => number;
+/** Carries out `count` jobs at an address, whose keys of a `GcmLibrary` have so many octets once they are expanded, and returns how many failed: see aead-batch.ts. */
+export type NativeBatch = (jobs: number, count: number, seals: 0 | 1, keyOctets: number) => number;
 
-const BATCH_NAME = "culvert_aead_batch_2";
+const BATCH_NAME = "culvert_aead_batch_3";
 
 /** Null when its jobs have another layout, as those of an earlier set-up have. @throws Error when the file is no library that this process can load. */
 export function loadNativeBatch(file: string): NativeBatch | null {
   const library = koffi.load(file);
-  return loader.symbol(loader.open(file, loader.NOW), BATCH_NAME) === 0 ? null : library.func(`int ${BATCH_NAME}(uintptr_t jobs, int count, int seals)`);
+  return loader.symbol(loader.open(file, loader.NOW), BATCH_NAME) === 0
+    ? null
+    : library.func(`int ${BATCH_NAME}(uintptr_t jobs, int count, int seals, int keyOctets)`);
 }
 
 /** libc's memset over no octets returns the address of the array it was given: how an address is learned from JavaScript. */

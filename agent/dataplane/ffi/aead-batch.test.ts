@@ -49,7 +49,7 @@ describe.each([
       arena.bytes.set(vector.payload, payloadAt);
       const padLength = padLengthFor(vector.payload.length, transform.alignment);
       const contentEnd = writeEspTrailer(arena.bytes, payloadAt + vector.payload.length, padLength, vector.nextHeader);
-      expect(transform.isBatched).toBe(true);
+      expect(transform.batched).not.toBeNull();
       return { vector, transform, at, end: transform.protect(at, contentEnd, vector.sequenceHigh ?? 0) };
     });
     expect(batch.isFull).toBe(true);
@@ -69,7 +69,7 @@ describe.each([
       arena.bytes.set(vector.esp, at);
       // Of the odd ones one octet is changed: header, IV, text or ICV.
       if (index % 2 === 1) arena.bytes[at + [0, 4, 8, 17, 30, 40, 3, vector.esp.length - 1][index]!]! ^= 0x01;
-      expect(transform.note(at, at + vector.esp.length, vector.sequenceHigh ?? 0)).toBe(true);
+      expect(transform.batched!.note(transform.lineAt, at, at + vector.esp.length, vector.sequenceHigh ?? 0)).toBe(true);
     }
     expect(batch.run()).toBe(4);
     for (const [index, at] of ats.entries()) {
@@ -86,7 +86,8 @@ describe.each([
     const batch = new AeadBatch(arena, native, "open", 2);
     const transform = new EspTransform(arena, vector.keys, "open", false, batch, gcm);
     const at = arena.allocate(4_096);
-    for (let length = 8; length < 8 + transform.ivOctets + 2 + transform.icvOctets; length++) expect(transform.note(at, at + length, 0)).toBe(false);
+    for (let length = 8; length < 8 + transform.ivOctets + 2 + transform.icvOctets; length++)
+      expect(transform.batched!.note(transform.lineAt, at, at + length, 0)).toBe(false);
     expect(batch.run()).toBe(0);
     transform.close();
   });
@@ -117,7 +118,7 @@ describe.each([
         sealing.runSeals();
         for (const { transforms, at, end, other, otherEnd, high } of made) {
           expect(hex(at, end)).toBe(hex(other, otherEnd));
-          expect(transforms.opening.note(at, end, high)).toBe(true);
+          expect(transforms.opening.batched!.note(transforms.opening.lineAt, at, end, high)).toBe(true);
         }
         expect(opening.run()).toBe(0);
         for (const { transforms } of made) for (const transform of Object.values(transforms)) transform.close();

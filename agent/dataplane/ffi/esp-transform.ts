@@ -1,16 +1,16 @@
-import { type CipherSpec, cipherForKey } from "../../crypto/encr.ts";
-import { findInteg, type IntegSpec } from "../../crypto/integ.ts";
 import type { SaKeys } from "../../crypto/sa-keys.ts";
-import { AAD_AFTER_NONCE, type AeadBatch } from "./aead-batch.ts";
+import type { AeadBatch } from "./aead-batch.ts";
 import { Arena } from "./arena.ts";
+import { type BatchedEsp, batchedEsp, BatchedLine } from "./batched-esp.ts";
+import { type EspShape, type EspSuite, isPossibleContent, suiteOf, writeAad, writeCounterIv } from "./esp-suite.ts";
 import { type GcmFunction, type GcmFunctions, GCM_CONTEXT_OCTETS, type GcmLibrary, gcmLibrary, type KeyOctets, MOST_EXPANDED_OCTETS } from "./gcm-library.ts";
 import { crypto } from "./native.ts";
 import { MAC_OCTETS, PacketMac } from "./packet-mac.ts";
 
 const SET_TAG = 0x11;
 const SET_IV_LENGTH = 0x09;
-/** What an SA has in the arena, in octets from its beginning. The first 64, which is all that a packet in a batch takes of them, are of one cache line. */
-const Scratch = { nonce: 0, aad: 16, sequenceHigh: 28, cipher: 32, length: 48, end: 64, key: 128, octets: 384 } as const;
+/** What an SA has in the arena, in octets from its beginning: first what a packet in a batch takes of it. */
+const Scratch = { nonce: BatchedLine.salt, aad: 16, sequenceHigh: 28, cipher: BatchedLine.cipher, length: 48, end: 64, key: 128, octets: 384 } as const;
 /** With a `GcmLibrary` the expanded key follows the first line. */
 const EXPANDED_KEY = 64;
 /** The most that a transform takes of its arena. */
@@ -19,47 +19,6 @@ export const MOST_ESP_OCTETS = Math.max(Arena.sizeOf(Scratch.octets) + Arena.siz
 const Parameter = { at: 256, data: 256 + 16, name: 256 + 80 } as const;
 const OCTET_STRING = 5;
 
-/** What all SAs of the same algorithms have in common. */
-interface EspSuite {
-  readonly cipher: CipherSpec;
-  readonly integ: IntegSpec | null;
-  readonly kind: "aead" | "cbc" | "ctr";
-  readonly extended: boolean;
-  readonly ivOctets: number;
-  readonly icvOctets: number;
-  readonly alignment: number;
-  readonly saltOctets: number;
-  /** CCM authenticates the length first (RFC 3610 §2.2): EVP must be told before the data, and the ICV's length before the key. */
-  readonly declaresLength: boolean;
-}
-
-const suites = new Map<string, EspSuite>();
-
-/** @throws Error with a sentence when the TUN plane has no such algorithm. */
-function suiteOf(keys: SaKeys, extended: boolean): EspSuite {
-  const name = `${keys.encr} ${keys.encryptionKey.length} ${keys.salt.length} ${keys.integ} ${extended}`;
-  const known = suites.get(name);
-  if (known !== undefined) return known;
-  const cipher = cipherForKey(keys.encr, keys.encryptionKey.length);
-  if (cipher === undefined) throw new Error(`the TUN plane has no ESP cipher with the number ${keys.encr}`);
-  const kind = cipher.icvOctets > 0 ? "aead" : cipher.kind === "cbc" ? "cbc" : "ctr";
-  const integ = (kind === "aead" ? undefined : findInteg(keys.integ)) ?? null;
-  if (kind !== "aead" && integ === null) throw new Error(`${cipher.keyword} needs an integrity algorithm that the TUN plane has`);
-  const made: EspSuite = {
-    cipher,
-    integ,
-    kind,
-    extended,
-    ivOctets: cipher.ivOctets,
-    icvOctets: integ?.icvOctets ?? cipher.icvOctets,
-    alignment: Math.max(4, cipher.blockOctets),
-    saltOctets: keys.salt.length,
-    declaresLength: cipher.kind === "ccm",
-  };
-  suites.set(name, made);
-  return made;
-}
-
 /**
  * ESP's cryptography (RFC 4303 §3.3.2, §3.4.4) of one direction of one SA, over packets in an arena, through OpenSSL's EVP or, for AES-GCM where it
  * is there, a `GcmLibrary`. The key schedule is made once; a packet costs four native calls with an AEAD cipher of OpenSSL and five to seal (CCM: one
@@ -67,9 +26,9 @@ function suiteOf(keys: SaKeys, extended: boolean): EspSuite {
  * keys; what is noted in a batch must have been run by then.
  */
 export class EspTransform {
-  // What a packet in a batch reads comes first, and what SAs have in common is one object of all of them: of many SAs each is in the cache only as far as it was read.
+  /** Who notes this SA's packets in the batch, of which `lineAt` is all that it needs; null: each is sealed or opened at once. */
+  readonly batched: BatchedEsp | null;
   readonly #scratch: number;
-  readonly #batch: AeadBatch | null;
   readonly #suite: EspSuite;
   readonly #arena: Arena;
   readonly #gcm: GcmFunctions | null;
@@ -93,8 +52,7 @@ export class EspTransform {
     this.#suite = suite;
     this.#arena = arena;
     this.#direction = direction === "seal" ? 1 : 0;
-    // The native function makes the calls of the others; CCM, which few use, goes call by call.
-    this.#batch = suite.kind === "aead" && !suite.declaresLength ? batch : null;
+    this.batched = batchedEsp(arena, batch, suite);
     this.#gcm = cipher.kind === "gcm" && library !== null ? library.of[cipher.keyOctets as KeyOctets] : null;
     this.#scratchOctets = this.#gcm === null || library === null ? Scratch.octets : EXPANDED_KEY + library.expandedOctets;
     this.#scratch = arena.allocate(this.#scratchOctets);
@@ -115,9 +73,13 @@ export class EspTransform {
     arena.bytes.fill(0, this.#scratch + Scratch.key, this.#scratch + Parameter.at);
   }
 
-  /** Where in the arena the line is that every packet reads, the expanded key or what leads to it behind it. */
+  /** Where in the arena the line is that a packet in a batch reads; the expanded key, or what leads to it, is behind it. */
   get lineAt(): number {
     return this.#scratch;
+  }
+
+  get shape(): EspShape {
+    return this.#suite;
   }
 
   get ivOctets(): number {
@@ -133,11 +95,6 @@ export class EspTransform {
     return this.#suite.alignment;
   }
 
-  /** Whether `seal`, `protect` and `note` leave the packet to the batch. */
-  get isBatched(): boolean {
-    return this.#batch !== null;
-  }
-
   /**
    * Seals in place. The caller has put the inner packet at `start + 8 + ivOctets` and padding and trailer up to `contentEnd`; SPI and
    * sequence number are written by the caller too. Returns the end of the ICV. With a batch the packet is sealed when that is run.
@@ -150,11 +107,7 @@ export class EspTransform {
   /** As `seal`, with an IV that is already in place: the caller answers for its never repeating. */
   protect(start: number, contentEnd: number, sequenceHigh: number): number {
     const ivAt = start + 8;
-    if (this.#batch !== null) {
-      if (this.#batch.isFull) this.#batch.runSeals();
-      this.#note(this.#batch, start, contentEnd, sequenceHigh);
-      return contentEnd + this.icvOctets;
-    }
+    if (this.batched !== null) return this.batched.protect(this.#scratch, start, contentEnd, sequenceHigh);
     if (this.#gcm !== null) {
       this.#callGcm(this.#gcm.seal, start, contentEnd, sequenceHigh, contentEnd);
       return contentEnd + this.icvOctets;
@@ -174,19 +127,11 @@ export class EspTransform {
   open(start: number, end: number, sequenceHigh: number): boolean {
     const ivAt = start + 8;
     const contentEnd = end - this.icvOctets;
-    if (!this.#isPossible(contentEnd - ivAt - this.ivOctets)) return false;
+    if (!isPossibleContent(this.#suite, contentEnd - ivAt - this.ivOctets)) return false;
     if (this.#gcm !== null) return this.#openGcm(this.#gcm, start, contentEnd, sequenceHigh);
     if (this.#suite.kind === "aead") return this.#openAead(start, ivAt, contentEnd, sequenceHigh);
     if (!this.#hash(start, contentEnd, sequenceHigh).finishIs(contentEnd)) return false;
     this.#crypt(ivAt, contentEnd);
-    return true;
-  }
-
-  /** Only when `isBatched`, and with room in the batch: as `open`, but the outcome is the batch's. False: the length is impossible, nothing was noted. */
-  note(start: number, end: number, sequenceHigh: number): boolean {
-    const contentEnd = end - this.icvOctets;
-    if (this.#batch === null || !this.#isPossible(contentEnd - start - 8 - this.ivOctets)) return false;
-    this.#note(this.#batch, start, contentEnd, sequenceHigh);
     return true;
   }
 
@@ -198,39 +143,10 @@ export class EspTransform {
     if (this.#gcm !== null) this.#arena.clearScratch();
   }
 
-  /** A payload has at least the pad length and the next header, and CBC whole blocks. */
-  #isPossible(contentOctets: number): boolean {
-    return contentOctets >= 2 && contentOctets % (this.#suite.kind === "cbc" ? 16 : 1) === 0;
-  }
-
-  #note(batch: AeadBatch, start: number, contentEnd: number, sequenceHigh: number): void {
-    const { view } = this.#arena;
-    const ivAt = start + 8;
-    const contentAt = ivAt + this.ivOctets;
-    const nonce = batch.add(this.#scratch + Scratch.cipher, contentAt, contentEnd - contentAt, this.#suite.extended ? 12 : 8, this.icvOctets);
-    view.setInt32(nonce, view.getInt32(this.#scratch));
-    view.setInt32(nonce + this.#suite.saltOctets, view.getInt32(ivAt));
-    view.setInt32(nonce + this.#suite.saltOctets + 4, view.getInt32(ivAt + 4));
-    this.#writeAad(nonce + AAD_AFTER_NONCE, start, sequenceHigh);
-  }
-
-  /** SPI and sequence number, the high bits between them with ESN (RFC 4106 §5). */
-  #writeAad(aad: number, start: number, sequenceHigh: number): void {
-    const { view } = this.#arena;
-    view.setInt32(aad, view.getInt32(start));
-    if (this.#suite.extended) view.setInt32(aad + 4, sequenceHigh | 0);
-    view.setInt32(aad + (this.#suite.extended ? 8 : 4), view.getInt32(start + 4));
-  }
-
-  /** Counter modes take the sequence number, which never repeats under a key; CBC's must be unpredictable (RFC 3602 §3). */
+  /** CBC's must be unpredictable (RFC 3602 §3). */
   #writeIv(ivAt: number, sequence: number, sequenceHigh: number): void {
-    const { view, address } = this.#arena;
-    if (this.#suite.kind === "cbc") {
-      if (crypto.randomBytes(address + ivAt, 16) !== 1) throw new Error("OpenSSL's random generator failed");
-      return;
-    }
-    view.setInt32(ivAt, sequenceHigh | 0);
-    view.setInt32(ivAt + 4, sequence | 0);
+    if (this.#suite.kind !== "cbc") writeCounterIv(this.#arena, ivAt, sequence, sequenceHigh);
+    else if (crypto.randomBytes(this.#arena.address + ivAt, 16) !== 1) throw new Error("OpenSSL's random generator failed");
   }
 
   /** One call: the content in place, what the ICV is or should be to `tagAt`. */
@@ -312,7 +228,7 @@ export class EspTransform {
     view.setInt32(scratch + this.#suite.saltOctets, view.getInt32(ivAt));
     view.setInt32(scratch + this.#suite.saltOctets + 4, view.getInt32(ivAt + 4));
     if (!this.#suite.extended) return start;
-    this.#writeAad(scratch + Scratch.aad, start, sequenceHigh);
+    writeAad(this.#arena, this.#suite, scratch + Scratch.aad, start, sequenceHigh);
     return scratch + Scratch.aad;
   }
 

@@ -7,6 +7,8 @@ import type { IpPacketView } from "../../wire/ip.ts";
 import { readU32 } from "../../wire/octets.ts";
 import { Arena } from "../ffi/arena.ts";
 import { AhTransform } from "../ffi/ah-transform.ts";
+import type { BatchedEsp } from "../ffi/batched-esp.ts";
+import type { EspShape } from "../ffi/esp-suite.ts";
 import { EspTransform, MOST_ESP_OCTETS } from "../ffi/esp-transform.ts";
 import { writeSockaddr } from "../ffi/udp-socket.ts";
 import type { CounterTable } from "./counters.ts";
@@ -31,9 +33,12 @@ function nearOctets(windowPackets: number): number {
 
 /** An inbound SA in its worker. What every packet reads comes first: of many SAs each is in the cache only as far as it was read. */
 export interface ReceiveSa {
-  /** One of this and `ah` is there: which protocol it is of. */
-  readonly transform: EspTransform | null;
   readonly row: number;
+  /** Who notes its packets, and the line in the arena that is all they need of it; null: `transform` or `ah` opens each at once. */
+  readonly batched: BatchedEsp | null;
+  readonly lineAt: number;
+  /** Of ESP. */
+  readonly shape: EspShape | null;
   readonly window: ReplayWindow;
   readonly extended: boolean;
   /** Where `Near` begins in the arena. */
@@ -45,6 +50,8 @@ export interface ReceiveSa {
   remoteOctets: number;
   /** The largest inner packet of the way back to the peer: what a SYN-ACK may announce. */
   maxInner: number;
+  /** One of this and `ah` is there: which protocol it is of. */
+  readonly transform: EspTransform | null;
   readonly ah: AhTransform | null;
   /** In UDP: from where its packets come may change (RFC 3947 §5.1). */
   readonly isEncapsulated: boolean;
@@ -76,8 +83,10 @@ export function makeReceiveSa({ arena, counters, batch, raw }: SaParts, sa: Inbo
     // Nothing from here on can fail: what they hold would have to be given back.
     const innerFor = innerByPath(transform, ah, family, sa.encapsulation);
     return {
-      transform,
       row,
+      batched: transform?.batched ?? null,
+      lineAt: transform?.lineAt ?? 0,
+      shape: transform?.shape ?? null,
       window: new ReplayWindow(sa.replayWindowPackets, arena.words, (at + Near.window) >>> 2),
       extended: sa.extendedSequenceNumbers,
       at,
@@ -86,6 +95,7 @@ export function makeReceiveSa({ arena, counters, batch, raw }: SaParts, sa: Inbo
       // Packets that do not go in UDP come from no port.
       remoteOctets: writeSockaddr(arena, at + Near.remote, sa.encapsulation === "udp" ? sa.remote : { address: sa.remote.address, port: 0 }),
       maxInner: innerFor(pathMtu),
+      transform,
       ah,
       isEncapsulated: sa.encapsulation === "udp",
       octets,
@@ -114,9 +124,8 @@ export function aheadOfReceiveSa(
 ): Pick<AheadOf<ReceiveSa>, "self" | "parts" | "ends"> {
   return {
     self: ({ row, maxInner }) => row | maxInner,
-    parts: ({ row, at, window, transform }) =>
-      (counters.isOver(row) ? 1 : 0) | words[at >>> 2]! | (window.highest > 0 ? 1 : 0) | (transform === null ? 0 : transform.lineAt),
-    ends: ({ window, transform }, index) => (window.check(sequence(index)) ? 1 : 0) | (transform === null ? 0 : words[transform.lineAt >>> 2]!),
+    parts: ({ row, at, window, lineAt }) => (counters.isOver(row) ? 1 : 0) | words[at >>> 2]! | words[lineAt >>> 2]! | (window.highest > 0 ? 1 : 0),
+    ends: ({ window }, index) => (window.check(sequence(index)) ? 1 : 0),
   };
 }
 

@@ -13,7 +13,7 @@ import type { DataPlaneEvent } from "../data-plane.ts";
 import { Heartbeat } from "../heartbeat.ts";
 import { AeadBatch } from "../ffi/aead-batch.ts";
 import { Arena } from "../ffi/arena.ts";
-import type { EspTransform } from "../ffi/esp-transform.ts";
+import type { EspShape } from "../ffi/esp-suite.ts";
 import { libc } from "../ffi/native.ts";
 import { runInBatches } from "../ffi/scheduling.ts";
 import { readSockaddr } from "../ffi/udp-socket.ts";
@@ -216,16 +216,16 @@ function takeEsp(start: number, end: number, nameAt: number, outerClass: number)
     return;
   }
   if (counters.isOver(sa.row)) return counters.add(sa.row, Counter.lifetime, 1);
-  const { transform } = sa;
-  if (transform === null || end - start < ESP_HEADER_LENGTH + transform.ivOctets + 2 + transform.icvOctets) return counters.add(sa.row, Counter.malformed, 1);
+  const { shape, batched } = sa;
+  if (shape === null || end - start < ESP_HEADER_LENGTH + shape.ivOctets + 2 + shape.icvOctets) return counters.add(sa.row, Counter.malformed, 1);
   const sequence = sequenceOf(sa, espSequence(bytes, start));
   if (sequence < 0 || !sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
-  if (opening === null || !transform.isBatched) {
-    if (!transform.open(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
-    return takeOpened(sa, transform, start, end, sequence, nameAt, outerClass);
+  if (opening === null || batched === null) {
+    if (sa.transform?.open(start, end, highBits(sequence)) !== true) return counters.add(sa.row, Counter.integrity, 1);
+    return takeOpened(sa, shape, start, end, sequence, nameAt, outerClass);
   }
   if (opening.isFull) opening.take(takeOpening);
-  if (!transform.note(start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
+  if (!batched.note(sa.lineAt, start, end, highBits(sequence))) return counters.add(sa.row, Counter.integrity, 1);
   opening.add(sa, start, end, sequence, nameAt, outerClass);
 }
 
@@ -234,7 +234,7 @@ function takeOpening(sa: ReceiveSa, { start, end, sequence, nameAt, outerClass }
   if (!isIntact) return counters.add(sa.row, Counter.integrity, 1);
   if (!sa.window.check(sequence)) return counters.add(sa.row, Counter.replay, 1);
   if (counters.isOver(sa.row)) return counters.add(sa.row, Counter.lifetime, 1);
-  if (sa.transform !== null) takeOpened(sa, sa.transform, start, end, sequence, nameAt, outerClass);
+  if (sa.shape !== null) takeOpened(sa, sa.shape, start, end, sequence, nameAt, outerClass);
 }
 
 /** The whole number of a packet that carries its low 32 bits. */
@@ -242,12 +242,12 @@ function sequenceOf({ extended, window }: ReceiveSa, low: number): number {
   return extended ? inferSequenceNumber(low, window.highest, window.windowPackets) : low;
 }
 
-function takeOpened(sa: ReceiveSa, transform: EspTransform, start: number, end: number, sequence: number, nameAt: number, outerClass: number): void {
+function takeOpened(sa: ReceiveSa, shape: EspShape, start: number, end: number, sequence: number, nameAt: number, outerClass: number): void {
   const isNewest = sequence > sa.window.highest;
   sa.window.mark(sequence);
   if (isNewest && !isFromPeer(arena, sa, nameAt)) noticeMove(sa, nameAt);
-  const payloadAt = start + ESP_HEADER_LENGTH + transform.ivOctets;
-  const contentEnd = end - transform.icvOctets;
+  const payloadAt = start + ESP_HEADER_LENGTH + shape.ivOctets;
+  const contentEnd = end - shape.icvOctets;
   const payloadEnd = espPayloadEnd(arena.bytes, payloadAt, contentEnd);
   if (payloadEnd < 0) return counters.add(sa.row, Counter.malformed, 1);
   takeInner(sa, payloadAt, payloadEnd, arena.bytes[contentEnd - 1]!, outerClass);

@@ -1,8 +1,11 @@
 import { sequenceNumberLimit } from "../../ipsec/lifetime.ts";
 import type { OutboundSa, SaLifetimes, UdpEndpoint } from "../../ipsec/security-association.ts";
 import { parseAddress } from "../../wire/address.ts";
+import { ESP_HEADER_LENGTH } from "../../wire/esp.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { Arena } from "../ffi/arena.ts";
+import type { BatchedEsp } from "../ffi/batched-esp.ts";
+import type { EspShape } from "../ffi/esp-suite.ts";
 import { EspTransform, MOST_ESP_OCTETS } from "../ffi/esp-transform.ts";
 import { SOCKADDR_OCTETS, writeSockaddr } from "../ffi/udp-socket.ts";
 import { type AhSealing, closeAhSealing, makeAhSealing } from "./ah-sealing.ts";
@@ -23,9 +26,14 @@ export const MOST_TRANSMIT_OCTETS = MOST_ESP_OCTETS + Arena.sizeOf(SOCKADDR_OCTE
 
 /** An outbound SA in its worker. What every packet reads comes first: of many SAs each is in the cache only as far as it was read. */
 export interface TransmitSa {
-  /** One of this and `ah` is there: which protocol it is of. */
-  readonly transform: EspTransform | null;
   readonly row: number;
+  /** Who notes its packets, and the line in the arena that is all they need of it; null: `transform` or `ah` seals each at once. */
+  readonly batched: BatchedEsp | null;
+  readonly lineAt: number;
+  /** Of ESP. */
+  readonly shape: EspShape | null;
+  /** From an ESP or AH header to the inner packet. */
+  readonly frontOctets: number;
   /** The largest inner packet whose outer packet fits the path to the peer. */
   maxInner: number;
   /** The number of the last packet sent: it never repeats under this key. */
@@ -41,6 +49,8 @@ export interface TransmitSa {
   route: string;
   /** Of what goes in UDP the kernel takes many in one message. */
   readonly isEncapsulated: boolean;
+  /** One of this and `ah` is there: which protocol it is of. */
+  readonly transform: EspTransform | null;
   readonly ah: AhSealing | null;
   readonly source: Uint8Array;
   /** sockaddr in the arena. */
@@ -81,8 +91,11 @@ export function makeTransmitSa(
     // Nothing from here on can fail, since an arena has room for all SAs: what they hold would have to be given back.
     const innerFor = innerByPath(transform, ah?.transform ?? null, family, sa.encapsulation);
     const whole: TransmitSa = {
-      transform,
       row,
+      batched: transform?.batched ?? null,
+      lineAt: transform?.lineAt ?? 0,
+      shape: transform?.shape ?? null,
+      frontOctets: ah?.frontOctets ?? ESP_HEADER_LENGTH + (transform?.ivOctets ?? 0),
       maxInner: innerFor(pathMtu),
       sequence,
       numbers: numbers === null ? null : new SharedSequence(numbers),
@@ -91,6 +104,7 @@ export function makeTransmitSa(
       fragments: null,
       route: "",
       isEncapsulated: sa.encapsulation === "udp",
+      transform,
       ah,
       source,
       destinationAt,
@@ -111,9 +125,9 @@ export function makeTransmitSa(
 /** What a packet reads of it. */
 export function aheadOfTransmitSa({ words }: Arena, counters: CounterTable): Pick<AheadOf<TransmitSa>, "self" | "parts" | "ends"> {
   return {
-    self: ({ row, isEncapsulated }) => (isEncapsulated ? row : 0),
-    parts: ({ row, transform }) => (counters.isOver(row) ? 1 : 0) | (transform === null ? 0 : transform.lineAt),
-    ends: ({ transform }) => (transform === null ? 0 : words[transform.lineAt >>> 2]!),
+    self: ({ row, maxInner, isEncapsulated }) => (isEncapsulated ? row | maxInner : 0),
+    parts: ({ row, lineAt }) => (counters.isOver(row) ? 1 : 0) | words[lineAt >>> 2]!,
+    ends: null,
   };
 }
 

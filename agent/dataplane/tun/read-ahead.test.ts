@@ -50,10 +50,10 @@ describe("ReadAhead", () => {
     const arena = new Arena(1 << 20);
     const parts = partsIn(arena);
     const sa = makeTransmitSa(parts, { ...usualSa, direction: "outbound" }, 1, 1_500);
-    const line = arena.bytes.slice(sa.transform!.lineAt, sa.transform!.lineAt + 64);
+    const line = arena.bytes.slice(sa.lineAt, sa.lineAt + 64);
     const { self, parts: ofParts, ends } = aheadOfTransmitSa(arena, parts.counters);
-    expect([self(sa), ofParts(sa), ends(sa, 0)]).toEqual([1, sa.transform!.lineAt, arena.words[sa.transform!.lineAt >>> 2]]);
-    expect(arena.bytes.slice(sa.transform!.lineAt, sa.transform!.lineAt + 64)).toEqual(line);
+    expect([self(sa), ofParts(sa), ends]).toEqual([1 | sa.maxInner, arena.words[sa.lineAt >>> 2]! | 0, null]);
+    expect(arena.bytes.slice(sa.lineAt, sa.lineAt + 64)).toEqual(line);
   });
 });
 

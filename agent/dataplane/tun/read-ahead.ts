@@ -3,10 +3,10 @@ export interface AheadOf<Sa> {
   /** Where the SA would be, were it alone: of this no read waits for another. */
   readonly place: (index: number) => number;
   readonly find: (index: number) => Sa | null;
-  /** The SA itself, what it leads to, and what that leads to. */
+  /** The SA itself, what it leads to, and what that leads to, if anything. */
   readonly self: (sa: Sa) => number;
   readonly parts: (sa: Sa) => number;
-  readonly ends: (sa: Sa, index: number) => number;
+  readonly ends: ((sa: Sa, index: number) => number) | null;
 }
 
 /**
@@ -45,7 +45,7 @@ export class ReadAhead<Sa> {
     }
     for (let index = 0; index < count; index++) {
       const sa = sas[index];
-      if (sa != null) sum |= ends(sa, index);
+      if (sa != null && ends !== null) sum |= ends(sa, index);
       // It may be gone by the next time, and its keys with it.
       sas[index] = null;
     }

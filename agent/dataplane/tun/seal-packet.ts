@@ -1,6 +1,7 @@
 import { highBits } from "../../ipsec/replay-window.ts";
 import { padLengthFor, writeEspTrailer } from "../../wire/esp.ts";
 import type { Arena } from "../ffi/arena.ts";
+import type { EspTransform } from "../ffi/esp-transform.ts";
 import { type AhSealing, sealWithAh } from "./ah-sealing.ts";
 import { trafficClass } from "./ecn.ts";
 import { nextSequence, type TransmitSa } from "./outbound-sa.ts";
@@ -15,7 +16,7 @@ const OVERHEAD_OCTETS = 128;
 
 /** Where an inner packet of this length must be written so that it can be sealed in place. */
 export function reserveInner(batch: TransmitBatch, sa: TransmitSa, innerOctets: number): number {
-  const front = sa.transform === null ? ahOf(sa).frontOctets : 8 + sa.transform.ivOctets;
+  const front = sa.frontOctets;
   const octets = innerOctets + OVERHEAD_OCTETS;
   if (!isCutOutside(sa, innerOctets)) return batch.reserve(octets) + front;
   // An empty batch takes all fragments of a packet.
@@ -35,17 +36,18 @@ export function sealInner(arena: Arena, batch: TransmitBatch, sa: TransmitSa, in
   const high = highBits(sequence);
   const nextHeader = family === 4 ? NEXT_IPV4 : NEXT_IPV6;
   const outerClass = trafficClass(arena.bytes, innerAt, family);
-  const { transform } = sa;
-  if (transform === null) {
+  const { shape } = sa;
+  if (shape === null) {
     authenticate(arena, batch, sa, innerAt, innerOctets, low, high, nextHeader, outerClass);
     return true;
   }
-  const start = innerAt - 8 - transform.ivOctets;
+  const start = innerAt - sa.frontOctets;
   arena.view.setInt32(start, sa.spiWord);
   arena.view.setInt32(start + 4, low | 0);
-  const padLength = padLengthFor(innerOctets, transform.alignment);
+  const padLength = padLengthFor(innerOctets, shape.alignment);
   const contentEnd = writeEspTrailer(arena.bytes, innerAt + innerOctets, padLength, nextHeader);
-  const end = transform.seal(start, contentEnd, low, high);
+  const { batched } = sa;
+  const end = batched === null ? espOf(sa).seal(start, contentEnd, low, high) : batched.seal(sa.lineAt, start, contentEnd, low, high);
   commitSealed(arena, batch, sa, start, end, innerOctets, outerClass);
   return true;
 }
@@ -71,6 +73,11 @@ function authenticate(
 function commitSealed(arena: Arena, batch: TransmitBatch, sa: TransmitSa, start: number, end: number, innerOctets: number, outerClass: number): void {
   if (isCutOutside(sa, innerOctets)) commitFragments(arena, batch, sa, start, end, outerClass);
   else batch.commit(sa, end - start, outerClass);
+}
+
+function espOf({ transform }: TransmitSa): EspTransform {
+  if (transform === null) throw new TypeError("an SA is of ESP or of AH");
+  return transform;
 }
 
 function ahOf({ ah }: TransmitSa): AhSealing {

@@ -64,9 +64,11 @@ int culvert_aead_batch_3(struct job *jobs, int count, int seals, int key_octets)
   int failed = 0;
   for (int i = 0; i < count; i++) {
     /* Not in a function of its own: what has no effect but this a compiler leaves out. */
-    const struct job *later = &jobs[i + AHEAD];
-    if (i + AHEAD < count && later->gcm && later->context != later[-1].context)
-      for (int at = 0; at < key_octets; at += CACHE_LINE_OCTETS) __builtin_prefetch((const uint8_t *)later->context + at);
+    if (i + AHEAD < count) {
+      const struct job *later = &jobs[i + AHEAD];
+      if (later->gcm && later->context != later[-1].context)
+        for (int at = 0; at < key_octets; at += CACHE_LINE_OCTETS) __builtin_prefetch((const uint8_t *)later->context + at);
+    }
     jobs[i].done = (uint32_t)(jobs[i].gcm ? carry_out_at_once(&jobs[i], seals, scratch) : carry_out(&jobs[i], seals));
     failed += jobs[i].done ? 0 : 1;
   }

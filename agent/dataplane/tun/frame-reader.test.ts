@@ -4,14 +4,16 @@ import { Errno, libc } from "../ffi/native.ts";
 import { openSocketPair } from "../ffi/socket-pair.ts";
 import { FrameReader } from "./frame-reader.ts";
 
-const arena = new Arena(1 << 20);
+const arena = new Arena(4 << 20);
 const outAt = arena.allocate(65_545);
 let pair = { from: -1, into: -1 };
 let frames = new FrameReader(arena, -1);
+let behindAt = 0;
 
 beforeEach(() => {
   pair = openSocketPair();
   frames = new FrameReader(arena, pair.from);
+  behindAt = arena.allocate(64);
 });
 afterEach(() => {
   for (const fd of [pair.from, pair.into]) libc.close(fd);
@@ -60,6 +62,7 @@ describe("FrameReader", () => {
     const before = Array.from({ length: FrameReader.most - 1 }, () => 2_048);
     send(...before, 65_545);
     expect(read()).toEqual([...before.map((octets, index) => [octets, index + 1]), [65_545, FrameReader.most]]);
+    expect(frames.at(FrameReader.most - 1) + 65_545).toBeLessThanOrEqual(behindAt);
   });
 
   it("reads no more at once than it has places", () => {

@@ -26,7 +26,7 @@ export class OpeningQueue {
     return this.#count === this.#waiting.length;
   }
 
-  /** For a packet that `EspTransform.note` has just taken. */
+  /** For a packet that `BatchedEsp.note` has just taken. */
   add(sa: ReceiveSa, start: number, end: number, sequence: number, nameAt: number, outerClass: number): void {
     const opening = this.#waiting[this.#count++];
     if (opening === undefined) throw new RangeError("the queue of packets to open is full");

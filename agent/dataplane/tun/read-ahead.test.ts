@@ -142,14 +142,29 @@ describe("InboundAhead", () => {
   });
 
   it("takes what is too short for ESP for no packet", () => {
-    libc.write(pair.into, arena.address + outAt, 7);
-    libc.write(pair.into, arena.address + outAt, 0);
-    vi.spyOn(batch, "readControl").mockImplementation(() => {
-      batch.control.segmentOctets = 0;
+    const lengths = [40, 7, 0, 87];
+    for (const [index, octets] of lengths.entries()) {
+      for (let at = 0; at < octets; at += 40) arena.view.setUint32(outAt + at, numbers[(index + at / 40) % 3]!);
+      libc.write(pair.into, arena.address + outAt, octets);
+    }
+    vi.spyOn(batch, "readControl").mockImplementation((index) => {
+      batch.control.segmentOctets = lengths[index]! > 40 ? 40 : 0;
     });
-    const count = batch.receive(pair.from);
-    expect(count).toBe(2);
-    for (let index = 0; index < count; index++) ahead.of(index, count);
-    expect(place).not.toHaveBeenCalled();
+    expect(batch.receive(pair.from)).toBe(4);
+    for (let index = 0; index < 4; index++) ahead.of(index, 4);
+    // The whole one, and the two before the last one's tail.
+    expect(place.mock.calls).toEqual([[numbers[0]! | 0], [numbers[0]! | 0], [numbers[1]! | 0]]);
+  });
+
+  it("reads ahead of no more than it has room for, whatever a message holds", () => {
+    vi.spyOn(batch, "readControl").mockImplementation(() => {
+      batch.control.segmentOctets = 8;
+    });
+    for (let message = 0; message < 2; message++) {
+      for (let index = 0; index < 200; index++) arena.view.setUint32(outAt + index * 8, numbers[index % 3]!);
+      libc.write(pair.into, arena.address + outAt, message === 0 ? 63 * 8 : 200 * 8);
+    }
+    ahead.of(0, batch.receive(pair.from));
+    expect(place).toHaveBeenCalledTimes(63 + 64);
   });
 });

@@ -39,11 +39,6 @@ export class ReceiveSas {
     return this.#sas[this.#placeOf(spi)] ?? null;
   }
 
-  touchHome(spi: EspSpi): number {
-    const home = hashedTo(spi | 0, this.#shift);
-    return this.#spis[home]! | (this.#sas[home] === undefined ? 1 : 0);
-  }
-
   add(sa: ReceiveSa): void {
     if (2 * (this.#count + 1) > this.#spis.length) this.#grow();
     this.#put(sa);
@@ -64,6 +59,11 @@ export class ReceiveSas {
       this.#put(other);
     }
     this.#forgetLast();
+  }
+
+  /** Places; not more than four times the most SAs that there have been at once, and the least. */
+  get room(): number {
+    return this.#spis.length;
   }
 
   *values(): IterableIterator<ReceiveSa> {

@@ -36,7 +36,7 @@ const { values, positionals } = parseArgs({
 });
 
 /** A kernel that runs as a program varies, and takes its time: rounds as short as can be, and not fewer than this, which say something of the median. */
-const leastKernelRounds = 10;
+const leastKernelRounds = 20;
 const kernelSeconds = 1;
 
 exitOnSignals();

@@ -93,7 +93,7 @@ export type NativeBatch = (jobs: number, count: number, seals: 0 | 1, keyOctets:
 
 const BATCH_NAME = "culvert_aead_batch_3";
 
-/** Null when its jobs have another layout, as those of an earlier set-up have. @throws Error when the file is no library that this process can load. */
+/** Null when it takes something else, as that of an earlier set-up does. @throws Error when the file is no library that this process can load. */
 export function loadNativeBatch(file: string): NativeBatch | null {
   const library = koffi.load(file);
   return loader.symbol(loader.open(file, loader.NOW), BATCH_NAME) === 0

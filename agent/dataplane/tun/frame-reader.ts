@@ -22,7 +22,7 @@ export class FrameReader {
     this.#buffer = arena.allocate(FRAME_OCTETS + FRAMES_AT_ONCE * SMALL_OCTETS);
   }
 
-  /** How many frames have been read in place of those before: less than the most, or none, once the device gives no more (`failure`). */
+  /** How many frames have been read in place of those before: less than the most behind a large one, or none, once the device gives no more (`failure`). */
   read(): number {
     let next = this.#buffer;
     for (let count = 0; count < FRAMES_AT_ONCE; ) {

@@ -11,7 +11,7 @@ const PACKETS_AT_ONCE = 64;
 /** The last message that is begun is read ahead of in full: UDP_GRO puts 64 packets in one. */
 const MOST_PACKETS = PACKETS_AT_ONCE + 63;
 
-/** Reads ahead of the messages of a `ReceiveBatch` what their ESP packets need (read-ahead.ts). Each message is one packet, or several of one size. */
+/** Reads ahead of the messages of a `ReceiveBatch` what their ESP packets need (read-ahead.ts). */
 export class InboundAhead {
   readonly #arena: Arena;
   readonly #batch: ReceiveBatch;
@@ -19,7 +19,7 @@ export class InboundAhead {
   readonly #sequences = new Float64Array(MOST_PACKETS);
   readonly #ahead: ReadAhead<ReceiveSa>;
   #end = 0;
-  /** SPIs. */
+  /** The packets noted are of several SPIs. */
   #hasSeveral = false;
 
   constructor(arena: Arena, counters: CounterTable, batch: ReceiveBatch, sas: ReceiveSas) {
@@ -47,9 +47,8 @@ export class InboundAhead {
   #note(message: number, before: number): number {
     const { bytes } = this.#arena;
     const batch = this.#batch;
-    batch.readControl(message);
+    const step = batch.stepOf(message);
     const octets = batch.octets(message);
-    const step = batch.control.segmentOctets > 0 ? batch.control.segmentOctets : Math.max(octets, 1);
     const start = batch.dataAt(message);
     let packets = before;
     for (let offset = 0; offset + ESP_HEADER_LENGTH <= octets && packets < MOST_PACKETS; offset += step, packets++) {

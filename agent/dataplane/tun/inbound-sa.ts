@@ -81,7 +81,7 @@ export function makeReceiveSa({ arena, counters, batch, raw }: SaParts, sa: Inbo
     const ah = sa.protocol === "ah" ? new AhTransform(arena, sa.keys, sa.extendedSequenceNumbers) : null;
     const transform = ah === null ? new EspTransform(arena, sa.keys, "open", sa.extendedSequenceNumbers, batch) : null;
     // Nothing from here on can fail: what they hold would have to be given back.
-    const innerFor = innerByPath(transform, ah, family, sa.encapsulation);
+    const innerFor = innerByPath(transform?.shape ?? null, ah, family, sa.encapsulation);
     return {
       row,
       batched: transform?.batched ?? null,

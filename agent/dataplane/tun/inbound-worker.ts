@@ -100,12 +100,14 @@ function run(): void {
 interface Source {
   readonly fd: number;
   readonly take: (index: number, fd: number) => void;
+  /** Where several of its messages may be of several SAs in UDP. */
+  readonly ahead: InboundAhead | null;
 }
 
 function sourcesOf({ udpFds, raw, icmpFds, handOver: handed }: WorkerOptions): Source[] {
-  const pairs: readonly (readonly [number | null, (index: number, fd: number) => void])[] = [
-    [udpFds[0], takeMessage],
-    [udpFds[1], takeMessage],
+  const all: readonly (readonly [number | null, Source["take"], InboundAhead?])[] = [
+    [udpFds[0], takeMessage, ahead],
+    [udpFds[1], takeMessage, ahead],
     [raw.esp[0], (index) => takeRawEsp(index, 4)],
     [raw.esp[1], (index) => takeRawEsp(index, 6)],
     [raw.ah[0], (index) => takeRawAh(index, 4)],
@@ -114,16 +116,15 @@ function sourcesOf({ udpFds, raw, icmpFds, handOver: handed }: WorkerOptions): S
     [icmpFds[6], (index) => takeIcmp(index, 6)],
     [handed?.own ?? null, takeHanded],
   ];
-  return pairs.flatMap(([fd, take]) => (fd === null ? [] : [{ fd, take }]));
+  return all.flatMap(([fd, take, itsAhead = null]) => (fd === null ? [] : [{ fd, take, ahead: itsAhead }]));
 }
 
-function drainSocket({ fd, take }: Source): void {
-  const isUdp = take === takeMessage;
+function drainSocket({ fd, take, ahead: itsAhead }: Source): void {
   for (let round = 0; round < ROUNDS; round++) {
     heartbeat.beat();
     const count = batch.receive(fd);
     for (let index = 0; index < count; index++) {
-      if (isUdp) ahead.of(index, count);
+      itsAhead?.of(index, count);
       take(index, fd);
     }
     opening?.take(takeOpening);
@@ -134,12 +135,11 @@ function drainSocket({ fd, take }: Source): void {
   }
 }
 
-/** A message is one datagram, or with UDP_GRO several of one size (the last may be shorter). */
+/** A message is one datagram or several. */
 function takeMessage(index: number, fd: number): void {
-  batch.readControl(index);
+  const step = batch.stepOf(index);
   const start = batch.dataAt(index);
   const octets = batch.octets(index);
-  const step = batch.control.segmentOctets > 0 ? batch.control.segmentOctets : Math.max(octets, 1);
   for (let offset = 0; offset < octets; offset += step) {
     const at = start + offset;
     const end = start + Math.min(offset + step, octets);

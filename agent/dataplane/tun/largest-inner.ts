@@ -1,5 +1,5 @@
 import { ahOctets } from "../../wire/ah.ts";
-import type { EspTransform } from "../ffi/esp-transform.ts";
+import type { EspShape } from "../ffi/esp-suite.ts";
 
 const UDP_HEADER = 8;
 
@@ -8,7 +8,7 @@ const UDP_HEADER = 8;
  * would keep alive all that has come from the main thread with it, its keys too.
  */
 export function innerByPath(
-  esp: EspTransform | null,
+  esp: EspShape | null,
   ah: { readonly icvOctets: number } | null,
   outerFamily: 4 | 6,
   encapsulation: "udp" | "none",
@@ -17,10 +17,10 @@ export function innerByPath(
 }
 
 /** The largest inner packet, in octets, whose ESP packet, in UDP or as it is, fits the path (RFC 4303 §2, RFC 3948 §2.1). */
-export function largestInner(transform: EspTransform, pathMtu: number, outerFamily: 4 | 6, encapsulation: "udp" | "none"): number {
+export function largestInner({ ivOctets, icvOctets, alignment }: EspShape, pathMtu: number, outerFamily: 4 | 6, encapsulation: "udp" | "none"): number {
   const outer = (outerFamily === 4 ? 20 : 40) + (encapsulation === "udp" ? UDP_HEADER : 0);
-  const content = pathMtu - outer - 8 - transform.ivOctets - transform.icvOctets;
-  return content - (content % transform.alignment) - 2;
+  const content = pathMtu - outer - 8 - ivOctets - icvOctets;
+  return content - (content % alignment) - 2;
 }
 
 /** The same with AH (RFC 4302 §2). */

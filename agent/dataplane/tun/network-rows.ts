@@ -90,10 +90,10 @@ export class NetworkRows {
 }
 
 /**
- * Which of 2^(32 - shift) places a network would have, were it alone: networks one behind the other, of whatever length, get places all over. The low bits of a network are zeros, which one
+ * Which of 2^(32 - shift) places a network or an SPI would have, were it alone: networks one behind the other, of whatever length, get places all over. The low bits of a network are zeros, which one
  * multiplication would leave where they are: its high half is mixed into them first.
  */
-export function hashedTo(network: number, shift: number): number {
-  const mixed = Math.imul(network ^ (network >>> 16), 0x7feb352d);
+export function hashedTo(key: number, shift: number): number {
+  const mixed = Math.imul(key ^ (key >>> 16), 0x7feb352d);
   return Math.imul(mixed ^ (mixed >>> 15), 0x9e3779b1) >>> shift;
 }

@@ -89,7 +89,7 @@ export function makeTransmitSa(
     const ah = sa.protocol === "ah" ? makeAhSealing(arena, sa, source, remote) : null;
     const transform = ah === null ? new EspTransform(arena, sa.keys, "seal", sa.extendedSequenceNumbers, batch) : null;
     // Nothing from here on can fail, since an arena has room for all SAs: what they hold would have to be given back.
-    const innerFor = innerByPath(transform, ah?.transform ?? null, family, sa.encapsulation);
+    const innerFor = innerByPath(transform?.shape ?? null, ah?.transform ?? null, family, sa.encapsulation);
     const whole: TransmitSa = {
       row,
       batched: transform?.batched ?? null,

@@ -1,7 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { staticKeys } from "../../testing/static-keys.ts";
-import type { EspSpi } from "../../wire/ikev2/message-types.ts";
-import { partsIn } from "../../testing/sa-parts.ts";
+import { partsIn, usualSa } from "../../testing/sa-parts.ts";
 import { Arena } from "../ffi/arena.ts";
 import { libc } from "../ffi/native.ts";
 import { openUdpSocket } from "../ffi/udp-socket.ts";
@@ -31,16 +29,10 @@ describe("the outer traffic class", () => {
     const sa = makeTransmitSa(
       partsIn(arena),
       {
-        childSaId: "c",
+        ...usualSa,
         direction: "outbound",
-        spi: 1 as EspSpi,
-        keys: staticKeys("aes128gcm16", 1 as EspSpi),
-        extendedSequenceNumbers: false,
-        protocol: "esp",
-        mode: "tunnel",
         local: { address, port: PORT },
         remote: { address, port: PORT + 1 },
-        encapsulation: "udp",
       },
       1,
       1_500,

@@ -14,22 +14,20 @@ export interface AheadOf<Sa> {
  * all of them before the first is taken, in passes: a pass reads what the one before has led to, and within it no read waits for another. This decides nothing: it may be wrong, or left out.
  */
 export class ReadAhead<Sa> {
-  /** The most packets. */
-  readonly capacity: number;
   readonly #of: AheadOf<Sa>;
   readonly #sas: (Sa | null)[];
-  /** Kept because V8 leaves out a read of which nothing comes. */
-  #sum = 0;
+  /** For nobody: V8 leaves out a read of which nothing comes. */
+  sum = 0;
 
+  /** `capacity`: the most packets. */
   constructor(capacity: number, of: AheadOf<Sa>) {
-    this.capacity = capacity;
     this.#of = of;
     this.#sas = Array.from({ length: capacity }, () => null);
   }
 
-  /** For packets 0 to `count`, of which one alone has nothing to be overlapped with. Returns the sum, for nobody. */
-  run(count: number): number {
-    if (count < 2) return this.#sum;
+  /** For so many packets, of which one alone has nothing to be overlapped with. */
+  run(count: number): void {
+    if (count < 2) return;
     const { place, find, self, parts, ends } = this.#of;
     const sas = this.#sas;
     let sum = 0;
@@ -49,7 +47,6 @@ export class ReadAhead<Sa> {
       // It may be gone by the next time, and its keys with it.
       sas[index] = null;
     }
-    this.#sum = sum;
-    return sum;
+    this.sum = sum;
   }
 }

@@ -67,6 +67,12 @@ export class ReceiveBatch {
     readControl(this.#arena, this.#controls + CONTROL_OCTETS * index, octets, this.control);
   }
 
+  /** Octets from each packet of this message to the next: it is one, or with UDP_GRO several of one size (the last may be shorter). Fills `control`. */
+  stepOf(index: number): number {
+    this.readControl(index);
+    return this.control.segmentOctets > 0 ? this.control.segmentOctets : Math.max(this.octets(index), 1);
+  }
+
   #describe(index: number): void {
     writeIov(this.#arena, this.#iovs + 16 * index, this.dataAt(index), BUFFER_OCTETS);
     writeMessageHeader(this.#arena, this.#headers + MMSGHDR_OCTETS * index, this.#name(index), this.#iov(index), this.#control(index));

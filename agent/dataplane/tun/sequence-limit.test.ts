@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { OutboundSa } from "../../ipsec/security-association.ts";
 import { espSequence } from "../../wire/esp.ts";
-import { staticKeys, staticSpi } from "../../testing/static-keys.ts";
-import { partsIn } from "../../testing/sa-parts.ts";
+import { partsIn, usualSa } from "../../testing/sa-parts.ts";
 import { Arena } from "../ffi/arena.ts";
 import { CounterTable } from "./counters.ts";
 import { makeTransmitSa, type TransmitSa } from "./outbound-sa.ts";
@@ -11,21 +10,9 @@ import { TransmitBatch } from "./transmit-batch.ts";
 
 const TWO_32 = 2 ** 32;
 const INNER_OCTETS = 20;
-const spi = staticSpi("right", 0);
 
 function outbound(extendedSequenceNumbers: boolean): OutboundSa {
-  return {
-    childSaId: "c",
-    direction: "outbound",
-    spi,
-    keys: staticKeys("aes128gcm16", spi),
-    extendedSequenceNumbers,
-    protocol: "esp",
-    mode: "tunnel",
-    local: { address: "192.0.2.1", port: 4_500 },
-    remote: { address: "192.0.2.2", port: 4_500 },
-    encapsulation: "udp",
-  };
+  return { ...usualSa, direction: "outbound", extendedSequenceNumbers };
 }
 
 /** An SA that has sent so many packets, and what seals one more: its number on the wire, and what limit it has reached; null when nothing was sealed. */

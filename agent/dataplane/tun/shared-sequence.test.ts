@@ -1,22 +1,10 @@
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import type { OutboundSa } from "../../ipsec/security-association.ts";
-import { staticKeys, staticSpi } from "../../testing/static-keys.ts";
+import { usualSa } from "../../testing/sa-parts.ts";
 import { SharedSequence, shareOfLimits, sharedSequence } from "./shared-sequence.ts";
 
-const spi = staticSpi("right", 0);
-const sa: OutboundSa = {
-  childSaId: "c",
-  direction: "outbound",
-  spi,
-  keys: staticKeys("aes128gcm16", spi),
-  extendedSequenceNumbers: true,
-  protocol: "esp",
-  mode: "tunnel",
-  local: { address: "192.0.2.1", port: 4_500 },
-  remote: { address: "192.0.2.2", port: 4_500 },
-  encapsulation: "udp",
-};
+const sa: OutboundSa = { ...usualSa, direction: "outbound", extendedSequenceNumbers: true };
 
 const TAKEN = 200_000;
 /** Takes numbers as fast as it can from the moment that all of them run, and says which. */

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { OutboundSa } from "../../ipsec/security-association.ts";
 import { staticKeys } from "../../testing/static-keys.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
-import { partsIn } from "../../testing/sa-parts.ts";
+import { partsIn, usualSa } from "../../testing/sa-parts.ts";
 import { Arena } from "../ffi/arena.ts";
 import { libc } from "../ffi/native.ts";
 import { openUdpSocket } from "../ffi/udp-socket.ts";
@@ -37,16 +37,12 @@ afterAll(() => {
 function saOf(row: number, port: number): TransmitSa {
   const spi = (0x1000 + row) as EspSpi;
   const sa: OutboundSa = {
-    childSaId: `c${row}`,
+    ...usualSa,
+    direction: "outbound",
     spi,
     keys: staticKeys("aes128gcm16", spi),
-    extendedSequenceNumbers: false,
-    protocol: "esp",
-    mode: "tunnel",
     local: { address: "127.0.0.1", port: 4_500 },
     remote: { address: "127.0.0.1", port },
-    encapsulation: "udp",
-    direction: "outbound",
   };
   return makeTransmitSa(partsIn(arena), sa, row, 1_500);
 }

@@ -3,16 +3,18 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
 import { useNow } from "../_ui/clock.tsx";
+import { useStored, valueStore } from "../_ui/value-store.ts";
 import { ageWords } from "../_ui/words.ts";
 import { staleAfter } from "./backoff.ts";
 import { followStream, type StreamState } from "./follow-stream.ts";
 
-const Stream = createContext<StreamState>({ kind: "connecting", lastHeardAt: null });
+const newStream = () => valueStore<StreamState>({ kind: "connecting", lastHeardAt: null });
+const Stream = createContext(newStream());
 
 /** Keeps one event stream open for the whole console and invalidates exactly the queries that watch what changed. */
 export function StreamProvider({ children }: { children: ReactNode }) {
   const client = useQueryClient();
-  const [state, setState] = useState<StreamState>({ kind: "connecting", lastHeardAt: null });
+  const [stream] = useState(newStream);
   useEffect(() => {
     const pending = new Set<string>();
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -25,7 +27,7 @@ export function StreamProvider({ children }: { children: ReactNode }) {
       timer = setTimeout(flush, coalesceMilliseconds);
     }
     const end = followStream({
-      onState: setState,
+      onState: stream.set,
       onChanged: ({ resource, id }) => {
         pending.add(resource).add(`${resource}:${id}`);
         // The first change shows at once; a burst behind it is read a few times a second.
@@ -38,8 +40,8 @@ export function StreamProvider({ children }: { children: ReactNode }) {
       clearTimeout(timer);
       end();
     };
-  }, [client]);
-  return <Stream value={state}>{children}</Stream>;
+  }, [client, stream]);
+  return <Stream value={stream}>{children}</Stream>;
 }
 
 const coalesceMilliseconds = 300;
@@ -50,7 +52,7 @@ function watches(watch: unknown, changed: ReadonlySet<string>): boolean {
 
 /** "Live · 2 s ago" in the top bar. */
 export function LiveMark() {
-  const stream = useContext(Stream);
+  const stream = useStored(useContext(Stream));
   const now = useNow();
   const age = stream.lastHeardAt === null ? null : now - stream.lastHeardAt;
   const live = stream.kind === "open" && age !== null && age < staleAfter;
@@ -65,7 +67,7 @@ export function LiveMark() {
 
 /** Across the top of the page while the stream is down: what is shown may be old. */
 export function StreamBanner() {
-  const stream = useContext(Stream);
+  const stream = useStored(useContext(Stream));
   if (stream.kind !== "down") return null;
   return (
     <div role="status" className="border-b border-line bg-deg-bg px-4 py-2 text-[13px] text-deg">

@@ -1,25 +1,26 @@
 "use client";
 
 import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import { useStored, valueStore } from "./value-store.ts";
 import { ageWords, exactTime, timeOf, type Instant, untilWords } from "./words.ts";
 
-const Clock = createContext(0);
+const Clock = createContext(valueStore(0));
 
 /** One clock for every relative time on the page, so that they all tick together; starts at the server's time to hydrate equal. */
 export function ClockProvider({ children, serverNow }: { children: ReactNode; serverNow: number }) {
-  const [now, setNow] = useState(serverNow);
+  const [clock] = useState(() => valueStore(serverNow));
   useEffect(() => {
     const timer = setInterval(() => {
-      if (!document.hidden) setNow(Date.now());
+      if (!document.hidden) clock.set(Date.now());
     }, 1_000);
     return () => clearInterval(timer);
-  }, []);
-  return <Clock value={now}>{children}</Clock>;
+  }, [clock]);
+  return <Clock value={clock}>{children}</Clock>;
 }
 
 /** Milliseconds since 1970, renewed every second. */
 export function useNow(): number {
-  return useContext(Clock);
+  return useStored(useContext(Clock));
 }
 
 /** "4 min ago", with the exact time on hover; "—" for an instant that never was. */

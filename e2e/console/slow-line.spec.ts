@@ -1,0 +1,71 @@
+import { expect, type Page, test } from "@playwright/test";
+import { type ConsoleUnderTest, startConsoleUnderTest } from "./console-under-test.ts";
+import { setUp } from "./steps.ts";
+
+/*
+ * Pages are streamed: their frame comes first, what was read for them behind it. While the rest is on its way the live stream opens and
+ * the clock ticks. Neither may make the browser draw the page a second time beside the one that comes: for a moment there would be two.
+ */
+
+const kibibyte = 1024;
+let console_: ConsoleUnderTest;
+
+declare global {
+  interface Window {
+    /** What happened to the forms of this page since it began to come. */
+    formsSeen: { most: number; first: Element | null };
+  }
+}
+
+test.beforeAll(async () => {
+  console_ = await startConsoleUnderTest();
+});
+
+test.afterAll(async () => {
+  await console_?.remove();
+});
+
+test("a page is there once, and the one that is used is the one that the server sent, however slowly it comes", async ({ browser }) => {
+  const context = await browser.newContext({ baseURL: console_.url });
+  const page = await context.newPage();
+  await setUp(page, console_.setupCode);
+  // What does not change is in the browser's cache from here on: only the page itself comes slowly.
+  await openForm(page);
+  await page.addInitScript(watchForms);
+  const line = await context.newCDPSession(page);
+  for (const kibibytesPerSecond of [10, 20, 50, 200]) {
+    await line.send("Network.emulateNetworkConditions", {
+      offline: false,
+      latency: 0,
+      downloadThroughput: kibibytesPerSecond * kibibyte,
+      uploadThroughput: -1,
+    });
+    await openForm(page);
+    expect(await formsOf(page), `at ${kibibytesPerSecond} KiB a second`).toEqual({ most: 1, firstIsShown: true });
+  }
+  await line.detach();
+  // The clock and the stream still reach what shows them.
+  await expect(page.getByText(/^· [3-9] s ago$/)).toBeVisible();
+  await context.close();
+});
+
+async function openForm(page: Page): Promise<void> {
+  await page.goto("/links/new");
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await page.getByRole("radio", { name: "a third-party peer" }).check();
+  await expect(page.getByRole("textbox", { name: "Peer name" })).toBeVisible();
+}
+
+function watchForms(): void {
+  const seen: Window["formsSeen"] = { most: 0, first: null };
+  window.formsSeen = seen;
+  new MutationObserver(() => {
+    const forms = document.querySelectorAll("form");
+    seen.most = Math.max(seen.most, forms.length);
+    seen.first ??= forms[0] ?? null;
+  }).observe(document, { childList: true, subtree: true });
+}
+
+async function formsOf(page: Page): Promise<{ most: number; firstIsShown: boolean }> {
+  return page.evaluate(() => ({ most: window.formsSeen.most, firstIsShown: document.querySelector("main form") === window.formsSeen.first }));
+}

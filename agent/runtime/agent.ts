@@ -1,20 +1,19 @@
 import { join } from "node:path";
 import { lookup } from "node:dns/promises";
 import type { DesiredLink, DesiredState } from "../../contract/desired-state.ts";
-import type { Command, LinkVerdict, ProbeResult } from "../../contract/hub-protocol.ts";
-import type { ObservedState, TraceEntry } from "../../contract/observed-state.ts";
-import type { TraceFile } from "../../contract/trace-file.ts";
+import type { Command, LinkVerdict } from "../../contract/hub-protocol.ts";
+import type { ObservedState } from "../../contract/observed-state.ts";
 import type { LinkSnapshot, RandomSource, TraceSource } from "../ike/endpoint-types.ts";
 import { canServe, closeEngine, type Engine, type EngineFactories, type GatewaySettings, isSameSettings, openEngine } from "./engine.ts";
+import { FaultLog } from "./fault-log.ts";
+import { type CommandResult, probeLink, takenSentences, traceLink } from "./link-commands.ts";
 import { LinkProbes } from "./link-probes.ts";
-import { linkMtu } from "./mtu.ts";
+import { routesOf } from "./link-routes.ts";
 import { Prober } from "./probe.ts";
 import { Reconciler } from "./reconcile.ts";
 import { buildReport, type LinkToReport } from "./reporter.ts";
 import type { DriverParts } from "./driver.ts";
-import type { LinkRoutes } from "./routes.ts";
 import type { Clock } from "./system-clock.ts";
-import { buildTraceFile } from "./trace-file.ts";
 import { RevocationChecks } from "./revocation-checks.ts";
 import { statedLists } from "./stated-lists.ts";
 import { type LoggedStep, TraceLog } from "./trace-log.ts";
@@ -30,18 +29,8 @@ export interface AgentOptions {
   readonly stateDir?: string;
 }
 
-export interface CommandResult {
-  readonly ok: boolean;
-  readonly message: string;
-  readonly probe?: ProbeResult;
-  readonly trace?: TraceEntry[];
-  readonly traceFile?: TraceFile;
-}
-
 const RECLAIM_AFTER_MS = 2_500;
 const RECLAIM_REOPENED_AFTER_MS = 500;
-const FAULT_QUIET_MS = 60_000;
-const FAULTS_A_MINUTE = 100;
 const REBUILD_RETRY_MS = 2_000;
 const ADDRESS_REFRESH_MS = 5_000;
 const emptyState: readonly DesiredLink[] = [];
@@ -64,7 +53,7 @@ export class Agent {
   #refreshTimer: NodeJS.Timeout | null = null;
   #watch: { close(): void } | null = null;
   #reclaimTimer: NodeJS.Timeout | null = null;
-  readonly #quietUntil = new Map<string, number>();
+  readonly #faults: FaultLog;
   readonly #revocation: RevocationChecks;
   /** Settings that could not be had: those of before are in force in their place. */
   #refusedSettings: { readonly settings: GatewaySettings; readonly reason: string } | null = null;
@@ -73,10 +62,11 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#faults = new FaultLog(() => options.clock.now(), options.log);
     this.#revocation = new RevocationChecks({
       now: () => options.clock.wallNow(),
       onChange: () => void this.#engine?.driver.submit({ kind: "revocationChanged" }),
-      log: (sentence) => this.#logFault(sentence),
+      log: (sentence) => this.#faults.tell(sentence),
       directory: options.stateDir === undefined ? null : join(options.stateDir, "revocation"),
     });
     this.#startedAt = options.clock.now();
@@ -170,16 +160,16 @@ export class Agent {
   async perform(command: Command): Promise<CommandResult> {
     const link = this.#state?.links.find((candidate) => candidate.id === command.linkId);
     if (link === undefined) return { ok: false, message: `There is no link "${command.linkId}".` };
-    if (command.name === "trace") return this.#performTrace(link, command);
+    if (command.name === "trace") return this.#trace(command);
     if (!link.enabled) return { ok: false, message: `Link "${link.id}" is disabled in the configuration.` };
     const held = this.#reconciler?.held.get(link.id);
     if (held !== undefined && !this.#reconciler?.running.has(link.id)) return { ok: false, message: `Link "${link.id}" cannot run: ${held.reason}` };
-    if (command.name === "probe") return this.#performProbe(link, command);
+    if (command.name === "probe") return probeLink(this.#prober, link, command);
     const driver = this.#engine?.driver;
     if (driver === undefined) return { ok: false, message: "The gateway is not running." };
     await driver.submit(command.name === "rekey" ? { kind: "rekey", linkId: link.id, what: command.what } : { kind: command.name, linkId: link.id });
     this.#changed();
-    return { ok: true, message: `${sentences[command.name]} "${link.id}".` };
+    return { ok: true, message: `${takenSentences[command.name]} "${link.id}".` };
   }
 
   report(): ObservedState {
@@ -224,7 +214,7 @@ export class Agent {
       clock,
       random,
       onEvent: (event) => {
-        if (event.kind === "failed") this.#logFault(`${event.linkId === null ? "" : `link ${event.linkId}: `}${event.code}: ${event.sentence}`);
+        if (event.kind === "failed") this.#faults.tell(`${event.linkId === null ? "" : `link ${event.linkId}: `}${event.code}: ${event.sentence}`);
         else if (event.kind === "linkUp" || event.kind === "linkDown") log(`link ${event.linkId} is ${event.kind === "linkUp" ? "up" : "down"}`);
         this.#changed();
       },
@@ -236,7 +226,7 @@ export class Agent {
         void this.#rebuild(engine);
       },
       onPlaneFault: (fault) => this.#inBackground(() => this.#repair(engine, fault)),
-      onFault: (sentence) => this.#logFault(sentence),
+      onFault: (sentence) => this.#faults.tell(sentence),
     });
     this.#engine = engine;
     this.#reconciler = new Reconciler({
@@ -273,7 +263,7 @@ export class Agent {
     const { log } = this.#options;
     if (this.#engine !== engine) return;
     if (fault.kind === "recovered") return log(fault.reason);
-    if (fault.kind === "deviceLost") return this.#logFault(fault.reason);
+    if (fault.kind === "deviceLost") return this.#faults.tell(fault.reason);
     if (fault.kind === "deviceReplaced") {
       log(`${fault.reason}: it was made again`);
       return this.#restoreRoutes();
@@ -304,7 +294,7 @@ export class Agent {
             if (this.#state !== null && this.#engine === null && !this.#isClosed) await this.#make(this.#state);
           });
         } catch (error) {
-          this.#logFault(error instanceof Error ? error.message : String(error));
+          this.#faults.tellError(error);
           await new Promise((resolve) => setTimeout(resolve, REBUILD_RETRY_MS));
         }
       }
@@ -313,16 +303,6 @@ export class Agent {
       this.#reopening = null;
     });
     return this.#reopening;
-  }
-
-  /** The same fault, such as a peer without a route, comes with every retransmission: it is told once a minute. */
-  #logFault(sentence: string): void {
-    const now = this.#options.clock.now();
-    for (const [known, until] of this.#quietUntil) if (until <= now) this.#quietUntil.delete(known);
-    // Strangers can cause faults: beyond this many different ones a minute they are not told.
-    if (this.#quietUntil.has(sentence) || this.#quietUntil.size >= FAULTS_A_MINUTE) return;
-    this.#quietUntil.set(sentence, now + FAULT_QUIET_MS);
-    this.#options.log(sentence);
   }
 
   #refreshAddresses(): Promise<void> {
@@ -347,22 +327,9 @@ export class Agent {
 
   async #applyRoutes(): Promise<void> {
     if (this.#engine === null || this.#reconciler === null) return;
-    const links = [...this.#reconciler.running.values()].map(({ desired, config }): LinkRoutes => {
-      // In transport mode nothing is routed anywhere: the packets are the gateway's own.
-      const routed = desired.children.filter(({ mode = "tunnel" }) => mode === "tunnel");
-      const device = this.#deviceOf(desired.id);
-      const outerFamily = config.remoteAddresses.some((address) => address.includes(":")) || config.localAddress?.includes(":") ? 6 : 4;
-      return {
-        linkId: desired.id,
-        localNetworks: routed.flatMap((child) => child.localNetworks),
-        remoteNetworks: routed.flatMap((child) => child.remoteNetworks),
-        peers: config.remoteAddresses,
-        ...(device === undefined ? {} : { device }),
-        mtu: linkMtu(desired, outerFamily),
-      };
-    });
+    const links = [...this.#reconciler.running.values()].map((link) => routesOf(link, this.#deviceOf(link.desired.id)));
     this.#routeFaults = await this.#engine.routes.apply(links);
-    for (const [linkId, fault] of this.#routeFaults) this.#logFault(`link ${linkId}: ${fault}`);
+    for (const [linkId, fault] of this.#routeFaults) this.#faults.tell(`link ${linkId}: ${fault}`);
   }
 
   /** The link's own device; undefined: it has none. */
@@ -372,28 +339,10 @@ export class Agent {
     return prefix === undefined || number === undefined ? undefined : `${prefix}${number}`;
   }
 
-  async #performProbe(link: DesiredLink, command: Extract<Command, { name: "probe" }>): Promise<CommandResult> {
-    if (link.probe === undefined) return { ok: false, message: `Link "${link.id}" has no probe addresses.` };
-    try {
-      const probe = await this.#prober.series(link.probe.source, link.probe.target, command);
-      return { ok: probe.received > 0, message: `${probe.received} of ${probe.sent} echoes answered.`, probe };
-    } catch (error) {
-      return { ok: false, message: `The probe could not be sent: ${error instanceof Error ? error.message : String(error)}.` };
-    }
-  }
-
-  #performTrace(link: DesiredLink, { limit, file }: Extract<Command, { name: "trace" }>): CommandResult {
-    const message = "The latest steps, oldest first.";
-    if (file !== true) return { ok: true, message, trace: this.#traces.of(link.id, limit) };
-    const config = this.#reconciler?.running.get(link.id)?.config;
-    if (config === undefined) return { ok: false, message: `Link "${link.id}" is not running: it has no trace to export.` };
+  #trace(command: Extract<Command, { name: "trace" }>): CommandResult {
     const { agentVersion, clock } = this.#options;
-    const entries = this.#traces.forFile(link.id, limit);
-    return {
-      ok: true,
-      message,
-      traceFile: buildTraceFile({ gateway: this.#state?.gateway.name ?? "", agentVersion, exportedAt: clock.now(), config, entries }),
-    };
+    const config = this.#reconciler?.running.get(command.linkId)?.config ?? null;
+    return traceLink(this.#traces, command, config, { gateway: this.#state?.gateway.name ?? "", agentVersion, exportedAt: clock.now() });
   }
 
   #linkToReport(link: DesiredLink): LinkToReport {
@@ -429,7 +378,7 @@ export class Agent {
   }
 
   #inBackground(work: () => Promise<void>): void {
-    this.#exclusively(work).catch((error: unknown) => this.#logFault(error instanceof Error ? error.message : String(error)));
+    this.#exclusively(work).catch((error: unknown) => this.#faults.tellError(error));
   }
 
   /** One change of configuration at a time, in the order asked for. */
@@ -439,14 +388,6 @@ export class Agent {
     return result;
   }
 }
-
-const sentences = {
-  up: "Bringing up link",
-  down: "Taking down link",
-  restart: "Restarting link",
-  rekey: "Rekeying link",
-  reauthenticate: "Authenticating anew on link",
-} as const;
 
 async function resolveHost(name: string): Promise<readonly string[]> {
   const answers = await lookup(name, { all: true });

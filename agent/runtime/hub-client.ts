@@ -13,7 +13,7 @@ import {
   silenceMilliseconds,
 } from "../../contract/hub-protocol.ts";
 import type { ObservedState } from "../../contract/observed-state.ts";
-import type { CommandResult } from "./agent.ts";
+import type { CommandResult } from "./link-commands.ts";
 import { hubTlsOptions, parseHubAddress } from "./hub-tls.ts";
 import { type PartlyRead, readHubMessage } from "./hub-message.ts";
 import { createCertificateRequest } from "./machine-key.ts";

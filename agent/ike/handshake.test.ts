@@ -184,6 +184,14 @@ describe("IKE_SA_INIT and IKE_AUTH", () => {
     expect(pair.a.link().ikeSas[0]!.children[0]!.remoteSelectors).toEqual([fromPrefix("10.2.0.0/24")]);
   });
 
+  it("claims for the link what the peer has not taken: the data plane lets that through nowhere", () => {
+    const wide = { localSelectors: [fromPrefix("10.1.0.0/16")], remoteSelectors: [fromPrefix("0.0.0.0/0")] };
+    const pair = establishedPair(1, { a: { children: [{ name: "net", ...wide }] } });
+    const policies = [pair.a, pair.b].map((side) => side.policies.get("link/net"));
+    expect(policies.map((policy) => policy?.localSelectors)).toEqual([[fromPrefix("10.1.0.0/24")], [fromPrefix("10.2.0.0/24")]]);
+    expect(policies.map((policy) => policy?.claims)).toEqual([wide, undefined]);
+  });
+
   it("tells links of one address pair apart by identity, each with its own key", () => {
     const pair = new Pair(1);
     for (const id of ["x", "y"]) {

@@ -145,12 +145,16 @@ function occupy(turn: Turn, link: Link, childName: string, holders: Holders): vo
     // The policy's selectors are those of the one for all: what has narrower ones cannot carry all that they match.
     return own !== undefined && own.outbound !== null && isAlike(own, forAll) ? own.outboundSpi : null;
   });
+  const { localSelectors, remoteSelectors } = forAll.inbound;
+  const { child } = before;
+  const isNarrowed = !equalLists(localSelectors, child.localSelectors) || !equalLists(remoteSelectors, child.remoteSelectors);
   turn.effects.push({
     kind: "installPolicy",
     policy: {
       id: policyId(link, childName),
-      localSelectors: forAll.inbound.localSelectors,
-      remoteSelectors: forAll.inbound.remoteSelectors,
+      localSelectors,
+      remoteSelectors,
+      ...(isNarrowed ? { claims: { localSelectors: child.localSelectors, remoteSelectors: child.remoteSelectors } } : {}),
       ...throughInterface(link.config),
       action: { kind: "protect", spi: forAll.outboundSpi, ...(spis.some((spi) => spi !== null) ? { workerSpis: spis } : {}) },
     },

@@ -61,11 +61,17 @@ export function spisOf({ action }: OutboundPolicy): EspSpi[] {
   return action.kind === "discard" ? [] : [action.spi, ...(action.workerSpis ?? []).filter((spi) => spi !== null)];
 }
 
-/** Which outbound SA takes packets between these selectors. Installing a policy under an existing id replaces it in one step. */
-export interface OutboundPolicy {
-  readonly id: string;
+/** Packets between any of the local and any of the remote ones. */
+export interface SelectorPair {
   readonly localSelectors: readonly TrafficSelector[];
   readonly remoteSelectors: readonly TrafficSelector[];
+}
+
+/** Which outbound SA takes packets between these selectors. Installing a policy under an existing id replaces it in one step. */
+export interface OutboundPolicy extends SelectorPair {
+  readonly id: string;
+  /** What the link is for, where the peer has taken less of it: the rest is dropped, for no SA carries it. Absent: the policy's own selectors. */
+  readonly claims?: SelectorPair;
   /** Of packets that a route leads into this interface alone; it is there while there is a policy for it. Absent: of those through none. */
   readonly interfaceNumber?: number;
   /**

@@ -4,6 +4,7 @@ import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { staticKeys } from "./static-keys.ts";
+import { narrowed, withoutSa } from "./xfrm-claims.ts";
 import { deletedByOthers, lossOfEvents, policiesDeleted, workerDies } from "./xfrm-disturbances.ts";
 import {
   answered,
@@ -74,6 +75,8 @@ async function main(): Promise<void> {
   await report("tells of the first packet of an inbound SA, once", () => firstPacket(planes).finally(() => flushBoth(planes)));
   await report("raises soft and hard expiry, keeps the counters, and passes nothing more", () => expiry(planes).finally(() => flushBoth(planes)));
   await report("drops what a discarding policy matches and tells of it, again a second later", () => acquire(planes).finally(() => flushBoth(planes)));
+  await report("lets nothing through beside the SA of what the peer has not taken", () => narrowed(planes).finally(() => flushBoth(planes)));
+  await report("takes nothing in clear of what a link is for, and counts it, while there is no SA", () => withoutSa(planes).finally(() => flushBoth(planes)));
   await report("says that an SA is over when somebody deletes it", () => deletedByOthers(planes).finally(() => flushBoth(planes)));
   await report("puts policies back that somebody deletes", () => policiesDeleted(planes).finally(() => flushBoth(planes)));
   await report("moves an outbound SA to another address, its counters with it", () => move(planes).finally(() => flushBoth(planes)));

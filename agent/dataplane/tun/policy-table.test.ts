@@ -147,6 +147,20 @@ describe("PolicyTable", () => {
     expect(look(table, "10.0.0.1", "10.1.0.129")).toBeNull();
   });
 
+  it("is patient anew at each outage: since when packets have been refused ends with an SA", () => {
+    const table = new PolicyTable<Sa>();
+    const install = (sa: Sa | null) => table.install(policy("a", ["10.0.0.0/24"], ["10.1.0.0/24"]), sa);
+    const found = () => look(table, "10.0.0.1", "10.1.0.1");
+    install(null);
+    Object.assign(found() ?? {}, { refusingSince: 5_000 });
+    install(null);
+    expect(found()?.refusingSince).toBe(5_000);
+    const sa = { name: "up" };
+    install(sa);
+    table.forget(sa);
+    expect(found()).toMatchObject({ sa: null, refusingSince: null });
+  });
+
   it("looks at ports for each packet when a policy has them, and again only at addresses when that policy is gone", () => {
     const table = new PolicyTable<Sa>();
     table.install(policy("web", ["10.0.0.0/24"], ["10.1.0.0/24[tcp/80]"]), null);

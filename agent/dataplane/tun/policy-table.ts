@@ -83,6 +83,7 @@ export class PolicyTable<Sa> {
 
   #give(policy: CompiledPolicy<Sa>, sa: Sa | null): void {
     policy.sa = sa;
+    if (sa !== null) policy.refusingSince = null;
     // Without a number until the next lookup, which asks for all of them.
     if (policy.number !== NO_POLICY) this.#sas[policy.number] = sa;
   }

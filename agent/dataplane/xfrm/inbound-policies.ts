@@ -1,6 +1,6 @@
 import type { Reqids } from "./ownership.ts";
 import { priorityOf } from "./kernel-selectors.ts";
-import type { PolicyTemplate } from "./policy-messages.ts";
+import { nowhere, type PolicyTemplate } from "./policy-messages.ts";
 import type { PolicyStore } from "./policy-store.ts";
 import { type KernelSelector, reverseSelector, selectorKey } from "./xfrm-structures.ts";
 
@@ -8,22 +8,27 @@ interface Place {
   readonly selector: KernelSelector;
   /** By the SPI of the SA that may deliver such packets, in the order of their coming. */
   readonly users: Map<number, PolicyTemplate>;
+  /** By id: the outbound policies that claim such packets for their link. */
+  readonly claimants: Set<string>;
   placed: PolicyTemplate | null;
 }
 
 /**
  * What may come in, to this machine and through it (RFC 4301 §5.2 step 4): packets of a selector only through an SA of the child that has it. The SAs of
- * a child share a reqid, by which the kernel tells them; an SA belongs to the child that one of its selectors is of already. While a selector has no
- * SA it has no policy.
+ * a child share a reqid, by which the kernel tells them; an SA belongs to the child that one of its selectors is of already. While what a link claims
+ * has no SA, nothing of it may come in.
  */
 export class InboundPolicies {
   readonly #store: PolicyStore;
   readonly #reqids: Reqids;
   readonly #places = new Map<string, Place>();
+  readonly #claimed = new Map<string, readonly KernelSelector[]>();
+  readonly #refusal: PolicyTemplate;
 
   constructor(store: PolicyStore, reqids: Reqids) {
     this.#store = store;
     this.#reqids = reqids;
+    this.#refusal = nowhere(reqids.next());
   }
 
   /** The reqid for an SA that packets between these selectors (as they go out) may come through. */
@@ -40,11 +45,9 @@ export class InboundPolicies {
   add(spi: number, outbound: readonly KernelSelector[], template: PolicyTemplate): void {
     try {
       for (const selector of outbound.map(reverseSelector)) {
-        const key = selectorKey(selector);
-        const place = this.#places.get(key) ?? { selector, users: new Map(), placed: null };
-        this.#places.set(key, place);
+        const place = this.#placeOf(selector);
         place.users.set(spi, template);
-        this.#settle(key, place);
+        this.#settle(place);
       }
     } catch (error) {
       this.remove(spi, outbound);
@@ -54,21 +57,49 @@ export class InboundPolicies {
 
   remove(spi: number, outbound: readonly KernelSelector[]): void {
     for (const selector of outbound.map(reverseSelector)) {
-      const key = selectorKey(selector);
-      const place = this.#places.get(key);
-      if (place === undefined || !place.users.delete(spi)) continue;
-      this.#settle(key, place);
+      const place = this.#places.get(selectorKey(selector));
+      if (place?.users.delete(spi) === true) this.#settle(place);
     }
+  }
+
+  /** Packets between these selectors (as they go out) are the link's of this policy: they come in through its SAs or not at all. @throws Error with a sentence. */
+  claim(id: string, outbound: readonly KernelSelector[]): void {
+    const selectors = outbound.map(reverseSelector);
+    const previous = this.#claimed.get(id) ?? [];
+    if (selectors.length === 0) this.#claimed.delete(id);
+    else this.#claimed.set(id, selectors);
+    const kept = new Set(selectors.map(selectorKey));
+    for (const selector of selectors) {
+      const place = this.#placeOf(selector);
+      place.claimants.add(id);
+      this.#settle(place);
+    }
+    for (const key of previous.map(selectorKey)) {
+      const place = this.#places.get(key);
+      if (!kept.has(key) && place?.claimants.delete(id) === true) this.#settle(place);
+    }
+  }
+
+  unclaim(id: string): void {
+    this.claim(id, []);
   }
 
   clear(): void {
     this.#places.clear();
+    this.#claimed.clear();
   }
 
-  #settle(key: string, place: Place): void {
-    const wanted = [...place.users.values()].at(-1) ?? null;
+  #placeOf(selector: KernelSelector): Place {
+    const key = selectorKey(selector);
+    const place = this.#places.get(key) ?? { selector, users: new Map(), claimants: new Set(), placed: null };
+    this.#places.set(key, place);
+    return place;
+  }
+
+  #settle(place: Place): void {
+    const wanted = [...place.users.values()].at(-1) ?? (place.claimants.size === 0 ? null : this.#refusal);
     if (wanted === null) {
-      this.#places.delete(key);
+      this.#places.delete(selectorKey(place.selector));
       for (const direction of ["in", "fwd"] as const) this.#store.remove({ direction, selector: place.selector });
     } else if (place.placed === null || !isSame(place.placed, wanted)) {
       const priority = priorityOf(reverseSelector(place.selector), false);

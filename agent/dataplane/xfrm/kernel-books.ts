@@ -7,7 +7,7 @@ import { InboundPolicies } from "./inbound-policies.ts";
 import type { KernelEvent } from "./kernel-events.ts";
 import type { LinkInterfaces } from "./link-interfaces.ts";
 import { outboundSelectors } from "./kernel-selectors.ts";
-import { OutboundPolicies } from "./outbound-policies.ts";
+import { claimedSelectors, OutboundPolicies } from "./outbound-policies.ts";
 import { ifIdOf, isOurs, Reqids } from "./ownership.ts";
 import { Paced } from "./paced.ts";
 import type { PolicyTemplate } from "./policy-messages.ts";
@@ -144,11 +144,13 @@ export class KernelBooks {
     const before = this.#interfaceOf.get(policy.id);
     if (policy.interfaceNumber !== undefined) this.#holdInterface(policy.interfaceNumber, policy.id);
     this.#outbound.install(policy, booked === undefined ? null : templateOf(booked.facts, booked.reqid));
+    this.#inbound.claim(policy.id, claimedSelectors(policy));
     if (before !== undefined && before !== policy.interfaceNumber) this.#releaseInterface(before, policy);
   }
 
   deletePolicy(id: string): void {
     this.#outbound.delete(id);
+    this.#inbound.unclaim(id);
     const held = this.#interfaceOf.get(id);
     if (held !== undefined) this.#releaseInterface(held, { id });
     clearTimeout(this.#askAgain.get(id));

@@ -44,6 +44,11 @@ export interface PolicyTemplate {
   readonly mode: SaMode;
 }
 
+/** Of an SA that is never made: what meets it is dropped. The addresses must be some, or the kernel looks for a route first. */
+export function nowhere(reqid: number): PolicyTemplate {
+  return { family: 4, source: "127.0.0.1", destination: "127.0.0.1", spi: 0, reqid, protocol: "esp", mode: "tunnel" };
+}
+
 export interface KernelPolicy {
   readonly direction: PolicyDirection;
   readonly selector: KernelSelector;

@@ -7,5 +7,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // What is waited for is an event: how long it may take on a busy machine is not what a test is about.
+    expect: { poll: { timeout: 10_000 } },
   },
 });

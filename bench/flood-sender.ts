@@ -9,7 +9,7 @@ import { internetChecksum } from "../agent/wire/checksum.ts";
 import { initRequest } from "./init-request.ts";
 
 /*
- * `node bench/flood-sender.ts ADDRESS A_SECOND SECONDS`: IKE_SA_INIT requests that are good in all but their senders, from 65,536 addresses of
+ * `node bench/flood-sender.ts ADDRESS A_SECOND SECONDS`, or until SIGTERM: IKE_SA_INIT requests that are good in all but their senders, from 65,536 addresses of
  * 10.66.0.0/16, written into a TUN device of this namespace, which routes them. The answers go back into the device and are read by nobody.
  */
 
@@ -19,7 +19,10 @@ const tun = openTun(device, 1_500).writers[0]!;
 for (const line of [`link set ${device} up`, `route add 10.66.0.0/16 dev ${device}`]) execFileSync("ip", line.split(" "));
 const packet = template();
 const started = performance.now();
-const end = started + Number(seconds) * 1_000;
+let end = started + Number(seconds) * 1_000;
+process.once("SIGTERM", () => {
+  end = performance.now();
+});
 let sent = 0;
 // A hundred times a second what is due by then: evenly enough, and bounded when the machine is slow.
 const timer = setInterval(() => {

@@ -38,6 +38,8 @@ export interface HubClientOptions {
   readonly log: (line: string) => void;
   /** A number in [0, 1) for the jitter of reconnects. */
   readonly random: () => number;
+  /** How often it reports though nothing has changed. Absent: as often as hubs expect it. */
+  readonly reportEveryMs?: number;
 }
 
 const RECONNECT_FIRST_MS = 500;
@@ -77,7 +79,7 @@ export class HubClient {
     this.#options = options;
     this.#identity = options.identity;
     this.#timers = [
-      setInterval(() => this.#sendReport(), reportMilliseconds),
+      setInterval(() => this.#sendReport(), options.reportEveryMs ?? reportMilliseconds),
       setInterval(() => this.#beat(), heartbeatMilliseconds),
       setInterval(() => void this.#renewIfDue(), RENEWAL_CHECK_MS),
     ];
@@ -86,7 +88,7 @@ export class HubClient {
 
   /** Something a report shows has changed: it is sent within 50 ms; where there are so many links that a report is costly, somewhat later. */
   noteChange(): void {
-    this.#reportTimer ??= setTimeout(() => this.#sendReport(), Math.max(CHANGE_DEBOUNCE_MS, REPORT_PAUSE_FACTOR * this.#reportCostMs));
+    this.#reportTimer ??= setTimeout(() => this.#sendReport(), reportDelay(this.#reportCostMs));
   }
 
   noteTrace(step: LoggedStep): void {
@@ -265,4 +267,9 @@ export class HubClient {
 
 function assertNever(value: never): never {
   throw new Error(`Unexpected ${JSON.stringify(value)}`);
+}
+
+/** How long after a change it is reported, in milliseconds: several changes become one report, and one that takes long to make is made seldom. */
+export function reportDelay(costMs: number): number {
+  return Math.max(CHANGE_DEBOUNCE_MS, REPORT_PAUSE_FACTOR * costMs);
 }

@@ -10,7 +10,8 @@ const changed = z.object({ resource: z.string(), id: z.string() });
 interface Listener {
   onState(state: StreamState): void;
   onChanged(change: z.infer<typeof changed>): void;
-  onResumed(): void;
+  /** Nobody listened until now. */
+  onOpened(): void;
 }
 
 /**
@@ -22,7 +23,6 @@ export function followStream(listener: Listener): () => void {
   let retry: ReturnType<typeof setTimeout> | undefined;
   let attempt = 0;
   let lastHeardAt: number | null = null;
-  let everOpen = false;
 
   function heard() {
     lastHeardAt = Date.now();
@@ -36,8 +36,7 @@ export function followStream(listener: Listener): () => void {
     current.addEventListener("open", () => {
       attempt = 0;
       heard();
-      if (everOpen) listener.onResumed();
-      everOpen = true;
+      listener.onOpened();
     });
     current.addEventListener("heartbeat", heard);
     current.addEventListener("changed", (event) => {

@@ -33,8 +33,8 @@ export function StreamProvider({ children }: { children: ReactNode }) {
         // The first change shows at once; a burst behind it is read a few times a second.
         if (timer === undefined) flush();
       },
-      // What changed while nobody listened is unknown: everything live is read again.
-      onResumed: () => void client.invalidateQueries({ predicate: (query) => Array.isArray(query.meta?.watch) }),
+      // What changed while nobody listened, as between the page's being made and its being here, is unknown: everything live is read again.
+      onOpened: () => void client.invalidateQueries({ predicate: (query) => Array.isArray(query.meta?.watch) }),
     });
     return () => {
       clearTimeout(timer);

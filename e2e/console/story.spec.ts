@@ -5,7 +5,7 @@ import { makeThreeNamespaces, sweepLeftovers, type ThreeNamespaces } from "../li
 import { startPing } from "../lib/traffic.ts";
 import { type ConsoleUnderTest, startConsoleUnderTest } from "./console-under-test.ts";
 import { childSpis, type EnrolledGateway } from "./enrolled-gateway.ts";
-import { admin, createLink, enrol, next, rotateNow, sitePath, tunnelStatus } from "./steps.ts";
+import { admin, createLink, enrol, expectOverview, next, rotateNow, sitePath, tunnelStatus } from "./steps.ts";
 
 /*
  * The whole story, as a new admin lives it, against real parts: console, hub and Postgres as `npm start` runs them, two gateways
@@ -48,7 +48,7 @@ test("sets the console up with the code that the server printed", async () => {
   await expect(page.getByText("This is not the code")).toBeVisible();
   await page.getByLabel("Setup code").fill(console_.setupCode);
   await page.getByRole("button", { name: "Create account" }).click();
-  await expect(page.getByRole("heading", { level: 1, name: "Overview" })).toBeVisible();
+  await expectOverview(page);
 });
 
 test("leads a new admin from the empty overview to the first site", async () => {
@@ -278,7 +278,7 @@ test("shows a viewer everything and lets the viewer change nothing", async ({ br
   await view.getByLabel("E-mail").fill("vic@example.test");
   await view.getByLabel("Password").fill(`${admin.password} too`);
   await view.getByRole("button", { name: "Sign in" }).click();
-  await expect(view.getByRole("heading", { level: 1, name: "Overview" })).toBeVisible();
+  await expectOverview(view);
   await view.goto(linkPath);
   await expect(view.getByRole("heading", { level: 1, name: "Amsterdam – Berlin" })).toBeVisible();
   for (const name of ["Rekey now", "Restart", "Disable", "Send test traffic"]) await expect(view.getByRole("button", { name })).toHaveCount(0);

@@ -304,7 +304,7 @@ export function expectNewChild(us: Agent, oldInboundSpi: string): Promise<Observ
 /** Ten echoes each way, none lost. */
 export async function expectTraffic({ net }: Ends): Promise<void> {
   const { left, right } = net;
-  const [out, back] = await Promise.all([ping(left, right, { count: 10 }), ping(right, left, { count: 10 })]);
+  const [out, back] = await Promise.all([ping(left, right, { count: 10, waitSeconds: 5 }), ping(right, left, { count: 10, waitSeconds: 5 })]);
   deepStrictEqual({ out, back }, { out: { sent: 10, received: 10, lost: 0 }, back: { sent: 10, received: 10, lost: 0 } });
 }
 

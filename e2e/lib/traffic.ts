@@ -42,7 +42,7 @@ export async function pingUntilAnswered(from: Site, to: Site, timeoutMillisecond
 export interface RunningPing {
   /** How many echoes have been answered so far. */
   answered(): number;
-  /** Waits for the answers to what was sent until now, at most a second, ends it, and returns the totals of those. */
+  /** Waits for the answers to what was sent until now, at most five seconds, ends it, and returns the totals of those. */
   stop(): Promise<PingResult>;
 }
 
@@ -67,7 +67,7 @@ export async function startPing(from: Site, to: Pick<Site, "insideAddress">, int
     async stop() {
       const sent = seen.highest;
       // A signal makes ping forget what is on its way, so it goes on sending until all that counts is answered or late.
-      const deadline = performance.now() + 1_000;
+      const deadline = performance.now() + 5_000;
       while (seen.answeredUpTo(sent) < sent && performance.now() < deadline) await delay(10);
       program.kill("SIGINT");
       await ended;

@@ -100,7 +100,7 @@ describe("npm run demo", () => {
     await killed.ended;
     expect(programs()).not.toEqual([]);
     const next = startDemo("--once");
-    expect(await next.ended).toBe(0);
+    expect(await next.ended, next.output()).toBe(0);
     expect(leftovers()).toEqual([]);
   }, 120_000);
 });

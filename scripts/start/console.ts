@@ -1,6 +1,6 @@
-import { createServer } from "node:net";
 import { get } from "node:http";
 import { join } from "node:path";
+import { freePort } from "../../server/db/free-port.ts";
 import { childEnvironment, root } from "../setup.mjs";
 import type { Processes } from "./processes.ts";
 
@@ -59,17 +59,5 @@ function answers(port: number): Promise<boolean> {
     })
       .once("timeout", () => resolve(false))
       .once("error", () => resolve(false));
-  });
-}
-
-/** A TCP port on loopback that nothing uses at this moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("No free port on loopback."))));
-    });
   });
 }

@@ -30,6 +30,17 @@ describe("the programs that a command starts", () => {
     }
   });
 
+  it("count as ended when nobody has asked how they ended", async () => {
+    const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 300"]);
+    try {
+      const said = await new Promise<string>((resolve) => parent.stdout.once("data", (bytes: Buffer) => resolve(bytes.toString())));
+      await expect.poll(() => startTicksOf(Number(said))).toBeUndefined();
+      expect(existsSync(`/proc/${said.trim()}/stat`)).toBe(true);
+    } finally {
+      parent.kill("SIGKILL");
+    }
+  });
+
   it("end with the command, those that do not listen to SIGTERM too", async () => {
     const file = join(directory, "stubborn.json");
     const processes = new Processes(file);

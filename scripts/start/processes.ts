@@ -93,11 +93,12 @@ async function endChild(child: ChildProcess, graceSeconds: number): Promise<void
   clearTimeout(timer);
 }
 
-/** Field 22 of /proc/PID/stat: when the process started, which with its id names it for good. Undefined when there is none. */
+/** Field 22 of /proc/PID/stat: when the process started, which with its id names it for good. Undefined when there is none, or when it has ended and nobody has asked how. */
 export function startTicksOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" ? undefined : fields[19];
   } catch (error) {
     if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH")) return undefined;
     throw error;

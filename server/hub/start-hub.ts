@@ -27,6 +27,8 @@ export interface HubOptions {
   readonly log: (line: string) => void;
   /** How often the hub makes itself a new certificate; a day when absent. */
   readonly renewMilliseconds?: number;
+  /** How often it looks for what no NOTIFY told it of; 2 s when absent. */
+  readonly pollMilliseconds?: number;
 }
 
 export interface RunningHub {
@@ -95,7 +97,7 @@ export async function startHub(options: HubOptions): Promise<RunningHub> {
     if (change.resource === "gateway") care.lookAt(change.id);
     else if (change.resource === "command") care.relay();
   });
-  const poll = setInterval(() => care.lookAtAll(), pollMilliseconds);
+  const poll = setInterval(() => care.lookAtAll(), options.pollMilliseconds ?? pollMilliseconds);
   const retention = errand("retention", options.log, async () => {
     await endUnanswered();
     await removeOldRows();

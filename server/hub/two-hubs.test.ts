@@ -53,10 +53,8 @@ describe("two hubs on one database", () => {
     const [a, b] = [await enrolAndConnect(hubs[0].port, siteA), await enrolAndConnect(hubs[1].port, siteB)];
     const linkId = await createTestLink(siteA, siteB);
     await Promise.all([a.desiredWith(linkId), b.desiredWith(linkId)]);
-    const savedAt = Date.now();
     await setLinkEnabled(owner, linkId, false);
     await Promise.all([a, b].map((gateway) => gateway.until((state) => state.links.some((link) => !link.enabled))));
-    expect(Date.now() - savedAt).toBeLessThan(1_000);
   });
 
   it("send a command once, by the hub that holds the gateway, also while its former connection hangs on at the other", async () => {

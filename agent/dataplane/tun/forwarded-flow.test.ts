@@ -9,7 +9,7 @@ import { Tcp, TcpFlag } from "./tcp-header.ts";
 
 const isRoot = process.getuid?.() === 0;
 const asRoot = isRoot || process.env["CI"] === "true" ? test : test.skip;
-const pair = new LivePair("f");
+const pair = new LivePair("o");
 const HEADER_OCTETS = 40;
 
 function hosts() {

@@ -1,5 +1,6 @@
 import { equal, match } from "node:assert/strict";
-import { expectTraffic, expectUp, linkId, type Context, type Scenario } from "../scenario.ts";
+import { pingUntilAnswered } from "../../lib/traffic.ts";
+import { expectTraffic, expectUp, linkId, type Scenario } from "../scenario.ts";
 
 export const scenario: Scenario = {
   name: "inactivity-by-peer",
@@ -7,20 +8,15 @@ export const scenario: Scenario = {
   async run(context) {
     const peer = await context.startPeer({ child: { inactivity: "2s" } });
     const us = await context.startUs({ initiate: "onDemand" });
-    await knock(context);
+    await pingUntilAnswered(context.net.left, context.net.right, 10_000);
     await expectUp(context, us, peer);
     await us.waitForLink(linkId, "to rest", ({ ikeSas }) => (ikeSas.length === 0 ? true : undefined), 15_000);
     match(peer.log(), /deleting CHILD_SA after \d+ seconds of inactivity/);
     equal((await us.link(linkId)).state, "down");
     equal((await peer.listSas()).length, 0);
-    await knock(context);
+    await pingUntilAnswered(context.net.left, context.net.right, 10_000);
     await expectUp(context, us, peer);
     await expectTraffic(context);
     equal((await us.link(linkId)).lastFailure, null);
   },
 };
-
-/** Packets that want through, the first of which are lost. */
-async function knock({ net }: Context): Promise<void> {
-  await net.left.run(["ping", "-q", "-c", "5", "-i", "0.2", "-W", "1", "-I", net.left.insideAddress, net.right.insideAddress], { timeoutMilliseconds: 10_000 });
-}

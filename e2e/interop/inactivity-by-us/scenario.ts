@@ -1,7 +1,7 @@
 import { equal, match, notEqual, ok } from "node:assert/strict";
 import { pollUntil } from "../../lib/poll.ts";
-import { startPing } from "../../lib/traffic.ts";
-import { expectTraffic, expectUp, linkId, type Context, type Scenario } from "../scenario.ts";
+import { pingUntilAnswered, startPing } from "../../lib/traffic.ts";
+import { expectTraffic, expectUp, linkId, type Scenario } from "../scenario.ts";
 
 export const scenario: Scenario = {
   name: "inactivity-by-us",
@@ -9,7 +9,7 @@ export const scenario: Scenario = {
   async run(context) {
     const peer = await context.startPeer();
     const us = await context.startUs({ initiate: "onDemand", inactivitySeconds: 3 });
-    await knock(context);
+    await pingUntilAnswered(context.net.left, context.net.right, 10_000);
     const first = await expectUp(context, us, peer);
     ok(first.child.closesAt !== null, "status does not say when it is closed");
     // Echoes for longer than the time: it is used.
@@ -24,14 +24,9 @@ export const scenario: Scenario = {
     match(peer.log(), /received DELETE for IKE_SA site/);
     const told = (await us.trace(linkId)).find(({ exchange }) => exchange === "INACTIVITY");
     match(told?.summary ?? "", /^No packet has passed through "net" for [34] s: it is closed until it is needed\.$/);
-    await knock(context);
+    await pingUntilAnswered(context.net.left, context.net.right, 10_000);
     const second = await expectUp(context, us, peer);
     notEqual(second.ike.spiI, first.ike.spiI);
     await expectTraffic(context);
   },
 };
-
-/** Packets that want through, the first of which are lost. */
-async function knock({ net }: Context): Promise<void> {
-  await net.left.run(["ping", "-q", "-c", "5", "-i", "0.2", "-W", "1", "-I", net.left.insideAddress, net.right.insideAddress], { timeoutMilliseconds: 10_000 });
-}

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { Client } from "pg";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { database } from "../db/client.ts";
 import type { ObservedState } from "../../contract/observed-state.ts";
 import { setLinkEnabled } from "../links/save-link.ts";
@@ -91,16 +92,18 @@ describe("a gateway's reports", () => {
     expect((await database().link.findUniqueOrThrow({ where: { id: linkId } })).version).toBe(31);
   });
 
-  it("of 500 links are written within the second until the next one comes", async () => {
+  it("of 500 links are written with a handful of statements: the next ones come a second later", async () => {
     const config = (await database().link.findUniqueOrThrow({ where: { id: linkId } })).config ?? {};
     const ids = Array.from({ length: 500 }, () => crypto.randomUUID());
     await database().link.createMany({ data: ids.map((id) => ({ id, name: id, siteAId: siteA, siteBId: siteB, config })) });
     const ingest = new ReportIngest(gatewayId, "Amsterdam");
     const all = (bytes: number) => report(...ids.map((id) => ({ id, state: "negotiating" as const, bytes })));
     await ingest.take(all(0), "here");
-    const startedAt = performance.now();
+    const statements = vi.spyOn(Client.prototype, "query");
     await ingest.take(all(100), "here");
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(statements.mock.calls.length).toBeGreaterThan(0);
+    expect(statements.mock.calls.length).toBeLessThan(20);
+    statements.mockRestore();
     expect(await database().counterSample.count({ where: { linkId: { in: ids }, resolutionSeconds: 1, bytesIn: 100 } })).toBe(500);
   });
 });

@@ -1,14 +1,17 @@
-import { expect, type Page, test } from "@playwright/test";
+import { type BrowserContext, expect, type Page, test } from "@playwright/test";
 import { type ConsoleUnderTest, startConsoleUnderTest } from "./console-under-test.ts";
-import { setUp } from "./steps.ts";
+import { admin, setUp } from "./steps.ts";
 
 /*
  * Pages are streamed: their frame comes first, what was read for them behind it. While the rest is on its way the live stream opens and
  * the clock ticks. Neither may make the browser draw the page a second time beside the one that comes: for a moment there would be two.
  */
+test.describe.configure({ mode: "serial" });
 
 const kibibyte = 1024;
 let console_: ConsoleUnderTest;
+let context: BrowserContext;
+let page: Page;
 
 declare global {
   interface Window {
@@ -17,18 +20,19 @@ declare global {
   }
 }
 
-test.beforeAll(async () => {
+test.beforeAll(async ({ browser }) => {
   console_ = await startConsoleUnderTest();
+  context = await browser.newContext({ baseURL: console_.url });
+  page = await context.newPage();
+  await setUp(page, console_.setupCode);
 });
 
 test.afterAll(async () => {
+  await context?.close();
   await console_?.remove();
 });
 
-test("a page is there once, and the one that is used is the one that the server sent, however slowly it comes", async ({ browser }) => {
-  const context = await browser.newContext({ baseURL: console_.url });
-  const page = await context.newPage();
-  await setUp(page, console_.setupCode);
+test("a page is there once, and the one that is used is the one that the server sent, however slowly it comes", async () => {
   // What does not change is in the browser's cache from here on: only the page itself comes slowly.
   await openForm(page);
   await page.addInitScript(watchForms);
@@ -46,7 +50,29 @@ test("a page is there once, and the one that is used is the one that the server 
   await line.detach();
   // The clock and the stream still reach what shows them.
   await expect(page.getByText(/^· [3-9] s ago$/)).toBeVisible();
-  await context.close();
+});
+
+test("what changes after the page was made and before its stream is there is shown once it is", async () => {
+  const { promise: allowed, resolve: allow } = Promise.withResolvers<void>();
+  await page.route("**/api/stream", async (route) => {
+    await allowed;
+    await route.continue();
+  });
+  await page.goto("/settings/users");
+  await expect(page.getByText(admin.email)).toBeVisible();
+  const elsewhere = await context.newPage();
+  await elsewhere.goto("/settings/users");
+  await elsewhere.getByRole("button", { name: "Add user" }).first().click();
+  const dialog = elsewhere.getByRole("dialog");
+  await dialog.getByLabel("Name").fill("Olga Operator");
+  await dialog.getByLabel("E-mail").fill("olga@example.test");
+  await dialog.getByLabel("Password").fill(`${admin.password} too`);
+  await dialog.getByRole("button", { name: "Add user" }).click();
+  await expect(elsewhere.getByText("olga@example.test")).toBeVisible();
+  await expect(page.getByText("olga@example.test")).toBeHidden();
+  allow();
+  await expect(page.getByText("olga@example.test")).toBeVisible();
+  await page.unroute("**/api/stream");
 });
 
 async function openForm(page: Page): Promise<void> {

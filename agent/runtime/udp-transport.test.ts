@@ -1,10 +1,11 @@
 import { createSocket } from "node:dgram";
 import { openUdpSocket } from "../dataplane/ffi/udp-socket.ts";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { type ReceivedDatagram, UdpTransport, type UdpTransportOptions } from "./udp-transport.ts";
 
 const open: { close(): void }[] = [];
 afterEach(() => {
+  vi.useRealTimers();
   for (const socket of open.splice(0)) socket.close();
 });
 
@@ -51,4 +52,26 @@ test("an address that is not ours cannot be sent from, and one without a route h
     /no address of this machine/,
   );
   expect(transport.localAddressFor("127.0.0.1")).toBe("127.0.0.1");
+});
+
+test("closed while it looks for new addresses it binds no more of them, and what was just bound is given back", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval"] });
+  const opened: string[] = [];
+  let refuses = true;
+  const { transport } = await openTransport({
+    openSocket: (address) => {
+      opened.push(address);
+      // The first address of all comes up after the others, and the gateway closes its ports as that one is bound.
+      if (address === opened[0] && refuses) return null;
+      const fd = openUdpSocket(address.includes(":") ? 6 : 4, port, { address, single: true });
+      if (address === opened[0]) transport.close();
+      return fd;
+    },
+  });
+  expect(opened.length).toBeGreaterThan(1);
+  refuses = false;
+  const before = opened.length;
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(opened.slice(before)).toEqual([opened[0]]);
+  await openTransport();
 });

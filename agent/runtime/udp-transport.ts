@@ -33,6 +33,7 @@ export class UdpTransport implements IkeTransport {
   readonly #faults = new Set<string>();
   #rescan: NodeJS.Timeout | null = null;
   #scanning: Promise<string[]> | null = null;
+  #isClosed = false;
 
   private constructor(options: UdpTransportOptions) {
     this.#options = options;
@@ -68,6 +69,7 @@ export class UdpTransport implements IkeTransport {
   }
 
   close(): void {
+    this.#isClosed = true;
     if (this.#rescan !== null) clearInterval(this.#rescan);
     for (const socket of this.#sockets.values()) socket.close();
     this.#sockets.clear();
@@ -93,6 +95,8 @@ export class UdpTransport implements IkeTransport {
     for (const address of present) {
       if (this.#sockets.has(address)) continue;
       const failure = await this.#bind(address);
+      // What is bound after that would hold the port against the next engine.
+      if (this.#isClosed) break;
       if (failure === null) this.#faults.delete(address);
       else {
         failures.push(failure);
@@ -123,6 +127,10 @@ export class UdpTransport implements IkeTransport {
         resolve(`UDP ${address} port ${port} could not be opened: ${error.message}${isDenied ? "; ports below 1024 need root or CAP_NET_BIND_SERVICE" : ""}`);
       });
       const done = () => {
+        if (this.#isClosed) {
+          socket.close();
+          return resolve("the gateway closed its ports meanwhile");
+        }
         socket.removeAllListeners("error");
         socket.on("error", (error) => onFault(`UDP ${address} port ${port}: ${error.message}`));
         this.#sockets.set(address, socket);

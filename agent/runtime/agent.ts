@@ -196,19 +196,26 @@ export class Agent {
       this.#probes.close();
       this.#revocation.close();
       this.#prober.close();
-      if (this.#engine !== null) await closeEngine(this.#engine);
-      this.#engine = null;
+      await this.#closeEngine();
     });
+  }
+
+  /** From here on nobody takes it for one that runs, whatever becomes of closing it. */
+  async #closeEngine(): Promise<void> {
+    const engine = this.#engine;
+    this.#engine = null;
+    if (engine !== null) await closeEngine(engine);
   }
 
   async #reconcilerFor(state: DesiredState): Promise<Reconciler> {
     if (this.#engine !== null && this.#reconciler !== null && canServe(this.#engine, state.gateway)) return this.#reconciler;
     if (this.#engine !== null) {
       this.#options.log("gateway settings changed: device and ports are opened anew");
-      await closeEngine(this.#engine);
-      this.#engine = null;
+      await this.#closeEngine();
     }
     const { factories, clock, random, log } = this.#options;
+    // Null for what the plane tells before it is open: there are no SAs and no routes yet that could be lost.
+    let opened: Engine | null = null;
     const engine = await openEngine(state.gateway, {
       factories,
       clock,
@@ -223,11 +230,12 @@ export class Agent {
       onRevocationQuery: (query) => void this.#revocation.ask(query),
       onPlaneFailed: (reason) => {
         log(`the data plane failed: ${reason}; every link is set up anew`);
-        void this.#rebuild(engine);
+        this.#inBackground(() => this.#rebuild(opened));
       },
-      onPlaneFault: (fault) => this.#inBackground(() => this.#repair(engine, fault)),
+      onPlaneFault: (fault) => this.#inBackground(() => this.#repair(opened, fault)),
       onFault: (sentence) => this.#faults.tell(sentence),
     });
+    opened = engine;
     this.#engine = engine;
     this.#reconciler = new Reconciler({
       submit: (input) => engine.driver.submit(input),
@@ -259,9 +267,9 @@ export class Agent {
   }
 
   /** The IKE SAs are whole: lost SAs are replaced by rekeying what they belonged to, a new device is given its routes. */
-  async #repair(engine: Engine, fault: Parameters<DriverParts["onPlaneFault"]>[0]): Promise<void> {
+  async #repair(engine: Engine | null, fault: Parameters<DriverParts["onPlaneFault"]>[0]): Promise<void> {
     const { log } = this.#options;
-    if (this.#engine !== engine) return;
+    if (engine === null || this.#engine !== engine) return;
     if (fault.kind === "recovered") return log(fault.reason);
     if (fault.kind === "deviceLost") return this.#faults.tell(fault.reason);
     if (fault.kind === "deviceReplaced") {
@@ -275,14 +283,11 @@ export class Agent {
   }
 
   /** Opens device, ports and engine again and gives them the state in force; tries until it works. */
-  async #rebuild(failed: Engine): Promise<void> {
-    await this.#exclusively(async () => {
-      // Another failure of the same engine, or a change of settings, has been here before.
-      if (this.#engine !== failed || this.#state === null) return;
-      await closeEngine(failed);
-      this.#engine = null;
-      void this.#reopen();
-    });
+  async #rebuild(failed: Engine | null): Promise<void> {
+    // Another failure of the same engine, or a change of settings, has been here before.
+    if (this.#engine !== failed || this.#state === null) return;
+    await this.#closeEngine();
+    void this.#reopen();
   }
 
   /** Gives the state in force an engine, and tries until it works. Resolves then, or when the agent is closed. */

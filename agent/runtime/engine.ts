@@ -79,37 +79,20 @@ export interface Engine {
   readonly transport: OwnedTransport;
   readonly routes: Routes;
   readonly wholeSender: WholeSender | null;
+  readonly onFault: (sentence: string) => void;
 }
 
-/** Rejects with a sentence when the device or the ports cannot be had; nothing is left open then. */
+/** Rejects with a sentence when the device or the ports cannot be had, or are lost again meanwhile; nothing is left open then. */
 export async function openEngine(settings: GatewaySettings, options: EngineOptions): Promise<Engine> {
-  const { factories, clock, random, onEvent, onTrace, revocation, onRevocationQuery, onPlaneFailed, onPlaneFault, onFault } = options;
-  const plane = await factories.openPlane({
-    kind: settings.dataPlane ?? "auto",
-    tunName: settings.tunName,
-    tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu,
-    natPort: settings.natPort,
-    outboundWorkers: settings.outboundWorkers ?? 1,
-    inboundWorkers: settings.inboundWorkers ?? 1,
-    espOffload: settings.espOffload ?? false,
-  });
-  const followsPolicies = plane.capabilities.steering === "policies";
-  // Where the kernel protects packets, it also knows how large they may be.
-  const wholeSender = followsPolicies ? null : (factories.openWholeSender?.() ?? null);
-  const { ikePort, natPort } = settings;
+  const { factories, clock, onEvent, onTrace, onRevocationQuery, onPlaneFailed, onPlaneFault, onFault } = options;
+  const plane = await factories.openPlane(planeSettings(settings));
+  const closing: (() => void | Promise<void>)[] = [() => plane.close()];
   try {
-    const packets = (direction: "inbound" | "outbound", spi: EspSpi): number => plane.querySa(direction, spi)?.packets ?? 0;
-    const traffic = { packets: (inbound: EspSpi, outbound: EspSpi) => packets("inbound", inbound) + packets("outbound", outbound) };
-    const settled = {
-      ...endpointDefaults,
-      ikePort,
-      natPort,
-      revocation,
-      traffic,
-      probesPaths: wholeSender !== null,
-      inboundWorkers: plane.capabilities.inboundWorkers ?? 1,
-    };
-    const endpoint = factories.createEndpoint(settled, random);
+    const followsPolicies = plane.capabilities.steering === "policies";
+    // Where the kernel protects packets, it also knows how large they may be.
+    const wholeSender = followsPolicies ? null : (factories.openWholeSender?.() ?? null);
+    closing.push(() => wholeSender?.close());
+    const endpoint = createEndpoint(settings, options, plane, wholeSender !== null);
     let driver: Driver | null = null;
     const transport = await factories.openTransport({
       port: settings.ikePort,
@@ -117,38 +100,83 @@ export async function openEngine(settings: GatewaySettings, options: EngineOptio
       onDatagram: (datagram) => driver?.receive(datagram),
       onFault,
     });
+    closing.push(() => transport.close());
+    // Until there is an engine nobody could make another in its place: one whose plane fails meanwhile is none.
+    let failure: string | null = null;
+    let isOpen = false;
     driver = new Driver({
       endpoint,
       plane,
       transport,
-      natPort,
+      natPort: settings.natPort,
       clock,
       sendWhole: (local, remote, datagram) => void wholeSender?.send(local, remote, datagram),
       onEvent,
       onTrace,
       onRevocationQuery,
-      onPlaneFailed,
+      onPlaneFailed: (reason) => {
+        if (isOpen) onPlaneFailed(reason);
+        else failure ??= reason;
+      },
       onPlaneFault,
       onFault,
     });
+    const running = driver;
+    closing.push(() => running.shutdown());
     const routes = new Routes(followsPolicies ? null : settings.tunName, factories.runIp);
     await routes.removeLeftovers();
-    return { settings, plane, endpoint, driver, transport, routes, wholeSender };
+    if (failure !== null) throw new Error(`the data plane failed as soon as it was there: ${failure}`);
+    isOpen = true;
+    return { settings, plane, endpoint, driver, transport, routes, wholeSender, onFault };
   } catch (error) {
-    wholeSender?.close();
-    await plane.close();
+    await tryEach(closing.toReversed(), onFault);
     throw error;
   }
 }
 
-/** Tells the peers, then removes routes, SAs, device and sockets. */
-export async function closeEngine(engine: Engine): Promise<void> {
-  await engine.driver.shutdown();
-  await engine.routes.removeAll();
-  await engine.plane.flush();
-  await engine.plane.close();
-  engine.transport.close();
-  engine.wholeSender?.close();
+function planeSettings(settings: GatewaySettings): PlaneSettings {
+  return {
+    kind: settings.dataPlane ?? "auto",
+    tunName: settings.tunName,
+    tunMtu: settings.tunMtu === 0 ? defaultTunMtu : settings.tunMtu,
+    natPort: settings.natPort,
+    outboundWorkers: settings.outboundWorkers ?? 1,
+    inboundWorkers: settings.inboundWorkers ?? 1,
+    espOffload: settings.espOffload ?? false,
+  };
+}
+
+function createEndpoint({ ikePort, natPort }: GatewaySettings, options: EngineOptions, plane: DataPlane, probesPaths: boolean): IkeEndpoint {
+  const packets = (direction: "inbound" | "outbound", spi: EspSpi): number => plane.querySa(direction, spi)?.packets ?? 0;
+  const settled = {
+    ...endpointDefaults,
+    ikePort,
+    natPort,
+    revocation: options.revocation,
+    traffic: { packets: (inbound: EspSpi, outbound: EspSpi) => packets("inbound", inbound) + packets("outbound", outbound) },
+    probesPaths,
+    inboundWorkers: plane.capabilities.inboundWorkers ?? 1,
+  };
+  return options.factories.createEndpoint(settled, options.random);
+}
+
+/** Tells the peers, then removes routes, SAs, device and sockets. Never rejects: what cannot be closed is told as a fault, and keeps nothing else open. */
+export async function closeEngine({ driver, routes, plane, transport, wholeSender, onFault }: Engine): Promise<void> {
+  await tryEach(
+    [() => driver.shutdown(), () => routes.removeAll(), () => plane.flush(), () => plane.close(), () => transport.close(), () => wholeSender?.close()],
+    onFault,
+  );
+}
+
+/** In their order, each whatever became of those before. */
+async function tryEach(steps: readonly (() => void | Promise<void>)[], onFault: (sentence: string) => void): Promise<void> {
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      onFault(`closing: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
 }
 
 /** Whether an engine can serve these settings. Where the kernel protects packets there are no workers whose number could differ. */

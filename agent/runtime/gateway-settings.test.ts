@@ -97,3 +97,23 @@ test("when neither the new settings nor the former can be had, the former are tr
   await expect.poll(() => agent.report().workers, { timeout: 10_000 }).toEqual({ outbound: 1, inbound: 1 });
   expect(machine.inputs().filter((input) => input === "set berlin")).toHaveLength(2);
 });
+
+test("a former data plane that cannot be emptied is told, and does not keep the new settings or the links from being taken", async () => {
+  await agent.apply(withWorkers({}));
+  machine.planes[0]!.flush = () => Promise.reject(new Error("a worker does not answer"));
+  expect(await agent.apply(withWorkers({ outboundWorkers: 2 }))).toMatchObject([{ outcome: "applied" }]);
+  expect([machine.planes[0]!.calls.at(-1), agent.report().workers]).toEqual(["close", { outbound: 2, inbound: 1 }]);
+  expect(logs).toContain("closing: a worker does not answer");
+  machine.inputs();
+  // Those of before are had anew as well: nothing takes the closed engine for one that runs.
+  await agent.apply(withWorkers({}));
+  expect([machine.planes.length, machine.inputs()]).toEqual([3, ["shutdown", "set berlin"]]);
+});
+
+test("a data plane that fails and cannot be closed either is set up anew, and the process goes on", async () => {
+  await agent.apply(withWorkers({}));
+  machine.planes[0]!.close = () => Promise.reject(new Error("a worker does not answer"));
+  machine.planes[0]!.emit({ kind: "failed", reason: "a worker died" });
+  await expect.poll(() => agent.report().links.length > 0 && machine.planes.length).toBe(2);
+  expect(logs).toContain("closing: a worker does not answer");
+});

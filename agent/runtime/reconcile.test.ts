@@ -76,6 +76,50 @@ test("a bad link is refused with the reason, the others are applied, and its for
   expect(reconciler.running.has("l2")).toBe(true);
 });
 
+const named = { remote: { address: "peer.example", port: 500, identity: "b" } };
+const refusedVersions: Record<string, Partial<DesiredState["links"][number]>> = {
+  "that overlaps another": { children: stateOfLinks(1).links[0]!.children },
+  "with proposals that are none": { ike: { ...stateOfLinks(1).links[0]!.ike, proposals: ["rot13"] } },
+  "whose secret is still in a file": {
+    authentication: { method: "psk", keys: [{ id: "k1", secret: { file: "/nowhere" } }], use: "k1" },
+  },
+};
+
+test.each(Object.entries(refusedVersions))("a version %s stays refused however often names are resolved, and keeps no other from it", async (_, version) => {
+  const { reconciler, take, hosts } = setUp({ "peer.example": ["198.51.100.9"] });
+  const state = change(stateOfLinks(3), 1, named);
+  await reconciler.apply(state);
+  take();
+  const bad = change(change(state, 1, version), 2, { remote: { ...named.remote, address: "late.example" } });
+  expect((await reconciler.apply(bad)).map(({ outcome }) => outcome)).toEqual(["applied", "refused", "refused"]);
+  hosts["late.example"] = ["198.51.100.7"];
+  expect(await reconciler.refreshAddresses(() => true)).toEqual(["l3"]);
+  expect(await reconciler.refreshAddresses(() => true)).toEqual([]);
+  expect([take(), [...reconciler.held.keys()]]).toEqual([["set l3"], ["l2"]]);
+  // Its former version runs on, and follows its name.
+  hosts["peer.example"] = ["198.51.100.10"];
+  expect(await reconciler.refreshAddresses(() => true)).toEqual(["l2"]);
+  expect(reconciler.running.get("l2")).toMatchObject({ desired: state.links[1]!, config: { remoteAddresses: ["198.51.100.10"] } });
+  expect(reconciler.held.get("l2")).toMatchObject({ why: "refused" });
+});
+
+test("a link that never ran and is refused does not run when its name resolves", async () => {
+  const { reconciler, take } = setUp({ "peer.example": ["198.51.100.9"] });
+  await reconciler.apply(change(change(stateOfLinks(2), 1, named), 1, refusedVersions["that overlaps another"]!));
+  expect([await reconciler.refreshAddresses(() => true), take(), reconciler.running.size]).toEqual([[], ["set l1"], 1]);
+});
+
+test("a link that changes to a name is not set back to its former one once that resolves", async () => {
+  const { reconciler, take, hosts } = setUp({ "old.example": ["198.51.100.1"] });
+  const state = change(stateOfLinks(1), 0, { remote: { ...named.remote, address: "old.example" } });
+  await reconciler.apply(state);
+  await reconciler.apply(change(state, 0, named));
+  hosts["peer.example"] = ["198.51.100.9"];
+  take();
+  expect(await reconciler.refreshAddresses(() => true)).toEqual(["l1"]);
+  expect([take(), reconciler.running.get("l1")?.config.remoteAddresses]).toEqual([["set l1"], ["198.51.100.9"]]);
+});
+
 test("a host name that does not resolve is refused, and set once it does", async () => {
   const { reconciler, take, inputs, hosts } = setUp();
   const state = change(stateOfLinks(1), 0, { remote: { address: "peer.example", port: 500, identity: "b" } });

@@ -25,6 +25,8 @@ interface RunningLink {
 export interface HeldLink {
   readonly desired: DesiredLink;
   readonly reason: string;
+  /** One that is refused stays so until another version of it comes; one whose peer's name does not resolve runs as soon as it does. */
+  readonly why: "refused" | "unresolved";
 }
 
 /**
@@ -67,33 +69,43 @@ export class Reconciler {
     this.#disabled = new Map(state.links.filter((link) => !link.enabled).map((link) => [link.id, link]));
     const verdicts: LinkVerdict[] = [];
     for (const [index, link] of state.links.entries()) {
-      const reason = refusals.get(index) ?? (link.enabled ? await this.#set(link) : null);
-      if (reason !== null && link.enabled) this.#held.set(link.id, { desired: link, reason });
-      verdicts.push({ linkId: link.id, outcome: reason === null ? "applied" : "refused", reason });
+      const refusal = refusals.get(index);
+      const held = refusal !== undefined ? refused(link, refusal) : link.enabled ? await this.#set(link) : null;
+      if (held !== null && link.enabled) this.#held.set(link.id, held);
+      verdicts.push({ linkId: link.id, outcome: held === null ? "applied" : "refused", reason: held?.reason ?? null });
     }
     return verdicts;
   }
 
   /**
-   * Resolves host names anew: those of held links always, those of running links only where `isIdle` says that nothing is up,
-   * since a tunnel that works must not follow a name. Returns the links that changed.
+   * Resolves host names anew: those of links that are held for them always, those of running links only where `isIdle` says that nothing is up,
+   * since a tunnel that works must not follow a name. A link that is refused stays so, and its former version follows its name. Returns the links that changed.
    */
   async refreshAddresses(isIdle: (linkId: string) => boolean): Promise<string[]> {
-    const candidates = [...this.#held.values()]
-      .map((held) => held.desired)
-      .concat([...this.#running.values()].filter((link) => isIdle(link.desired.id)).map((link) => link.desired));
     const changed: string[] = [];
-    for (const link of candidates.filter((candidate) => isHostName(candidate.remote.address))) {
-      const before = this.#running.get(link.id)?.comparable;
-      const reason = await this.#set(link);
-      if (reason === null) this.#held.delete(link.id);
-      if (reason === null && this.#running.get(link.id)?.comparable !== before) changed.push(link.id);
+    for (const { desired, why } of [...this.#held.values()]) {
+      if (why === "refused") continue;
+      const held = await this.#set(desired);
+      if (held !== null) {
+        this.#held.set(desired.id, held);
+        continue;
+      }
+      this.#held.delete(desired.id);
+      changed.push(desired.id);
+    }
+    for (const { desired, comparable } of [...this.#running.values()]) {
+      if (!isHostName(desired.remote.address) || changed.includes(desired.id) || !isIdle(desired.id)) continue;
+      await this.#set(desired);
+      if (this.#running.get(desired.id)?.comparable !== comparable) changed.push(desired.id);
     }
     return changed;
   }
 
-  /** Null when applied, else the reason it could not be. */
-  async #set(link: DesiredLink): Promise<string | null> {
+  /** Null when applied, else what it is held for. */
+  async #set(link: DesiredLink): Promise<HeldLink | null> {
+    const { plane } = this.#parts;
+    const beyond = beyondPlane(link, plane);
+    if (beyond !== null) return refused(link, beyond);
     const before = this.#running.get(link.id);
     let addresses: readonly string[];
     try {
@@ -101,13 +113,11 @@ export class Reconciler {
     } catch (error) {
       // A name server that is away takes no working tunnel down: the addresses known stay in use.
       if (before === undefined || before.desired.remote.address !== link.remote.address) {
-        return `${link.remote.address} does not resolve (${error instanceof Error ? error.message : String(error)}); it is tried again every few seconds`;
+        const reason = `${link.remote.address} does not resolve (${error instanceof Error ? error.message : String(error)}); it is tried again every few seconds`;
+        return { desired: link, reason, why: "unresolved" };
       }
       addresses = before.config.remoteAddresses;
     }
-    const { plane } = this.#parts;
-    const beyond = beyondPlane(link, plane);
-    if (beyond !== null) return beyond;
     const workers = Math.max(plane.outboundWorkers ?? 1, plane.inboundWorkers ?? 1);
     const config = {
       ...toLinkConfig(link, addresses, forcesEncapsulation(link, plane), workers),
@@ -137,6 +147,10 @@ export class Reconciler {
     if (!isHostName(address)) return [address];
     return (await this.#parts.resolveHost(address)).toSorted();
   }
+}
+
+function refused(desired: DesiredLink, reason: string): HeldLink {
+  return { desired, reason, why: "refused" };
 }
 
 function isHostName(address: string | undefined): address is string {

@@ -104,10 +104,11 @@ export class Agent {
   /**
    * Makes `state` the one in force; what is wrong with single links is in their verdicts. When other gateway settings than those in force cannot be
    * had, the links are taken under those in force and `settingsRefusal` says why; they are not tried again, which costs every tunnel a second, until
-   * others are wanted or `retriesSettings`. Rejects when no settings can be had.
+   * others are wanted or `retriesSettings`. Rejects when no settings can be had, and once the agent is closed.
    */
   apply(state: DesiredState, { retriesSettings = false } = {}): Promise<LinkVerdict[]> {
     return this.#exclusively(async () => {
+      if (this.#isClosed) throw new Error("the gateway is stopping");
       const refused = this.#refusedSettings;
       this.#refusedSettings = null;
       const former = this.#state;

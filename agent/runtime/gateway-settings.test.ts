@@ -117,3 +117,13 @@ test("a data plane that fails and cannot be closed either is set up anew, and th
   await expect.poll(() => agent.report().links.length > 0 && machine.planes.length).toBe(2);
   expect(logs).toContain("closing: a worker does not answer");
 });
+
+test("settings that come while the gateway stops, or after it, open nothing", async () => {
+  await agent.apply(withWorkers({}));
+  machine.inputs();
+  const stopped = agent.shutdown();
+  await expect(agent.apply(withWorkers({ outboundWorkers: 2 }))).rejects.toThrow("the gateway is stopping");
+  await stopped;
+  await expect(agent.apply(withWorkers({}))).rejects.toThrow("the gateway is stopping");
+  expect([machine.planes.length, machine.inputs()]).toEqual([1, ["shutdown"]]);
+});

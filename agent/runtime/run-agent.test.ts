@@ -151,3 +151,24 @@ test("gateway settings in the file that cannot be had: reload says why, the link
   const status = parseWhole(observedState, (await askAgent(machine.options.socket, { kind: "status" })).value);
   expect(status.workers).toEqual({ inbound: 4, outbound: 1 });
 });
+
+test("while the gateway stops and after that no order is taken: what was read again opens nothing", async () => {
+  const machine = fakeMachine();
+  running = await runAgent({ ...machine.options, config: writeConfig(exampleYaml) });
+  machine.inputs();
+  const closed = Promise.withResolvers<void>();
+  machine.planes[0]!.close = () => closed.promise;
+  writeConfig(exampleYaml.replace("10.2.0.0/24", "10.9.0.0/24"));
+  const { reload, stop } = running;
+  running = null;
+  const stopped = stop();
+  const during = reload();
+  // The SIGHUP of a supervisor that did not wait, and a command at the socket.
+  await expect.poll(() => machine.planes[0]!.calls.at(-1)).toBe("flush");
+  await expect(askAgent(machine.options.socket, { kind: "reload" })).rejects.toThrow(/no agent answers/);
+  closed.resolve();
+  await stopped;
+  expect(await during).toMatchObject({ ok: false, message: expect.stringContaining("the gateway is stopping") });
+  expect(await reload()).toMatchObject({ ok: false });
+  expect([machine.planes.length, machine.inputs()]).toEqual([1, ["shutdown"]]);
+});

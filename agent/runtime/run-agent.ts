@@ -70,10 +70,7 @@ async function runStandalone(options: RunOptions, config: string): Promise<Runni
   log(`running from ${config} with ${first.links.length} link(s); control socket ${options.socket}`);
   return {
     reload,
-    stop: async () => {
-      await agent.shutdown();
-      await control.close();
-    },
+    stop: () => closeBoth(agent, control),
   };
 }
 
@@ -118,9 +115,9 @@ async function runManaged(options: RunOptions): Promise<RunningAgent> {
   return {
     reload,
     stop: async () => {
-      await agent.shutdown();
+      // First: what the console pushes from now on must not be answered as refused, it is for the next start.
       hub.close();
-      await control.close();
+      await closeBoth(agent, control);
     },
   };
 }
@@ -157,10 +154,14 @@ async function applyOrClose(agent: Agent, state: DesiredState, control: ControlS
   try {
     await agent.apply(state);
   } catch (error) {
-    await agent.shutdown();
-    await control.close();
+    await closeBoth(agent, control);
     throw error;
   }
+}
+
+/** Nobody gives orders any more while the peers are told. */
+async function closeBoth(agent: Agent, control: ControlSocket): Promise<void> {
+  await Promise.all([control.close(), agent.shutdown()]);
 }
 
 function openControl(options: RunOptions, agent: Agent, reload: () => Promise<ControlAnswer>): Promise<ControlSocket> {

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { lookup } from "node:dns/promises";
 import type { DesiredLink, DesiredState } from "../../contract/desired-state.ts";
 import type { Command, LinkVerdict } from "../../contract/hub-protocol.ts";
 import type { ObservedState } from "../../contract/observed-state.ts";
@@ -9,6 +8,7 @@ import { FaultLog } from "./fault-log.ts";
 import { type CommandResult, probeLink, takenSentences, traceLink } from "./link-commands.ts";
 import { LinkProbes } from "./link-probes.ts";
 import { routesOf } from "./link-routes.ts";
+import { PeerAddresses } from "./peer-addresses.ts";
 import { Prober } from "./probe.ts";
 import { Reconciler } from "./reconcile.ts";
 import { buildReport, type LinkToReport } from "./reporter.ts";
@@ -42,6 +42,8 @@ export class Agent {
   readonly #traces = new TraceLog();
   readonly #prober: Prober;
   readonly #probes: LinkProbes;
+  /** They outlive an engine: one that is opened anew begins with what is known. */
+  readonly #addresses: PeerAddresses;
   readonly #idleSince = new Map<string, number>();
   readonly #changeListeners = new Set<() => void>();
   readonly #traceListeners = new Set<(step: LoggedStep) => void>();
@@ -51,6 +53,7 @@ export class Agent {
   #routeFaults = new Map<string, string>();
   #work: Promise<unknown> = Promise.resolve();
   #refreshTimer: NodeJS.Timeout | null = null;
+  #following: Promise<void> | null = null;
   #watch: { close(): void } | null = null;
   #reclaimTimer: NodeJS.Timeout | null = null;
   readonly #faults: FaultLog;
@@ -69,6 +72,7 @@ export class Agent {
       log: (sentence) => this.#faults.tell(sentence),
       directory: options.stateDir === undefined ? null : join(options.stateDir, "revocation"),
     });
+    this.#addresses = new PeerAddresses(() => this.#inBackground(() => this.#useAddresses()), options.factories.resolveHost);
     this.#startedAt = options.clock.now();
     const identifier = options.random.bytes(2);
     this.#prober = new Prober((identifier[0]! << 8) | identifier[1]!);
@@ -106,28 +110,35 @@ export class Agent {
    * had, the links are taken under those in force and `settingsRefusal` says why; they are not tried again, which costs every tunnel a second, until
    * others are wanted or `retriesSettings`. Rejects when no settings can be had, and once the agent is closed.
    */
-  apply(state: DesiredState, { retriesSettings = false } = {}): Promise<LinkVerdict[]> {
-    return this.#exclusively(async () => {
-      if (this.#isClosed) throw new Error("the gateway is stopping");
-      const refused = this.#refusedSettings;
-      this.#refusedSettings = null;
-      const former = this.#state;
-      if (former === null) return this.#make(state);
-      const gateway = { ...former.gateway, name: state.gateway.name };
-      if (refused !== null && !retriesSettings && isSameSettings(refused.settings, state.gateway)) {
-        this.#refusedSettings = refused;
-        return this.#make({ ...state, gateway });
-      }
-      try {
-        return await this.#make(state);
-      } catch (error) {
-        if (this.#engine !== null || isSameSettings(gateway, state.gateway)) throw error;
-        const reason = error instanceof Error ? error.message : String(error);
-        this.#options.log(`the new gateway settings cannot be had: ${reason}; the former ones stay in force`);
-        this.#refusedSettings = { settings: state.gateway, reason };
-        return await this.#makeOrReopen({ ...state, gateway });
-      }
-    });
+  async apply(state: DesiredState, { retriesSettings = false } = {}): Promise<LinkVerdict[]> {
+    const first = await this.#exclusively(() => this.#take(state, retriesSettings));
+    await this.#followNames();
+    const verdicts = first.map((verdict, index) => this.#reconciler?.verdictOf(state.links[index]!) ?? verdict);
+    for (const verdict of verdicts) if (verdict.outcome === "refused") this.#options.log(`link ${verdict.linkId} refused: ${verdict.reason}`);
+    this.#changed();
+    return verdicts;
+  }
+
+  async #take(state: DesiredState, retriesSettings: boolean): Promise<LinkVerdict[]> {
+    if (this.#isClosed) throw new Error("the gateway is stopping");
+    const refused = this.#refusedSettings;
+    this.#refusedSettings = null;
+    const former = this.#state;
+    if (former === null) return this.#make(state);
+    const gateway = { ...former.gateway, name: state.gateway.name };
+    if (refused !== null && !retriesSettings && isSameSettings(refused.settings, state.gateway)) {
+      this.#refusedSettings = refused;
+      return this.#make({ ...state, gateway });
+    }
+    try {
+      return await this.#make(state);
+    } catch (error) {
+      if (this.#engine !== null || isSameSettings(gateway, state.gateway)) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#options.log(`the new gateway settings cannot be had: ${reason}; the former ones stay in force`);
+      this.#refusedSettings = { settings: state.gateway, reason };
+      return await this.#makeOrReopen({ ...state, gateway });
+    }
   }
 
   async #make(state: DesiredState): Promise<LinkVerdict[]> {
@@ -136,15 +147,20 @@ export class Agent {
     // Before the links: none may be authenticated by what the new state says is revoked.
     await this.#revocation.take(statedLists(state));
     const verdicts = await reconciler.apply(state);
-    this.#engine?.driver.start();
+    // A peer whose name is being looked up must not be told that there is no link for it.
+    if (!reconciler.awaitsNames) this.#engine?.driver.start();
     if (this.#engine !== before) this.#reclaimLater(this.#state === null ? RECLAIM_AFTER_MS : RECLAIM_REOPENED_AFTER_MS);
     this.#state = state;
+    await this.#followLinks(reconciler, state);
+    return verdicts;
+  }
+
+  /** Routes, probes and reports go by the links that run. */
+  async #followLinks(reconciler: Reconciler, state: DesiredState): Promise<void> {
     await this.#applyRoutes();
     this.#probes.apply([...reconciler.running.values()].map((link) => link.desired));
     this.#noteIdleLinks(state);
-    for (const verdict of verdicts) if (verdict.outcome === "refused") this.#options.log(`link ${verdict.linkId} refused: ${verdict.reason}`);
     this.#changed();
-    return verdicts;
   }
 
   /** A gateway that has tunnels must not be left without an engine: what could be had a moment ago is tried until it can be again. */
@@ -240,10 +256,10 @@ export class Agent {
     this.#engine = engine;
     this.#reconciler = new Reconciler({
       submit: (input) => engine.driver.submit(input),
-      resolveHost,
+      peerName: (name) => this.#addresses.of(name),
       plane: engine.plane.capabilities,
     });
-    this.#refreshTimer ??= setInterval(() => void this.#refreshAddresses(), ADDRESS_REFRESH_MS);
+    this.#refreshTimer ??= setInterval(() => this.#refreshAddresses(), ADDRESS_REFRESH_MS);
     this.#watch ??= factories.watchNetwork?.(() => this.#inBackground(() => this.#restoreRoutes())) ?? null;
     return this.#reconciler;
   }
@@ -299,6 +315,7 @@ export class Agent {
           await this.#exclusively(async () => {
             if (this.#state !== null && this.#engine === null && !this.#isClosed) await this.#make(this.#state);
           });
+          this.#refreshAddresses();
         } catch (error) {
           this.#faults.tellError(error);
           await new Promise((resolve) => setTimeout(resolve, REBUILD_RETRY_MS));
@@ -311,17 +328,36 @@ export class Agent {
     return this.#reopening;
   }
 
-  #refreshAddresses(): Promise<void> {
-    return this.#exclusively(async () => {
-      const snapshots = this.#snapshots();
-      const changed = await this.#reconciler?.refreshAddresses(
-        (linkId) => snapshots.get(linkId)?.state === "down" || snapshots.get(linkId)?.state === "negotiating",
-      );
-      if (changed === undefined || changed.length === 0) return;
-      this.#options.log(`addresses of ${changed.join(", ")} resolved anew`);
-      await this.#applyRoutes();
-      this.#changed();
-    });
+  /** One round at a time: it may have to wait for its turn. */
+  #refreshAddresses(): void {
+    this.#following ??= this.#followNames()
+      .catch((error: unknown) => this.#faults.tellError(error))
+      .finally(() => {
+        this.#following = null;
+      });
+  }
+
+  /** Names are looked up beside the queue, for a name server that is away is silent for long; what they give is set in its turn. */
+  async #followNames(): Promise<void> {
+    const names = this.#reconciler?.namesToFollow(this.#idleness());
+    if (names === undefined || names.size === 0) return;
+    await this.#addresses.lookUp(names);
+    await this.#exclusively(() => this.#useAddresses());
+  }
+
+  async #useAddresses(): Promise<void> {
+    if (this.#engine === null || this.#reconciler === null || this.#state === null) return;
+    const changed = await this.#reconciler.refreshAddresses(this.#idleness());
+    this.#engine.driver.start();
+    if (changed.length === 0) return;
+    this.#options.log(`addresses of ${changed.join(", ")} resolved`);
+    await this.#followLinks(this.#reconciler, this.#state);
+  }
+
+  /** Tells of a link whether nothing of it is up. */
+  #idleness(): (linkId: string) => boolean {
+    const snapshots = this.#snapshots();
+    return (linkId) => snapshots.get(linkId)?.state === "down" || snapshots.get(linkId)?.state === "negotiating";
   }
 
   /** What the kernel has dropped with a device or an address is set again, as soon as it can be. */
@@ -393,9 +429,4 @@ export class Agent {
     this.#work = result.catch(() => undefined);
     return result;
   }
-}
-
-async function resolveHost(name: string): Promise<readonly string[]> {
-  const answers = await lookup(name, { all: true });
-  return answers.map((answer) => answer.address);
 }

@@ -6,6 +6,7 @@ import type { EndpointOptions, IkeEndpoint, IkeEvent, RandomSource, TraceSource 
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { Driver, type DriverParts, type IkeTransport } from "./driver.ts";
 import { endpointDefaults } from "./endpoint-options.ts";
+import type { ResolveHost } from "./peer-addresses.ts";
 import { Routes, type RunIp } from "./routes.ts";
 import type { Clock } from "./system-clock.ts";
 import { defaultTunMtu } from "./mtu.ts";
@@ -31,6 +32,8 @@ export interface EngineFactories {
   /** Sends datagrams that may not be fragmented; absent, or null where the kernel has none: paths are not probed. */
   readonly openWholeSender?: () => WholeSender | null;
   readonly runIp?: RunIp;
+  /** Literal addresses of a host name; rejects when it does not resolve. Absent: the machine's resolver is asked. */
+  readonly resolveHost?: ResolveHost;
   /** Calls back after changes of the machine's interfaces and addresses; absent: nobody watches. */
   readonly watchNetwork?: (onChange: () => void) => { close(): void };
 }

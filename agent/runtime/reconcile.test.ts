@@ -21,7 +21,10 @@ function setUp(hosts: Record<string, readonly string[]> = {}, capabilities = use
   const inputs: Input[] = [];
   const reconciler = new Reconciler({
     submit: async (input) => void inputs.push(input),
-    resolveHost: async (name) => hosts[name] ?? Promise.reject(new Error("ENOTFOUND")),
+    peerName: (name) => {
+      const addresses = hosts[name];
+      return addresses === undefined ? { kind: "unresolved", reason: "ENOTFOUND" } : { kind: "known", addresses };
+    },
     plane: capabilities,
   });
   const take = () =>
@@ -143,6 +146,25 @@ test("a tunnel that is up does not follow a changed name; one that is down does;
   delete hosts["peer.example"];
   expect(await reconciler.refreshAddresses(() => true)).toEqual([]);
   expect(take()).toEqual([]);
+});
+
+test("a change of something else gives a link no other addresses: the tunnel may be up", async () => {
+  const { reconciler, hosts } = setUp({ "peer.example": ["198.51.100.9"] });
+  const state = change(stateOfLinks(2), 0, named);
+  await reconciler.apply(state);
+  hosts["peer.example"] = ["198.51.100.10"];
+  await reconciler.apply(change(change(state, 0, { initiate: "respond" }), 1, named));
+  expect([...reconciler.running.values()].map(({ config }) => config.remoteAddresses)).toEqual([["198.51.100.9"], ["198.51.100.10"]]);
+});
+
+test("the names to look up are those of links held for them and of links that are idle, and none of a refused version", async () => {
+  const { reconciler } = setUp({ "a.example": ["198.51.100.1"], "b.example": ["198.51.100.2"] });
+  const to = (address: string) => ({ remote: { ...named.remote, address } });
+  const state = change(change(change(stateOfLinks(4), 0, to("a.example")), 1, to("b.example")), 2, to("c.example"));
+  await reconciler.apply(state);
+  await reconciler.apply(change(state, 0, { ...to("d.example"), ...refusedVersions["with proposals that are none"]! }));
+  expect([...reconciler.namesToFollow((linkId) => linkId !== "l2")].toSorted()).toEqual(["a.example", "c.example"]);
+  expect(reconciler.awaitsNames).toBe(false);
 });
 
 test("a link asks for UDP encapsulation where it says so, or where the plane has nothing else or is faster with it", async () => {

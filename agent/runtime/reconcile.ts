@@ -5,13 +5,14 @@ import type { Input, LinkConfig } from "../ike/endpoint-types.ts";
 import { parseAddress } from "../wire/address.ts";
 import { formatPath } from "./config-problem.ts";
 import { beyondPlane, comparableForm, forcesEncapsulation, steeredByRoutes, toLinkConfig } from "./link-config.ts";
+import type { PeerName } from "./peer-addresses.ts";
 import { checkState } from "./state-checks.ts";
 
 export interface ReconcilerParts {
   /** Gives an input to the engine; resolves once its effects are carried out. */
   readonly submit: (input: Input) => Promise<void>;
-  /** Literal addresses of a host name; rejects when it does not resolve. */
-  readonly resolveHost: (name: string) => Promise<readonly string[]>;
+  /** What is known of a host name now: it is looked up elsewhere, since that may take long. */
+  readonly peerName: (name: string) => PeerName;
   readonly plane: DataPlaneCapabilities;
 }
 
@@ -25,8 +26,8 @@ interface RunningLink {
 export interface HeldLink {
   readonly desired: DesiredLink;
   readonly reason: string;
-  /** One that is refused stays so until another version of it comes; one whose peer's name does not resolve runs as soon as it does. */
-  readonly why: "refused" | "unresolved";
+  /** One that is refused stays so until another version of it comes; the others run as soon as their peer's name is known. */
+  readonly why: "refused" | "unresolved" | "notLookedUp";
 }
 
 /**
@@ -59,7 +60,12 @@ export class Reconciler {
     return this.#disabled;
   }
 
-  /** One verdict a link, in the order of the state. Never rejects for a fault of the state. */
+  /** Whether a link is held for a name that nobody has looked up yet. */
+  get awaitsNames(): boolean {
+    return [...this.#held.values()].some(({ why }) => why === "notLookedUp");
+  }
+
+  /** One verdict a link, in the order of the state; that of a link held for its name may change (`verdictOf`). Never rejects for a fault of the state. */
   async apply(state: DesiredState): Promise<LinkVerdict[]> {
     const refusals = refusalsByLink(state);
     const wanted = new Set(state.links.filter((link) => link.enabled).map((link) => link.id));
@@ -70,22 +76,36 @@ export class Reconciler {
     const verdicts: LinkVerdict[] = [];
     for (const [index, link] of state.links.entries()) {
       const refusal = refusals.get(index);
-      const held = refusal !== undefined ? refused(link, refusal) : link.enabled ? await this.#set(link) : null;
+      const held = refusal !== undefined ? refused(link, refusal) : link.enabled ? await this.#set(link, "kept") : null;
       if (held !== null && link.enabled) this.#held.set(link.id, held);
       verdicts.push({ linkId: link.id, outcome: held === null ? "applied" : "refused", reason: held?.reason ?? null });
     }
     return verdicts;
   }
 
+  /** What has become of a link of the state since; null: as `apply` said. */
+  verdictOf(link: DesiredLink): LinkVerdict | null {
+    const held = this.#held.get(link.id);
+    if (held?.desired === link) return { linkId: link.id, outcome: "refused", reason: held.reason };
+    return this.#running.get(link.id)?.desired === link ? { linkId: link.id, outcome: "applied", reason: null } : null;
+  }
+
   /**
-   * Resolves host names anew: those of links that are held for them always, those of running links only where `isIdle` says that nothing is up,
-   * since a tunnel that works must not follow a name. A link that is refused stays so, and its former version follows its name. Returns the links that changed.
+   * The host names to look up: those of links that are held for them always, those of running links only where `isIdle` says that nothing is up,
+   * since a tunnel that works must not follow a name.
    */
+  namesToFollow(isIdle: (linkId: string) => boolean): Set<string> {
+    const held = [...this.#held.values()].filter(({ why }) => why !== "refused");
+    const idle = [...this.#running.values()].filter(({ desired }) => isIdle(desired.id));
+    return new Set([...held, ...idle].map(({ desired }) => desired.remote.address).filter(isHostName));
+  }
+
+  /** Gives these links what is known of their names by now. A link that is refused stays so, and its former version follows its name. Returns the links that changed. */
   async refreshAddresses(isIdle: (linkId: string) => boolean): Promise<string[]> {
     const changed: string[] = [];
     for (const { desired, why } of [...this.#held.values()]) {
       if (why === "refused") continue;
-      const held = await this.#set(desired);
+      const held = await this.#set(desired, "newest");
       if (held !== null) {
         this.#held.set(desired.id, held);
         continue;
@@ -95,29 +115,20 @@ export class Reconciler {
     }
     for (const { desired, comparable } of [...this.#running.values()]) {
       if (!isHostName(desired.remote.address) || changed.includes(desired.id) || !isIdle(desired.id)) continue;
-      await this.#set(desired);
+      await this.#set(desired, "newest");
       if (this.#running.get(desired.id)?.comparable !== comparable) changed.push(desired.id);
     }
     return changed;
   }
 
   /** Null when applied, else what it is held for. */
-  async #set(link: DesiredLink): Promise<HeldLink | null> {
+  async #set(link: DesiredLink, which: "kept" | "newest"): Promise<HeldLink | null> {
     const { plane } = this.#parts;
     const beyond = beyondPlane(link, plane);
     if (beyond !== null) return refused(link, beyond);
+    const addresses = this.#addressesOf(link, which);
+    if ("why" in addresses) return addresses;
     const before = this.#running.get(link.id);
-    let addresses: readonly string[];
-    try {
-      addresses = await this.#addressesOf(link);
-    } catch (error) {
-      // A name server that is away takes no working tunnel down: the addresses known stay in use.
-      if (before === undefined || before.desired.remote.address !== link.remote.address) {
-        const reason = `${link.remote.address} does not resolve (${error instanceof Error ? error.message : String(error)}); it is tried again every few seconds`;
-        return { desired: link, reason, why: "unresolved" };
-      }
-      addresses = before.config.remoteAddresses;
-    }
     const workers = Math.max(plane.outboundWorkers ?? 1, plane.inboundWorkers ?? 1);
     const config = {
       ...toLinkConfig(link, addresses, forcesEncapsulation(link, plane), workers),
@@ -141,11 +152,23 @@ export class Reconciler {
     return number;
   }
 
-  async #addressesOf(link: DesiredLink): Promise<readonly string[]> {
+  /** `kept`: those that the link has stay with it for as long as the name is the same. */
+  #addressesOf(link: DesiredLink, which: "kept" | "newest"): readonly string[] | HeldLink {
     const { address } = link.remote;
-    if (address === undefined) return [];
-    if (!isHostName(address)) return [address];
-    return (await this.#parts.resolveHost(address)).toSorted();
+    if (!isHostName(address)) return address === undefined ? [] : [address];
+    const before = this.#running.get(link.id);
+    const name = this.#parts.peerName(address);
+    if (before?.desired.remote.address === address && (which === "kept" || name.kind !== "known")) return before.config.remoteAddresses;
+    switch (name.kind) {
+      case "known":
+        return name.addresses;
+      case "unresolved":
+        return { desired: link, reason: `${address} does not resolve (${name.reason}); it is tried again every few seconds`, why: name.kind };
+      case "notLookedUp":
+        return { desired: link, reason: `${address} is being looked up`, why: name.kind };
+      default:
+        return assertNever(name);
+    }
   }
 }
 
@@ -166,4 +189,8 @@ function refusalsByLink(state: DesiredState): Map<number, string> {
     refusals.set(index, `${formatPath(problem.path.slice(2))}: ${problem.reason}; ${problem.advice}`);
   }
   return refusals;
+}
+
+function assertNever(value: never): never {
+  throw new Error(`Unexpected ${JSON.stringify(value)}`);
 }

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { networkInterfaces } from "node:os";
+import { addressOf, type OwnRoutes, PeerWays, type Way } from "./peer-ways.ts";
 import { contains, formatPrefix, hostPrefix, parsePrefix, type Prefix } from "./prefix.ts";
 
 /** Marks our routes in the kernel's tables. Not a number of rtnetlink(7) or of a routing daemon (186 is BGP). */
@@ -23,6 +24,7 @@ export interface LinkRoutes {
 interface Route {
   readonly destination: string;
   readonly family: 4 | 6;
+  readonly device: string;
   /** What follows the destination in `ip route add`. */
   readonly options: readonly string[];
   readonly isIntoTunnel: boolean;
@@ -41,6 +43,8 @@ export class Routes {
   readonly #device: string | null;
   readonly #protocol: number;
   readonly #ip: RunIp;
+  readonly #ways: PeerWays;
+  /** By destination: the kernel has one route of ours to each, whoever wants it. */
   readonly #installed = new Map<string, Route>();
   readonly #intoTunnel = new Map<string, readonly string[]>();
 
@@ -49,6 +53,7 @@ export class Routes {
     this.#device = device;
     this.#protocol = device === null ? policyRouteProtocol : routeProtocol;
     this.#ip = ip;
+    this.#ways = new PeerWays(ip);
   }
 
   /** Removes what a killed agent with this device left behind, or one that followed policies. */
@@ -60,46 +65,79 @@ export class Routes {
   /** Adds what is missing, removes what no link needs any more. Returns a sentence for each route that could not be set, by link. */
   async apply(links: readonly LinkRoutes[]): Promise<Map<string, string>> {
     const faults = new Map<string, string>();
-    const wanted = new Map<string, { readonly route: Route; readonly linkId: string }>();
-    const peers = links.flatMap((link) => link.peers);
-    const ways = this.#device === null ? await this.#waysTo(peers) : new Map<string, Way>();
-    for (const link of links)
-      for (const route of await this.#routesOf(link, peers, ways)) if (!wanted.has(keyOf(route))) wanted.set(keyOf(route), { route, linkId: link.linkId });
+    const wanted = await this.#wanted(links, faults);
     await this.#change([...wanted.values()].map(({ route }) => route));
-    const surplus = [...this.#installed].filter(([key]) => !wanted.has(key));
-    for (const [key] of surplus) this.#installed.delete(key);
+    const surplus = [...this.#installed.values()].filter(({ destination }) => !wanted.has(destination));
+    for (const { destination } of surplus) this.#installed.delete(destination);
     // One that is gone already, for example with its device, is what was wanted.
-    await this.#batch(
-      "del",
-      surplus.map(([, route]) => route),
-    );
-    const missing = [...wanted].filter(([key]) => !this.#installed.has(key));
+    await this.#batch("del", surplus);
+    const missing = [...wanted.values()].filter(({ route }) => !this.#installed.has(route.destination));
     const refused = await this.#batch(
       "add",
-      missing.map(([, { route }]) => route),
+      missing.map(({ route }) => route),
     );
-    for (const [key, { route, linkId }] of missing) {
+    for (const { route, linkId } of missing) {
       const outcome = refused.has(route) ? await this.#addAlone(route) : "set";
-      if (outcome === "set") this.#installed.set(key, route);
+      if (outcome === "set") this.#installed.set(route.destination, route);
       else if (outcome !== "done by another") faults.set(linkId, outcome.fault);
     }
     return faults;
   }
 
+  /**
+   * One route for each destination. Several links may want it, with the address of another local network as source for example: the first has it, and when
+   * that is gone the next. Before all links come the peers: one that is a remote network as well stays outside.
+   */
+  async #wanted(links: readonly LinkRoutes[], faults: Map<string, string>): Promise<Map<string, WantedRoute>> {
+    const wanted = new Map<string, WantedRoute>();
+    const outside = peersOutside(links, this.#device);
+    const own = this.#own(links);
+    const asked = this.#device === null ? links.flatMap(({ peers }) => peers).flatMap((peer) => hostPrefix(peer) ?? []) : [...outside.keys()];
+    const ways = await this.#ways.find(new Map(asked.map((host) => [formatPrefix(host), host])), own);
+    for (const [host, { linkId, isSwallowed }] of outside) {
+      const destination = formatPrefix(host);
+      const way = ways.get(destination);
+      if (way === "local") continue;
+      const route = way === undefined ? this.#known(destination) : routeAlong(host, way);
+      if (route !== null) wanted.set(destination, { route, linkId });
+      else if (isSwallowed)
+        faults.set(linkId, `there is no route to the peer ${addressOf(destination)} beside those into a tunnel; add one to let the link reach it`);
+    }
+    for (const link of links)
+      for (const route of this.#routesOf(link, ways)) if (!wanted.has(route.destination)) wanted.set(route.destination, { route, linkId: link.linkId });
+    return wanted;
+  }
+
+  #own(links: readonly LinkRoutes[]): OwnRoutes {
+    const installed = [...this.#installed.values()];
+    const intoTunnel = installed.filter(({ isIntoTunnel }) => isIntoTunnel).map(({ device }) => device);
+    const past = new Set(installed.filter(({ isIntoTunnel }) => !isIntoTunnel).map(({ destination }) => destination));
+    const lengths = new Set([...past].map((destination) => Number(destination.slice(destination.indexOf("/") + 1))));
+    return {
+      protocols: new Set([routeProtocol, policyRouteProtocol].map(String)),
+      devices: new Set([...intoTunnel, ...links.map(({ device }) => device), this.#device].filter((device) => typeof device === "string")),
+      covers: (host) => [...lengths].some((length) => length <= host.length && past.has(networkOf(host, length))),
+    };
+  }
+
+  /** What leads past the tunnels stays while the peer has no way: its gateway may answer yet. */
+  #known(destination: string): Route | null {
+    const known = this.#installed.get(destination);
+    return known === undefined || known.isIntoTunnel ? null : known;
+  }
+
   /** What is to lead on otherwise than it does, with another MTU for example, is replaced in one step: no packet finds it missing. */
   async #change(wanted: readonly Route[]): Promise<void> {
-    const before = new Map([...this.#installed].map(([key, route]) => [route.destination, key]));
-    const isChanged = (route: Route): boolean => before.has(route.destination) && !this.#installed.has(keyOf(route));
+    const isChanged = (route: Route): boolean => {
+      const before = this.#installed.get(route.destination);
+      return before !== undefined && before.options.join(" ") !== route.options.join(" ");
+    };
     if (!wanted.some(isChanged)) return;
     // The kernel asks nobody whose route it is that it replaces: only what is still there is ours.
     await this.forgetVanished();
-    const changed = wanted.filter((route) => isChanged(route) && this.#installed.has(before.get(route.destination)!));
+    const changed = wanted.filter(isChanged);
     const refused = await this.#batch("replace", changed);
-    for (const route of changed) {
-      if (refused.has(route)) continue;
-      this.#installed.delete(before.get(route.destination)!);
-      this.#installed.set(keyOf(route), route);
-    }
+    for (const route of changed) if (!refused.has(route)) this.#installed.set(route.destination, route);
   }
 
   /**
@@ -111,7 +149,7 @@ export class Routes {
       if (![...this.#installed.values()].some((route) => route.family === family)) continue;
       const shown = await this.#ip([`-${family}`, "-N", "-o", "route", "show", "proto", String(this.#protocol)]);
       const present = new Set(shown.split("\n").map((line) => destinationOf(line.split(" ")[0] ?? "")));
-      for (const [key, route] of this.#installed) if (route.family === family && !present.has(route.destination)) this.#installed.delete(key);
+      for (const route of this.#installed.values()) if (route.family === family && !present.has(route.destination)) this.#installed.delete(route.destination);
     }
   }
 
@@ -119,25 +157,21 @@ export class Routes {
     await this.apply([]);
   }
 
-  /** `allPeers`: of every link. */
-  async #routesOf(link: LinkRoutes, allPeers: readonly string[], ways: ReadonlyMap<string, Way>): Promise<Route[]> {
-    const routes: Route[] = [];
-    const device = link.device ?? this.#device;
+  #routesOf(link: LinkRoutes, ways: ReadonlyMap<string, Way | "local">): Route[] {
+    const tunnel = link.device ?? this.#device;
     const source = insideAddress(link.localNetworks);
-    for (const text of link.remoteNetworks) {
+    return link.remoteNetworks.flatMap((text) => {
       const prefix = parsePrefix(text);
-      if (prefix === null) continue;
+      if (prefix === null) return [];
       const from = source.get(prefix.family);
-      const options = device === null ? alongTo(link.peers, ways, prefix.family, from) : this.#into(device, link.mtu, from);
-      if (options !== null)
-        for (const half of splitDefault(prefix)) routes.push({ destination: formatPrefix(half), family: half.family, options, isIntoTunnel: device !== null });
-      // Where everything goes through this link, other links' peers would too.
-      for (const peer of prefix.length === 0 && device !== null ? new Set(allPeers) : link.peers) {
-        const host = hostPrefix(peer);
-        if (host !== null && contains(prefix, host)) routes.push(...(await this.#outsideRoute(peer, host, device)));
-      }
-    }
-    return routes;
+      const target =
+        tunnel === null ? alongTo(link.peers, ways, prefix.family, from) : { device: tunnel, options: this.#into(tunnel, link.mtu, from), isIntoTunnel: true };
+      return splitDefault(prefix).flatMap((half) => {
+        const destination = formatPrefix(half);
+        if (target !== null) return [{ destination, family: half.family, ...target }];
+        return link.peers.length === 0 ? [] : (this.#known(destination) ?? []);
+      });
+    });
   }
 
   /** What leads into the tunnel; the same list for all routes that need the same. */
@@ -148,47 +182,14 @@ export class Routes {
     return options;
   }
 
-  /** How each peer is reached now; those that are not are left out. One process for each family. */
-  async #waysTo(peers: readonly string[]): Promise<Map<string, Way>> {
-    const ways = new Map<string, Way>();
-    for (const family of [4, 6] as const) {
-      const own = [...new Set(peers.filter((peer) => peer.includes(":") === (family === 6)))];
-      if (own.length === 0) continue;
-      const lines = own.map((peer) => `route get ${peer}\n`).join("");
-      // One without a route spoils the whole answer: then each is asked for by itself.
-      const answers = await this.#ip(["-o", `-${family}`, "-force", "-batch", "-"], lines).catch(async () => {
-        const each = await Promise.all(own.map((peer) => this.#ip(["-o", "route", "get", peer]).catch(() => "")));
-        return each.join("\n");
-      });
-      for (const answer of answers.split("\n")) {
-        const [peer = ""] = answer.split(" ");
-        const device = / dev (\S+)/.exec(answer)?.[1];
-        if (own.includes(peer) && device !== undefined && device !== "lo") ways.set(peer, { device, gateway: / via (\S+)/.exec(answer)?.[1] ?? peer });
-      }
-    }
-    return ways;
-  }
-
-  /** A host route to the peer along the way it is reached now, so that the tunnel does not swallow its own packets. */
-  async #outsideRoute(peer: string, host: Prefix, tunnel: string | null): Promise<Route[]> {
-    const destination = formatPrefix(host);
-    const known = [...this.#installed.values()].find((route) => route.destination === destination);
-    if (known !== undefined) return [known];
-    const answer = await this.#ip(["-o", "route", "get", peer]).catch(() => "");
-    const device = / dev (\S+)/.exec(answer)?.[1];
-    const gateway = / via (\S+)/.exec(answer)?.[1];
-    if (device === undefined || device === tunnel || gateway === undefined) return [];
-    return [{ destination, family: host.family, options: ["via", gateway, "dev", device], isIntoTunnel: false }];
-  }
-
   /** One process for each family, however many routes. Those that `ip` did not take come back: in a batch it does not say enough about why. */
   async #batch(verb: "add" | "del" | "replace", routes: readonly Route[]): Promise<ReadonlySet<Route>> {
     const refused = new Set<Route>();
     for (const family of [4, 6] as const) {
       const own = routes.filter((route) => route.family === family);
       if (own.length === 0) continue;
-      const lines = own.map(({ destination, options }) =>
-        ["route", verb, destination, ...(verb === "del" ? options.slice(0, 2) : options), "proto", this.#protocol].join(" "),
+      const lines = own.map(({ destination, device, options }) =>
+        ["route", verb, destination, ...(verb === "del" ? ["dev", device] : options), "proto", this.#protocol].join(" "),
       );
       try {
         await this.#ip([`-${family}`, "-force", "-batch", "-"], `${lines.join("\n")}\n`);
@@ -212,8 +213,8 @@ export class Routes {
       if (!reason.includes("File exists")) return { fault: `the route to ${route.destination} could not be set: ${reason}` };
       const existing = await this.#ip([family, "-N", "-o", "route", "show", "exact", route.destination]).catch(() => "");
       const isOurs = existing.includes(`proto ${this.#protocol}`);
-      // Policies take the packets from that one as well.
-      if (!isOurs && this.#device === null && !route.isIntoTunnel) return "done by another";
+      // Policies take the packets from that one as well, and it keeps a peer outside as ours would.
+      if (!isOurs && !route.isIntoTunnel) return "done by another";
       if (!isOurs) return { fault: `another route to ${route.destination} exists (${existing.trim()}); remove it to let the link use that network` };
       await this.#ip([family, "route", "replace", ...args]);
       return "set";
@@ -227,22 +228,63 @@ function destinationOf(shown: string): string {
   return prefix === null ? shown : formatPrefix(prefix);
 }
 
-interface Way {
-  readonly device: string;
-  /** The peer itself, if it is on the link. */
-  readonly gateway: string;
+interface WantedRoute {
+  readonly route: Route;
+  readonly linkId: string;
 }
 
-/** What follows the destination in a route along the way to the first peer that has one; null: there is none. */
-function alongTo(peers: readonly string[], ways: ReadonlyMap<string, Way>, family: 4 | 6, from: string | undefined): string[] | null {
-  const way = peers.map((peer) => ways.get(peer)).find((found) => found !== undefined);
-  if (way === undefined) return null;
-  const isSameFamily = way.gateway.includes(":") === (family === 6);
-  return [...(isSameFamily ? ["via", way.gateway] : []), "dev", way.device, ...(from === undefined ? [] : ["src", from])];
+/** The peers that are in a remote network, and whose they are. `isSwallowed`: without a route of its own the peer would be looked for in a tunnel. */
+function peersOutside(links: readonly LinkRoutes[], device: string | null): Map<Prefix, { readonly linkId: string; readonly isSwallowed: boolean }> {
+  const hostsOf = ({ linkId, peers }: LinkRoutes) => peers.flatMap((peer) => hostPrefix(peer) ?? []).map((host) => ({ linkId, host }));
+  const all = links.flatMap(hostsOf);
+  const outside = new Map<string, { readonly host: Prefix; readonly linkId: string; readonly isSwallowed: boolean }>();
+  for (const link of links) {
+    const isSwallowed = (link.device ?? device) !== null;
+    // Where everything goes through this link, other links' peers would too.
+    for (const network of link.remoteNetworks.flatMap((text) => parsePrefix(text) ?? []))
+      for (const { linkId, host } of network.length === 0 && isSwallowed ? all : hostsOf(link)) {
+        const known = outside.get(formatPrefix(host));
+        if (contains(network, host) && !known?.isSwallowed) outside.set(formatPrefix(host), { host, linkId, isSwallowed });
+      }
+  }
+  return new Map([...outside.values()].map(({ host, ...whose }) => [host, whose]));
 }
 
-function keyOf(route: Route): string {
-  return `${route.destination} ${route.options.join(" ")}`;
+/** What follows the destination in a route along a way. */
+function along({ device, gateway }: Way, family: 4 | 6): string[] {
+  if (gateway === null) return ["dev", device];
+  const isOther = gateway.includes(":") !== (family === 6);
+  return ["via", ...(isOther ? [family === 6 ? "inet" : "inet6"] : []), gateway, "dev", device];
+}
+
+/** A host route to the peer along the way it is reached now, so that the tunnel does not swallow its own packets. */
+function routeAlong(host: Prefix, way: Way): Route {
+  return { destination: formatPrefix(host), family: host.family, device: way.device, options: along(way, host.family), isIntoTunnel: false };
+}
+
+/** Along the way to the first peer that has one; null: there is none. */
+function alongTo(
+  peers: readonly string[],
+  ways: ReadonlyMap<string, Way | "local">,
+  family: 4 | 6,
+  from: string | undefined,
+): Pick<Route, "device" | "options" | "isIntoTunnel"> | null {
+  for (const peer of peers) {
+    const way = ways.get(destinationOf(peer));
+    if (way === undefined || way === "local") continue;
+    const gateway = way.gateway ?? peer;
+    const isSameFamily = gateway.includes(":") === (family === 6);
+    const source = from === undefined ? [] : ["src", from];
+    return { device: way.device, options: [...(isSameFamily ? ["via", gateway] : []), "dev", way.device, ...source], isIntoTunnel: false };
+  }
+  return null;
+}
+
+/** The network of this length that the host is in. */
+function networkOf(host: Prefix, length: number): string {
+  const bits = BigInt((host.family === 4 ? 32 : 128) - length);
+  const start = (host.start >> bits) << bits;
+  return formatPrefix({ ...host, start, length });
 }
 
 /** The default route is laid as two halves: they are preferred to the machine's own default route without replacing it. */

@@ -1,4 +1,4 @@
-import { deepEqual, equal } from "node:assert/strict";
+import { deepEqual, equal, ok } from "node:assert/strict";
 import { pollUntil } from "../../lib/poll.ts";
 import { ping } from "../../lib/traffic.ts";
 import { outageOf } from "../plane-fault.ts";
@@ -25,7 +25,8 @@ const faults: readonly { readonly what: string; readonly stops: boolean; readonl
 
 export const scenario: Scenario = {
   name: "fault-interfaces",
-  description: "Interfaces go down and up and addresses vanish and come back, inside and outside: routes are set again, traffic goes on under the same SAs",
+  description:
+    "Interfaces go down and up and addresses vanish and come back, inside and outside: routes are set again, within 3 s traffic goes on under the same SAs",
   async run(context) {
     const peer = await context.startPeer();
     const us = await context.startUs();
@@ -33,12 +34,14 @@ export const scenario: Scenario = {
     const routes = await ourRoutes(context);
     for (const { what, stops, make, undo } of faults) {
       context.note(what);
-      await outageOf(
+      let undone = 0;
+      const { began, outageMs } = await outageOf(
         context,
         async () => {
           await batch(context, make);
           await (stops ? expectSilence(context) : expectTraffic(context));
           await batch(context, undo);
+          undone = performance.now();
         },
         () =>
           pollUntil(
@@ -48,6 +51,8 @@ export const scenario: Scenario = {
             () => ourRoutes(context),
           ),
       );
+      const backMs = began + outageMs - undone;
+      ok(backMs < 3_000, `${what}: back ${backMs} ms after it was undone`);
       const now = await expectUp(context, us, peer);
       deepEqual([now.ike.spiI, now.child.inboundSpi, now.child.outboundSpi], [first.ike.spiI, first.child.inboundSpi, first.child.outboundSpi], what);
       equal((await us.status()).links[0]?.state, "up");

@@ -38,6 +38,7 @@ const cases: Readonly<Record<string, () => Promise<void>>> = {
   "a link of everything comes up, and routes decide": comesUp,
   "nothing is lost when Child SAs and IKE SAs are rekeyed from either end": rekeyed,
   "an interface that somebody deletes is made again, with its routes, under the same SAs": interfaceDeleted,
+  "the outside interface goes down and up, and its default route comes later: the peer is outside of the interface again": outsideDown,
   "SAs that somebody flushes are negotiated anew": flushed,
   "a gateway that is killed is up again with another start": killed,
   "gateways that are told to end leave what is of others": ended,
@@ -117,6 +118,25 @@ async function interfaceDeleted(): Promise<void> {
     () => left.log(),
   );
   match(left.log(), /the interface culvertx1 was taken away: it was made again/);
+  await expectTraffic(context);
+  deepEqual(await sameAtBothEnds(), before);
+}
+
+async function outsideDown(): Promise<void> {
+  const before = await sameAtBothEnds();
+  const routes = await ourRoutes();
+  await net.left.run(["ip", "link", "set", "out0", "down"]);
+  await left.waitForLink(linkId, "to say that its peer has no way", ({ lastFailure }) => (lastFailure?.code === "ROUTE" ? true : undefined));
+  const undo = ["link set out0 up", "neigh replace 192.0.2.254 lladdr 02:00:00:00:01:fe dev out0 nud permanent"];
+  await net.left.run(["ip", "-batch", "-"], { input: `${undo.join("\n")}\n` });
+  await pollUntil("the interface to be up", 10_000, async () => ((await net.left.run(["ip", "link", "show", "out0"])).includes("state UP") ? true : undefined));
+  await net.left.run(["ip", "-batch", "-"], { input: `route add default via 192.0.2.254\nroute add ${between}/32 via 192.0.2.254 proto static\n` });
+  await pollUntil(
+    "the peer to be outside again",
+    10_000,
+    async () => ((await ourRoutes()) === routes ? true : undefined),
+    () => left.log(),
+  );
   await expectTraffic(context);
   deepEqual(await sameAtBothEnds(), before);
 }

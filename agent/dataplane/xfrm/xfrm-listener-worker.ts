@@ -17,6 +17,9 @@ import { decodeMessages, type NetlinkMessage } from "./netlink.ts";
  * Blocks in poll; takes no orders but the one to end.
  */
 const ARENA_OCTETS = 2 << 20;
+/** What is read of one source before the others are looked at again: whoever floods the port must not keep the rest from being heard. */
+const ROUNDS = 8;
+const EVENTS_A_TURN = 128;
 const port = parentPort;
 if (port === null) throw new Error("this file is a worker");
 const options: ListenerOptions = workerData;
@@ -57,8 +60,9 @@ function listenTo(fd: number, ifLost: KernelEvent, decode: (message: NetlinkMess
   const kernel = new NetlinkPort(fd);
   return () => {
     const events: KernelEvent[] = [];
-    for (let received = kernel.receive(); received !== "none"; received = kernel.receive()) {
-      heartbeat.beat();
+    for (let count = 0; count < EVENTS_A_TURN; count++) {
+      const received = kernel.receive();
+      if (received === "none") break;
       if (received === "lost") events.push(ifLost);
       else events.push(...decodeMessages(received).flatMap((message) => decode(message) ?? []));
     }
@@ -67,10 +71,11 @@ function listenTo(fd: number, ifLost: KernelEvent, decode: (message: NetlinkMess
 }
 
 function takeDatagrams(fd: number): void {
-  for (let count = batch.receive(fd); count > 0; count = batch.receive(fd)) {
-    // Whoever floods the port keeps this going.
+  for (let round = 0; round < ROUNDS; round++) {
     heartbeat.beat();
+    const count = batch.receive(fd);
     for (let index = 0; index < count; index++) takeDatagram(index, fd);
+    if (count < batch.capacity) return;
   }
 }
 

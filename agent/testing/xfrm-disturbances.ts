@@ -1,4 +1,5 @@
-import { deepStrictEqual, notStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, notStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import type { Worker } from "node:worker_threads";
 import type { DataPlaneEvent } from "../dataplane/data-plane.ts";
 import { enterNetworkNamespace } from "../dataplane/ffi/network-namespace.ts";
@@ -32,6 +33,30 @@ export async function policiesDeleted(planes: Planes): Promise<void> {
   deepStrictEqual((await policies()).toSorted(), before.toSorted());
   strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
   strictEqual(planes.left.querySa("outbound", spiOf("left", "outbound"))?.packets, 5);
+}
+
+/** Another program's policy in the place of one of ours stays, whatever we do afterwards. */
+export async function placeTaken(planes: Planes): Promise<void> {
+  await installBoth(planes, { keys: gcm });
+  const heard = listen(planes.left);
+  const of = ["src", left.network, "dst", right.network, "dir", "out"];
+  const foreign = `policy add ${of.join(" ")} action block index 0x9`;
+  // In one process: nobody has the time to put ours back.
+  execFileSync("ip", ["-n", "left", "-batch", "-"], { input: `xfrm policy flush\nxfrm ${foreign}\n` });
+  deepStrictEqual(await heard.next("recovered"), { kind: "recovered", reason: "somebody deleted 2 policies of ours: they were put back" });
+  const [before, ...more] = (await policies()).filter((policy) => policy.includes("dir out"));
+  match(before!, /action block/);
+  deepStrictEqual(more, []);
+  const rekeyed = { keys: gcm, generation: 0x100 };
+  await planes.left.installSa(saOf(left, "inbound", rekeyed));
+  await planes.left.installSa(saOf(left, "outbound", rekeyed));
+  await rejects(planes.left.installPolicy(policyOf(left, rekeyed)), {
+    message: `another program has a policy (out) for packets from ${left.network} to ${right.network}`,
+  });
+  await planes.left.deletePolicy("child");
+  await planes.left.flush();
+  deepStrictEqual(await policies(), [before]);
+  await inside("left", "ip", "xfrm", "policy", "delete", ...of);
 }
 
 export async function workerDies(planes: Planes): Promise<void> {

@@ -13,7 +13,7 @@ import { Paced } from "./paced.ts";
 import type { PolicyTemplate } from "./policy-messages.ts";
 import { PolicyStore } from "./policy-store.ts";
 import { type KernelSa, saIdOf, type SaReport } from "./sa-messages.ts";
-import type { XfrmKernel } from "./xfrm-kernel.ts";
+import type { XfrmDatabases } from "./xfrm-kernel.ts";
 import { reverseSelector } from "./xfrm-structures.ts";
 import { YoungSas } from "./young-sas.ts";
 
@@ -34,7 +34,7 @@ export interface BooksOptions {
 
 /** Which SAs and policies of the kernel's are ours, and what its events mean to whoever gave the orders. Each order is carried out when it returns. */
 export class KernelBooks {
-  readonly #kernel: XfrmKernel;
+  readonly #kernel: XfrmDatabases;
   readonly #interfaces: LinkInterfaces | null;
   readonly #offload: boolean;
   readonly #emit: (event: DataPlaneEvent) => void;
@@ -51,7 +51,7 @@ export class KernelBooks {
   #restoreTimer: NodeJS.Timeout | null = null;
 
   /** Removes the SAs that a killed run left; its policies stay until `removeLeftovers` or until one of ours takes their place. */
-  constructor(kernel: XfrmKernel, { interfaces, offload, emit }: BooksOptions) {
+  constructor(kernel: XfrmDatabases, { interfaces, offload, emit }: BooksOptions) {
     this.#kernel = kernel;
     this.#interfaces = interfaces;
     this.#offload = offload;
@@ -138,6 +138,7 @@ export class KernelBooks {
     if (direction === "inbound") this.#inbound.remove(spi, booked.selectors);
   }
 
+  /** @throws Error with a sentence; also when all but what another program has put in the place of ours is as it should be. */
   installPolicy(policy: OutboundPolicy): void {
     const booked = policy.action.kind === "protect" ? this.#sas.outbound.get(policy.action.spi) : undefined;
     if (spisOf(policy).some((spi) => !this.#sas.outbound.has(spi))) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
@@ -146,6 +147,8 @@ export class KernelBooks {
     this.#outbound.install(policy, booked === undefined ? null : templateOf(booked.facts, booked.reqid));
     this.#inbound.claim(policy.id, claimedSelectors(policy));
     if (before !== undefined && before !== policy.interfaceNumber) this.#releaseInterface(before, policy);
+    const lost = this.#store.takeLost();
+    if (lost.length > 0) throw new Error(lost.join("; "));
   }
 
   deletePolicy(id: string): void {

@@ -191,6 +191,8 @@ describe("policies", () => {
     expect(hex(fixed)).toBe(of("policy"));
     expect(attributes.map(({ type, value }) => [type, hex(value)])).toEqual([[XfrmAttribute.TMPL, of("tmpl")]]);
     expect(encodePolicyId(policy)).toEqual({ fixed: bytesOf(of("policyid")), attributes: [] });
+    // By its index alone: what another program has for the same packets is not meant.
+    expect(hex(encodePolicyId(policy, policy.index).fixed)).toBe(of("policyid").replace(/0{8}(01000000)$/, "09000043$1"));
   });
 
   test("of an interface carry its if_id beside the structure, also where they are only named, and are others than those of none", () => {

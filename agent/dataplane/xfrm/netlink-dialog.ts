@@ -74,8 +74,8 @@ export class NetlinkDialog {
   }
 
   /** What the one answer of type `answerType` says; null when there is none. `read` gets octets that are zeroed when it returns. */
-  ask<T>(type: number, answerType: number, fixed: Uint8Array, read: (payload: Uint8Array) => T): T | null {
-    this.#port.send(encodeMessage(type, NetlinkFlag.REQUEST, ++this.#sequence, fixed));
+  ask<T>(type: number, answerType: number, { fixed, attributes }: Body, read: (payload: Uint8Array) => T): T | null {
+    this.#port.send(encodeMessage(type, NetlinkFlag.REQUEST, ++this.#sequence, fixed, attributes));
     for (;;) {
       for (const answer of this.#receive()) {
         if (answer.sequence !== this.#sequence) continue;

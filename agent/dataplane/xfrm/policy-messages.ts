@@ -27,6 +27,7 @@ const DIRECTION_AT = 160;
 /** struct xfrm_user_tmpl: id (24) · family (2) · 2 · source (16) · reqid (4) · mode (1) · share (1) · optional (1) · 1 · algorithms allowed (3 × 4). */
 const TEMPLATE_OCTETS = 64;
 export const POLICY_ID_OCTETS = 64;
+const ID_INDEX_AT = 56;
 
 /** In: to this machine. Forward: through it, from outside to inside. Out: from either. */
 export const PolicyDirection = { in: 0, out: 1, fwd: 2 } as const;
@@ -86,10 +87,14 @@ function encodeTemplate(template: PolicyTemplate): Uint8Array {
   return bytes;
 }
 
-/** struct xfrm_userpolicy_id, the body of XFRM_MSG_DELPOLICY and XFRM_MSG_GETPOLICY: selector (56) · index (4; 0: by the selector) · direction (1) · 3. */
-export function encodePolicyId({ selector, direction }: Pick<KernelPolicy, "selector" | "direction">): ReturnType<typeof encodePolicy> {
+/**
+ * struct xfrm_userpolicy_id, the body of XFRM_MSG_DELPOLICY and XFRM_MSG_GETPOLICY: selector (56) · index (4) · direction (1) · 3. `index` 0: whichever is for these packets;
+ * else the one with that index, and the selector says nothing.
+ */
+export function encodePolicyId({ selector, direction }: Pick<KernelPolicy, "selector" | "direction">, index = 0): ReturnType<typeof encodePolicy> {
   const bytes = new Uint8Array(POLICY_ID_OCTETS);
   writeSelector(bytes, 0, selector);
+  viewOf(bytes).setUint32(ID_INDEX_AT, index, true);
   bytes[60] = PolicyDirection[direction];
   return { fixed: bytes, attributes: ifIdAttributes(selector.ifId ?? 0) };
 }

@@ -4,6 +4,9 @@ import { decodePolicy, encodePolicy, encodePolicyId, type KernelPolicy, type Pol
 import { decodeSa, encodeSa, encodeSaId, type KernelSa, moveSa, type NewPlace, type SaReport } from "./sa-messages.ts";
 import { type SaId, XfrmAttribute, XfrmMessage } from "./xfrm-structures.ts";
 
+/** What is asked of the kernel: tests have one that is none. */
+export type XfrmDatabases = Pick<XfrmKernel, keyof XfrmKernel>;
+
 /** The kernel's SAD and SPD through NETLINK_XFRM. Each call is carried out when it returns: an answer takes a few microseconds. */
 export class XfrmKernel {
   readonly #dialog: NetlinkDialog;
@@ -26,12 +29,12 @@ export class XfrmKernel {
 
   /** False when there was none. */
   deleteSa(id: SaId): boolean {
-    return this.#done(XfrmMessage.DELSA, { fixed: encodeSaId(id), attributes: [] }, "to delete the SA");
+    return this.#done(XfrmMessage.DELSA, named(id), "to delete the SA");
   }
 
   /** Null when there is none: what holds the place of one that the kernel waits for is none. */
   querySa(id: SaId): SaReport | null {
-    const report = this.#dialog.ask(XfrmMessage.GETSA, XfrmMessage.NEWSA, encodeSaId(id), decodeSa);
+    const report = this.#dialog.ask(XfrmMessage.GETSA, XfrmMessage.NEWSA, named(id), decodeSa);
     return report?.hasKeys === true ? report : null;
   }
 
@@ -40,7 +43,7 @@ export class XfrmKernel {
    * gone before the new one sends, so no sequence number is used twice. False: the SA is gone, or `skip` numbers are not left.
    */
   moveSa(id: SaId, place: NewPlace): boolean {
-    const moved = this.#dialog.ask(XfrmMessage.GETSA, XfrmMessage.NEWSA, encodeSaId(id), (report) => {
+    const moved = this.#dialog.ask(XfrmMessage.GETSA, XfrmMessage.NEWSA, named(id), (report) => {
       if (decodeSa(report)?.hasKeys !== true) return null;
       const isInPlace = place.direction === "inbound" || place.remote.address === id.destination;
       return { isInPlace, body: moveSa(report, isInPlace ? { ...place, skip: 0 } : place) };
@@ -65,9 +68,14 @@ export class XfrmKernel {
     this.#putPolicy(XfrmMessage.UPDPOLICY, policy);
   }
 
-  /** False when there was none. */
-  deletePolicy(policy: Pick<KernelPolicy, "selector" | "direction">): boolean {
-    return this.#done(XfrmMessage.DELPOLICY, encodePolicyId(policy), "to delete the policy");
+  /** Whether the one with this index is there. */
+  hasPolicy(policy: PolicyReport): boolean {
+    return this.#dialog.ask(XfrmMessage.GETPOLICY, XfrmMessage.NEWPOLICY, encodePolicyId(policy, policy.index), decodePolicy) !== null;
+  }
+
+  /** By its index: another program may have put its own in the place. False when there was none. */
+  deletePolicy(policy: PolicyReport): boolean {
+    return this.#done(XfrmMessage.DELPOLICY, encodePolicyId(policy, policy.index), "to delete the policy");
   }
 
   dumpSas(): SaReport[] {
@@ -114,3 +122,7 @@ export class XfrmKernel {
 }
 
 const nothing = new Uint8Array(0);
+
+function named(id: SaId): Body {
+  return { fixed: encodeSaId(id), attributes: [] };
+}

@@ -2,6 +2,7 @@ import type { DataPlane } from "../dataplane/data-plane.ts";
 import { TunDataPlane } from "../dataplane/tun/tun-data-plane.ts";
 import { openBypassedSocket } from "../dataplane/xfrm/ike-socket.ts";
 import { whyNoKernelEsp } from "../dataplane/xfrm/kernel-probe.ts";
+import { removeLeftovers } from "../dataplane/xfrm/leftovers.ts";
 import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
 import { gcmLibrary } from "../dataplane/ffi/gcm-library.ts";
 import { sourceAddressTo } from "../dataplane/ffi/source-address.ts";
@@ -9,6 +10,7 @@ import { UnfragmentedSender } from "../dataplane/ffi/unfragmented-sender.ts";
 import { Endpoint } from "../ike/endpoint.ts";
 import type { EngineFactories, PlaneSettings } from "./engine.ts";
 import { NetworkWatch } from "./network-watch.ts";
+import { Routes } from "./routes.ts";
 import { UdpTransport } from "./udp-transport.ts";
 
 /** The parts of a gateway that runs on this machine: ESP of the kernel or behind a TUN device, UDP sockets, the IKE engine. Loads native code. */
@@ -21,12 +23,9 @@ export const machineFactories: EngineFactories = {
 };
 
 /** The kernel's plane where it can be had, unless the configuration says which. Why it is which is in the plane's capabilities. */
-async function openPlane({ kind, tunName, tunMtu, natPort, outboundWorkers, inboundWorkers, espOffload }: PlaneSettings): Promise<DataPlane> {
-  const tun = (why: string) => {
-    const reason = `${why}; AES-GCM by ${gcmLibrary()?.name ?? "OpenSSL"}`;
-    return TunDataPlane.create({ tunName, mtu: tunMtu, natPort, reason, outboundWorkers, inboundWorkers });
-  };
-  if (kind === "tun") return tun("userspace ESP through a TUN device, as configured");
+async function openPlane(settings: PlaneSettings): Promise<DataPlane> {
+  const { kind, tunMtu, natPort, espOffload } = settings;
+  if (kind === "tun") return openTun(settings, "userspace ESP through a TUN device, as configured");
   try {
     const missing = whyNoKernelEsp();
     if (missing !== null) throw new Error(missing);
@@ -39,6 +38,22 @@ async function openPlane({ kind, tunName, tunMtu, natPort, outboundWorkers, inbo
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     if (kind === "kernel") throw new Error(`the configuration asks for the kernel's data plane: ${reason}`);
-    return tun(`userspace ESP through a TUN device: ${reason}`);
+    return openTun(settings, `userspace ESP through a TUN device: ${reason}`);
+  }
+}
+
+async function openTun({ tunName, tunMtu, natPort, outboundWorkers, inboundWorkers }: PlaneSettings, why: string): Promise<DataPlane> {
+  const left = await whatIsLeft();
+  const reason = `${why}; AES-GCM by ${gcmLibrary()?.name ?? "OpenSSL"}${left === null ? "" : `; ${left}`}`;
+  return TunDataPlane.create({ tunName, mtu: tunMtu, natPort, reason, outboundWorkers, inboundWorkers });
+}
+
+/** The run before may have used the kernel and been killed: what it left would take packets away from the device. Null when nothing of it is left; else why, in a sentence. */
+async function whatIsLeft(): Promise<string | null> {
+  try {
+    await removeLeftovers(() => new Routes(null).removeLeftovers());
+    return null;
+  } catch (error) {
+    return `what an earlier run may have left in the kernel could not be removed (${error instanceof Error ? error.message : String(error)})`;
   }
 }

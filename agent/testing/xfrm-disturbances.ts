@@ -4,8 +4,25 @@ import type { Worker } from "node:worker_threads";
 import type { DataPlaneEvent } from "../dataplane/data-plane.ts";
 import { enterNetworkNamespace } from "../dataplane/ffi/network-namespace.ts";
 import { KernelBooks } from "../dataplane/xfrm/kernel-books.ts";
+import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
 import { XfrmKernel } from "../dataplane/xfrm/xfrm-kernel.ts";
-import { answered, gcm, inside, installBoth, left, listen, type Planes, policies, policyOf, right, saOf, spiOf } from "./xfrm-pair.ts";
+import { machineFactories } from "../runtime/machine-factories.ts";
+import {
+  answered,
+  gcm,
+  inside,
+  installBoth,
+  killOneThatHolds,
+  left,
+  listen,
+  type Planes,
+  policies,
+  policyOf,
+  right,
+  saOf,
+  spiOf,
+  states,
+} from "./xfrm-pair.ts";
 
 /* What others do to a kernel's plane, or what happens to it: cases for two planes (xfrm-pair.ts) that begin without SAs. */
 const workers: Worker[] = [];
@@ -106,4 +123,43 @@ export async function lossOfEvents(): Promise<void> {
     books.flush();
     kernel.close();
   }
+}
+
+/** A run that was killed used the kernel, and the next has a TUN device: nothing of the old one takes packets away from it, and what others have stays. */
+export async function otherPlaneNext(): Promise<void> {
+  enterNetworkNamespace("left");
+  const openTun = (natPort: number) =>
+    machineFactories.openPlane({ kind: "tun", tunName: "culvert0", tunMtu: 1_400, natPort, outboundWorkers: 1, inboundWorkers: 1, espOffload: false });
+  await inside("left", "ip", "route", "add", "10.7.0.0/24", "dev", "out0", "proto", "215");
+  const before = await inLeft();
+  await killOneThatHolds();
+  for (const [family, network] of [
+    ["-4", "10.8.0.0/24"],
+    ["-6", "fd00:8::/64"],
+  ] as const)
+    await inside("left", "ip", family, "route", "add", network, "dev", "out0", "proto", "214");
+  const remains = await inLeft();
+  deepStrictEqual(
+    [remains.states.length - before.states.length, remains.policies.length - before.policies.length, remains.routes.length - before.routes.length],
+    [2, 3, 2],
+  );
+  const tun = await openTun(4_500);
+  await tun.close();
+  deepStrictEqual(await inLeft(), before);
+  // What a gateway of ours that runs has is not left.
+  const kernels = await XfrmDataPlane.create({ natPort: 4_500 });
+  await kernels.installPolicy({ ...policyOf(left, { keys: gcm }), action: { kind: "discard" } });
+  const beside = await openTun(4_600);
+  await beside.close();
+  strictEqual((await inLeft()).policies.length, before.policies.length + 1);
+  await kernels.close();
+}
+
+async function inLeft(): Promise<{ readonly states: string[]; readonly policies: string[]; readonly routes: string[] }> {
+  const routes = await Promise.all(["-4", "-6"].map((family) => inside("left", "ip", family, "route", "show")));
+  return {
+    states: await states(),
+    policies: await policies(),
+    routes: routes.flatMap(({ stdout }) => stdout.split("\n").filter((line) => line.includes("proto 21"))),
+  };
 }

@@ -1,5 +1,7 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { enterNetworkNamespace } from "../dataplane/ffi/network-namespace.ts";
+import { removeLeftovers } from "../dataplane/xfrm/leftovers.ts";
 import {
   answered,
   Cases,
@@ -231,6 +233,12 @@ async function leftovers(): Promise<void> {
   for (const [name, ifId] of foreign) await inside("left", "ip", "link", "add", name, "type", "xfrm", "if_id", ifId);
   const before = await interfaces("left");
   strictEqual(before.length, foreign.length);
+  await killOneThatHolds();
+  strictEqual((await interfaces("left")).length, before.length + 1);
+  // For a plane that has no use for them.
+  enterNetworkNamespace("left");
+  await removeLeftovers(() => Promise.resolve());
+  deepStrictEqual([await interfaces("left"), await states()], [before, []]);
   await killOneThatHolds();
   strictEqual((await interfaces("left")).length, before.length + 1);
   const plane = await planeIn(left);

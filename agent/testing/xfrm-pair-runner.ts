@@ -5,7 +5,7 @@ import { parseSelector } from "../ipsec/traffic-selector.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { staticKeys } from "./static-keys.ts";
 import { narrowed, withoutSa } from "./xfrm-claims.ts";
-import { deletedByOthers, lossOfEvents, placeTaken, policiesDeleted, workerDies } from "./xfrm-disturbances.ts";
+import { deletedByOthers, lossOfEvents, otherPlaneNext, placeTaken, policiesDeleted, workerDies } from "./xfrm-disturbances.ts";
 import {
   answered,
   Cases,
@@ -99,6 +99,7 @@ async function main(): Promise<void> {
   await Promise.all([planes.left.close(), planes.right.close()]);
   await report("finds what the kernel could not tell: limits that were reached, packets that were discarded", lossOfEvents);
   await report("removes what a killed run left, its policies last, and touches nothing of others", leftovers);
+  await report("leaves nothing of a killed run to one with a TUN device", otherPlaneNext);
   console.log(JSON.stringify(cases.outcomes));
 }
 

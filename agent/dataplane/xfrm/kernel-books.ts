@@ -5,10 +5,11 @@ import { type BookedSa, countersOf, type Facts, isPastSoftLimit, templateOf } fr
 import { type CardOutcome, describeOutcomes, outcomeOf, whyNotOffered } from "./card-offload.ts";
 import { InboundPolicies } from "./inbound-policies.ts";
 import type { KernelEvent } from "./kernel-events.ts";
+import { policiesOf, removeSas } from "./leftovers.ts";
 import type { LinkInterfaces } from "./link-interfaces.ts";
 import { outboundSelectors } from "./kernel-selectors.ts";
 import { claimedSelectors, OutboundPolicies } from "./outbound-policies.ts";
-import { ifIdOf, isOurs, Reqids } from "./ownership.ts";
+import { ifIdOf, Reqids } from "./ownership.ts";
 import { Paced } from "./paced.ts";
 import type { PolicyTemplate } from "./policy-messages.ts";
 import { PolicyStore } from "./policy-store.ts";
@@ -56,11 +57,8 @@ export class KernelBooks {
     this.#interfaces = interfaces;
     this.#offload = offload;
     this.#emit = emit;
-    for (const { id } of kernel.dumpSas().filter(({ reqid }) => isOurs(reqid))) kernel.deleteSa(id);
-    this.#store = new PolicyStore(
-      kernel,
-      kernel.dumpPolicies().filter(({ index }) => isOurs(index)),
-    );
+    removeSas(kernel);
+    this.#store = new PolicyStore(kernel, policiesOf(kernel));
     this.#inbound = new InboundPolicies(this.#store, this.#reqids);
     this.#outbound = new OutboundPolicies(this.#store, this.#reqids);
     this.#young = new YoungSas((spi) => this.#isUsed(spi));

@@ -43,17 +43,31 @@ export class LinkInterfaces {
 
   /** Makes one and removes it, to see whether this kernel has them. @throws Error with a sentence why not. */
   static open(mtu: number): LinkInterfaces {
-    const dialog = NetlinkDialog.open(NETLINK_ROUTE);
-    if (dialog === null) throw new Error("the kernel has no rtnetlink");
-    const interfaces = new LinkInterfaces(dialog, mtu);
+    const interfaces = LinkInterfaces.#over(mtu);
     try {
-      for (const { index } of interfaces.#ours()) interfaces.#remove(index);
+      interfaces.#removeAll();
       interfaces.#remove(interfaces.#make(LAST_INTERFACE).index);
       return interfaces;
     } catch (error) {
-      dialog.close();
+      interfaces.close();
       throw error;
     }
+  }
+
+  /** Removes those that a killed run left. @throws Error with a sentence. */
+  static removeLeftovers(): void {
+    const interfaces = LinkInterfaces.#over(0);
+    try {
+      interfaces.#removeAll();
+    } finally {
+      interfaces.close();
+    }
+  }
+
+  static #over(mtu: number): LinkInterfaces {
+    const dialog = NetlinkDialog.open(NETLINK_ROUTE);
+    if (dialog === null) throw new Error("the kernel has no rtnetlink");
+    return new LinkInterfaces(dialog, mtu);
   }
 
   /** The interface of this number is there when it returns. @throws KernelRefusal. */
@@ -123,6 +137,10 @@ export class LinkInterfaces {
   #ours(): InterfaceReport[] {
     const found = this.#dialog.dump(LinkMessage.GETLINK, encodeInterfaceId(0).fixed, decodeInterface);
     return found.filter(({ name, ifId }) => isOurs(ifId) && name === interfaceName(ifId & LAST_INTERFACE));
+  }
+
+  #removeAll(): void {
+    for (const { index } of this.#ours()) this.#remove(index);
   }
 
   /** Somebody else may have deleted it. */

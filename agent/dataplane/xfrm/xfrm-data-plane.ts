@@ -1,4 +1,4 @@
-import { createServer, type Server } from "node:net";
+import type { Server } from "node:net";
 import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { addNonEspMarker, natKeepalive } from "../../wire/udp-encap.ts";
@@ -14,6 +14,7 @@ import type { KernelEvent } from "./kernel-events.ts";
 import { KernelListener } from "./kernel-listener.ts";
 import { LinkInterfaces } from "./link-interfaces.ts";
 import type { ListenerOptions } from "./listener-protocol.ts";
+import { takeNamespace } from "./namespace-lock.ts";
 import { INTERFACE_PREFIX } from "./ownership.ts";
 import { XfrmKernel } from "./xfrm-kernel.ts";
 import { XfrmGroup } from "./xfrm-structures.ts";
@@ -29,8 +30,6 @@ export interface XfrmDataPlaneOptions {
   readonly reason?: string;
 }
 
-/** There is one SAD in a network namespace, and marks in it do not tell two gateways apart. */
-const LOCK = "\0culvert-agent-xfrm";
 /** What was there before must not be dropped before the first configuration has claimed its own. */
 const LEFTOVERS_MS = 10_000;
 
@@ -53,7 +52,8 @@ export class XfrmDataPlane implements DataPlane {
 
   /** Resolves when it listens; what a killed run left is gone by then but for policies that keep packets in. @throws Error with one sentence. */
   static async create(options: XfrmDataPlaneOptions): Promise<XfrmDataPlane> {
-    const lock = await takeLock();
+    const lock = await takeNamespace();
+    if (lock === null) throw new Error("another gateway of ours uses the kernel's ESP in this network namespace");
     const parts: OpenParts = { lock, fds: [], kernel: null, interfaces: null };
     let plane: XfrmDataPlane;
     try {
@@ -254,13 +254,4 @@ function closeParts({ lock, fds, kernel, interfaces }: OpenParts): void {
   kernel?.close();
   if (typeof interfaces !== "string") interfaces?.close();
   lock.close();
-}
-
-/** An abstract socket: it is of the network namespace, and goes with the process that holds it. */
-function takeLock(): Promise<Server> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once("error", () => reject(new Error("another gateway of ours uses the kernel's ESP in this network namespace")));
-    server.listen(LOCK, () => resolve(server.unref()));
-  });
 }

@@ -17,9 +17,15 @@ export class XfrmKernel {
 
   /** @throws Error with a sentence when the kernel has no XFRM. */
   static open(): XfrmKernel {
+    const kernel = XfrmKernel.openIfThere();
+    if (kernel === null) throw new Error("the kernel has no XFRM");
+    return kernel;
+  }
+
+  /** Null when the kernel has no XFRM. @throws Error with a sentence when there is no socket to be had. */
+  static openIfThere(): XfrmKernel | null {
     const dialog = NetlinkDialog.open(NETLINK_XFRM);
-    if (dialog === null) throw new Error("the kernel has no XFRM");
-    return new XfrmKernel(dialog);
+    return dialog === null ? null : new XfrmKernel(dialog);
   }
 
   /** @returns why an SA that was to be a network card's is the kernel's own; null: nothing was refused. @throws KernelRefusal, or Error for a suite that no kernel has. */

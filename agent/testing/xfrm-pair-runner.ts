@@ -5,7 +5,7 @@ import { parseSelector } from "../ipsec/traffic-selector.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { staticKeys } from "./static-keys.ts";
 import { narrowed, withoutSa } from "./xfrm-claims.ts";
-import { deletedByOthers, lossOfEvents, otherPlaneNext, placeTaken, policiesDeleted, workerDies } from "./xfrm-disturbances.ts";
+import { deletedByOthers, deletedInSilence, lossOfEvents, otherPlaneNext, placeTaken, policiesDeleted, workerDies } from "./xfrm-disturbances.ts";
 import {
   answered,
   Cases,
@@ -78,6 +78,7 @@ async function main(): Promise<void> {
   await report("lets nothing through beside the SA of what the peer has not taken", () => narrowed(planes).finally(() => flushBoth(planes)));
   await report("takes nothing in clear of what a link is for, and counts it, while there is no SA", () => withoutSa(planes).finally(() => flushBoth(planes)));
   await report("says that an SA is over when somebody deletes it", () => deletedByOthers(planes).finally(() => flushBoth(planes)));
+  await report("says so too when nothing is sent", () => deletedInSilence(planes).finally(() => flushBoth(planes)));
   await report("puts policies back that somebody deletes", () => policiesDeleted(planes).finally(() => flushBoth(planes)));
   await report("leaves another program's policy in the place of one of ours, when it is rekeyed and when it ends", () =>
     placeTaken(planes).finally(() => flushBoth(planes)),

@@ -3,6 +3,7 @@ import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import type { DataPlaneEvent, SaCounters } from "../data-plane.ts";
 import { type BookedSa, countersOf, type Facts, isPastSoftLimit, templateOf } from "./booked-sa.ts";
 import { type CardOutcome, describeOutcomes, outcomeOf, whyNotOffered } from "./card-offload.ts";
+import { HeldInterfaces } from "./held-interfaces.ts";
 import { InboundPolicies } from "./inbound-policies.ts";
 import type { KernelEvent } from "./kernel-events.ts";
 import { policiesOf, removeSas } from "./leftovers.ts";
@@ -14,6 +15,7 @@ import { Paced } from "./paced.ts";
 import type { PolicyTemplate } from "./policy-messages.ts";
 import { PolicyStore } from "./policy-store.ts";
 import { type KernelSa, saIdOf, type SaReport } from "./sa-messages.ts";
+import { SaPatrol } from "./sa-patrol.ts";
 import type { XfrmDatabases } from "./xfrm-kernel.ts";
 import { reverseSelector } from "./xfrm-structures.ts";
 import { YoungSas } from "./young-sas.ts";
@@ -22,7 +24,7 @@ import { YoungSas } from "./young-sas.ts";
 const MOVE_SKIP = 1 << 20;
 /** A discarding policy tells of a packet again after so long. */
 const ACQUIRE_AGAIN_MS = 1_000;
-/** An interface that cannot be made again is tried again after so long; so long apart, at least, are looks at all policies. */
+/** So long apart, at least, are looks at all policies. */
 const RESTORE_AGAIN_MS = 1_000;
 
 export interface BooksOptions {
@@ -36,7 +38,7 @@ export interface BooksOptions {
 /** Which SAs and policies of the kernel's are ours, and what its events mean to whoever gave the orders. Each order is carried out when it returns. */
 export class KernelBooks {
   readonly #kernel: XfrmDatabases;
-  readonly #interfaces: LinkInterfaces | null;
+  readonly #interfaces: HeldInterfaces;
   readonly #offload: boolean;
   readonly #emit: (event: DataPlaneEvent) => void;
   readonly #reqids = new Reqids();
@@ -45,23 +47,27 @@ export class KernelBooks {
   readonly #inbound: InboundPolicies;
   readonly #outbound: OutboundPolicies;
   readonly #young: YoungSas;
+  readonly #patrol: SaPatrol<BookedSa>;
   readonly #askAgain = new Map<string, NodeJS.Timeout>();
-  /** By policy: the interface that it holds. */
-  readonly #interfaceOf = new Map<string, number>();
-  readonly #policiesMissing = new Paced(() => this.#restorePolicies(null), RESTORE_AGAIN_MS);
-  #restoreTimer: NodeJS.Timeout | null = null;
+  readonly #policiesMissing = new Paced(() => void this.#attempt(() => this.#restorePolicies(null)), RESTORE_AGAIN_MS);
+  #leftoverTimer: NodeJS.Timeout | null = null;
 
   /** Removes the SAs that a killed run left; its policies stay until `removeLeftovers` or until one of ours takes their place. */
   constructor(kernel: XfrmDatabases, { interfaces, offload, emit }: BooksOptions) {
     this.#kernel = kernel;
-    this.#interfaces = interfaces;
     this.#offload = offload;
     this.#emit = emit;
+    this.#interfaces = new HeldInterfaces(interfaces, emit, (work) => this.#attempt(work));
     removeSas(kernel);
     this.#store = new PolicyStore(kernel, policiesOf(kernel));
     this.#inbound = new InboundPolicies(this.#store, this.#reqids);
     this.#outbound = new OutboundPolicies(this.#store, this.#reqids);
-    this.#young = new YoungSas((spi) => this.#isUsed(spi));
+    this.#young = new YoungSas((spi) => this.#attempt(() => this.#isUsed(spi)) ?? null);
+    this.#patrol = new SaPatrol(
+      () => [...this.#sas.inbound.values(), ...this.#sas.outbound.values()],
+      (booked) => this.#attempt(() => this.#isThere(booked)) ?? true,
+      (booked) => this.#tellOfLimit(booked, "hard"),
+    );
   }
 
   installSa(sa: InboundSa | OutboundSa): void {
@@ -86,6 +92,7 @@ export class KernelBooks {
       this.#young.add(sa.spi);
     }
     booked.set(sa.spi, { facts, reqid, selectors, last: null, told: "nothing", card });
+    this.#patrol.begin();
   }
 
   /** What came of offering SAs to network cards, in a sentence; null: none is wanted. */
@@ -140,11 +147,10 @@ export class KernelBooks {
   installPolicy(policy: OutboundPolicy): void {
     const booked = policy.action.kind === "protect" ? this.#sas.outbound.get(policy.action.spi) : undefined;
     if (spisOf(policy).some((spi) => !this.#sas.outbound.has(spi))) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
-    const before = this.#interfaceOf.get(policy.id);
-    if (policy.interfaceNumber !== undefined) this.#holdInterface(policy.interfaceNumber, policy.id);
+    const releaseFormer = this.#interfaces.hold(policy);
     this.#outbound.install(policy, booked === undefined ? null : templateOf(booked.facts, booked.reqid));
     this.#inbound.claim(policy.id, claimedSelectors(policy));
-    if (before !== undefined && before !== policy.interfaceNumber) this.#releaseInterface(before, policy);
+    releaseFormer();
     const lost = this.#store.takeLost();
     if (lost.length > 0) throw new Error(lost.join("; "));
   }
@@ -152,8 +158,7 @@ export class KernelBooks {
   deletePolicy(id: string): void {
     this.#outbound.delete(id);
     this.#inbound.unclaim(id);
-    const held = this.#interfaceOf.get(id);
-    if (held !== undefined) this.#releaseInterface(held, { id });
+    this.#interfaces.release(id);
     clearTimeout(this.#askAgain.get(id));
     this.#askAgain.delete(id);
   }
@@ -164,22 +169,40 @@ export class KernelBooks {
       this.#sas[direction].clear();
     }
     this.#young.clear();
+    this.#patrol.clear();
     this.#policiesMissing.clear();
     for (const timer of this.#askAgain.values()) clearTimeout(timer);
     this.#askAgain.clear();
     this.#inbound.clear();
     this.#outbound.clear();
     this.#store.clear();
-    this.#interfaceOf.clear();
-    if (this.#restoreTimer !== null) clearTimeout(this.#restoreTimer);
-    this.#interfaces?.clear();
+    this.#interfaces.clear();
   }
 
   removeLeftovers(): void {
+    if (this.#leftoverTimer !== null) clearTimeout(this.#leftoverTimer);
     this.#store.removeLeftovers();
   }
 
+  removeLeftoversAfter(delayMs: number): void {
+    this.#leftoverTimer = setTimeout(() => this.#attempt(() => this.#store.removeLeftovers()), delayMs).unref();
+  }
+
   take(event: KernelEvent): void {
+    this.#attempt(() => this.#take(event));
+  }
+
+  /** Nobody waits for the outcome: what the kernel refuses then ends the plane, and not the process. Null: it has. */
+  #attempt<T>(work: () => T): T | null {
+    try {
+      return work();
+    } catch (error) {
+      this.#emit({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
+      return null;
+    }
+  }
+
+  #take(event: KernelEvent): void {
     switch (event.kind) {
       case "acquire":
         return this.#takeAcquire(event.policyIndex);
@@ -192,19 +215,8 @@ export class KernelBooks {
       case "policyDeleted":
         return event.index === null ? this.#policiesMissing.ask() : this.#restorePolicies(event.index);
       case "interfaceGone":
-        return this.#restoreInterfaces();
+        return this.#interfaces.restore();
     }
-  }
-
-  #holdInterface(number: number, policyId: string): void {
-    if (this.#interfaces === null) throw new Error("the kernel has no xfrm interfaces");
-    this.#interfaces.hold(number, policyId);
-    this.#interfaceOf.set(policyId, number);
-  }
-
-  #releaseInterface(number: number, { id, interfaceNumber }: Pick<OutboundPolicy, "id" | "interfaceNumber">): void {
-    if (interfaceNumber === undefined) this.#interfaceOf.delete(id);
-    this.#interfaces?.release(number, id);
   }
 
   #restorePolicies(index: number | null): void {
@@ -214,15 +226,6 @@ export class KernelBooks {
         kind: "recovered",
         reason: `somebody deleted ${count === 1 ? "a policy of ours: it was" : `${count} policies of ours: they were`} put back`,
       });
-  }
-
-  #restoreInterfaces(): void {
-    if (this.#interfaces === null) return;
-    if (this.#restoreTimer !== null) clearTimeout(this.#restoreTimer);
-    const { made, refused } = this.#interfaces.restore();
-    for (const name of made) this.#emit({ kind: "deviceReplaced", reason: `the interface ${name} was taken away` });
-    for (const reason of refused) this.#emit({ kind: "deviceLost", reason });
-    this.#restoreTimer = refused.length === 0 ? null : setTimeout(() => this.#restoreInterfaces(), RESTORE_AGAIN_MS).unref();
   }
 
   #takeAcquire(index: number): void {
@@ -235,7 +238,7 @@ export class KernelBooks {
       this.#askAgain.delete(id);
       this.#outbound.askAgain(id);
     };
-    this.#askAgain.set(id, setTimeout(askAgain, ACQUIRE_AGAIN_MS).unref());
+    this.#askAgain.set(id, setTimeout(() => this.#attempt(askAgain), ACQUIRE_AGAIN_MS).unref());
     this.#emit({ kind: "acquire", policyId: id });
   }
 
@@ -249,10 +252,10 @@ export class KernelBooks {
   #takeExpiry(report: SaReport, hard: boolean): void {
     for (const direction of ["inbound", "outbound"] as const) {
       const booked = this.#sas[direction].get(report.id.spi);
-      if (booked === undefined || booked.reqid !== report.reqid || booked.told === "hard") continue;
+      if (booked === undefined || booked.reqid !== report.reqid) continue;
       booked.last = report;
-      // After a loss it may have been found before it is read.
-      if (!hard && booked.told === "soft") continue;
+      // It may have been found before it is read.
+      if (booked.told === "hard" || (!hard && booked.told === "soft")) continue;
       this.#tellOfLimit(booked, hard ? "hard" : "soft");
     }
   }
@@ -284,6 +287,15 @@ export class KernelBooks {
   #tellOfLimit(booked: BookedSa, limit: "soft" | "hard"): void {
     booked.told = limit;
     this.#emit({ kind: "expire", childSaId: booked.facts.childSaId, spi: booked.facts.spi, hard: limit === "hard" });
+  }
+
+  /** Or nobody wants it any more, or knows that it is gone. */
+  #isThere(booked: BookedSa): boolean {
+    const { direction, spi } = booked.facts;
+    if (booked.told === "hard" || this.#sas[direction].get(spi) !== booked) return true;
+    const report = this.#kernel.querySa(saIdOf(booked.facts));
+    booked.last = report ?? booked.last;
+    return report !== null;
   }
 
   #isUsed(spi: number): boolean | null {

@@ -47,7 +47,6 @@ export class XfrmDataPlane implements DataPlane {
   readonly #dropsBefore = readStatistics();
   readonly #eventListeners: ((event: DataPlaneEvent) => void)[] = [];
   readonly #ikeListeners: ((datagram: IkeDatagram) => void)[] = [];
-  readonly #leftoverTimer: NodeJS.Timeout;
   #closing: Promise<void> | null = null;
 
   /** Resolves when it listens; what a killed run left is gone by then but for policies that keep packets in. @throws Error with one sentence. */
@@ -91,7 +90,7 @@ export class XfrmDataPlane implements DataPlane {
       offload: options.espOffload ?? false,
       emit: (event) => this.#emit(event),
     });
-    this.#leftoverTimer = setTimeout(() => this.#books.removeLeftovers(), LEFTOVERS_MS).unref();
+    this.#books.removeLeftoversAfter(LEFTOVERS_MS);
     this.#listener = new KernelListener(parts.listener, {
       event: (event: KernelEvent) => {
         if (this.#closing === null) this.#books.take(event);
@@ -169,7 +168,6 @@ export class XfrmDataPlane implements DataPlane {
   }
 
   async #close(): Promise<void> {
-    clearTimeout(this.#leftoverTimer);
     this.#books.removeLeftovers();
     this.#books.flush();
     await this.#listener.stop();

@@ -16,7 +16,7 @@ export class FakeXfrmKernel implements XfrmDatabases {
     this.#obey();
     const counted = { bytes: 0, packets: 0, lastUsedAt: 0, replayed: 0, integrityFailed: 0, offloadDevice: 0 };
     const source = (sa.direction === "inbound" ? sa.remote : sa.local).address;
-    this.sas.set(nameOf(saIdOf(sa)), { id: saIdOf(sa), source, reqid: sa.reqid, hasKeys: true, ...counted });
+    this.sas.set(nameOf(saIdOf(sa)), { id: saIdOf(sa), source, reqid: sa.reqid, keys: "told", ...counted });
     return null;
   }
 

@@ -4,7 +4,8 @@ import { decodeInterface, encodeInterfaceId, encodeNewInterface, encodeNoOwnAddr
 import { decodeEvent, decodePolicyEvent, isAboutLostInterface } from "./kernel-events.ts";
 import { decodeAttributes, decodeError, decodeMessages, encodeMessage, NetlinkFlag } from "./netlink.ts";
 import { decodePolicy, encodePolicy, encodePolicyId, type KernelPolicy, type PolicyTemplate } from "./policy-messages.ts";
-import { decodeSa, encodeSa, encodeSaId, type KernelSa, moveSa, SA_INFO_OCTETS } from "./sa-messages.ts";
+import { decodeSa, encodeSa, encodeSaId, type KernelSa, moveSa, SA_INFO_OCTETS, saIdOf } from "./sa-messages.ts";
+import { movedFrom } from "./xfrm-kernel.ts";
 import { type KernelSelector, readSelector, reverseSelector, selectorKey, writeSelector, XfrmAttribute, XfrmMessage } from "./xfrm-structures.ts";
 
 /*
@@ -159,7 +160,7 @@ describe("SAs", () => {
       lastUsedAt: 1_700_000_000,
       replayed: 3,
       integrityFailed: 3,
-      hasKeys: false,
+      keys: "none",
       offloadDevice: 0,
     });
     for (let length = 0; length < SA_INFO_OCTETS; length++) expect(decodeSa(report.subarray(0, length))).toBeNull();
@@ -167,7 +168,7 @@ describe("SAs", () => {
 
   test("that move keep keys and limits, skip the numbers that may have been sent, and stay when too few are left", () => {
     const { fixed, attributes } = encodeSa({ ...inbound, direction: "outbound", extendedSequenceNumbers: true });
-    expect(decodeSa(encodeMessage(XfrmMessage.NEWSA, 0, 1, fixed, attributes).subarray(16))).toMatchObject({ hasKeys: true });
+    expect(decodeSa(encodeMessage(XfrmMessage.NEWSA, 0, 1, fixed, attributes).subarray(16))).toMatchObject({ keys: "told" });
     const report = (low: number) => {
       const sent = attributes.map(({ type, value }) => ({ type, value: value.slice() }));
       for (const { type, value } of sent) if (type === XfrmAttribute.REPLAY_ESN_VAL) new DataView(value.buffer).setUint32(4, low, true);
@@ -182,6 +183,29 @@ describe("SAs", () => {
     expect([4, 12].map((at) => hex(found.get(XfrmAttribute.REPLAY_ESN_VAL)!.subarray(at, at + 4)))).toEqual(["f0000000", "01000000"]);
     fixed[216] = 0;
     expect(moveSa(report(0xffff_fff0), { direction: "outbound", remote: inbound.remote, skip: 0x100 })).toBeNull();
+  });
+});
+
+describe("SAs whose keys the kernel does not tell", () => {
+  const hmac = { integ: Integ.HMAC_SHA2_256_128, integrityKey: new Uint8Array(32).fill(0xaa), salt: new Uint8Array(0) };
+  const kinds: readonly (readonly [string, Partial<KernelSa>])[] = [
+    ["AES-GCM", {}],
+    ["AES-CBC with HMAC", { keys: { ...gcm, ...hmac, encr: Encr.AES_CBC } }],
+    ["HMAC alone", { keys: { ...gcm, ...hmac, encr: Encr.NULL, encryptionKey: new Uint8Array(0) } }],
+    ["AH", { protocol: "ah", encapsulation: "none", keys: { ...gcm, ...hmac, encr: Encr.NULL, encryptionKey: new Uint8Array(0) } }],
+  ];
+  const elsewhere = { direction: "outbound", remote: { address: "203.0.113.9", port: 1_025 }, skip: 1 } as const;
+
+  test.each(kinds)("are not made anew with zeros at another address, and take another port: %s", (_, kind) => {
+    const sa: KernelSa = { ...inbound, direction: "outbound", ...kind };
+    const { fixed, attributes } = encodeSa(sa);
+    const report = () => encodeMessage(XfrmMessage.NEWSA, 0, 1, fixed, attributes).subarray(16);
+    const samePlace = { ...elsewhere, remote: { ...elsewhere.remote, address: sa.remote.address } };
+    const moves = () => [elsewhere, samePlace].map((place) => movedFrom(report(), saIdOf(sa), place)?.isInPlace ?? null);
+    expect([decodeSa(report())?.keys, moves()]).toEqual(["told", [false, true]]);
+    // As copy_to_user_aead and its like do: the lengths stay.
+    for (const { type, value } of attributes) value.fill(0, type === XfrmAttribute.ALG_CRYPT ? 68 : type === XfrmAttribute.ENCAP ? value.length : 72);
+    expect([decodeSa(report())?.keys, moves()]).toEqual(["withheld", [null, true]]);
   });
 });
 

@@ -9,6 +9,12 @@ import { XfrmAttribute } from "./xfrm-structures.ts";
  * AEAD the ICV's, for integrity the cut output's length in bits (4) · key. A salt is the end of its key.
  */
 const NAME_OCTETS = 64;
+const keysAt: ReadonlyMap<number, number> = new Map([
+  [XfrmAttribute.ALG_AEAD, NAME_OCTETS + 8],
+  [XfrmAttribute.ALG_AUTH, NAME_OCTETS + 4],
+  [XfrmAttribute.ALG_AUTH_TRUNC, NAME_OCTETS + 8],
+  [XfrmAttribute.ALG_CRYPT, NAME_OCTETS + 4],
+]);
 
 interface KernelAead {
   readonly name: string;
@@ -60,6 +66,17 @@ export function algorithmAttributes(protocol: SaProtocol, keys: SaKeys): Attribu
   const cipher = ciphers[keys.encr];
   mustFit(keys, cipher?.keyOctets ?? []);
   return [integrityAttribute(keys), { type: XfrmAttribute.ALG_CRYPT, value: encode(cipher!.name, key, null) }];
+}
+
+/**
+ * Whether the attributes of a report have zeros where a key is: so answers a kernel that keeps them to itself (LOCKDOWN_XFRM_SECRET, since Linux 5.11, which
+ * `lockdown=confidentiality` brings). None that IKE makes is all zeros.
+ */
+export function areKeysWithheld(attributes: readonly Attribute[]): boolean {
+  return attributes.some(({ type, value }) => {
+    const keyAt = keysAt.get(type);
+    return keyAt !== undefined && value.length > keyAt && value.subarray(keyAt).every((octet) => octet === 0);
+  });
 }
 
 function mustFit({ encr, encryptionKey }: SaKeys, keyOctets: readonly number[]): void {

@@ -1,7 +1,7 @@
 import type { SaLifetimes, SaMode, SaProtocol, UdpEndpoint } from "../../ipsec/security-association.ts";
 import type { SaKeys } from "../../crypto/sa-keys.ts";
 import { type Attribute, decodeAttributes, viewOf } from "./netlink.ts";
-import { algorithmAttributes } from "./sa-algorithms.ts";
+import { algorithmAttributes, areKeysWithheld } from "./sa-algorithms.ts";
 import {
   ADDRESS_OCTETS,
   type AddressFamily,
@@ -146,7 +146,7 @@ export function encodeSaId({ destination, spi, protocol }: SaId): Uint8Array {
   return bytes;
 }
 
-/** What the kernel says of an SA; keys are not looked at. */
+/** What the kernel says of an SA. */
 export interface SaReport {
   readonly id: SaId;
   readonly source: string;
@@ -158,8 +158,8 @@ export interface SaReport {
   /** Dropped: below the window or seen before; with a wrong ICV. */
   readonly replayed: number;
   readonly integrityFailed: number;
-  /** Without algorithms it is only the kernel's placeholder for one that it waits for. */
-  readonly hasKeys: boolean;
+  /** Without algorithms ("none") it is only the kernel's placeholder for one that it waits for. Withheld: it has them, and does not say which. */
+  readonly keys: "none" | "told" | "withheld";
   /** Index of the network device that seals or opens; 0: the kernel itself does. */
   readonly offloadDevice: number;
 }
@@ -184,7 +184,7 @@ export function decodeSa(payload: Uint8Array): SaReport | null {
     lastUsedAt: Number(lastUsed === undefined ? view.getBigUint64(USED_AT + 24, true) : viewOf(lastUsed.value).getBigUint64(0, true)),
     replayed: view.getUint32(STATISTICS_AT, true) + view.getUint32(STATISTICS_AT + 4, true),
     integrityFailed: view.getUint32(STATISTICS_AT + 8, true),
-    hasKeys: attributes.some(({ type }) => ALGORITHMS.has(type)),
+    keys: !attributes.some(({ type }) => ALGORITHMS.has(type)) ? "none" : areKeysWithheld(attributes) ? "withheld" : "told",
     offloadDevice: offload === undefined ? 0 : viewOf(offload.value).getUint32(0, true),
   };
 }

@@ -41,20 +41,16 @@ export class XfrmKernel {
   /** Null when there is none: what holds the place of one that the kernel waits for is none. */
   querySa(id: SaId): SaReport | null {
     const report = this.#dialog.ask(XfrmMessage.GETSA, XfrmMessage.NEWSA, named(id), decodeSa);
-    return report?.hasKeys === true ? report : null;
+    return report === null || report.keys === "none" ? null : report;
   }
 
   /**
    * Moves an SA with all that it has counted. A new port is a change in place; a new address of the peer is another SA to the kernel: the old one is
-   * gone before the new one sends, so no sequence number is used twice. False: the SA is gone, or `skip` numbers are not left.
+   * gone before the new one sends, so no sequence number is used twice. False: the SA is gone, `skip` numbers are not left, or the kernel does not tell the keys that another SA needs.
    */
   moveSa(id: SaId, place: NewPlace): boolean {
-    const moved = this.#dialog.ask(XfrmMessage.GETSA, XfrmMessage.NEWSA, named(id), (report) => {
-      if (decodeSa(report)?.hasKeys !== true) return null;
-      const isInPlace = place.direction === "inbound" || place.remote.address === id.destination;
-      return { isInPlace, body: moveSa(report, isInPlace ? { ...place, skip: 0 } : place) };
-    });
-    if (moved === null || moved.body === null) return false;
+    const moved = this.#dialog.ask(XfrmMessage.GETSA, XfrmMessage.NEWSA, named(id), (report) => movedFrom(report, id, place));
+    if (moved === null) return false;
     if (moved.isInPlace) {
       this.#putSa(XfrmMessage.UPDSA, moved.body, "the SA's new port");
       return true;
@@ -125,6 +121,15 @@ export class XfrmKernel {
     if (outcome.errno !== 0 && outcome.errno !== ESRCH && outcome.errno !== ENOENT) throw new KernelRefusal(outcome, what);
     return outcome.errno === 0;
   }
+}
+
+/** What makes of an SA, by its report, the one at its new place; null when nothing can. In place the kernel looks at no key. */
+export function movedFrom(report: Uint8Array, id: SaId, place: NewPlace): { readonly isInPlace: boolean; readonly body: Body } | null {
+  const keys = decodeSa(report)?.keys ?? "none";
+  const isInPlace = place.direction === "inbound" || place.remote.address === id.destination;
+  if (keys === "none" || (keys === "withheld" && !isInPlace)) return null;
+  const body = moveSa(report, isInPlace ? { ...place, skip: 0 } : place);
+  return body === null ? null : { isInPlace, body };
 }
 
 const nothing = new Uint8Array(0);

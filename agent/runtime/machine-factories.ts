@@ -43,17 +43,16 @@ async function openPlane(settings: PlaneSettings): Promise<DataPlane> {
 }
 
 async function openTun({ tunName, tunMtu, natPort, outboundWorkers, inboundWorkers }: PlaneSettings, why: string): Promise<DataPlane> {
-  const left = await whatIsLeft();
-  const reason = `${why}; AES-GCM by ${gcmLibrary()?.name ?? "OpenSSL"}${left === null ? "" : `; ${left}`}`;
+  const reason = [why, ...(await sweepKernel()), `AES-GCM by ${gcmLibrary()?.name ?? "OpenSSL"}`].join("; ");
   return TunDataPlane.create({ tunName, mtu: tunMtu, natPort, reason, outboundWorkers, inboundWorkers });
 }
 
-/** The run before may have used the kernel and been killed: what it left would take packets away from the device. Null when nothing of it is left; else why, in a sentence. */
-async function whatIsLeft(): Promise<string | null> {
+/** The run before may have used the kernel and been killed: what it left would take packets away from the device. Removes it; returns a sentence why, where it cannot. */
+async function sweepKernel(): Promise<string[]> {
   try {
     await removeLeftovers(() => new Routes(null).removeLeftovers());
-    return null;
+    return [];
   } catch (error) {
-    return `what an earlier run may have left in the kernel could not be removed (${error instanceof Error ? error.message : String(error)})`;
+    return [`what an earlier run may have left in the kernel could not be removed (${error instanceof Error ? error.message : String(error)})`];
   }
 }

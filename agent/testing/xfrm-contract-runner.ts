@@ -1,6 +1,9 @@
+import { deepStrictEqual } from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { dataPlaneContract } from "../dataplane/data-plane.contract.ts";
 import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
+import { XfrmKernel } from "../dataplane/xfrm/xfrm-kernel.ts";
+import { gcm, left, policyOf, saOf } from "./xfrm-pair.ts";
 
 /*
  * Runs the data plane's contract against the kernel's plane in the network namespace that it is started in, with what this plane promises besides.
@@ -17,21 +20,36 @@ for (const { name, run } of dataPlaneContract) {
     await run(plane).finally(() => plane.close());
   });
 }
-await report(`holds nothing once it has closed: descriptors, threads and addresses after ${PLANES} planes are those after one`, async () => {
-  await (await XfrmDataPlane.create({ natPort: 4_500 })).close();
+await report(`holds nothing once it has closed: SAs, policies, descriptors, threads and addresses after ${PLANES} planes are those after one`, async () => {
+  await openAndClose();
   const before = held();
-  for (let count = 0; count < PLANES; count++) await (await XfrmDataPlane.create({ natPort: 4_500 })).close();
+  deepStrictEqual([before.sas, before.policies], [0, 0]);
+  for (let count = 0; count < PLANES; count++) await openAndClose();
   const after = held();
   const grown = after.addresses - before.addresses;
-  if (after.descriptors !== before.descriptors || after.threads !== before.threads || grown > ADDRESSES_OF_A_WORKER)
-    throw new Error(`${JSON.stringify(before)} became ${JSON.stringify(after)}`);
+  if (grown > ADDRESSES_OF_A_WORKER) throw new Error(`${grown} octets of addresses are still held`);
+  deepStrictEqual({ ...after, addresses: 0 }, { ...before, addresses: 0 });
 });
 console.log(JSON.stringify(results));
 
-/** What this process has: octets of addresses, too, of which a kernel in user mode has 512 GB. */
-function held(): { descriptors: number; threads: number; addresses: number } {
+/** One that has two SAs and the policies for them when it closes. */
+async function openAndClose(): Promise<void> {
+  const plane = await XfrmDataPlane.create({ natPort: 4_500 });
+  await plane.installSa(saOf(left, "inbound", { keys: gcm }));
+  await plane.installSa(saOf(left, "outbound", { keys: gcm }));
+  await plane.installPolicy(policyOf(left, { keys: gcm }));
+  const { sas, policies } = held();
+  deepStrictEqual([sas, policies], [2, 3]);
+  await plane.close();
+}
+
+/** What the kernel has, and this process: octets of addresses, too, of which a kernel in user mode has 512 GB. */
+function held(): Readonly<Record<"sas" | "policies" | "descriptors" | "threads" | "addresses", number>> {
+  const kernel = XfrmKernel.open();
+  const inKernel = { sas: kernel.dumpSas().length, policies: kernel.dumpPolicies().length };
+  kernel.close();
   const [pages = "0"] = readFileSync("/proc/self/statm", "utf8").split(" ");
-  return { descriptors: readdirSync("/proc/self/fd").length, threads: readdirSync("/proc/self/task").length, addresses: Number(pages) * 4_096 };
+  return { ...inKernel, descriptors: readdirSync("/proc/self/fd").length, threads: readdirSync("/proc/self/task").length, addresses: Number(pages) * 4_096 };
 }
 
 async function report(name: string, run: () => Promise<void>): Promise<void> {

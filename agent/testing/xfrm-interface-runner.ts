@@ -5,6 +5,7 @@ import { removeLeftovers } from "../dataplane/xfrm/leftovers.ts";
 import {
   answered,
   Cases,
+  elsewhere,
   flushBoth,
   gcm,
   hmac,
@@ -20,6 +21,7 @@ import {
   planeIn,
   type Planes,
   policyOf,
+  receiveElsewhere,
   right,
   selectorsOf,
   spiOf,
@@ -123,11 +125,14 @@ async function move(planes: Planes): Promise<void> {
   await installBoth(planes, first);
   routeInside(1);
   strictEqual(await answered("left", "10.11.0.1", "10.21.0.1", ECHOES), ECHOES);
-  await planes.left.updateSa("outbound", spiOf("left", "outbound"), { address: "192.0.2.3", port: 4_500 });
+  await receiveElsewhere(planes, first);
+  await planes.left.updateSa("outbound", spiOf("left", "outbound"), elsewhere);
   const moved = (await states()).filter((state) => state.includes("dst 192.0.2.3"));
   strictEqual(moved.length, 1);
   match(moved[0]!, /if_id 0x43000001/);
   match((await inside("left", "ip", "xfrm", "policy", "list", "dir", "out")).stdout, /dst 192\.0\.2\.3[^]*if_id 0x43000001/);
+  strictEqual(await answered("left", "10.11.0.1", "10.21.0.1", ECHOES), ECHOES);
+  strictEqual(planes.right.querySa("inbound", spiOf("left", "outbound"))?.packets, ECHOES);
 }
 
 async function discard(planes: Planes): Promise<void> {

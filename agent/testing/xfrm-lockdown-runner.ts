@@ -1,9 +1,9 @@
 import { ok, strictEqual } from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import {
   answered,
   Cases,
+  elsewhere,
   flushBoth,
   gcm,
   installBoth,
@@ -12,9 +12,9 @@ import {
   makeNamespaces,
   planeIn,
   type Planes,
+  receiveElsewhere,
   right,
   run,
-  saOf,
   spiOf,
   states,
 } from "./xfrm-pair.ts";
@@ -25,7 +25,6 @@ import {
  */
 const ECHOES = 5;
 const cases = new Cases();
-const elsewhere = { address: "192.0.2.3", port: 4_500 };
 
 makeNamespaces();
 const planes = { left: await planeIn(left), right: await planeIn(right) };
@@ -36,12 +35,10 @@ await cases.report("one whose key the kernel keeps to itself is over, and no oth
 await Promise.all([planes.left.close(), planes.right.close()]);
 console.log(JSON.stringify(cases.outcomes));
 
-/** The peer has its SA at the other address, too, and its replies come from the old one. */
 async function moved({ left: mine, right: peer }: Planes): Promise<void> {
   await installBoth(planes, { keys: gcm });
   const spi = spiOf("left", "outbound");
-  await peer.deleteSa("inbound", spi);
-  await peer.installSa({ ...saOf(right, "inbound", { keys: gcm }), spi: spi as EspSpi, local: elsewhere, keys: gcm(spi) });
+  await receiveElsewhere(planes, { keys: gcm });
   await mine.updateSa("outbound", spi, elsewhere);
   strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", ECHOES), ECHOES);
   strictEqual(peer.querySa("inbound", spi)?.packets, ECHOES);

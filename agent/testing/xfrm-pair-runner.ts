@@ -2,13 +2,13 @@ import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/st
 import { enterNetworkNamespace } from "../dataplane/ffi/network-namespace.ts";
 import { XfrmDataPlane } from "../dataplane/xfrm/xfrm-data-plane.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
-import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { staticKeys } from "./static-keys.ts";
 import { narrowed, withoutSa } from "./xfrm-claims.ts";
 import { deletedByOthers, deletedInSilence, lossOfEvents, otherPlaneNext, placeTaken, policiesDeleted, workerDies } from "./xfrm-disturbances.ts";
 import {
   answered,
   Cases,
+  elsewhere,
   flushBoth,
   gcm,
   hmac,
@@ -24,6 +24,7 @@ import {
   type Planes,
   policies,
   policyOf,
+  receiveElsewhere,
   right,
   saOf,
   selectorsOf,
@@ -145,20 +146,19 @@ async function move(planes: Planes): Promise<void> {
   for (const encapsulation of ["none", "udp"] as const) {
     await installBoth(planes, { keys: gcm, esn: true, encapsulation });
     strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
-    const { spi } = { spi: spiOf("left", "outbound") };
-    await planes.right.installSa({
-      ...saOf(right, "inbound", { keys: gcm, esn: true, encapsulation }),
-      spi: 0x7777 as EspSpi,
-      local: { address: "192.0.2.3", port: 4_500 },
-      keys: gcm(spi),
-    });
+    const spi = spiOf("left", "outbound");
+    await receiveElsewhere(planes, { keys: gcm, esn: true, encapsulation });
     const before = await stateOf("left", spi);
-    await planes.left.updateSa("outbound", spi, { address: "192.0.2.3", port: 4_500 });
+    await planes.left.updateSa("outbound", spi, elsewhere);
     const after = await stateOf("left", spi);
     match(after, /dst 192\.0\.2\.3/);
     ok(sequenceOf(after) > sequenceOf(before), `${before}\nbecame\n${after}`);
     strictEqual(planes.left.querySa("outbound", spi)?.packets, 5);
     match((await inside("left", "ip", "xfrm", "policy", "list", "dir", "out")).stdout, /dst 192\.0\.2\.3/);
+    // With its key, which the peer's window takes as the next numbers of the same SA.
+    strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 5), 5);
+    strictEqual(planes.left.querySa("outbound", spi)?.packets, 10);
+    strictEqual(planes.right.querySa("inbound", spi)?.packets, 5);
     await flushBoth(planes);
   }
 }

@@ -123,6 +123,16 @@ export async function killOneThatHolds(): Promise<void> {
   await ended;
 }
 
+/** Where the peer's packets go after a move of the left's outbound SA. */
+export const elsewhere = { address: "192.0.2.3", port: 4_500 } as const;
+
+/** The right has its inbound SA, with its key, at the other address and no more at its own: what comes out of it was sealed with that key and sent there. */
+export async function receiveElsewhere({ right: plane }: Planes, options: Options): Promise<void> {
+  const sa = saOf(right, "inbound", options);
+  await plane.deleteSa("inbound", sa.spi);
+  await plane.installSa({ ...sa, local: elsewhere });
+}
+
 export async function flushBoth(planes: Planes): Promise<void> {
   await Promise.all([planes.left.flush(), planes.right.flush()]);
 }

@@ -7,6 +7,5 @@ export const scenario = inGuest(
   {
     "cases of interfaces between two planes": join(testing, "xfrm-interface-runner.ts"),
     "cases of two gateways": join(import.meta.dirname, "gateways.ts"),
-    "cases of a kernel that keeps keys to itself": join(testing, "xfrm-lockdown-runner.ts"),
   },
 );

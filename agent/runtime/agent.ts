@@ -54,6 +54,7 @@ export class Agent {
   #work: Promise<unknown> = Promise.resolve();
   #refreshTimer: NodeJS.Timeout | null = null;
   #following: Promise<void> | null = null;
+  #awaitsRoutes = false;
   #watch: { close(): void } | null = null;
   #reclaimTimer: NodeJS.Timeout | null = null;
   readonly #faults: FaultLog;
@@ -260,7 +261,7 @@ export class Agent {
       plane: engine.plane.capabilities,
     });
     this.#refreshTimer ??= setInterval(() => this.#refreshAddresses(), ADDRESS_REFRESH_MS);
-    this.#watch ??= factories.watchNetwork?.(() => this.#inBackground(() => this.#restoreRoutes())) ?? null;
+    this.#watch ??= factories.watchNetwork?.(() => this.#restoreRoutesInTurn()) ?? null;
     return this.#reconciler;
   }
 
@@ -358,6 +359,16 @@ export class Agent {
   #idleness(): (linkId: string) => boolean {
     const snapshots = this.#snapshots();
     return (linkId) => snapshots.get(linkId)?.state === "down" || snapshots.get(linkId)?.state === "negotiating";
+  }
+
+  /** However often the network changes until its turn comes, once is enough. */
+  #restoreRoutesInTurn(): void {
+    if (this.#awaitsRoutes) return;
+    this.#awaitsRoutes = true;
+    this.#inBackground(() => {
+      this.#awaitsRoutes = false;
+      return this.#restoreRoutes();
+    });
   }
 
   /** What the kernel has dropped with a device or an address is set again, as soon as it can be. */

@@ -128,3 +128,32 @@ test("settings that come while the gateway stops, or after it, open nothing", as
   await expect(agent.apply(withWorkers({}))).rejects.toThrow("the gateway is stopping");
   expect([machine.planes.length, machine.inputs()]).toEqual([1, ["shutdown"]]);
 });
+
+test("however often the network changes while something else is under way, routes are looked at once after it", async () => {
+  let changed: () => void = () => undefined;
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
+  const { openPlane } = machine.factories;
+  let opens = 0;
+  const factories = {
+    ...machine.factories,
+    openPlane: async (settings: Parameters<typeof openPlane>[0]) => {
+      if (++opens === 2) await opened;
+      return openPlane(settings);
+    },
+    watchNetwork: (onChange: () => void) => {
+      changed = onChange;
+      return { close: () => undefined };
+    },
+  };
+  const watching = new Agent({ factories, clock: createSystemClock(), random: systemRandom, agentVersion: "test", log: () => undefined });
+  await watching.apply(withWorkers({}));
+  const applied = watching.apply(withWorkers({ outboundWorkers: 2 }));
+  await expect.poll(() => opens).toBe(2);
+  const looks = () => machine.ipCalls.filter((call) => call.includes("route show proto")).length;
+  const before = looks();
+  for (let times = 0; times < 5; times++) changed();
+  open();
+  await applied;
+  await watching.shutdown();
+  expect(looks() - before).toBe(1);
+});

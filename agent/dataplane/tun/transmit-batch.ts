@@ -14,6 +14,8 @@ const MAX_GROUPS = 64;
 const MMSGHDR_OCTETS = 64;
 const DATA_OCTETS = 4 << 20;
 const SEND_WAIT_MS = 100;
+/** For how long no message is cut by the kernel after it could not: which interface a peer is behind may change, and that of one peer says nothing of the others'. */
+const SINGLY_MS = 60_000;
 
 interface Group {
   /** The first one's: whatever else is in the group goes from and to the same endpoints. */
@@ -50,11 +52,24 @@ export class TransmitBatch {
   #packetCount = 0;
   #groupCount = 0;
   #end: number;
-  /** Where the path has no checksum offload UDP_SEGMENT fails with EIO: from then on every datagram goes by itself. */
+  /** Where the interface has no checksum offload UDP_SEGMENT fails with EIO: for a while every datagram goes by itself. */
   #segmentation = true;
+  #singlyUntil = 0;
+  readonly #clock: () => number;
 
-  /** `sealing`: where committed packets may still wait to be sealed. `onWait` is called whenever a full socket is waited for. */
-  constructor(arena: Arena, fds: OuterSockets, counters: CounterTable, sealing: AeadBatch | null, onWait: () => void = () => undefined) {
+  /**
+   * `sealing`: where committed packets may still wait to be sealed. `onWait` is called whenever a full socket is waited for. `clock`: milliseconds of one that
+   * is never set; it is read only where UDP_SEGMENT has failed.
+   */
+  constructor(
+    arena: Arena,
+    fds: OuterSockets,
+    counters: CounterTable,
+    sealing: AeadBatch | null,
+    onWait: () => void = () => undefined,
+    clock: () => number = () => performance.now(),
+  ) {
+    this.#clock = clock;
     this.#arena = arena;
     this.#sealing = sealing;
     this.#onWait = onWait;
@@ -111,6 +126,7 @@ export class TransmitBatch {
 
   flush(): void {
     this.#sealing?.runSeals();
+    if (!this.#segmentation) this.#segmentation = this.#clock() >= this.#singlyUntil;
     for (let first = 0; first < this.#groupCount; ) {
       const socket = this.#groups[first]?.sa?.socket ?? 0;
       let end = first + 1;
@@ -149,8 +165,8 @@ export class TransmitBatch {
         continue;
       }
       const group = this.#groups[at];
-      if (group !== undefined && group.count > 1 && (code === Errno.EIO || code === Errno.EINVAL)) {
-        this.#segmentation = code === Errno.EIO ? false : this.#segmentation;
+      if (group !== undefined && group.count > 1 && isOfMessage(code)) {
+        if (code === Errno.EIO) this.#endSegmentation();
         this.#sendSingly(fd, group, at);
       } else {
         // No route, or the source address is gone: nothing to retry here, the peer's liveness check will tell.
@@ -158,6 +174,11 @@ export class TransmitBatch {
       }
       at++;
     }
+  }
+
+  #endSegmentation(): void {
+    this.#segmentation = false;
+    this.#singlyUntil = this.#clock() + SINGLY_MS;
   }
 
   #describe(index: number): void {
@@ -209,6 +230,14 @@ export class TransmitBatch {
   #countOneUnsent(packet: number, code: number): void {
     this.#counters.add(this.#rows[packet] ?? GLOBAL_ROW, code === Errno.EMSGSIZE ? Counter.tooBig : Counter.unsent, 1);
   }
+}
+
+/**
+ * What need not hold of the datagrams by themselves: the interface cannot cut (EIO), or it is too narrow for one of them, which by itself goes in fragments. For
+ * that older kernels say EINVAL, newer ones EMSGSIZE.
+ */
+function isOfMessage(code: number): boolean {
+  return code === Errno.EIO || code === Errno.EINVAL || code === Errno.EMSGSIZE;
 }
 
 function fits(group: Group, sa: TransmitSa, octets: number): boolean {

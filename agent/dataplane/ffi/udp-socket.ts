@@ -37,8 +37,8 @@ const IPV6_MTU_DISCOVER = 23;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
 const IPV6_PKTINFO = 50;
-/** Never "don't fragment", and packets in the clear that anyone can send about the path are not believed (ip(7)); IPv6 has only the first half. */
-const IP_PMTUDISC_OMIT = 5;
+/** Never "don't fragment", and packets in the clear that anyone can send about the path are not believed (ip(7)); IPv6 has the same under the same number (linux/in6.h). */
+const PMTUDISC_OMIT = 5;
 const IPV6_PMTUDISC_DONT = 0;
 const MSGHDR_OCTETS = 56;
 
@@ -110,14 +110,19 @@ export function setPacketOptions(fd: number, family: Family): void {
   widenBuffers(fd);
   // The inner packet was measured against the path already; what is too large all the same is fragmented outside, not lost.
   if (family === 4) {
-    setOption(fd, 0, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+    setOption(fd, 0, IP_MTU_DISCOVER, PMTUDISC_OMIT);
     setOption(fd, 0, IP_PKTINFO, 1);
     setOption(fd, 0, IP_RECVTOS, 1);
   } else {
-    setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+    setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_OMIT);
     setOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     setOption(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
   }
+}
+
+/** Of an IPv6 socket: where the path cannot be searched, what routers say of it is better than nothing, since nobody but the sender may fragment (RFC 8200 §4.5). */
+export function believeRouters(fd: number): void {
+  setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
 }
 
 /** As far as the kernel lets us. */

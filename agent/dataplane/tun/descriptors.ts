@@ -3,7 +3,7 @@ import { libc } from "../ffi/native.ts";
 import { noRawSockets, openRawSockets, rawFds, type RawSockets } from "../ffi/raw-socket.ts";
 import { openSocketPair } from "../ffi/socket-pair.ts";
 import { openTun, type Tun, tunFds } from "../ffi/tun-device.ts";
-import { openUdpSockets } from "../ffi/udp-socket.ts";
+import { believeRouters, openUdpSockets } from "../ffi/udp-socket.ts";
 import { openWaker } from "../ffi/waiting.ts";
 import type { HandOverSockets } from "./hand-over.ts";
 
@@ -48,6 +48,8 @@ export function openDescriptors(options: DescriptorOptions): Descriptors {
   try {
     const udp = udpPairs(options.natPort, inboundWorkers, opened);
     const raw = openAllRaw(inboundWorkers, opened);
+    // Probes of the path and outer fragments of ours need raw sockets too (ADR 10).
+    if (typeof raw === "string") for (const [, udp6] of udp) if (udp6 !== null) believeRouters(udp6);
     const icmp = { 4: openIcmpErrorSocket(4), 6: openIcmpErrorSocket(6) };
     for (const fd of [icmp[4], icmp[6]]) if (fd !== null) opened(fd);
     const tun = openTun(options.tunName, options.mtu, outboundWorkers, inboundWorkers);

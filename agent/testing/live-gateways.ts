@@ -41,6 +41,8 @@ export interface LiveGateway {
   readonly expect: () => Promise<unknown>;
   /** Sends on the next SAs. */
   readonly rekey: () => Promise<unknown>;
+  /** Sends on the next SA for all workers, and on the old ones of single workers. */
+  readonly rekeyShared: () => Promise<unknown>;
   /** What it raised so far, a JSON object a line. */
   readonly events: () => string;
 }
@@ -168,6 +170,7 @@ export class LivePair {
       counters: () => ask("counters"),
       expect: () => ask("expect"),
       rekey: () => ask("rekey"),
+      rekeyShared: () => ask("rekeyShared"),
       events: () => events,
     };
     this.#started.push(gateway);

@@ -7,8 +7,8 @@ import { isStaticAh, staticKeys, staticNumber, staticSpi, type StaticSuite } fro
 
 /**
  * A gateway without IKE, for tests and benchmarks of the data plane: one SA in each direction from its arguments (one JSON object).
- * Prints `ready`; each line on standard input is a command (`counters`, `expect`: have the next SAs inbound, `rekey`: send on them) answered by one line of
- * JSON. Ends with standard input.
+ * Prints `ready`; each line on standard input is a command (`counters`, `expect`: have the next SAs inbound, `rekey`: send on them, `rekeyShared`: of them only
+ * on the one for all workers, under the old SAs of single ones) answered by one line of JSON. Ends with standard input.
  */
 interface Arguments {
   readonly local: string;
@@ -67,9 +67,17 @@ async function receiveOwn(): Promise<void> {
 
 async function sendOwn(): Promise<void> {
   for (let worker = 0; worker <= workers; worker++) await send(ownId(worker), spisOf(worker));
-  const workerSpis = Array.from({ length: workers }, (_, index) => spisOf(index + 1).spiOut);
-  await sendOver("static", spisOf(0), networks, workerSpis);
+  await sendOver("static", spisOf(0), networks, workerSpisOf(generation));
   sendsOn = generation;
+}
+
+async function sendShared(): Promise<void> {
+  await send(ownId(0), spisOf(0));
+  await sendOver("static", spisOf(0), networks, workerSpisOf(sendsOn));
+}
+
+function workerSpisOf(ofGeneration: number): EspSpi[] {
+  return Array.from({ length: workers }, (_, index) => spisOf(index + 1, ofGeneration).spiOut);
 }
 
 function ownId(worker: number): string {
@@ -77,8 +85,8 @@ function ownId(worker: number): string {
 }
 
 /** `worker`: 0 for what all may send on. The peer's workers and ours are dealt alike: an SA of this one stays with the same inbound worker when it is rekeyed. */
-function spisOf(worker: number): Spis {
-  const number = staticNumber(worker) + generation * inboundWorkers;
+function spisOf(worker: number, ofGeneration = generation): Spis {
+  const number = staticNumber(worker) + ofGeneration * inboundWorkers;
   return { spiIn: staticSpi(options.side, number), spiOut: staticSpi(options.side === "left" ? "right" : "left", number) };
 }
 
@@ -131,6 +139,7 @@ async function obey(line: string): Promise<unknown> {
     await receiveOwn();
   }
   if (line === "rekey") await sendOwn();
+  if (line === "rekeyShared") await sendShared();
   if (line !== "counters") return { generation };
   const { spiIn, spiOut } = spisOf(0);
   return {

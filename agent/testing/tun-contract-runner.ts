@@ -95,6 +95,34 @@ await report("puts another worker in the place of one that runs or waits for eve
       throw new Error(`${JSON.stringify(before)} became ${JSON.stringify(after)}`);
   }
 });
+await report("has a worker in a dead one's place discard before it is told of new SAs, and not afterwards", async () => {
+  // It tells what it is told to, and dies of `updateSa`.
+  const telling = new URL(
+    `data:text/javascript,import { parentPort } from "node:worker_threads";
+    const tell = ({ kind, policy }) => parentPort.postMessage({ kind: "event", event: { kind: "acquire", policyId: kind + " " + (policy?.action.kind ?? "") } });
+    parentPort.on("message", ({ ticket, commands }) => {
+      for (const command of commands) {
+        if (command.kind === "updateSa") throw new Error("dead");
+        if (command.kind === "stop") parentPort.close();
+        else tell(command);
+      }
+      parentPort.postMessage({ kind: "done", ticket, outcomes: commands.map(() => null) });
+    });
+    parentPort.postMessage({ kind: "ready" });`,
+  );
+  const plane = await TunDataPlane.create({ ...options, workerFiles: { outbound: telling } });
+  await installPair(plane, 0);
+  const told: string[] = [];
+  plane.onEvent((event) => told.push(event.kind === "acquire" ? event.policyId.trim() : event.kind));
+  await plane.updateSa("outbound", manySpi(0), { address: "127.0.0.3", port: 4_500 }).catch(() => undefined);
+  // The one in its place has only just been started.
+  await plane.deleteSa("inbound", manySpi(0));
+  await installPair(plane, 0);
+  await plane.close();
+  const said = told.filter((what) => what !== "sasLost").join();
+  const install = "installOutbound,installPolicy protect";
+  if (said !== `${install},installPolicy discard,${install}`) throw new Error(`the two were told ${said}`);
+});
 await report("makes its device again when it is deleted, and loses no SA with it", async () => {
   const before = held();
   const plane = await TunDataPlane.create(options);

@@ -94,6 +94,19 @@ describe("several outbound workers", () => {
     expect(results).toMatchObject(Array(4).fill(untouched));
   });
 
+  asRoot("go on when one of them dies and the SAs are rekeyed one by one: the new worker sends under what it has", { timeout: 60_000 }, async () => {
+    const options = { workers: 2, workerSas: true };
+    const mortal = { NODE_OPTIONS: `--import=${injection}`, CULVERT_TEST_FAULTS: faults };
+    const [l, r] = await Promise.all([pair.start(left, options, mortal), pair.start(right, options)]);
+    await expectUntouched();
+    writeFileSync(join(faults, "outbound-2"), "throw");
+    await until("the worker's SAs to be lost", () => l.events().includes("sasLost"));
+    await Promise.all([l.expect(), r.expect()]);
+    await l.rekeyShared();
+    await expectUntouched();
+    expect((await l.counters()).outbound.packets).toBeGreaterThan(0);
+  });
+
   asRoot.each(["loop", "wait"])("go on when one of them hangs (%s): it is ended, and another takes its place", { timeout: 60_000 }, async (fault) => {
     const options = { workers: 2, workerSas: true };
     const mortal = { NODE_OPTIONS: `--import=${injection}`, CULVERT_TEST_FAULTS: faults };

@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { type OutboundPolicy, spisOf } from "../../ipsec/security-association.ts";
+import type { OutboundPolicy } from "../../ipsec/security-association.ts";
 import { eraseSaKeys } from "../../crypto/sa-keys.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
 import { writeU16 } from "../../wire/octets.ts";
@@ -294,10 +294,12 @@ function add(sa: TransmitSa): void {
   lifetimes.watch(sa);
 }
 
-function saOf(policy: OutboundPolicy): TransmitSa | null {
-  if (spisOf(policy).some((spi) => !sas.has(spi))) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
-  const { action } = policy;
-  return action.kind === "discard" ? null : (sas.get(action.workerSpis?.[options.worker] ?? action.spi) ?? null);
+/** What this worker sends under. It may have begun after some of the SAs that the policy names: those went with the one before it. */
+function saOf({ id, action }: OutboundPolicy): TransmitSa | null {
+  if (action.kind === "discard") return null;
+  const sa = sas.get(action.workerSpis?.[options.worker] ?? action.spi) ?? sas.get(action.spi);
+  if (sa === undefined) throw new Error(`the policy ${id} names no SA of this worker's`);
+  return sa;
 }
 
 function remove(spi: EspSpi): void {

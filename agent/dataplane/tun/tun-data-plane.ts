@@ -1,4 +1,4 @@
-import type { InboundSa, OutboundPolicy, OutboundSa, UdpEndpoint } from "../../ipsec/security-association.ts";
+import { type InboundSa, type OutboundPolicy, type OutboundSa, spisOf, type UdpEndpoint } from "../../ipsec/security-association.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { addNonEspMarker, natKeepalive } from "../../wire/udp-encap.ts";
 import {
@@ -102,7 +102,7 @@ export class TunDataPlane implements DataPlane {
     };
     const pathMtu = options.pathMtu ?? USUAL_PATH_MTU;
     const lane = (direction: Direction, own: Omit<LaneOptions, "pathMtu" | "mergesDatagrams">): WorkerLane => {
-      const made: WorkerLane = new WorkerLane(
+      return new WorkerLane(
         direction,
         files[direction],
         { ...own, pathMtu, mergesDatagrams: tun.takesDatagrams },
@@ -110,11 +110,11 @@ export class TunDataPlane implements DataPlane {
           event: (event) => this.#emit(event),
           ike: (datagram) => this.#deliver(datagram),
           deviceLost: (reason) => this.#replaceDevice(reason),
-          restarted: (reason) => void this.#afterRestart(direction, made, reason),
+          replaced: (by) => this.#prepare(direction, by),
+          restarted: (reason) => this.#emit({ kind: "sasLost", direction, reason }),
           failed: (reason) => this.#emit({ kind: "failed", reason }),
         },
       );
-      return made;
     };
     this.#inbound = inbound.map(({ udp: udpFds, raw, handOver }, worker) => {
       // Word of a path is for all SAs: one of them takes it.
@@ -170,9 +170,11 @@ export class TunDataPlane implements DataPlane {
     await Promise.all(this.#all().map((lane) => lane.command({ kind: "pathMtu", remote, octets })));
   }
 
+  /** A worker that took a dead one's place need not have every SA that the policy names, but some worker must. */
   async installPolicy(policy: OutboundPolicy): Promise<void> {
-    await Promise.all(this.#outbound.map((lane) => lane.command({ kind: "installPolicy", policy })));
+    if (spisOf(policy).some((spi) => this.querySa("outbound", spi) === null)) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
     this.#policies.set(policy.id, policy);
+    await Promise.all(this.#outbound.map((lane) => lane.command({ kind: "installPolicy", policy })));
   }
 
   async deletePolicy(id: string): Promise<void> {
@@ -219,13 +221,12 @@ export class TunDataPlane implements DataPlane {
     );
   }
 
-  /** Until there are new SAs the policies discard. */
-  async #afterRestart(direction: Direction, lane: WorkerLane, reason: string): Promise<void> {
+  /** What a worker in another's place is told before all else: until there are new SAs the policies discard. */
+  #prepare(direction: Direction, lane: WorkerLane): void {
     const paths = [...this.#pathMtus].map(([remote, octets]) => lane.command({ kind: "pathMtu", remote, octets }));
     const policies = direction === "outbound" ? [...this.#policies.values()].map((policy) => hold(lane, policy)) : [];
-    // The same here: who died again is heard of.
-    await Promise.allSettled([...paths, ...policies]);
-    this.#emit({ kind: "sasLost", direction, reason });
+    // One that dies before it obeys is heard of.
+    void Promise.allSettled([...paths, ...policies]);
   }
 
   /** Every worker has it, whichever of them the policies have send under it: a flow may move from one to another at any time. */

@@ -17,7 +17,9 @@ export interface LaneListener {
   readonly ike: (datagram: IkeDatagram) => void;
   /** The TUN device is gone; the worker goes on without one until it is told of another. */
   readonly deviceLost: (reason: string) => void;
-  /** The worker died and another has taken its place, without any of its SAs. */
+  /** The worker died and another is on its way, without any of its SAs: what it is told now comes before all else. */
+  readonly replaced: (by: WorkerLane) => void;
+  /** It runs. */
   readonly restarted: (reason: string) => void;
   /** The direction is no more. */
   readonly failed: (reason: string) => void;
@@ -162,6 +164,7 @@ export class WorkerLane {
     const exitedBefore = this.#exited;
     const { worker, exited, ready } = this.#startWorker(true);
     this.#worker = worker;
+    this.#listener.replaced(this);
     this.#exited = Promise.all([exitedBefore, exited]).then(() => undefined);
     ready.then(
       () => this.#listener.restarted(reason),

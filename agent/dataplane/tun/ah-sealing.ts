@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import type { OutboundSa } from "../../ipsec/security-association.ts";
 import { AH, ahOctets, IPV6_HEADER, writeAhHeader } from "../../wire/ah.ts";
 import { writeU16 } from "../../wire/octets.ts";
@@ -19,6 +20,7 @@ export interface AhSealing {
   readonly ahOctets: number;
   /** The outer header in the arena: what all packets have in common. */
   readonly headerAt: number;
+  /** Counted from a random one, since several workers and SAs send to the same peer, and routers may fragment the packets (RFC 6864 §4). */
   identification: number;
 }
 
@@ -34,7 +36,7 @@ export function makeAhSealing(arena: Arena, sa: OutboundSa, source: Uint8Array, 
   bytes.set(source, headerAt + (family === 4 ? 12 : 8));
   bytes.set(destination, headerAt + (family === 4 ? 16 : 24));
   const frontOctets = (family === 4 ? IPV4_HEADER : 0) + octets;
-  return { transform, family, frontOctets, ahOctets: octets, headerAt, identification: 0 };
+  return { transform, family, frontOctets, ahOctets: octets, headerAt, identification: randomInt(0x1_0000) };
 }
 
 export function closeAhSealing(arena: Arena, { transform, headerAt }: AhSealing): void {

@@ -330,6 +330,14 @@ describe("TunWriter", () => {
     expect(written(packets).map((frame) => unmerged(frame).length)).toEqual([1, 2]);
   });
 
+  it("leaves apart segments that may be fragmented and whose identifications do not follow each other", () => {
+    const numbers = [0xfffe, 0xffff, 0, 7, 8];
+    const packets = numbers.map((identification, index) => fragmentable(run(5, 100, { identification })[index]!));
+    expect(written(packets).map(({ packet }) => packet.length)).toEqual([52 + 3 * 100, 52 + 2 * 100]);
+    const out = written(packets).flatMap(unmerged);
+    expect(out.map((packet) => (packet[4]! << 8) | packet[5]!)).toEqual(numbers);
+  });
+
   const next: TcpPacket = { ...v4, ...base, sequence: (0xffff_fff0 + 100) >>> 0, payload: payload(100, 1), identification: 1 };
   const damaged = buildTcp(next);
   damaged[60] = damaged[60]! ^ 1;

@@ -181,6 +181,8 @@ export class TunWriter {
       if (memory.getUint16(start) !== memory.getUint16(headStart) || memory.getInt32(start + 12) !== memory.getInt32(headStart + 12)) return false;
       if (memory.getUint16(start + 6) !== memory.getUint16(headStart + 6) || memory.getUint16(start + 8) !== memory.getUint16(headStart + 8)) return false;
       if (memory.getInt32(start + 16) !== memory.getInt32(headStart + 16)) return false;
+      // The kernel numbers the pieces from the first one's identification on: where a packet may still be fragmented, that must be what they had (RFC 6864 §4).
+      if (!this.#head.dontFragment && memory.getUint16(start + 4) !== ((memory.getUint16(headStart + 4) + this.#pieces) & 0xffff)) return false;
     } else {
       // Version to flow label; next header and hop limit; addresses.
       if (memory.getInt32(start) !== memory.getInt32(headStart) || memory.getUint16(start + 6) !== memory.getUint16(headStart + 6)) return false;
@@ -206,16 +208,11 @@ export class TunWriter {
     );
   }
 
-  /**
-   * A datagram that fills its packet and has a checksum. The kernel numbers the pieces from the first one's identification on: where a packet may still be
-   * fragmented, that must be what they had (RFC 6864 §4).
-   */
+  /** A datagram that fills its packet and has a checksum. */
   #continuesDatagrams(start: number, octets: number): boolean {
     const { view: memory } = this.#arena;
     const udp = start + this.#ipOctets;
-    if (memory.getUint16(udp + Udp.length) !== octets - this.#ipOctets || memory.getUint16(udp + Udp.checksum) === 0) return false;
-    const { family, dontFragment } = this.#head;
-    return family === 6 || dontFragment || memory.getUint16(start + 4) === ((memory.getUint16(this.#headStart + 4) + this.#pieces) & 0xffff);
+    return memory.getUint16(udp + Udp.length) === octets - this.#ipOctets && memory.getUint16(udp + Udp.checksum) !== 0;
   }
 
   /** One packet of `pieces` segments: lengths of the whole, and a checksum that the kernel completes. */

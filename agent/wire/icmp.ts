@@ -11,6 +11,11 @@ const IPV6_HEADER = 40;
 const ICMP_HEADER = 8;
 const UDP_HEADER = 8;
 const HOP_LIMIT = 64;
+const PACKET_TOO_BIG = 2;
+/** Of the first octet of an IPv4 address: multicast, and what follows it, the broadcast address among it; of IPv6: multicast. */
+const FIRST_MULTICAST = 224;
+const LOOPBACK = 127;
+const MULTICAST = 0xff;
 /** RFC 1812 §4.3.2.3: an ICMPv4 error has at most 576 octets. RFC 4443 §2.4(c): an ICMPv6 error at most 1280. */
 const ICMPV4_ERROR_MAXIMUM = 576;
 const ICMPV6_ERROR_MAXIMUM = 1280;
@@ -18,7 +23,7 @@ const ICMPV6_ERROR_MAXIMUM = 1280;
 /**
  * Tells the sender of the packet `original[start, end)` that it must not exceed `mtu` octets: "fragmentation needed" or
  * "packet too big", from the address `from` of the same family. Null when no error may be sent about that packet: it is itself
- * an ICMP error, a later fragment, or has no unicast source (RFC 1122 §3.2.2, RFC 4443 §2.4(e)).
+ * an ICMP error, a later fragment, has no source that is one host's, or went to several (RFC 1122 §3.2.2, RFC 4443 §2.4(e)); or when `from` can be no source.
  */
 export function buildPacketTooBig(original: Uint8Array, start: number, end: number, from: Uint8Array, mtu: number): Uint8Array | null {
   if (end <= start) return null;
@@ -27,7 +32,7 @@ export function buildPacketTooBig(original: Uint8Array, start: number, end: numb
   if (family === 4) writeU16(rest, 2, mtu);
   else writeU32(rest, 0, mtu);
   if (family === 4 && from.length === 4) return errorV4(original, start, end, from, 3, 4, rest);
-  if (family === 6 && from.length === 16) return errorV6(original, start, end, from, 2, 0, rest);
+  if (family === 6 && from.length === 16) return errorV6(original, start, end, from, PACKET_TOO_BIG, 0, rest);
   return null;
 }
 
@@ -91,11 +96,15 @@ function errorV4(original: Uint8Array, start: number, end: number, from: Uint8Ar
   const source = original.subarray(start + 12, start + 16);
   const headerLength = (original[start]! & 0x0f) * 4;
   const isLaterFragment = (readU16(original, start + 6) & 0x1fff) !== 0;
-  const isMulticastOrUnspecified = source[0]! >= 224 || source.every((octet) => octet === 0);
-  if (isLaterFragment || isMulticastOrUnspecified) return null;
+  if (isLaterFragment || !isOfOneHost(source) || original[start + 16]! >= FIRST_MULTICAST || from[0]! >= FIRST_MULTICAST) return null;
   if (original[start + 9] === IpProtocol.ICMP && isIcmpV4Error(original[start + headerLength])) return null;
   const quoted = original.subarray(start, Math.min(end, start + ICMPV4_ERROR_MAXIMUM - IPV4_HEADER - ICMP_HEADER));
   return packetV4(from, source, type, code, rest, quoted);
+}
+
+/** RFC 1122 §3.2.2: not multicast, broadcast or of class E, not of this network and not a loopback one. */
+function isOfOneHost(source: Uint8Array): boolean {
+  return source[0]! < FIRST_MULTICAST && source[0] !== 0 && source[0] !== LOOPBACK;
 }
 
 function isIcmpV4Error(type: number | undefined): boolean {
@@ -105,7 +114,9 @@ function isIcmpV4Error(type: number | undefined): boolean {
 function errorV6(original: Uint8Array, start: number, end: number, from: Uint8Array, type: number, code: number, rest: Uint8Array): Uint8Array | null {
   if (end - start < IPV6_HEADER) return null;
   const source = original.subarray(start + 8, start + 24);
-  if (source[0] === 0xff || source.every((octet) => octet === 0)) return null;
+  if (source[0] === MULTICAST || from[0] === MULTICAST || source.every((octet) => octet === 0)) return null;
+  // RFC 4443 §2.4(e.3): only "packet too big" may be about multicast.
+  if (original[start + 24] === MULTICAST && type !== PACKET_TOO_BIG) return null;
   const firstOctet = original[start + IPV6_HEADER];
   // RFC 4443 §2.1: types below 128 are errors.
   if (original[start + 6] === IpProtocol.ICMPV6 && (firstOctet === undefined || firstOctet < 128)) return null;

@@ -49,6 +49,24 @@ describe.each(families)("IPv$family", ({ family, source, destination, router, he
     }
   });
 
+  it("nothing is said of what went to several, from whom is no one host, or from where nothing comes", () => {
+    const none = family === 4 ? ["0.0.0.0", "127.0.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255"] : ["::", "ff02::1"];
+    const several = family === 4 ? ["224.0.0.251", "239.1.2.3", "255.255.255.255"] : ["ff02::fb"];
+    const said = (from: Uint8Array, to: Uint8Array, by: Uint8Array) => {
+      const about = buildUnfragmentedUdp({ source: from, sourcePort: 1, destination: to, destinationPort: 2 }, payload);
+      const ends = [about, 0, about.length, by] as const;
+      return [buildPacketTooBig(...ends, 1_400), buildUnreachable(...ends, "noPeer"), buildUnreachable(...ends, "prohibited")].map((it) => it !== null);
+    };
+    expect(said(source, destination, router)).toEqual([true, true, true]);
+    for (const address of none) expect(said(parseAddress(address)!, destination, router), address).toEqual([false, false, false]);
+    for (const address of several) {
+      const to = parseAddress(address)!;
+      // RFC 4443 §2.4(e.3): of IPv6 the size may be told.
+      expect(said(source, to, router), address).toEqual([family === 6, false, false]);
+      expect(said(source, to, to), address).toEqual([false, false, false]);
+    }
+  });
+
   it("a message of another kind is none", () => {
     const other = buildUnreachable(packet, 0, packet.length, router, "prohibited")!;
     expect(readPacketTooBig(other, start, other.length, family)).toBeNull();

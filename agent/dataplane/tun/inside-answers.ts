@@ -5,8 +5,9 @@ import { libc } from "../ffi/native.ts";
 import { VNET_HEADER_OCTETS } from "../ffi/tun-device.ts";
 import { Allowance } from "./allowance.ts";
 
-/** RFC 4443 §2.4(f): errors are limited in rate. Those about size are not: each names the size that then passes. */
+/** RFC 4443 §2.4(f): errors are limited in rate. Those about size by themselves, and less: each flow needs one, and sends nothing too large after it. */
 const UNREACHABLES_A_SECOND = 50;
+const TOO_BIGS_A_SECOND = 500;
 const LARGEST_ANSWER = 2_048;
 
 /** ICMP back to the inside, from the address that the packet was going to: the gateway has none that fits better. */
@@ -15,6 +16,7 @@ export class InsideAnswers {
   readonly #fd: number;
   readonly #at: number;
   readonly #unreachables = new Allowance(UNREACHABLES_A_SECOND);
+  readonly #tooBigs = new Allowance(TOO_BIGS_A_SECOND);
 
   constructor(arena: Arena, tunFd: number) {
     this.#arena = arena;
@@ -23,7 +25,8 @@ export class InsideAnswers {
   }
 
   /** The packet at `start` must have at most `mtu` octets (RFC 1191, RFC 8201). */
-  tooBig(view: IpPacketView, start: number, mtu: number): void {
+  tooBig(view: IpPacketView, start: number, mtu: number, now: number): void {
+    if (!this.#tooBigs.allows(now)) return;
     this.#send(buildPacketTooBig(this.#arena.bytes, start, start + view.totalLength, this.#destination(view), mtu));
   }
 

@@ -238,7 +238,7 @@ function prohibit(start: number): void {
 
 function refuseTooBig(sa: TransmitSa, start: number): void {
   counters.add(sa.row, Counter.tooBig, 1);
-  answers.tooBig(view, start, largestOf(sa));
+  answers.tooBig(view, start, largestOf(sa), now);
 }
 
 function takeCommands(): void {

@@ -82,18 +82,24 @@ function run(): void {
   const sources = sourcesOf(options);
   const polled = new PollSet(arena, [options.wakeFd, ...sources.map(({ fd }) => fd)]);
   say({ kind: "ready" });
-  while (running) {
-    polled.wait(heartbeat.turn(lifetimes.timeoutMs()));
-    now = performance.now();
-    wallNow = Date.now();
-    lifetimes.run(tellExpiry);
-    if (polled.ready(0)) {
-      polled.drain(options.wakeFd);
-      takeCommands();
-    }
-    for (let index = 0; index < sources.length; index++) if (polled.ready(index + 1)) drainSocket(sources[index]!);
+  try {
+    while (running) turn(polled, sources);
+  } finally {
+    // However it ends: its keys are erased.
+    for (const sa of sas.values()) closeReceiveSa(arena, sa);
   }
-  for (const sa of sas.values()) closeReceiveSa(arena, sa);
+}
+
+function turn(polled: PollSet, sources: readonly Source[]): void {
+  polled.wait(heartbeat.turn(lifetimes.timeoutMs()));
+  now = performance.now();
+  wallNow = Date.now();
+  lifetimes.run(tellExpiry);
+  if (polled.ready(0)) {
+    polled.drain(options.wakeFd);
+    takeCommands();
+  }
+  for (let index = 0; index < sources.length; index++) if (polled.ready(index + 1)) drainSocket(sources[index]!);
 }
 
 /** A socket and what its messages are. */

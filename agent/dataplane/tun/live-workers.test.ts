@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -105,6 +105,16 @@ describe("several outbound workers", () => {
     await l.rekeyShared();
     await expectUntouched();
     expect((await l.counters()).outbound.packets).toBeGreaterThan(0);
+  });
+
+  asRoot.each(["inbound", "outbound"])("hold no key any more when they die: %s", async (worker) => {
+    const mortal = { NODE_OPTIONS: `--import=${injection}`, CULVERT_TEST_FAULTS: faults };
+    const l = await pair.start(left, { suite: "chacha20poly1305" }, mortal);
+    writeFileSync(join(faults, worker), "throw");
+    await until("the worker's SAs to be lost", () => l.events().includes("sasLost"));
+    const contexts = join(faults, `${worker}.contexts`);
+    await until("the worker to end", () => existsSync(contexts));
+    expect(readFileSync(contexts, "utf8")).toBe("made 1, held 0");
   });
 
   asRoot.each(["loop", "wait"])("go on when one of them hangs (%s): it is ended, and another takes its place", { timeout: 60_000 }, async (fault) => {

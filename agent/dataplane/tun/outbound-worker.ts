@@ -92,19 +92,25 @@ function run(): void {
   heartbeat.begin(libc.gettid());
   if (heldUntil !== 0) polled.attend(TUN_POLLED, options.tunFd, false);
   say({ kind: "ready" });
-  while (running) {
-    polled.wait(heartbeat.turn(waitMs()));
-    now = performance.now();
-    wallNow = Date.now();
-    if (heldUntil !== 0 && now >= heldUntil) readDevice();
-    lifetimes.run(tellExpiry);
-    if (polled.ready(0)) {
-      polled.drain(options.wakeFd);
-      takeCommands();
-    }
-    if (polled.ready(TUN_POLLED)) drainTun();
+  try {
+    while (running) turn();
+  } finally {
+    // However it ends: its keys are erased.
+    for (const sa of sas.values()) closeTransmitSa(arena, sa);
   }
-  for (const sa of sas.values()) closeTransmitSa(arena, sa);
+}
+
+function turn(): void {
+  polled.wait(heartbeat.turn(waitMs()));
+  now = performance.now();
+  wallNow = Date.now();
+  if (heldUntil !== 0 && now >= heldUntil) readDevice();
+  lifetimes.run(tellExpiry);
+  if (polled.ready(0)) {
+    polled.drain(options.wakeFd);
+    takeCommands();
+  }
+  if (polled.ready(TUN_POLLED)) drainTun();
 }
 
 function waitMs(): number {

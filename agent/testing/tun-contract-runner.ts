@@ -2,6 +2,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { dataPlaneContract } from "../dataplane/data-plane.contract.ts";
 import type { DataPlaneEvent } from "../dataplane/data-plane.ts";
+import { libc } from "../dataplane/ffi/native.ts";
+import { DatagramSender, openUdpSocket } from "../dataplane/ffi/udp-socket.ts";
 import { parseSelector } from "../ipsec/traffic-selector.ts";
 import { staticKeys } from "./static-keys.ts";
 import type { EspSpi } from "../wire/ikev2/message-types.ts";
@@ -94,6 +96,34 @@ await report("puts another worker in the place of one that runs or waits for eve
     if (after.descriptors !== before.descriptors || after.threads !== before.threads)
       throw new Error(`${JSON.stringify(before)} became ${JSON.stringify(after)}`);
   }
+});
+await report("passes on as many IKE messages as the main thread can deal with, none that is shorter than a header, and counts the others", async () => {
+  const plane = await TunDataPlane.create(options);
+  let taken = 0;
+  plane.onIkeDatagram(() => taken++);
+  const fd = openUdpSocket(4, 0)!;
+  const sender = new DatagramSender();
+  const send = (octets: number, times: number) => {
+    for (let i = 0; i < times; i++)
+      if (!sender.send(fd, "127.0.0.1", { address: "127.0.0.1", port: options.natPort }, new Uint8Array(4 + octets))) throw new Error("not sent");
+  };
+  send(27, 3);
+  send(28, 2_000);
+  // The main thread does nothing else meanwhile, as one that is overrun; the counters need none of it.
+  const deadline = performance.now() + 5_000;
+  const told = () => `${plane.globalDrops().malformed} and ${plane.globalDrops().unsent}`;
+  while (told() !== "3 and 1488" && performance.now() < deadline) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+  const first = told();
+  const all = async (count: number) => {
+    while (taken < count && performance.now() < deadline) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await all(512);
+  send(28, 1);
+  await all(513);
+  await plane.close();
+  libc.close(fd);
+  sender.close();
+  if (first !== "3 and 1488" || taken !== 513) throw new Error(`dropped ${first}, took ${taken}`);
 });
 await report("has a worker in a dead one's place discard before it is told of new SAs, and not afterwards", async () => {
   // It tells what it is told to, and dies of `updateSa`.

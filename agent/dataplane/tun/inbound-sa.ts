@@ -10,7 +10,8 @@ import { AhTransform } from "../ffi/ah-transform.ts";
 import type { BatchedEsp } from "../ffi/batched-esp.ts";
 import type { EspShape } from "../ffi/esp-suite.ts";
 import { EspTransform, MOST_ESP_OCTETS } from "../ffi/esp-transform.ts";
-import { writeSockaddr } from "../ffi/udp-socket.ts";
+import { readSockaddr, writeSockaddr } from "../ffi/udp-socket.ts";
+import { Allowance } from "./allowance.ts";
 import type { CounterTable } from "./counters.ts";
 import { innerByPath } from "./largest-inner.ts";
 import { withoutSocket } from "./outer-sockets.ts";
@@ -23,6 +24,9 @@ import { type SaParts, withRoom } from "./sa-parts.ts";
  * address where such a pair is all that the SA is for, and the replay window's ring, of which a window of 64 packets needs the rest of the cache line.
  */
 const Near = { remote: 0, selectors: 32, window: 48 } as const;
+
+/** Of an SA: each is an event for the control plane. A NAT that restarts moves a peer once. */
+const MOVES_A_SECOND = 4;
 
 /** The most that an SA takes of its arena. */
 export const MOST_RECEIVE_OCTETS = MOST_ESP_OCTETS + Arena.sizeOf(nearOctets(MAXIMUM_PACKETS));
@@ -55,6 +59,7 @@ export interface ReceiveSa {
   readonly ah: AhTransform | null;
   /** In UDP: from where its packets come may change (RFC 3947 §5.1). */
   readonly isEncapsulated: boolean;
+  readonly moves: Allowance;
   /** Of `Near` and its ring. */
   readonly octets: number;
   readonly childSaId: string;
@@ -98,6 +103,7 @@ export function makeReceiveSa({ arena, counters, batch, raw }: SaParts, sa: Inbo
       transform,
       ah,
       isEncapsulated: sa.encapsulation === "udp",
+      moves: new Allowance(MOVES_A_SECOND),
       octets,
       childSaId: sa.childSaId,
       spi: sa.spi,
@@ -132,6 +138,18 @@ export function aheadOfReceiveSa(
 /** The peer is there now. */
 export function moveReceiveSa(arena: Arena, sa: ReceiveSa, remote: UdpEndpoint): void {
   sa.remoteOctets = writeSockaddr(arena, sa.at + Near.remote, remote);
+}
+
+/**
+ * An authenticated packet that is newer than all before came from this sockaddr, which is not the peer's as we know it: where it is now; null: it stays where it
+ * was. That may be because it has moved too often just now; the next packet asks again.
+ */
+export function followPeer(arena: Arena, sa: ReceiveSa, sockaddrAt: number, now: number): UdpEndpoint | null {
+  // What did not come in UDP came from no port, and through no NAT.
+  if (!sa.isEncapsulated || arena.view.getUint16(sockaddrAt + 2) === 0 || !sa.moves.allows(now)) return null;
+  const remote = readSockaddr(arena, sockaddrAt);
+  moveReceiveSa(arena, sa, remote);
+  return remote;
 }
 
 /** False: they are not one pair of IPv4 selectors without ports and protocols, and nothing was written. */

@@ -5,6 +5,7 @@ import { highBits, inferSequenceNumber } from "../../ipsec/replay-window.ts";
 import { formatAddress } from "../../wire/address.ts";
 import { ahSequence, ahSpi, ahStatedOctets, isPossibleAh } from "../../wire/ah.ts";
 import { ESP_HEADER_LENGTH, espPayloadEnd, espSequence, espSpi, NextHeader } from "../../wire/esp.ts";
+import { HEADER_LENGTH as IKE_HEADER_LENGTH } from "../../wire/ikev2/header.ts";
 import type { EspSpi } from "../../wire/ikev2/message-types.ts";
 import { readPacketTooBig } from "../../wire/icmp.ts";
 import { makeIpPacketView, readIpPacket } from "../../wire/ip.ts";
@@ -23,8 +24,9 @@ import { combineEcn, isUnmarked } from "./ecn.ts";
 import { Allowance } from "./allowance.ts";
 import { EarlyPackets } from "./early-packets.ts";
 import { HANDED_HEADER_OCTETS, handedClass, handedStep, HandOver } from "./hand-over.ts";
-import { closeReceiveSa, isForPacket, isFromPeer, makeReceiveSa, MOST_RECEIVE_OCTETS, moveReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
+import { closeReceiveSa, followPeer, isForPacket, isFromPeer, makeReceiveSa, MOST_RECEIVE_OCTETS, moveReceiveSa, type ReceiveSa } from "./inbound-sa.ts";
 import { InboundAhead } from "./inbound-ahead.ts";
+import { MessageRoom } from "./message-room.ts";
 import { PathMtus } from "./path-mtus.ts";
 import { type Opening, OpeningQueue } from "./opening-queue.ts";
 import { outerHeaderAt, outerHeaderOctets, rawAhAt, rawEspAt } from "./raw-packets.ts";
@@ -63,6 +65,7 @@ const batch = new ReceiveBatch(arena);
 const ahead = new InboundAhead(arena, counters, batch, sas);
 const tun = new TunWriter(arena, options.tunFd, counters, options.mergesDatagrams);
 const early = new EarlyPackets(arena);
+const ikeRoom = new MessageRoom(options.ikeRoom);
 const batchedOpening = AeadBatch.create(arena, "open", OPENED_AT_ONCE);
 const opening = batchedOpening === null ? null : new OpeningQueue(batchedOpening);
 const parts: SaParts = { arena, counters, batch: batchedOpening, raw: options.raw };
@@ -295,14 +298,13 @@ function tellExpiry(sa: ReceiveSa): void {
 
 /** Only for an authenticated packet newer than all before, or an old one replayed from elsewhere could move the tunnel (RFC 3947 §5.1). */
 function noticeMove(sa: ReceiveSa, nameAt: number): void {
-  const remote = readSockaddr(arena, nameAt);
-  // What did not come in UDP came from no port, and through no NAT.
-  if (!sa.isEncapsulated || remote.port === 0) return;
-  moveReceiveSa(arena, sa, remote);
-  raise({ kind: "natMappingChanged", childSaId: sa.childSaId, spi: sa.spi, remote });
+  const remote = followPeer(arena, sa, nameAt, now);
+  if (remote !== null) raise({ kind: "natMappingChanged", childSaId: sa.childSaId, spi: sa.spi, remote });
 }
 
 function takeIke(start: number, end: number, index: number, fd: number): void {
+  if (end - start < NON_ESP_MARKER_LENGTH + IKE_HEADER_LENGTH) return counters.add(GLOBAL_ROW, Counter.malformed, 1);
+  if (!ikeRoom.take()) return counters.add(GLOBAL_ROW, Counter.unsent, 1);
   const isV4 = fd === options.udpFds[0];
   const at = batch.control.destinationAt;
   const address = at === 0 ? (isV4 ? "0.0.0.0" : "::") : formatAddress(arena.bytes.slice(at, at + (isV4 ? 4 : 16)));

@@ -14,6 +14,7 @@ const names = [
   "ends the other worker and holds nothing when one cannot start",
   "puts another worker in a dead one's place, and gives up when they go on dying",
   "puts another worker in the place of one that runs or waits for ever, and ends both",
+  "passes on as many IKE messages as the main thread can deal with, none that is shorter than a header, and counts the others",
   "has a worker in a dead one's place discard before it is told of new SAs, and not afterwards",
   "makes its device again when it is deleted, and loses no SA with it",
   "holds 10,000 SAs of each direction and as many policies, and takes as many again when they are gone",

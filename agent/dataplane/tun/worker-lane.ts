@@ -6,11 +6,12 @@ import { wake } from "../ffi/waiting.ts";
 import { RestartAllowance } from "../restart-allowance.ts";
 import { startWatchedWorker, type WatchedWorker } from "../watched-worker.ts";
 import { CounterTable, GLOBAL_ROW, RowAllocator } from "./counters.ts";
+import { MessageRoom } from "./message-room.ts";
 import { type CommandBatch, type FromWorker, MAX_SAS, type WorkerCommand, type WorkerOptions } from "./worker-protocol.ts";
 
 export type Direction = "inbound" | "outbound";
 
-export type LaneOptions = Omit<WorkerOptions, "counters" | "heartbeat" | "isReplacement">;
+export type LaneOptions = Omit<WorkerOptions, "counters" | "heartbeat" | "ikeRoom" | "isReplacement">;
 
 export interface LaneListener {
   readonly event: (event: DataPlaneEvent) => void;
@@ -42,7 +43,7 @@ export class WorkerLane {
   /** Its direction, from the second on with a number. */
   readonly #name: string;
   readonly #file: URL;
-  readonly #workerData: Omit<WorkerOptions, "heartbeat" | "isReplacement">;
+  readonly #workerData: Omit<WorkerOptions, "heartbeat" | "ikeRoom" | "isReplacement">;
   readonly #listener: LaneListener;
   readonly #counters = CounterTable.ofRows(MAX_SAS);
   #rows = new RowAllocator(MAX_SAS);
@@ -125,26 +126,29 @@ export class WorkerLane {
   }
 
   #startWorker(isReplacement: boolean): WatchedWorker {
+    // Its own: what a worker that died has said is taken all the same.
+    const ikeRoom = new MessageRoom();
     return startWatchedWorker<FromWorker>(
       this.#file,
       this.#name,
       `the ${this.#name} worker`,
-      { ...this.#workerData, isReplacement },
+      { ...this.#workerData, ikeRoom: ikeRoom.shared, isReplacement },
       {
-        message: (message) => this.#take(message),
+        message: (message) => this.#take(message, ikeRoom),
         isEnding: () => this.#ended,
         died: (reason, wasReady) => this.#bury(reason, (wasReady || isReplacement) && !this.#isStopping && this.#restarts.take(performance.now())),
       },
     );
   }
 
-  #take(message: Exclude<FromWorker, { kind: "ready" }>): void {
+  #take(message: Exclude<FromWorker, { kind: "ready" }>, ikeRoom: MessageRoom): void {
     switch (message.kind) {
       case "done":
         return this.#settle(message.ticket, message.outcomes);
       case "event":
         return this.#listener.event(message.event);
       case "ike":
+        ikeRoom.give();
         return this.#listener.ike(message.datagram);
       case "deviceLost":
         return this.#listener.deviceLost(message.reason);

@@ -25,6 +25,8 @@ export interface WorkerOptions {
   readonly counters: SharedArrayBuffer;
   /** Where it counts its signs of life (heartbeat.ts). */
   readonly heartbeat: SharedArrayBuffer;
+  /** What IKE messages of its take up that the main thread has yet to take (message-room.ts). */
+  readonly ikeRoom: SharedArrayBuffer;
   /** The largest outer packet that the path takes. */
   readonly pathMtu: number;
   /** It takes the place of one that died. */

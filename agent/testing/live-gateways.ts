@@ -43,6 +43,8 @@ export interface LiveGateway {
   readonly rekey: () => Promise<unknown>;
   /** Sends on the next SA for all workers, and on the old ones of single workers. */
   readonly rekeyShared: () => Promise<unknown>;
+  /** The path to its peer takes 1,300 octets from now on. */
+  readonly narrow: () => Promise<unknown>;
   /** What it raised so far, a JSON object a line. */
   readonly events: () => string;
 }
@@ -171,6 +173,7 @@ export class LivePair {
       expect: () => ask("expect"),
       rekey: () => ask("rekey"),
       rekeyShared: () => ask("rekeyShared"),
+      narrow: () => ask("narrow"),
       events: () => events,
     };
     this.#started.push(gateway);

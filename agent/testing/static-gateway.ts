@@ -8,7 +8,7 @@ import { isStaticAh, staticKeys, staticNumber, staticSpi, type StaticSuite } fro
 /**
  * A gateway without IKE, for tests and benchmarks of the data plane: one SA in each direction from its arguments (one JSON object).
  * Prints `ready`; each line on standard input is a command (`counters`, `expect`: have the next SAs inbound, `rekey`: send on them, `rekeyShared`: of them only
- * on the one for all workers, under the old SAs of single ones) answered by one line of JSON. Ends with standard input.
+ * on the one for all workers, under the old SAs of single ones, `narrow`: the path to the peer takes 1,300 octets) answered by one line of JSON. Ends with standard input.
  */
 interface Arguments {
   readonly local: string;
@@ -140,6 +140,7 @@ async function obey(line: string): Promise<unknown> {
   }
   if (line === "rekey") await sendOwn();
   if (line === "rekeyShared") await sendShared();
+  if (line === "narrow") await plane.setPathMtu(options.remote, 1_300);
   if (line !== "counters") return { generation };
   const { spiIn, spiOut } = spisOf(0);
   return {

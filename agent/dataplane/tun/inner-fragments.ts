@@ -14,7 +14,7 @@ export function canFragment(bytes: Uint8Array, start: number): boolean {
 /**
  * Cuts the IPv4 packet at `start`, which may be a fragment itself, into fragments of at most `largest` octets (RFC 791 §3.2): before the tunnel, so that
  * neither end has to put outer packets together, and no router on the way has to cut them. `place` says where the next must be written, `done` takes it; when
- * it says false the rest is not made.
+ * it says false the rest is not made, and this says false.
  */
 export function fragmentIpv4(
   arena: Arena,
@@ -23,7 +23,7 @@ export function fragmentIpv4(
   largest: number,
   place: (octets: number) => number,
   done: (at: number, octets: number) => boolean,
-): void {
+): boolean {
   const { bytes } = arena;
   const dataOctets = totalOctets - HEADER_OCTETS;
   const step = (largest - HEADER_OCTETS) & ~7;
@@ -37,6 +37,7 @@ export function fragmentIpv4(
     writeU16(bytes, at + 2, HEADER_OCTETS + octets);
     writeU16(bytes, at + 6, (hasMore ? MORE_FRAGMENTS : 0) | ((field & OFFSET_MASK) + (offset >> 3)));
     writeIpv4Checksum(arena, at, at + HEADER_OCTETS);
-    if (!done(at, HEADER_OCTETS + octets)) return;
+    if (!done(at, HEADER_OCTETS + octets)) return false;
   }
+  return true;
 }

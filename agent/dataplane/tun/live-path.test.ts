@@ -18,6 +18,13 @@ async function fragmentsMade(namespace: string): Promise<number> {
   return Number(/^Ip6FragCreates\s+(\d+)$/m.exec(stdout)?.[1]);
 }
 
+/** IPv4 packets that this namespace's kernel has put together. */
+async function packetsPutTogether(namespace: string): Promise<number> {
+  const { stdout } = await inNamespace(namespace, "cat", "/proc/net/snmp");
+  const [names, values] = stdout.split("\n").filter((line) => line.startsWith("Ip:"));
+  return Number(values?.split(" ")[names?.split(" ").indexOf("ReasmOKs") ?? 0]);
+}
+
 /** "Packet too big" (RFC 4443 §3.2) about a datagram between these addresses' NAT-T ports, of which it quotes no SPI that was ever used. */
 function packetTooBig(source: string, destination: string, mtu: number): string {
   const hex = (octets: Uint8Array | readonly number[]) => Buffer.from(octets).toString("hex");
@@ -46,6 +53,25 @@ describe("what the outside takes", () => {
       for (const { outbound } of counted) expect(outbound.drops).toMatchObject({ tooBig: 0, unsent: 0 });
     } finally {
       outsideMtu(pair, 1_500);
+    }
+  });
+
+  asRoot("becomes less than a segment of a TCP stream that allows fragments: each goes in two, and nothing is dropped", async () => {
+    const pair = families[4];
+    const { left, right } = pair;
+    const [l] = await pair.startBoth();
+    const dontSearch = (value: 0 | 1) => inNamespace(left.namespace, "bash", "-c", `echo ${value} > /proc/sys/net/ipv4/ip_no_pmtu_disc`);
+    await dontSearch(1);
+    try {
+      const before = await packetsPutTogether(right.namespace);
+      const stream = pair.mirroredStream(32 << 20);
+      await until("the stream to run", async () => (await l.counters()).outbound.packets > 500);
+      await l.narrow();
+      await stream;
+      expect((await l.counters()).outbound.drops).toMatchObject({ tooBig: 0, unsent: 0 });
+      expect((await packetsPutTogether(right.namespace)) - before).toBeGreaterThan(100);
+    } finally {
+      await dontSearch(0);
     }
   });
 

@@ -47,6 +47,7 @@ const IPV6_LEAST_MTU = 1_280;
 const PATIENCE_MS = 3_000;
 /** Few enough that what is sealed is still in the cache when it is sent. */
 const SEALED_AT_ONCE = 64;
+const MOST_SEGMENT_OCTETS = 65_536;
 
 const port = parentPort;
 if (port === null) throw new Error("this file is a worker");
@@ -84,6 +85,11 @@ let heldUntil = options.isReplacement ? performance.now() + HELD_MS : 0;
 let currentSa: TransmitSa | null = null;
 const placeSegment = (octets: number): number => (currentSa === null ? 0 : reserveInner(batch, currentSa, octets));
 const sealSegment = (at: number, octets: number): boolean => currentSa !== null && seal(currentSa, at, octets);
+/** A segment that is to be cut once more. */
+const segmentAt = arena.allocate(MOST_SEGMENT_OCTETS);
+const placeAside = (): number => segmentAt;
+const sealInFragments = (at: number, octets: number): boolean =>
+  currentSa !== null && fragmentIpv4(arena, at, octets, currentSa.maxInner, placeSegment, sealSegment);
 
 run();
 
@@ -179,12 +185,14 @@ function takeLargeFrame(sa: TransmitSa, start: number, gsoType: number): void {
   // Not hdr_len of the vnet header: for a forwarded flow it is the kernel's whole linear part, data included.
   const headerOctets = isUdp ? UDP_HEADER_OCTETS : tcpHeaderOctets(arena.bytes, view, start + view.totalLength);
   if (headerOctets === 0) return counters.add(sa.row, Counter.malformed, 1);
-  // TCP asks for smaller segments even when it allows fragments.
-  const isAnswered = view.dontFragment || !isUdp;
-  if (isAnswered && view.transportOffset - start + headerOctets + segmentOctets > largestOf(sa)) return refuseTooBig(sa, start);
+  const largest = view.transportOffset - start + headerOctets + segmentOctets;
+  if (view.dontFragment && largest > largestOf(sa)) return refuseTooBig(sa, start);
+  // Who allows fragments does not search for the path's MTU: an answer would be taken late, or not at all.
+  const isCut = largest > sa.maxInner && view.family === 4 && canFragment(arena.bytes, start);
   currentSa = sa;
   const segment = isUdp ? segmentUdp : segmentTcp;
-  if (!segment(arena, start, view, segmentOctets, placeSegment, sealSegment)) counters.add(sa.row, Counter.malformed, 1);
+  if (!segment(arena, start, view, segmentOctets, isCut ? placeAside : placeSegment, isCut ? sealInFragments : sealSegment))
+    counters.add(sa.row, Counter.malformed, 1);
   currentSa = null;
 }
 

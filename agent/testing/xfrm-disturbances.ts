@@ -167,11 +167,14 @@ export async function otherPlaneNext(): Promise<void> {
   deepStrictEqual(await inLeft(), before);
   // What a gateway of ours that runs has is not left.
   const kernels = await XfrmDataPlane.create({ natPort: 4_500 });
-  await kernels.installPolicy({ ...policyOf(left, { keys: gcm }), action: { kind: "discard" } });
-  const beside = await openTun(4_600);
-  await beside.close();
-  strictEqual((await inLeft()).policies.length, before.policies.length + 1);
-  await kernels.close();
+  try {
+    await kernels.installPolicy({ ...policyOf(left, { keys: gcm }), action: { kind: "discard" } });
+    const beside = await openTun(4_600);
+    await beside.close();
+    strictEqual((await inLeft()).policies.length, before.policies.length + 3);
+  } finally {
+    await kernels.close();
+  }
 }
 
 async function inLeft(): Promise<{ readonly states: string[]; readonly policies: string[]; readonly routes: string[] }> {

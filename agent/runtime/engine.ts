@@ -7,7 +7,8 @@ import type { EspSpi } from "../wire/ikev2/message-types.ts";
 import { Driver, type DriverParts, type IkeTransport } from "./driver.ts";
 import { endpointDefaults } from "./endpoint-options.ts";
 import type { ResolveHost } from "./peer-addresses.ts";
-import { Routes, type RunIp } from "./routes.ts";
+import type { RunIp } from "./peer-ways.ts";
+import { Routes } from "./routes.ts";
 import type { Clock } from "./system-clock.ts";
 import { defaultTunMtu } from "./mtu.ts";
 

@@ -1,5 +1,18 @@
 import { contains, formatPrefix, hostPrefix, parsePrefix, type Prefix } from "./prefix.ts";
-import type { RunIp } from "./routes.ts";
+
+/** Runs `ip` with these arguments and this standard input; rejects with its error text, an `IpFailure` where it ran. Replaced in tests. */
+export type RunIp = (args: readonly string[], input?: string) => Promise<string>;
+
+/** `ip` has failed, in all or in a part of what it was to do. */
+export class IpFailure extends Error {
+  /** What it said of the rest. */
+  readonly output: string;
+
+  constructor(message: string, output: string) {
+    super(message);
+    this.output = output;
+  }
+}
 
 /** How a peer is reached. */
 export interface Way {
@@ -45,7 +58,9 @@ export class PeerWays {
       for (const [key, answer] of await this.#ask(family, asked)) {
         const host = asked.get(key)!;
         const isOurs = own.devices.has(answer.device) || (answer.table === MAIN && own.covers(host));
-        const way = isOurs ? await this.#beside(host, this.#last.get(key), own, tables) : answer;
+        // Of one that is asked for the first time the route may be what a killed run has left.
+        const isDoubtful = isOurs || (answer.table === MAIN && !this.#last.has(key));
+        const way = (isDoubtful ? await this.#beside(host, this.#last.get(key), own, tables) : null) ?? (isOurs ? null : answer);
         if (way === null) continue;
         this.#last.set(key, way);
         found.set(key, way.device === "lo" ? "local" : way);
@@ -56,12 +71,11 @@ export class PeerWays {
 
   /** What the kernel would do now; those without a route are left out. One process. */
   async #ask(family: 4 | 6, hosts: ReadonlyMap<string, Prefix>): Promise<Map<string, Way>> {
-    const lines = [...hosts.keys()].map((key) => `route get ${addressOf(key)}`);
-    // One without a route spoils the whole answer: then each is asked for by itself.
-    const answers = await this.#ip(["-o", "-N", `-${family}`, "-force", "-batch", "-"], `${lines.join("\n")}\n`).catch(async () => {
-      const each = await Promise.all(lines.map((line) => this.#ip(["-o", "-N", ...line.split(" ")]).catch(() => "")));
-      return each.join("\n");
-    });
+    const lines = [...hosts.keys()].map((key) => `route get ${addressOf(key)}\n`);
+    // One without a route is a failure of the whole, which has the answers about the others.
+    const answers = await this.#ip(["-o", "-N", `-${family}`, "-force", "-batch", "-"], lines.join("")).catch((error: unknown) =>
+      error instanceof IpFailure ? error.output : "",
+    );
     const ways = new Map<string, Way>();
     for (const answer of answers.split("\n")) {
       // What is not unicast, as our own addresses, has the number of its type in front.

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { networkInterfaces } from "node:os";
-import { addressOf, type OwnRoutes, PeerWays, type Way } from "./peer-ways.ts";
+import { addressOf, IpFailure, type OwnRoutes, PeerWays, type RunIp, type Way } from "./peer-ways.ts";
 import { contains, formatPrefix, hostPrefix, parsePrefix, type Prefix } from "./prefix.ts";
 
 /** Marks our routes in the kernel's tables. Not a number of rtnetlink(7) or of a routing daemon (186 is BGP). */
@@ -29,9 +29,6 @@ interface Route {
   readonly options: readonly string[];
   readonly isIntoTunnel: boolean;
 }
-
-/** Runs `ip` with these arguments and this standard input; rejects with its error text. Replaced in tests. */
-export type RunIp = (args: readonly string[], input?: string) => Promise<string>;
 
 /**
  * The routes that lead remote networks into the TUN device, or the link's own interface, or without a device, where policies decide, along the way to the
@@ -212,7 +209,8 @@ export class Routes {
       const reason = error instanceof Error ? error.message : String(error);
       if (!reason.includes("File exists")) return { fault: `the route to ${route.destination} could not be set: ${reason}` };
       const existing = await this.#ip([family, "-N", "-o", "route", "show", "exact", route.destination]).catch(() => "");
-      const isOurs = existing.includes(`proto ${this.#protocol}`);
+      // Of a run that was killed, and may have had the other plane.
+      const isOurs = [routeProtocol, policyRouteProtocol].some((protocol) => existing.includes(`proto ${protocol}`));
       // Policies take the packets from that one as well, and it keeps a peer outside as ours would.
       if (!isOurs && !route.isIntoTunnel) return "done by another";
       if (!isOurs) return { fault: `another route to ${route.destination} exists (${existing.trim()}); remove it to let the link use that network` };
@@ -313,7 +311,7 @@ function runIp(args: readonly string[], input?: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = execFile("ip", args, { timeout: input === undefined ? 5_000 : 30_000, maxBuffer: 16 * 1_048_576 }, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);
-      else reject(new Error(stderr.trim() === "" ? error.message : stderr.trim().replace(/^RTNETLINK answers: /, "")));
+      else reject(new IpFailure(stderr.trim() === "" ? error.message : stderr.trim().replace(/^RTNETLINK answers: /, ""), stdout));
     });
     if (input === undefined) return;
     // It may end before it has read everything; its exit code says so.

@@ -11,6 +11,8 @@ export class FakeXfrmKernel implements XfrmDatabases {
   readonly policies = new Map<string, KernelPolicy>();
   /** What each order and question is answered with while it is set. */
   refusal: KernelRefusal | null = null;
+  /** Its keys are not told: an SA cannot be made again elsewhere. */
+  isLocked = false;
 
   addSa(sa: KernelSa): string | null {
     this.#obey();
@@ -33,7 +35,7 @@ export class FakeXfrmKernel implements XfrmDatabases {
   /** In place only. */
   moveSa(id: SaId): boolean {
     this.#obey();
-    return this.sas.has(nameOf(id));
+    return !this.isLocked && this.sas.has(nameOf(id));
   }
 
   dumpSas(): SaReport[] {

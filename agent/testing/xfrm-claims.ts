@@ -7,7 +7,8 @@ import { answered, gcm, inside, installBoth, left, type Planes, policyOf, right 
 
 /** An address at the right beside the network that the SAs are for. */
 const beside = "10.2.9.1";
-const claims = { localSelectors: [parseSelector("10.1.0.0/16")], remoteSelectors: [parseSelector("10.2.0.0/16")] };
+/** The last one is within what the SAs carry: a peer's answer leaves such a one out. */
+const claims = { localSelectors: [parseSelector("10.1.0.0/16")], remoteSelectors: ["10.2.0.0/16", "10.2.0.0/25"].map(parseSelector) };
 
 /** The peer has taken less than the link is for: the rest passes neither way, until it is nobody's. */
 export async function narrowed(planes: Planes): Promise<void> {
@@ -18,6 +19,7 @@ export async function narrowed(planes: Planes): Promise<void> {
     strictEqual(await answered("left", "10.1.0.1", beside, 2), 0);
     await expectNoneComesIn(planes);
     strictEqual(await answered("left", "10.1.0.1", "10.2.0.1", 3), 3);
+    strictEqual(await answered("right", "10.2.0.1", "10.1.0.1", 3), 3);
     // The whole of it, and less again: what decides is replaced, never away.
     await planes.left.installPolicy({ ...policyOf(left, { keys: gcm }), ...claims });
     await planes.left.installPolicy({ ...policyOf(left, { keys: gcm }), claims });

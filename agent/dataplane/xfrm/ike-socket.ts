@@ -1,5 +1,5 @@
 import { errno, libc } from "../ffi/native.ts";
-import { openUdpSocket, setSocketOption, SOL_UDP } from "../ffi/udp-socket.ts";
+import { believeRouters, openUdpSocket, setSocketOption, SOL_UDP } from "../ffi/udp-socket.ts";
 import { socketBypass } from "./policy-messages.ts";
 import type { AddressFamily } from "./xfrm-structures.ts";
 
@@ -26,6 +26,8 @@ export function openNatSocket(family: AddressFamily, port: number): number | nul
 /** IKE must not go through the tunnel that it makes, whatever the policies say (RFC 4301 §4.4.1). */
 function bypassed(family: AddressFamily, fd: number | null): number | null {
   if (fd === null) return null;
+  // Nobody here searches the path or makes fragments: the kernel, whose ESP it is, must hear what routers say of it.
+  if (family === 6) believeRouters(fd);
   const [level, name] = family === 4 ? [SOL_IP, IP_XFRM_POLICY] : [SOL_IPV6, IPV6_XFRM_POLICY];
   for (const direction of ["in", "out"] as const)
     if (!setSocketOption(fd, level, name, socketBypass(family, direction))) throw refused(fd, "excepts no socket from its policies");

@@ -90,6 +90,14 @@ describe("an SA that is gone without a word", () => {
   });
 });
 
+test("an SA that cannot be made again where its peer is now is over, and not left where it was", () => {
+  kernel.isLocked = true;
+  books.updateSa("outbound", spiOf("left", "outbound"), { address: "192.0.2.77", port: 4_500 });
+  expect(told).toEqual([over("outbound")]);
+  expect([...kernel.sas.values()].map(({ id }) => id.spi)).toEqual([spiOf("left", "inbound")]);
+  books.deleteSa("outbound", spiOf("left", "outbound"));
+});
+
 describe("what the kernel refuses while nobody waits for it fails the plane and not the process", () => {
   const refusal = new KernelRefusal({ errno: ENOMEM, text: null }, "it");
   const discard = { ...policyOf(left, udp), action: { kind: "discard" } } as const;

@@ -9,7 +9,7 @@ import type { KernelEvent } from "./kernel-events.ts";
 import { policiesOf, removeSas } from "./leftovers.ts";
 import type { LinkInterfaces } from "./link-interfaces.ts";
 import { outboundSelectors } from "./kernel-selectors.ts";
-import { claimedSelectors, OutboundPolicies } from "./outbound-policies.ts";
+import { OutboundPolicies, unprotectedSelectors } from "./outbound-policies.ts";
 import { ifIdOf, Reqids } from "./ownership.ts";
 import { Paced } from "./paced.ts";
 import type { PolicyTemplate } from "./policy-messages.ts";
@@ -119,7 +119,11 @@ export class KernelBooks {
     // The kernel takes what an inbound SA receives from wherever it comes; its port alone can be changed in place.
     if (direction === "inbound" && facts.remote.address !== remote.address) return;
     try {
-      if (!this.#kernel.moveSa(id, { direction, remote, skip: MOVE_SKIP })) this.#tellOfLimit(booked, "hard");
+      if (!this.#kernel.moveSa(id, { direction, remote, skip: MOVE_SKIP })) {
+        // It cannot be where it is to be: where it was nobody would look for it.
+        this.#kernel.deleteSa(id);
+        this.#tellOfLimit(booked, "hard");
+      }
       if (direction === "outbound") this.#outbound.retarget(spi, templateOf(booked.facts, booked.reqid));
     } catch (error) {
       this.#tellOfLimit(booked, "hard");
@@ -149,7 +153,7 @@ export class KernelBooks {
     if (spisOf(policy).some((spi) => !this.#sas.outbound.has(spi))) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
     const releaseFormer = this.#interfaces.hold(policy);
     this.#outbound.install(policy, booked === undefined ? null : templateOf(booked.facts, booked.reqid));
-    this.#inbound.claim(policy.id, claimedSelectors(policy));
+    this.#inbound.claim(policy.id, unprotectedSelectors(policy));
     releaseFormer();
     const lost = this.#store.takeLost();
     if (lost.length > 0) throw new Error(lost.join("; "));

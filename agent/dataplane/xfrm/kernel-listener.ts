@@ -1,6 +1,7 @@
 import type { IkeDatagram } from "../data-plane.ts";
 import { wake } from "../ffi/waiting.ts";
 import { RestartAllowance } from "../restart-allowance.ts";
+import { MessageRoom } from "../tun/message-room.ts";
 import { startWatchedWorker } from "../watched-worker.ts";
 import type { KernelEvent } from "./kernel-events.ts";
 import type { FromListener, ListenerOptions } from "./listener-protocol.ts";
@@ -20,13 +21,13 @@ export interface ListenerParts {
 export class KernelListener {
   /** Resolves when the first worker listens. */
   readonly ready: Promise<void>;
-  readonly #options: Omit<ListenerOptions, "heartbeat">;
+  readonly #options: Omit<ListenerOptions, "heartbeat" | "ikeRoom">;
   readonly #parts: ListenerParts;
   #exited: Promise<void> = Promise.resolve();
   readonly #restarts = new RestartAllowance();
   #isStopping = false;
 
-  constructor(options: Omit<ListenerOptions, "heartbeat">, parts: ListenerParts) {
+  constructor(options: Omit<ListenerOptions, "heartbeat" | "ikeRoom">, parts: ListenerParts) {
     this.#options = options;
     this.#parts = parts;
     this.ready = this.#start(false);
@@ -40,8 +41,11 @@ export class KernelListener {
   }
 
   #start(isReplacement: boolean): Promise<void> {
-    const { ready, exited } = startWatchedWorker<FromListener>(file, "xfrm-listener", "the listening worker", this.#options, {
-      message: (message) => this.#take(message),
+    // Its own: what a worker that died has said is taken all the same.
+    const ikeRoom = new MessageRoom();
+    const options = { ...this.#options, ikeRoom: ikeRoom.shared };
+    const { ready, exited } = startWatchedWorker<FromListener>(file, "xfrm-listener", "the listening worker", options, {
+      message: (message) => this.#take(message, ikeRoom),
       isEnding: () => this.#isStopping,
       died: (reason, wasReady) => {
         if ((wasReady || isReplacement) && this.#restarts.take(performance.now())) return this.#replace(reason);
@@ -53,9 +57,13 @@ export class KernelListener {
     return ready;
   }
 
-  #take(message: Exclude<FromListener, { readonly kind: "ready" }>): void {
-    if (message.kind === "ike") this.#parts.ike(message.datagram);
-    else for (const event of message.events) this.#parts.event(event);
+  #take(message: Exclude<FromListener, { readonly kind: "ready" }>, ikeRoom: MessageRoom): void {
+    if (message.kind === "kernel") {
+      for (const event of message.events) this.#parts.event(event);
+      return;
+    }
+    ikeRoom.give();
+    this.#parts.ike(message.datagram);
   }
 
   #replace(reason: string): void {

@@ -14,6 +14,8 @@ export interface ListenerOptions {
   readonly wakeFd: number;
   /** Where it counts its signs of life (heartbeat.ts). */
   readonly heartbeat: SharedArrayBuffer;
+  /** Where it asks whether one more IKE message may wait (message-room.ts). */
+  readonly ikeRoom: SharedArrayBuffer;
 }
 
 export type FromListener =

@@ -1,6 +1,6 @@
 import type { OutboundPolicy } from "../../ipsec/security-association.ts";
 import { ifIdOf, type Reqids } from "./ownership.ts";
-import { localExceptions, outboundSelectors, priorityOf } from "./kernel-selectors.ts";
+import { isCovered, localExceptions, outboundSelectors, priorityOf } from "./kernel-selectors.ts";
 import { nowhere, type PolicyTemplate } from "./policy-messages.ts";
 import type { PlacedPolicy, PolicyStore } from "./policy-store.ts";
 import { type KernelSelector, reverseSelector, selectorKey } from "./xfrm-structures.ts";
@@ -47,18 +47,17 @@ export class OutboundPolicies {
   install(policy: OutboundPolicy, template: PolicyTemplate | null): void {
     const ifId = ifIdOf(policy.interfaceNumber);
     const selectors = outboundSelectors(policy.localSelectors, policy.remoteSelectors, ifId);
-    const own = new Set(selectors.map(selectorKey));
-    const claimed = claimedSelectors(policy);
+    const refused = unprotectedSelectors(policy);
     const claim: Claim = {
       policy,
       selectors,
-      refused: claimed.filter((selector) => !own.has(selectorKey(selector))),
+      refused: policy.action.kind === "discard" ? [] : refused,
       exceptions: exceptionsOf(policy),
       template: template ?? nowhere(this.#reqids.next()),
     };
     const previous = this.#claims.get(policy.id) ?? null;
     this.#claims.set(policy.id, claim);
-    if (ifId === 0 && [...selectors, ...claimed].some(({ family }) => family === 6)) this.#exceptNeighbourDiscovery();
+    if (ifId === 0 && [...selectors, ...refused].some(({ family }) => family === 6)) this.#exceptNeighbourDiscovery();
     for (const selector of claim.exceptions) this.#except(selector, policy.id);
     this.#replace(policy.id, previous, claim);
   }
@@ -184,11 +183,16 @@ class Holders {
   }
 }
 
-/** What the link is for. Nothing more where an interface is: there a packet without a policy is dropped. */
-export function claimedSelectors({ localSelectors, remoteSelectors, claims, interfaceNumber }: OutboundPolicy): KernelSelector[] {
+/**
+ * What the link is for and no SA of it carries: all of it while the policy discards. Nothing where an interface is: there a packet without a policy is dropped.
+ */
+export function unprotectedSelectors({ localSelectors, remoteSelectors, claims, interfaceNumber, action }: OutboundPolicy): KernelSelector[] {
   if (interfaceNumber !== undefined) return [];
-  const { localSelectors: local, remoteSelectors: remote } = claims ?? { localSelectors, remoteSelectors };
-  return outboundSelectors(local, remote);
+  const own = outboundSelectors(localSelectors, remoteSelectors);
+  if (action.kind === "discard") return own;
+  if (claims === undefined) return [];
+  // A peer leaves out of its answer what another selector covers: that is carried all the same.
+  return outboundSelectors(claims.localSelectors, claims.remoteSelectors).filter((claimed) => !own.some((carried) => isCovered(claimed, carried)));
 }
 
 /** What goes through an interface was led there by a route: there is nothing to be excepted. */

@@ -215,7 +215,7 @@ interface OpenParts {
 interface Parts extends OpenParts {
   readonly kernel: XfrmKernel;
   readonly interfaces: LinkInterfaces | string;
-  readonly listener: Omit<ListenerOptions, "heartbeat">;
+  readonly listener: Omit<ListenerOptions, "heartbeat" | "ikeRoom">;
 }
 
 /** What is opened is noted in `parts` at once, for a later step may fail. */

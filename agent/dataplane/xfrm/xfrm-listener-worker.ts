@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { formatAddress } from "../../wire/address.ts";
+import { HEADER_LENGTH } from "../../wire/ikev2/header.ts";
 import { classifyEncapsulated, NON_ESP_MARKER_LENGTH } from "../../wire/udp-encap.ts";
 import { Arena } from "../ffi/arena.ts";
 import { libc } from "../ffi/native.ts";
@@ -7,6 +8,7 @@ import { NetlinkPort } from "../ffi/netlink-socket.ts";
 import { readSockaddr } from "../ffi/udp-socket.ts";
 import { PollSet } from "../ffi/waiting.ts";
 import { Heartbeat } from "../heartbeat.ts";
+import { MessageRoom } from "../tun/message-room.ts";
 import { ReceiveBatch } from "../tun/receive-batch.ts";
 import { decodeEvent, decodePolicyEvent, type KernelEvent, isAboutLostInterface } from "./kernel-events.ts";
 import type { FromListener, ListenerOptions } from "./listener-protocol.ts";
@@ -26,6 +28,7 @@ const options: ListenerOptions = workerData;
 const arena = new Arena(ARENA_OCTETS);
 const batch = new ReceiveBatch(arena);
 const heartbeat = new Heartbeat(options.heartbeat);
+const ikeRoom = new MessageRoom(options.ikeRoom);
 const interfaceGone: KernelEvent = { kind: "interfaceGone" };
 
 run();
@@ -83,7 +86,8 @@ function takeDatagram(index: number, fd: number): void {
   batch.readControl(index);
   const start = batch.dataAt(index);
   const end = start + batch.octets(index);
-  if (classifyEncapsulated(arena.bytes, start, end) !== "ike") return;
+  // What is too short for an IKE header, or finds no room, is dropped as by the full buffer of a socket.
+  if (classifyEncapsulated(arena.bytes, start, end) !== "ike" || end - start < NON_ESP_MARKER_LENGTH + HEADER_LENGTH || !ikeRoom.take()) return;
   const isV4 = fd === options.udpFds[0];
   const at = batch.control.destinationAt;
   const address = at === 0 ? (isV4 ? "0.0.0.0" : "::") : formatAddress(arena.bytes.slice(at, at + (isV4 ? 4 : 16)));

@@ -7,7 +7,7 @@ import { answered, gcm, inside, installBoth, left, type Planes, policyOf, right 
 
 /** An address at the right beside the network that the SAs are for. */
 const beside = "10.2.9.1";
-/** The last one is within what the SAs carry: a peer's answer leaves such a one out. */
+/** The last one overlaps what the SAs carry, and is longer: what is refused stays behind what is protected, whatever is longer. */
 const claims = { localSelectors: [parseSelector("10.1.0.0/16")], remoteSelectors: ["10.2.0.0/16", "10.2.0.0/25"].map(parseSelector) };
 
 /** The peer has taken less than the link is for: the rest passes neither way, until it is nobody's. */

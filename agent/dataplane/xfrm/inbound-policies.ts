@@ -1,5 +1,5 @@
 import type { Reqids } from "./ownership.ts";
-import { priorityOf } from "./kernel-selectors.ts";
+import { priorityOf, refusalPriorityOf } from "./kernel-selectors.ts";
 import { nowhere, type PolicyTemplate } from "./policy-messages.ts";
 import type { PolicyStore } from "./policy-store.ts";
 import { type KernelSelector, reverseSelector, selectorKey } from "./xfrm-structures.ts";
@@ -102,7 +102,8 @@ export class InboundPolicies {
       this.#places.delete(selectorKey(place.selector));
       for (const direction of ["in", "fwd"] as const) this.#store.remove({ direction, selector: place.selector });
     } else if (place.placed === null || !isSame(place.placed, wanted)) {
-      const priority = priorityOf(reverseSelector(place.selector), false);
+      const outbound = reverseSelector(place.selector);
+      const priority = wanted === this.#refusal ? refusalPriorityOf(outbound) : priorityOf(outbound, false);
       for (const direction of ["in", "fwd"] as const) this.#store.put({ direction, selector: place.selector, priority, template: wanted });
     }
     place.placed = wanted;

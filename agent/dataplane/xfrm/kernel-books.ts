@@ -9,7 +9,7 @@ import type { KernelEvent } from "./kernel-events.ts";
 import { policiesOf, removeSas } from "./leftovers.ts";
 import type { LinkInterfaces } from "./link-interfaces.ts";
 import { outboundSelectors } from "./kernel-selectors.ts";
-import { OutboundPolicies, unprotectedSelectors } from "./outbound-policies.ts";
+import { claimedSelectors, OutboundPolicies } from "./outbound-policies.ts";
 import { ifIdOf, Reqids } from "./ownership.ts";
 import { Paced } from "./paced.ts";
 import type { PolicyTemplate } from "./policy-messages.ts";
@@ -153,7 +153,7 @@ export class KernelBooks {
     if (spisOf(policy).some((spi) => !this.#sas.outbound.has(spi))) throw new Error(`the policy ${policy.id} names an SA that is not installed`);
     const releaseFormer = this.#interfaces.hold(policy);
     this.#outbound.install(policy, booked === undefined ? null : templateOf(booked.facts, booked.reqid));
-    this.#inbound.claim(policy.id, unprotectedSelectors(policy));
+    this.#inbound.claim(policy.id, claimedSelectors(policy));
     releaseFormer();
     const lost = this.#store.takeLost();
     if (lost.length > 0) throw new Error(lost.join("; "));

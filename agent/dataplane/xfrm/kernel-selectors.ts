@@ -1,5 +1,5 @@
 import { hasAnyPort, type TrafficSelector } from "../../ipsec/traffic-selector.ts";
-import { addressToBigInt, bigIntToAddress, formatAddress, parseAddress } from "../../wire/address.ts";
+import { bigIntToAddress, formatAddress } from "../../wire/address.ts";
 import type { KernelSelector } from "./xfrm-structures.ts";
 
 /*
@@ -92,31 +92,14 @@ function allOf(selector: TrafficSelector): TrafficSelector {
   return { ...selector, ipProtocol: 0, startPort: 0, endPort: 65_535 };
 }
 
-/** Whether each packet of `inner` is one of `outer`. */
-export function isCovered(inner: KernelSelector, outer: KernelSelector): boolean {
-  return (
-    inner.family === outer.family &&
-    (outer.protocol === 0 || outer.protocol === inner.protocol) &&
-    isPortCovered(inner.sourcePort, inner.sourcePortMask, outer.sourcePort, outer.sourcePortMask) &&
-    isPortCovered(inner.destinationPort, inner.destinationPortMask, outer.destinationPort, outer.destinationPortMask) &&
-    isPrefixCovered(inner.family, inner.source, inner.sourcePrefix, outer.source, outer.sourcePrefix) &&
-    isPrefixCovered(inner.family, inner.destination, inner.destinationPrefix, outer.destination, outer.destinationPrefix)
-  );
-}
-
-function isPortCovered(port: number, mask: number, outerPort: number, outerMask: number): boolean {
-  return (mask & outerMask) === outerMask && (port & outerMask) === outerPort;
-}
-
-function isPrefixCovered(family: 4 | 6, address: string, length: number, outerAddress: string, outerLength: number): boolean {
-  const rest = BigInt((family === 4 ? 32 : 128) - outerLength);
-  const bitsOf = (text: string) => addressToBigInt(parseAddress(text) ?? new Uint8Array(0)) >> rest;
-  return length >= outerLength && bitsOf(address) === bitsOf(outerAddress);
-}
-
 /** The longer the remote prefix the earlier, then the local one, then a protocol, then a port; `isException` goes before its like. */
 export function priorityOf(selector: KernelSelector, isException: boolean): number {
   const { destinationPrefix, sourcePrefix, protocol, sourcePortMask, destinationPortMask } = selector;
   const width = (128 - destinationPrefix) * 1_024 + (128 - sourcePrefix) * 8 + (protocol === 0 ? 4 : 0) + (sourcePortMask + destinationPortMask === 0 ? 2 : 0);
   return 0x1_0000 + width - (isException ? 1 : 0);
+}
+
+/** Behind all that protects or excepts: what is refused may overlap it in any way. */
+export function refusalPriorityOf(selector: KernelSelector): number {
+  return 0x4_0000 + priorityOf(selector, false);
 }

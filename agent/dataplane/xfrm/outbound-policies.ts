@@ -1,6 +1,6 @@
 import type { OutboundPolicy } from "../../ipsec/security-association.ts";
 import { ifIdOf, type Reqids } from "./ownership.ts";
-import { isCovered, localExceptions, outboundSelectors, priorityOf } from "./kernel-selectors.ts";
+import { localExceptions, outboundSelectors, priorityOf, refusalPriorityOf } from "./kernel-selectors.ts";
 import { nowhere, type PolicyTemplate } from "./policy-messages.ts";
 import type { PlacedPolicy, PolicyStore } from "./policy-store.ts";
 import { type KernelSelector, reverseSelector, selectorKey } from "./xfrm-structures.ts";
@@ -8,7 +8,7 @@ import { type KernelSelector, reverseSelector, selectorKey } from "./xfrm-struct
 interface Claim {
   readonly policy: OutboundPolicy;
   readonly selectors: readonly KernelSelector[];
-  /** What the link is for beside these, and no SA carries. */
+  /** What the link is for: what its SA does not carry of that goes nowhere. */
   readonly refused: readonly KernelSelector[];
   readonly exceptions: readonly KernelSelector[];
   template: PolicyTemplate;
@@ -47,11 +47,11 @@ export class OutboundPolicies {
   install(policy: OutboundPolicy, template: PolicyTemplate | null): void {
     const ifId = ifIdOf(policy.interfaceNumber);
     const selectors = outboundSelectors(policy.localSelectors, policy.remoteSelectors, ifId);
-    const refused = unprotectedSelectors(policy);
+    const refused = claimedSelectors(policy);
     const claim: Claim = {
       policy,
       selectors,
-      refused: policy.action.kind === "discard" ? [] : refused,
+      refused,
       exceptions: exceptionsOf(policy),
       template: template ?? nowhere(this.#reqids.next()),
     };
@@ -117,9 +117,9 @@ export class OutboundPolicies {
   #settle(key: string, selector: KernelSelector): void {
     const first = this.#byKey.first(key);
     const protecting = first === null ? undefined : this.#claims.get(first)?.template;
-    const template = protecting ?? (this.#refusing.first(key) === null ? null : this.#refusal);
-    if (template === null) this.#store.remove({ direction: "out", selector });
-    else this.#store.put({ direction: "out", selector, priority: priorityOf(selector, false), template });
+    if (protecting !== undefined) this.#store.put({ direction: "out", selector, priority: priorityOf(selector, false), template: protecting });
+    else if (this.#refusing.first(key) === null) this.#store.remove({ direction: "out", selector });
+    else this.#store.put({ direction: "out", selector, priority: refusalPriorityOf(selector), template: this.#refusal });
   }
 
   #giveUpException(selector: KernelSelector, id: string): void {
@@ -183,16 +183,11 @@ class Holders {
   }
 }
 
-/**
- * What the link is for and no SA of it carries: all of it while the policy discards. Nothing where an interface is: there a packet without a policy is dropped.
- */
-export function unprotectedSelectors({ localSelectors, remoteSelectors, claims, interfaceNumber, action }: OutboundPolicy): KernelSelector[] {
+/** What the link is for. Nothing more where an interface is: there a packet without a policy is dropped. */
+export function claimedSelectors({ localSelectors, remoteSelectors, claims, interfaceNumber }: OutboundPolicy): KernelSelector[] {
   if (interfaceNumber !== undefined) return [];
-  const own = outboundSelectors(localSelectors, remoteSelectors);
-  if (action.kind === "discard") return own;
-  if (claims === undefined) return [];
-  // A peer leaves out of its answer what another selector covers: that is carried all the same.
-  return outboundSelectors(claims.localSelectors, claims.remoteSelectors).filter((claimed) => !own.some((carried) => isCovered(claimed, carried)));
+  const { localSelectors: local, remoteSelectors: remote } = claims ?? { localSelectors, remoteSelectors };
+  return outboundSelectors(local, remote);
 }
 
 /** What goes through an interface was led there by a route: there is nothing to be excepted. */

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -11,8 +11,10 @@ const quiet = { env: process.env, onLine: () => undefined, onUnexpectedEnd: () =
 
 describe("the programs that a command starts", () => {
   it("are ended by the next start when the command itself was killed", async () => {
-    const file = join(directory, "killed.json");
-    const child = new Processes(file).start("a server", ["sleep", "300"], quiet);
+    // What a killed command has written stays as it was: the one here goes on writing its own.
+    const [own, file] = [join(directory, "own.json"), join(directory, "killed.json")];
+    const child = new Processes(own).start("a server", ["sleep", "300"], quiet);
+    copyFileSync(own, file);
     expect(await new Processes(file).endLeftovers()).toEqual(["a server"]);
     await expect.poll(() => child.signalCode).toBe("SIGTERM");
     expect(existsSync(file)).toBe(false);

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import type { EventEmitter } from "node:events";
-import { policyRouteProtocol, routeProtocol } from "./routes.ts";
+import { ownProtocols } from "./routes.ts";
 
 /** Changes come in bursts: an interface that goes down takes its addresses along. */
 const BURST_MS = 100;
@@ -76,7 +76,7 @@ export class NetworkWatch {
   }
 }
 
-const ownRoute = new RegExp(` proto (?:${routeProtocol}|${policyRouteProtocol})(?: |$)`);
+const ownRoute = new RegExp(` proto (?:${ownProtocols.join("|")})(?: |$)`);
 
 function isOfOthers(line: string): boolean {
   return line !== "" && !ownRoute.test(line);

@@ -8,6 +8,9 @@ export const routeProtocol = 213;
 /** The same of a gateway whose packets follow policies: there is one in a network namespace, so all of them are its own. */
 export const policyRouteProtocol = 214;
 
+/** What marks ours, of whichever plane. */
+export const ownProtocols: readonly number[] = [routeProtocol, policyRouteProtocol];
+
 /** One link's share of the routing table. */
 export interface LinkRoutes {
   readonly linkId: string;
@@ -111,7 +114,7 @@ export class Routes {
     const past = new Set(installed.filter(({ isIntoTunnel }) => !isIntoTunnel).map(({ destination }) => destination));
     const lengths = new Set([...past].map((destination) => Number(destination.slice(destination.indexOf("/") + 1))));
     return {
-      protocols: new Set([routeProtocol, policyRouteProtocol].map(String)),
+      protocols: new Set(ownProtocols.map(String)),
       devices: new Set([...intoTunnel, ...links.map(({ device }) => device), this.#device].filter((device) => typeof device === "string")),
       covers: (host) => [...lengths].some((length) => length <= host.length && past.has(networkOf(host, length))),
     };
@@ -210,7 +213,7 @@ export class Routes {
       if (!reason.includes("File exists")) return { fault: `the route to ${route.destination} could not be set: ${reason}` };
       const existing = await this.#ip([family, "-N", "-o", "route", "show", "exact", route.destination]).catch(() => "");
       // Of a run that was killed, and may have had the other plane.
-      const isOurs = [routeProtocol, policyRouteProtocol].some((protocol) => existing.includes(`proto ${protocol}`));
+      const isOurs = ownProtocols.some((protocol) => existing.includes(`proto ${protocol}`));
       // Policies take the packets from that one as well, and it keeps a peer outside as ours would.
       if (!isOurs && !route.isIntoTunnel) return "done by another";
       if (!isOurs) return { fault: `another route to ${route.destination} exists (${existing.trim()}); remove it to let the link use that network` };

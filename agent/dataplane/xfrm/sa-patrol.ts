@@ -39,12 +39,8 @@ export class SaPatrol<Sa> {
     this.#missing = new Set();
     for (const sa of missed) if (!this.#isThere(sa)) this.#gone(sa);
     if (this.#rest.length === 0) this.#rest = [...this.#all()];
-    for (const sa of this.#rest.splice(-AT_ONCE)) if (!missed.has(sa) && !this.#isThere(sa)) this.#missing.add(sa);
-    if (this.#rest.length > 0 || this.#missing.size > 0 || !isEmpty(this.#all())) this.begin();
+    const looked = this.#rest.splice(-AT_ONCE);
+    for (const sa of looked) if (!missed.has(sa) && !this.#isThere(sa)) this.#missing.add(sa);
+    if (looked.length > 0) this.begin();
   }
-}
-
-function isEmpty(items: Iterable<unknown>): boolean {
-  for (const _ of items) return false;
-  return true;
 }

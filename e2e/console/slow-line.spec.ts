@@ -1,6 +1,6 @@
 import { type BrowserContext, expect, type Page, test } from "@playwright/test";
 import { type ConsoleUnderTest, startConsoleUnderTest } from "./console-under-test.ts";
-import { admin, setUp } from "./steps.ts";
+import { addUser, admin, setUp } from "./steps.ts";
 
 /*
  * Pages are streamed: their frame comes first, what was read for them behind it. While the rest is on its way the live stream opens and
@@ -62,13 +62,7 @@ test("what changes after the page was made and before its stream is there is sho
   await expect(page.getByText(admin.email)).toBeVisible();
   const elsewhere = await context.newPage();
   await elsewhere.goto("/settings/users");
-  await elsewhere.getByRole("button", { name: "Add user" }).first().click();
-  const dialog = elsewhere.getByRole("dialog");
-  await dialog.getByLabel("Name").fill("Olga Operator");
-  await dialog.getByLabel("E-mail").fill("olga@example.test");
-  await dialog.getByLabel("Password").fill(`${admin.password} too`);
-  await dialog.getByRole("button", { name: "Add user" }).click();
-  await expect(elsewhere.getByText("olga@example.test")).toBeVisible();
+  await addUser(elsewhere, { name: "Olga Operator", email: "olga@example.test", password: `${admin.password} too` });
   await expect(page.getByText("olga@example.test")).toBeHidden();
   allow();
   await expect(page.getByText("olga@example.test")).toBeVisible();

@@ -21,6 +21,18 @@ export async function expectOverview(page: Page): Promise<void> {
   await expect(page.getByRole("heading", { level: 1, name: "Overview" })).toBeVisible({ timeout: 20_000 });
 }
 
+/** On the users' page. */
+export async function addUser(page: Page, user: { name: string; email: string; password: string; role?: string }): Promise<void> {
+  await page.getByRole("button", { name: "Add user" }).first().click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Name").fill(user.name);
+  await dialog.getByLabel("E-mail").fill(user.email);
+  await dialog.getByLabel("Password").fill(user.password);
+  if (user.role !== undefined) await dialog.getByLabel("Role").selectOption(user.role);
+  await dialog.getByRole("button", { name: "Add user" }).click();
+  await expect(page.getByText(user.email)).toBeVisible();
+}
+
 export async function createSite(page: Page, site: { name: string; network: string; address: string }): Promise<void> {
   await page.goto("/sites/new");
   await page.getByLabel("Name").fill(site.name);

@@ -5,7 +5,7 @@ import { makeThreeNamespaces, sweepLeftovers, type ThreeNamespaces } from "../li
 import { startPing } from "../lib/traffic.ts";
 import { type ConsoleUnderTest, startConsoleUnderTest } from "./console-under-test.ts";
 import { childSpis, type EnrolledGateway } from "./enrolled-gateway.ts";
-import { admin, createLink, enrol, expectOverview, next, rotateNow, sitePath, tunnelStatus } from "./steps.ts";
+import { addUser, admin, createLink, enrol, expectOverview, next, rotateNow, sitePath, tunnelStatus } from "./steps.ts";
 
 /*
  * The whole story, as a new admin lives it, against real parts: console, hub and Postgres as `npm start` runs them, two gateways
@@ -264,14 +264,7 @@ test("answers nothing to a stranger but the way to sign in", async ({ browser })
 
 test("shows a viewer everything and lets the viewer change nothing", async ({ browser }) => {
   await page.goto("/settings/users");
-  await page.getByRole("button", { name: "Add user" }).first().click();
-  const dialog = page.getByRole("dialog");
-  await dialog.getByLabel("Name").fill("Vic Viewer");
-  await dialog.getByLabel("E-mail").fill("vic@example.test");
-  await dialog.getByLabel("Password").fill(`${admin.password} too`);
-  await dialog.getByLabel("Role").selectOption("viewer");
-  await dialog.getByRole("button", { name: "Add user" }).click();
-  await expect(page.getByText("vic@example.test")).toBeVisible();
+  await addUser(page, { name: "Vic Viewer", email: "vic@example.test", password: `${admin.password} too`, role: "viewer" });
   const viewer = await browser.newContext({ baseURL: console_.url });
   const view = await viewer.newPage();
   await view.goto("/sign-in");
